@@ -1,0 +1,70 @@
+import { CustodyError } from './errors.js';
+
+/** The sets of worker processes, each with one task queue of the same name and credentials of its own. */
+export const ZONES = ['control', 'intake', 'signing', 'serving', 'training', 'watch'] as const;
+export type Zone = (typeof ZONES)[number];
+
+export function isZone(value: string): value is Zone {
+  return (ZONES as readonly string[]).includes(value);
+}
+
+const MODEL = /^[a-z0-9][a-z0-9-]{0,62}$/;
+// SemVer 2.0.0 without build metadata: two versions that differ only in metadata would be equal in precedence.
+const VERSION =
+  /^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(?:-(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)){0,7})?$/;
+
+export function isModelName(value: string): boolean {
+  return MODEL.test(value);
+}
+
+export function isVersion(value: string): boolean {
+  return value.length <= 64 && VERSION.test(value);
+}
+
+export function assertModelName(value: string): void {
+  if (!isModelName(value)) {
+    throw new CustodyError(
+      'USAGE',
+      `model name ${JSON.stringify(value.slice(0, 80))} is not valid: lower-case letters, digits and dashes, at most 63`,
+    );
+  }
+}
+
+export function assertVersion(value: string): void {
+  if (!isVersion(value)) {
+    throw new CustodyError(
+      'VERSION_INVALID',
+      `version ${JSON.stringify(value.slice(0, 80))} is not Semantic Versioning 2.0.0 (for example 1.4.0), without build metadata`,
+    );
+  }
+}
+
+export interface ReleaseName {
+  readonly model: string;
+  readonly version: string;
+}
+
+export function lifecycleId({ model, version }: ReleaseName): string {
+  return `lifecycle/${model}/${version}`;
+}
+
+export function endpointId(model: string): string {
+  return `endpoint/${model}`;
+}
+
+export function trainingId(model: string, run: string): string {
+  return `training/${model}/${run}`;
+}
+
+/** The inverse of `lifecycleId`; `null` for any other id. */
+export function parseLifecycleId(id: string): ReleaseName | null {
+  const [kind, model, version, ...rest] = id.split('/');
+  if (kind !== 'lifecycle' || model === undefined || version === undefined || rest.length > 0) return null;
+  return isModelName(model) && isVersion(version) ? { model, version } : null;
+}
+
+/** The inverse of `endpointId`; `null` for any other id. */
+export function parseEndpointId(id: string): string | null {
+  const [kind, model, ...rest] = id.split('/');
+  return kind === 'endpoint' && model !== undefined && rest.length === 0 && isModelName(model) ? model : null;
+}

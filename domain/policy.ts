@@ -1,0 +1,97 @@
+import type { PlanStep } from './statements.js';
+import type { Triggers } from './routing.js';
+
+/** What a person may be trusted with. */
+export const PERSON_ROLES = [
+  'root',
+  'requester',
+  'release-approver',
+  'override-authority',
+  'security-authority',
+  'operator',
+  'data-steward',
+  'reviewer',
+  'auditor',
+] as const;
+
+/** What a process may be trusted with. */
+export const WORKLOAD_ROLES = [
+  'requester',
+  'producer',
+  'validator',
+  'release-signer',
+  'control',
+  'gateway',
+  'serving',
+  'publisher',
+] as const;
+
+export type Role = (typeof PERSON_ROLES)[number] | (typeof WORKLOAD_ROLES)[number];
+
+/** A person or a workload. Its id is the person: two keys of one authority are one vote. */
+export interface Authority {
+  readonly id: string;
+  readonly kind: 'person' | 'workload';
+  readonly roles: readonly Role[];
+  /** Public keys, PEM (SPKI). */
+  readonly keys: readonly { readonly pem: string; readonly validFrom?: string; readonly validUntil?: string }[];
+}
+
+/** So many different people of a role, none of them the requester or the producer. */
+export interface Quorum {
+  readonly role: Role;
+  readonly count: number;
+  /** How long a request stays open for approval. */
+  readonly withinSeconds: number;
+}
+
+/** Where everything that is agreed beforehand stands. Signed by root keys; versions go up by exactly one. */
+export interface Policy {
+  readonly version: number;
+  readonly environment: string;
+  readonly expires: string;
+  /** Root signatures that the next version needs, of this version's root keys and of its own. */
+  readonly rootThreshold: number;
+  readonly authorities: readonly Authority[];
+  readonly artifacts: {
+    readonly maxFiles: number;
+    readonly maxFileBytes: number;
+  };
+  readonly validation: {
+    /** Digest of the suite that the release must pass: fixed before the run. */
+    readonly suite: string;
+    readonly minimumCases: number;
+    readonly minimumAccuracy: number;
+    readonly timeoutSeconds: number;
+  };
+  readonly approvals: { readonly deploy: Quorum; readonly restore: Quorum; readonly retire: Quorum };
+  readonly rollout: {
+    readonly steps: readonly PlanStep[];
+    readonly triggers: Triggers;
+    /** A step without enough evidence by then fails. */
+    readonly stepTimeoutSeconds: number;
+    /** How long an approved plan may take to begin its last step. */
+    readonly deployWithinSeconds: number;
+  };
+  readonly rollback: { readonly warmReleases: number };
+  readonly retention: { readonly releasesDays: number; readonly auditDays: number; readonly statusDays: number };
+  readonly retirement: { readonly noticeSeconds: number };
+  readonly emergency: { readonly killResponseSeconds: number };
+  readonly freshness: {
+    readonly reissueSeconds: number;
+    readonly lifetimeSeconds: number;
+    /** What a gateway does without a fresh status document. */
+    readonly whenStale: 'serve' | 'stop';
+  };
+}
+
+export function findAuthority(policy: Policy, id: string): Authority | null {
+  return policy.authorities.find((authority) => authority.id === id) ?? null;
+}
+
+/** Whether `id` may act in `role` under the rules of `gate`, having been revoked in nothing newer. */
+export function holdsRole(gate: Policy, newest: Policy, id: string, role: Role): boolean {
+  const then = findAuthority(gate, id);
+  const now = findAuthority(newest, id);
+  return then !== null && now !== null && then.roles.includes(role) && now.roles.includes(role);
+}

@@ -1,0 +1,259 @@
+import type { Digest } from './digest.js';
+import type { RoutingDocument } from './routing.js';
+
+/** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
+export interface SignedEnvelope {
+  readonly payloadType: string;
+  readonly payload: string;
+  readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
+}
+
+/** The predicate types Custody makes or accepts; the keys are the words people use. */
+export const PREDICATES = {
+  request: 'urn:custody:predicate:request:v1',
+  approval: 'urn:custody:predicate:approval:v1',
+  route: 'urn:custody:predicate:route:v1',
+  kill: 'urn:custody:predicate:kill:v1',
+  status: 'urn:custody:predicate:status:v1',
+  revocation: 'urn:custody:predicate:revocation:v1',
+  replica: 'urn:custody:predicate:replica:v1',
+  consumer: 'urn:custody:predicate:consumer:v1',
+  notice: 'urn:custody:predicate:notice:v1',
+  acknowledgement: 'urn:custody:predicate:acknowledgement:v1',
+  destruction: 'urn:custody:predicate:destruction:v1',
+  policy: 'urn:custody:predicate:policy:v1',
+  storeProof: 'urn:custody:predicate:store-proof:v1',
+  auditQuestion: 'urn:custody:predicate:audit-question:v1',
+  rollback: 'urn:custody:predicate:rollback:v1',
+  testResult: 'https://in-toto.io/attestation/test-result/v0.1',
+  provenance: 'https://slsa.dev/provenance/v1',
+} as const;
+
+export interface PlanStep {
+  /** Percent of callers, 1..100. */
+  readonly weight: number;
+  readonly bakeSeconds: number;
+}
+
+export type RequestAction =
+  | { readonly kind: 'train'; readonly run: string; readonly trainer: string; readonly hyperparameters: Digest }
+  | { readonly kind: 'release'; readonly source: string; readonly bundle: string }
+  | {
+      readonly kind: 'deploy';
+      /** What the endpoint served when the request was made; any other revision voids the approvals. */
+      readonly from: { readonly revision: number; readonly stable: Digest | null };
+      readonly plan: readonly PlanStep[];
+      /** No step of the plan may begin after this. */
+      readonly deployBefore: string;
+    }
+  | { readonly kind: 'restore'; readonly kills: readonly Digest[]; readonly revision: number }
+  | { readonly kind: 'retire'; readonly reason: string; readonly noticeSeconds: number };
+
+export type ActionKind = RequestAction['kind'];
+
+/** What somebody asks for: in WORM before anyone is asked to approve it. Subject: the release, or the id of what it acts on. */
+export interface RequestPredicate {
+  readonly requestId: string;
+  readonly nonce: string;
+  readonly environment: string;
+  readonly workflowId: string;
+  readonly model: string;
+  readonly version: string | null;
+  readonly release: Digest | null;
+  readonly action: RequestAction;
+  /** Digests of the documents the decision rests on, by name. */
+  readonly evidence: Readonly<Record<string, Digest>>;
+  readonly policy: Digest;
+  readonly requester: string;
+  /** Who signed the bytes in question as their producer, where there are any. */
+  readonly producer: string | null;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+/** One person's decision on one request. Subject: the digest of the request's envelope. */
+export interface ApprovalPredicate {
+  readonly requestId: string;
+  readonly nonce: string;
+  readonly environment: string;
+  readonly workflowId: string;
+  readonly decision: 'approve' | 'reject';
+  readonly reason: string;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+/** One signed order to stop an endpoint. Expiry bounds its acceptance, never its effect. */
+export interface KillPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly nonce: string;
+  readonly reason: string;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+/** An operator's order to go back to a release that has served before. */
+export interface RollbackPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly nonce: string;
+  readonly target: Digest | null;
+  readonly reason: string;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+/** What is revoked or killed, signed by control and short-lived: "not revoked" must be fresh. */
+export interface StatusPredicate {
+  readonly environment: string;
+  /** Milliseconds since the epoch when it was made: only goes up. */
+  readonly version: number;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+  readonly revoked: readonly Digest[];
+  readonly kills: readonly { readonly model: string; readonly order: Digest }[];
+}
+
+/** Subject: the release. */
+export interface RevocationPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  readonly reason: string;
+  readonly request: Digest;
+  readonly issuedAt: string;
+}
+
+/** Serving says where a release that it has verified is running. Subject: the release. */
+export interface ReplicaPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  /** Loopback or host address of the model server. */
+  readonly host: string;
+  readonly port: number;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+/** A system that depends on a model; where to write to it is in the directory, not here. */
+export interface ConsumerPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly consumer: string;
+  readonly issuedAt: string;
+}
+
+export interface NoticePredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  readonly consumers: readonly { readonly id: string; readonly how: 'mail' | 'none'; readonly messageId: string | null }[];
+  readonly retiresAt: string;
+  readonly request: Digest;
+  readonly issuedAt: string;
+}
+
+/** Subject: the digest of the notice. */
+export interface AcknowledgementPredicate {
+  readonly environment: string;
+  readonly consumer: string;
+  readonly issuedAt: string;
+}
+
+/** The destruction certificate. Subject: the release. NIST SP 800-88r2: cryptographic erase. */
+export interface DestructionPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  readonly method: 'cryptographic erase';
+  readonly request: Digest;
+  readonly approvals: readonly Digest[];
+  readonly revocation: Digest;
+  readonly destroyed: readonly { readonly path: string; readonly sha256: Digest; readonly blob: string }[];
+  /** Bytes that living releases still need: their keys stand. */
+  readonly kept: readonly { readonly path: string; readonly sha256: Digest; readonly holders: readonly Digest[] }[];
+  /** Every path that was tried afterwards, and how it answered. */
+  readonly probes: readonly { readonly path: string; readonly refused: boolean; readonly answer: string }[];
+  /** Ciphertext that stays in WORM until its lock ends. */
+  readonly remains: readonly { readonly blob: string; readonly size: number; readonly until: string }[];
+  readonly destroyedAt: string;
+}
+
+export interface StoreProofPredicate {
+  readonly endpoint: string;
+  readonly checks: readonly { readonly check: string; readonly refused: boolean; readonly answer: string }[];
+  readonly holds: boolean;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+export interface AuditQuestionPredicate {
+  readonly environment: string;
+  readonly nonce: string;
+  readonly question: 'log' | 'state';
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+interface ResourceDescriptor {
+  readonly name: string;
+  readonly digest: { readonly sha256: Digest };
+}
+
+/** in-toto test-result v0.1. Subject: the release. */
+export interface TestResultPredicate {
+  readonly result: 'PASSED' | 'FAILED';
+  readonly configuration: readonly ResourceDescriptor[];
+  readonly passedTests: readonly string[];
+  readonly failedTests: readonly string[];
+}
+
+/** SLSA provenance v1, the part that Custody fills and reads. Subject: the release. */
+export interface ProvenancePredicate {
+  readonly buildDefinition: {
+    readonly buildType: string;
+    readonly externalParameters: Readonly<Record<string, string>>;
+    readonly internalParameters: Readonly<Record<string, string>>;
+    readonly resolvedDependencies: readonly ResourceDescriptor[];
+  };
+  readonly runDetails: {
+    readonly builder: { readonly id: string };
+    readonly metadata: { readonly invocationId: string; readonly startedOn: string; readonly finishedOn: string };
+  };
+}
+
+export interface PredicateOf {
+  request: RequestPredicate;
+  approval: ApprovalPredicate;
+  route: RoutingDocument;
+  kill: KillPredicate;
+  status: StatusPredicate;
+  revocation: RevocationPredicate;
+  replica: ReplicaPredicate;
+  consumer: ConsumerPredicate;
+  notice: NoticePredicate;
+  acknowledgement: AcknowledgementPredicate;
+  destruction: DestructionPredicate;
+  policy: import('./policy.js').Policy;
+  storeProof: StoreProofPredicate;
+  auditQuestion: AuditQuestionPredicate;
+  rollback: RollbackPredicate;
+  testResult: TestResultPredicate;
+  provenance: ProvenancePredicate;
+}
+
+export type PredicateName = keyof PredicateOf;
+
+/**
+ * A statement after its signatures were checked against the policy's keys: what pure rules may rely on.
+ * `signers` are the distinct authorities behind the valid signatures, never empty.
+ */
+export interface Verified<P> {
+  /** SHA-256 of the envelope in canonical form. */
+  readonly digest: Digest;
+  readonly subject: Digest;
+  readonly predicate: P;
+  readonly signers: readonly string[];
+}
