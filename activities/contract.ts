@@ -1,0 +1,110 @@
+import type { Digest } from '../domain/digest.js';
+import type { EndpointPosition, RolloutEnded, RolloutOrder, StepVerdict } from '../domain/endpoint.js';
+import type {
+  Admission,
+  Approved,
+  Ingested,
+  LifecycleOutcome,
+  OpenGate,
+  Progress,
+  Retirement,
+  RolloutResult,
+  Signed,
+  Validated,
+} from '../domain/lifecycle.js';
+import type { ReleaseName } from '../domain/names.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+
+/**
+ * What the workflows ask of each zone. Arguments and answers are references and small facts, never bytes. Every one is
+ * idempotent: what it makes is create-once, and a second call answers what the first one made. A refusal is an
+ * `ApplicationFailure` of a permanent `ErrorCode`; anything else is tried again.
+ */
+export interface Decision {
+  readonly message: string;
+  readonly envelope: unknown;
+}
+
+export type DecisionVerdict =
+  | { readonly accepted: true; readonly by: string; readonly statement: Digest }
+  | { readonly accepted: false; readonly code: string; readonly reason: string };
+
+export interface Counted {
+  readonly verdicts: readonly DecisionVerdict[];
+  readonly outcome:
+    | { readonly kind: 'pending'; readonly missing: number }
+    | { readonly kind: 'approved'; readonly approved: Approved }
+    | { readonly kind: 'rejected'; readonly by: string; readonly reason: string };
+}
+
+/** Zone control: what a lifecycle needs. */
+export interface LifecycleControl {
+  resumeLifecycle(name: ReleaseName): Promise<Progress>;
+  admitRelease(name: ReleaseName, request: unknown): Promise<Admission>;
+  openDeployGate(name: ReleaseName, progress: Progress): Promise<OpenGate>;
+  /** Verifies decisions in the order they came, stores those that count, and tallies them with `counted` from before. */
+  decide(input: {
+    readonly gate: OpenGate;
+    readonly act: 'deploy' | 'restore' | 'retire';
+    readonly counted: readonly Digest[];
+    readonly decisions: readonly Decision[];
+  }): Promise<Counted>;
+  /** Audits messages that nothing waits for. */
+  refuse(input: { readonly model: string; readonly decisions: readonly Decision[]; readonly reason: string }): Promise<void>;
+  recordApproved(name: ReleaseName, approved: Approved): Promise<void>;
+  askEndpoint(model: string, order: RolloutOrder): Promise<void>;
+  /** What the endpoint says of a rollout; `null` while it has not ended. */
+  rolloutResult(model: string, request: Digest): Promise<RolloutResult | null>;
+  recordRollout(name: ReleaseName, release: Digest, result: RolloutResult): Promise<void>;
+  recordOutcome(name: ReleaseName, release: Digest | null, outcome: LifecycleOutcome): Promise<void>;
+  openRetireGate(name: ReleaseName, release: Digest, request: unknown): Promise<OpenGate>;
+  giveNotice(name: ReleaseName, release: Digest, approved: Approved): Promise<Retirement>;
+  /** Takes the release out of its endpoint's routes. */
+  withdrawRelease(name: ReleaseName, release: Digest): Promise<EndpointPosition>;
+}
+
+export interface IntakeActivities {
+  ingest(name: ReleaseName, admission: Admission): Promise<Ingested>;
+  validate(name: ReleaseName, admission: Admission, ingested: Ingested): Promise<Validated>;
+}
+
+export interface SigningActivities {
+  signRelease(name: ReleaseName, progress: Progress): Promise<Signed>;
+  revokeRelease(name: ReleaseName, release: Digest, retirement: Retirement): Promise<Digest>;
+  /** Destroys the keys, probes every path and issues the certificate; answers the certificate's digest. */
+  destroyKeys(name: ReleaseName, release: Digest, retirement: Retirement, revocation: Digest): Promise<Digest>;
+}
+
+export interface ServingActivities {
+  /** Verifies, materialises and starts the release; returns once its model server answers. */
+  startRelease(name: ReleaseName, release: Digest): Promise<void>;
+  /** Stops the release's model server and removes its files. */
+  stopRelease(name: ReleaseName, release: Digest): Promise<void>;
+}
+
+/** Zone control: what an endpoint needs. */
+export interface EndpointControl {
+  resumeEndpoint(model: string): Promise<EndpointPosition>;
+  routeStep(model: string, order: RolloutOrder, step: number): Promise<EndpointPosition>;
+  promoteRelease(model: string, order: RolloutOrder): Promise<EndpointPosition>;
+  /** One document back to `target`, or to the stable release where it is `null`. */
+  rollBack(model: string, target: Digest | null, reason: string, actor: SignedEnvelope | null): Promise<EndpointPosition>;
+  /** Verifies an operator's rollback order. */
+  checkRollback(model: string, order: unknown): Promise<{ readonly target: Digest | null; readonly reason: string }>;
+  /** Relays one signed order, unchanged, to all gateways at once. */
+  killEndpoint(model: string, order: unknown): Promise<{ readonly order: Digest; readonly gateways: number; readonly ms: number }>;
+  openRestoreGate(model: string, request: unknown): Promise<OpenGate>;
+  restoreEndpoint(model: string, approved: Approved): Promise<EndpointPosition>;
+  refuse: LifecycleControl['refuse'];
+  decide: LifecycleControl['decide'];
+  replyRollout(replyTo: string, ended: RolloutEnded): Promise<void>;
+}
+
+export interface WatchActivities {
+  /** Watches one step on the gateways' counters until its verdict. */
+  watchStep(model: string, revision: number, release: Digest, bakeSeconds: number): Promise<StepVerdict>;
+}
+
+export interface TrainingActivities {
+  train(model: string, run: string, request: unknown): Promise<{ readonly source: string; readonly bundle: string; readonly provenance: Digest }>;
+}

@@ -1,0 +1,74 @@
+import type { Digest } from './digest.js';
+
+export type Change =
+  | 'policy.applied'
+  | 'training.ended'
+  | 'release.admitted'
+  | 'release.ingested'
+  | 'release.validated'
+  | 'release.signed'
+  | 'gate.opened'
+  | 'decision.accepted'
+  | 'message.refused'
+  | 'route.changed'
+  | 'rollout.ended'
+  | 'endpoint.killed'
+  | 'endpoint.restored'
+  | 'load.refused'
+  | 'retirement.noticed'
+  | 'release.revoked'
+  | 'keys.destroyed'
+  | 'release.retired'
+  | 'log.read';
+
+/** One line of the audit log. `before` and `after` are digests of documents in WORM. */
+export interface AuditRecord {
+  /** Counts once: the same id appended again is the same record. */
+  readonly id: string;
+  readonly time: string;
+  readonly actor: { readonly id: string; readonly statement: Digest | null };
+  readonly change: Change;
+  readonly subject: { readonly model: string; readonly version: string | null; readonly release: Digest | null };
+  readonly before: Digest | null;
+  readonly after: Digest | null;
+  readonly policy: Digest | null;
+  readonly workflow: { readonly id: string; readonly runId: string } | null;
+  readonly reason: string;
+}
+
+/** What a model's endpoint was at a time, by the log alone. */
+export interface StateAt {
+  readonly model: string;
+  readonly at: string;
+  /** Digest of the routing document in force. */
+  readonly route: Digest | null;
+  readonly killed: boolean;
+  readonly policy: Digest | null;
+  readonly releases: readonly { readonly version: string; readonly release: Digest | null; readonly lastChange: Change }[];
+  /** Index of the last record that counted. */
+  readonly upTo: number;
+}
+
+/** Folds the records of one model up to a time. Records are in log order; an id's first occurrence counts. */
+export function stateAt(model: string, at: string, records: Iterable<{ index: number; record: AuditRecord }>): StateAt {
+  const seen = new Set<string>();
+  const releases = new Map<string, { version: string; release: Digest | null; lastChange: Change }>();
+  let route: Digest | null = null;
+  let killed = false;
+  let policy: Digest | null = null;
+  let upTo = -1;
+  for (const { index, record } of records) {
+    if (record.time > at || seen.has(record.id)) continue;
+    seen.add(record.id);
+    if (record.change === 'policy.applied') policy = record.after;
+    if (record.subject.model !== model) continue;
+    upTo = index;
+    if (record.change === 'route.changed') route = record.after;
+    if (record.change === 'endpoint.killed') killed = true;
+    if (record.change === 'endpoint.restored') killed = false;
+    const { version, release } = record.subject;
+    if (version !== null && record.change !== 'message.refused')
+      releases.set(version, { version, release: release ?? releases.get(version)?.release ?? null, lastChange: record.change });
+  }
+  return { model, at, route, killed, policy, releases: [...releases.values()], upTo };
+}

@@ -1,0 +1,90 @@
+import type { Digest } from './digest.js';
+import type { ErrorCode } from './errors.js';
+import type { SignedEnvelope } from './statements.js';
+
+export const STAGES = ['admit', 'ingest', 'validate', 'approve', 'sign', 'roll out', 'in service', 'retire', 'ended'] as const;
+export type Stage = (typeof STAGES)[number];
+
+/** What a release's start request asks for, after it was verified. */
+export interface Admission {
+  readonly request: Digest;
+  readonly requester: string;
+  readonly source: string;
+  readonly bundle: string;
+  readonly policy: Digest;
+}
+
+export interface Ingested {
+  /** The release digest. */
+  readonly release: Digest;
+  readonly producer: string;
+  /** Digest of the producer's signature bundle, in `statements/`. */
+  readonly bundle: Digest;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+export interface Validated {
+  readonly testResult: Digest;
+  readonly passed: number;
+  readonly failed: readonly string[];
+  readonly accuracy: number;
+}
+
+/** A request that waits for people. */
+export interface OpenGate {
+  readonly request: Digest;
+  readonly requestId: string;
+  readonly role: string;
+  readonly count: number;
+  readonly expiresAt: string;
+  readonly envelope: SignedEnvelope;
+}
+
+export interface Signed {
+  /** Digest of the release signature bundle, in `statements/`. */
+  readonly signature: Digest;
+}
+
+export interface Approved {
+  readonly request: Digest;
+  readonly approvals: readonly Digest[];
+  readonly approvers: readonly string[];
+}
+
+export type RolloutResult =
+  | { readonly kind: 'promoted'; readonly revision: number }
+  | { readonly kind: 'rolled back'; readonly revision: number; readonly reason: string }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string };
+
+/** What a release has behind it, read from WORM: each part is there once its stage has ended. */
+export interface Progress {
+  readonly admission?: Admission;
+  readonly ingested?: Ingested;
+  readonly validated?: Validated;
+  readonly gate?: OpenGate;
+  readonly approved?: Approved;
+  readonly signed?: Signed;
+  readonly rollout?: RolloutResult;
+  readonly retirement?: Retirement;
+}
+
+export interface Retirement {
+  readonly request: Digest;
+  readonly approvals: readonly Digest[];
+  readonly notice: Digest;
+  readonly retiresAt: string;
+}
+
+export type LifecycleOutcome =
+  | { readonly kind: 'rejected'; readonly stage: Stage; readonly code: ErrorCode; readonly reason: string }
+  | { readonly kind: 'expired'; readonly stage: Stage }
+  | { readonly kind: 'rolled back'; readonly reason: string }
+  | { readonly kind: 'retired'; readonly certificate: Digest };
+
+/** What `custody status` and the UI show. */
+export interface LifecycleStatus {
+  readonly stage: Stage;
+  readonly progress: Progress;
+  readonly awaiting: { readonly what: string; readonly until: string } | null;
+}

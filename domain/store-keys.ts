@@ -1,0 +1,31 @@
+import type { Digest } from './digest.js';
+import type { ReleaseName } from './names.js';
+
+/** Where things lie in the `<env>-custody` bucket: built here and nowhere else. */
+const digits = (value: number, width: number): string => String(value).padStart(width, '0');
+
+export const storeKeys = {
+  blob: (id: string): string => `blobs/${id}`,
+  manifest: (release: Digest): string => `manifests/${release}`,
+  version: ({ model, version }: ReleaseName): string => `versions/${model}/${version}`,
+  request: (digest: Digest): string => `requests/${digest}`,
+  statement: (digest: Digest): string => `statements/${digest}`,
+  /** What a release's stage ended with; the name is the stage's part of `Progress`. */
+  record: ({ model, version }: ReleaseName, part: string): string => `records/${model}/${version}/${part}`,
+  nonce: (nonce: string): string => `nonces/${nonce}`,
+  policy: (version: number): string => `policies/${digits(version, 9)}`,
+  route: (model: string, revision: number): string => `routes/${model}/${digits(revision, 9)}`,
+  kill: (model: string, order: Digest): string => `kills/${model}/${order}`,
+  revocation: (release: Digest): string => `revocations/${release}`,
+  status: (version: number): string => `status/${digits(version, 15)}`,
+  consumer: (model: string, consumer: string): string => `consumers/${model}/${consumer}`,
+} as const;
+
+export function bucketNames(environment: string): { custody: string; audit: string; log: string; intake: string } {
+  return {
+    custody: `${environment}-custody`,
+    audit: `${environment}-audit`,
+    log: `${environment}-log`,
+    intake: `${environment}-intake`,
+  };
+}
