@@ -13,7 +13,6 @@ import type {
   Validated,
 } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
-import type { SignedEnvelope } from '../domain/statements.js';
 
 /**
  * What the workflows ask of each zone. Arguments and answers are references and small facts, never bytes. Every one is
@@ -37,6 +36,15 @@ export interface Counted {
     | { readonly kind: 'rejected'; readonly by: string; readonly reason: string };
 }
 
+export interface RoutedStep {
+  readonly position: EndpointPosition;
+  readonly bakeSeconds: number;
+  readonly last: boolean;
+}
+
+/** The parts of a release's progress that a zone other than control brings about. */
+export type StagePart = 'ingested' | 'validated' | 'approved' | 'signed' | 'rollout';
+
 /** Zone control: what a lifecycle needs. */
 export interface LifecycleControl {
   resumeLifecycle(name: ReleaseName): Promise<Progress>;
@@ -50,12 +58,21 @@ export interface LifecycleControl {
     readonly decisions: readonly Decision[];
   }): Promise<Counted>;
   /** Audits messages that nothing waits for. */
-  refuse(input: { readonly model: string; readonly decisions: readonly Decision[]; readonly reason: string }): Promise<void>;
-  recordApproved(name: ReleaseName, approved: Approved): Promise<void>;
+  refuse(input: {
+    readonly model: string;
+    readonly decisions: readonly Decision[];
+    readonly reason: string;
+  }): Promise<void>;
+  /** Keeps what a stage ended with, create-once, and audits it; answers what the record says. */
+  record<K extends StagePart>(
+    name: ReleaseName,
+    part: K,
+    value: NonNullable<Progress[K]>,
+    release: Digest | null,
+  ): Promise<NonNullable<Progress[K]>>;
   askEndpoint(model: string, order: RolloutOrder): Promise<void>;
   /** What the endpoint says of a rollout; `null` while it has not ended. */
   rolloutResult(model: string, request: Digest): Promise<RolloutResult | null>;
-  recordRollout(name: ReleaseName, release: Digest, result: RolloutResult): Promise<void>;
   recordOutcome(name: ReleaseName, release: Digest | null, outcome: LifecycleOutcome): Promise<void>;
   openRetireGate(name: ReleaseName, release: Digest, request: unknown): Promise<OpenGate>;
   giveNotice(name: ReleaseName, release: Digest, approved: Approved): Promise<Retirement>;
@@ -85,14 +102,26 @@ export interface ServingActivities {
 /** Zone control: what an endpoint needs. */
 export interface EndpointControl {
   resumeEndpoint(model: string): Promise<EndpointPosition>;
-  routeStep(model: string, order: RolloutOrder, step: number): Promise<EndpointPosition>;
+  /** Routes one step of the approved plan: audited first, and it fails closed. */
+  routeStep(model: string, order: RolloutOrder, step: number): Promise<RoutedStep>;
   promoteRelease(model: string, order: RolloutOrder): Promise<EndpointPosition>;
   /** One document back to `target`, or to the stable release where it is `null`. */
-  rollBack(model: string, target: Digest | null, reason: string, actor: SignedEnvelope | null): Promise<EndpointPosition>;
+  rollBack(model: string, target: Digest | null, reason: string, actor: Digest): Promise<EndpointPosition>;
   /** Verifies an operator's rollback order. */
-  checkRollback(model: string, order: unknown): Promise<{ readonly target: Digest | null; readonly reason: string }>;
+  checkRollback(
+    model: string,
+    order: unknown,
+  ): Promise<{
+    readonly target: Digest | null;
+    readonly reason: string;
+    readonly by: string;
+    readonly statement: Digest;
+  }>;
   /** Relays one signed order, unchanged, to all gateways at once. */
-  killEndpoint(model: string, order: unknown): Promise<{ readonly order: Digest; readonly gateways: number; readonly ms: number }>;
+  killEndpoint(
+    model: string,
+    order: unknown,
+  ): Promise<{ readonly order: Digest; readonly gateways: number; readonly ms: number }>;
   openRestoreGate(model: string, request: unknown): Promise<OpenGate>;
   restoreEndpoint(model: string, approved: Approved): Promise<EndpointPosition>;
   refuse: LifecycleControl['refuse'];
@@ -106,5 +135,9 @@ export interface WatchActivities {
 }
 
 export interface TrainingActivities {
-  train(model: string, run: string, request: unknown): Promise<{ readonly source: string; readonly bundle: string; readonly provenance: Digest }>;
+  train(
+    model: string,
+    run: string,
+    request: unknown,
+  ): Promise<{ readonly source: string; readonly bundle: string; readonly provenance: Digest }>;
 }

@@ -44,7 +44,11 @@ export interface StateAt {
   readonly route: Digest | null;
   readonly killed: boolean;
   readonly policy: Digest | null;
-  readonly releases: readonly { readonly version: string; readonly release: Digest | null; readonly lastChange: Change }[];
+  readonly releases: readonly {
+    readonly version: string;
+    readonly release: Digest | null;
+    readonly lastChange: Change;
+  }[];
   /** Index of the last record that counted. */
   readonly upTo: number;
 }
@@ -68,7 +72,11 @@ export function stateAt(model: string, at: string, records: Iterable<{ index: nu
     if (record.change === 'endpoint.restored') killed = false;
     const { version, release } = record.subject;
     if (version !== null && record.change !== 'message.refused')
-      releases.set(version, { version, release: release ?? releases.get(version)?.release ?? null, lastChange: record.change });
+      releases.set(version, {
+        version,
+        release: release ?? releases.get(version)?.release ?? null,
+        lastChange: record.change,
+      });
   }
   return { model, at, route, killed, policy, releases: [...releases.values()], upTo };
 }

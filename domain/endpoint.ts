@@ -8,7 +8,6 @@ export interface RolloutOrder {
   readonly approvals: readonly Digest[];
   readonly release: Digest;
   readonly version: string;
-  readonly steps: number;
   /** Where the answer goes. */
   readonly replyTo: string;
 }

@@ -2,7 +2,17 @@ import type { Digest } from './digest.js';
 import type { ErrorCode } from './errors.js';
 import type { SignedEnvelope } from './statements.js';
 
-export const STAGES = ['admit', 'ingest', 'validate', 'approve', 'sign', 'roll out', 'in service', 'retire', 'ended'] as const;
+export const STAGES = [
+  'admit',
+  'ingest',
+  'validate',
+  'approve',
+  'sign',
+  'roll out',
+  'in service',
+  'retire',
+  'ended',
+] as const;
 export type Stage = (typeof STAGES)[number];
 
 /** What a release's start request asks for, after it was verified. */

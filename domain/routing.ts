@@ -113,7 +113,14 @@ export function withdraw(current: RoutingDocument, release: Digest): RouteIntent
   const rolloutEnds = current.plan !== null && current.releases[0]?.release === release;
   const releases = rolloutEnds ? kept.map((entry, index) => ({ ...entry, weight: index === 0 ? 100 : 0 })) : kept;
   const plan = rolloutEnds ? null : current.plan;
-  return { change: 'withdraw', releases, plan, triggers: plan === null ? null : current.triggers, lifted: current.lifted, restore: null };
+  return {
+    change: 'withdraw',
+    releases,
+    plan,
+    triggers: plan === null ? null : current.triggers,
+    lifted: current.lifted,
+    restore: null,
+  };
 }
 
 /** Same weights, with more orders lifted; orders whose own expiry has passed need no entry any more. */

@@ -149,7 +149,11 @@ export interface NoticePredicate {
   readonly environment: string;
   readonly model: string;
   readonly version: string;
-  readonly consumers: readonly { readonly id: string; readonly how: 'mail' | 'none'; readonly messageId: string | null }[];
+  readonly consumers: readonly {
+    readonly id: string;
+    readonly how: 'mail' | 'none';
+    readonly messageId: string | null;
+  }[];
   readonly retiresAt: string;
   readonly request: Digest;
   readonly issuedAt: string;

@@ -1,0 +1,164 @@
+import { dirname } from 'node:path';
+import { CustodyError } from '../../domain/errors.js';
+import type { LayoutStep } from './layout.js';
+import type { SandboxLimits, SandboxRequest } from './port.js';
+
+/** Who runs inside: a user id of its own when the host's process is root, otherwise its own user without capabilities. */
+export type SandboxUser = { readonly uid: number } | null;
+
+const MEGABYTE = 1024 * 1024;
+export const DEFAULT_OUTPUT_MB = 1024;
+const DEFAULT_PROCESSES = 128;
+const OPEN_FILES = 1024;
+const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Says on descriptor 3 that the sandbox stands, then runs the command as a child, so that somebody reaps its orphans. */
+const START = 'echo ready >&3; exec 3>&-; "$@"; exit $?';
+
+/**
+ * Builds the tree under a fresh tmpfs and makes it the root, so that nothing of the host remains reachable; then becomes
+ * the command. Arguments: root, cwd, number of steps, three arguments a step, the command.
+ */
+const BUILD_TREE = `
+set -eu
+umask 022
+root=$1 cwd=$2 steps=$3
+shift 3
+mount -t tmpfs -o nosuid,nodev,mode=0755,size=1m custody "$root"
+place() {
+  if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "\${2%/*}"; : > "$2"; fi
+}
+while [ "$steps" -gt 0 ]; do
+  case $1 in
+    read-only) place "$2" "$root$3"; mount --bind "$2" "$root$3"; mount -o remount,bind,ro,nosuid,nodev "$root$3" ;;
+    writable) place "$2" "$root$3"; mount --bind "$2" "$root$3"; mount -o remount,bind,rw,nosuid,nodev "$root$3" ;;
+    device) place "$2" "$root$3"; mount --bind "$2" "$root$3" ;;
+    link) mkdir -p "$root\${3%/*}"; ln -s "$2" "$root$3" ;;
+    proc) mkdir -p "$root$3"; mount -t proc -o nosuid,nodev,noexec custody "$root$3" ;;
+    tmp) mkdir -p "$root$3"; mount -t tmpfs -o "nosuid,nodev,mode=1777,size=$2" custody "$root$3" ;;
+    *) echo "unknown step $1" >&2; exit 70 ;;
+  esac
+  shift 3
+  steps=$((steps - 1))
+done
+mkdir "$root/.host"
+cd "$root"
+pivot_root . .host
+cd /
+umount -l /.host
+rmdir /.host
+mount -o remount,bind,ro,nosuid,nodev /
+cd "$cwd"
+exec "$@"
+`;
+
+export function bubblewrapCommand(request: SandboxRequest, steps: readonly LayoutStep[], user: SandboxUser): string[] {
+  return [
+    'bwrap',
+    ...['--unshare-net', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
+    '--die-with-parent',
+    ...(user === null
+      ? ['--unshare-user', '--disable-userns', '--cap-drop', 'ALL']
+      : ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'].flatMap((capability) => ['--cap-add', capability])),
+    ...parentFolders(steps).flatMap((folder) => ['--perms', '0755', '--dir', folder]),
+    ...steps.flatMap(bubblewrapArguments),
+    ...['--remount-ro', '/', '--chdir', request.cwd, '--'],
+    ...(user === null ? [] : dropPrivileges(user)),
+    ...insideCommand(request),
+  ];
+}
+
+export function unshareCommand(
+  request: SandboxRequest,
+  steps: readonly LayoutStep[],
+  user: SandboxUser,
+  root: string,
+): string[] {
+  const build = user === null ? `echo 0 > /proc/sys/user/max_user_namespaces\n${BUILD_TREE}` : BUILD_TREE;
+  return [
+    ...['setpriv', '--pdeathsig', 'KILL', 'unshare'],
+    ...['--mount', '--net', '--pid', '--ipc', '--uts', '--cgroup', '--fork', '--kill-child=KILL'],
+    ...(user === null ? ['--user', '--map-root-user'] : []),
+    ...['sh', '-c', build, 'custody-sandbox', root, request.cwd, String(steps.length)],
+    ...steps.flatMap(scriptArguments),
+    ...dropPrivileges(user),
+    ...insideCommand(request),
+  ];
+}
+
+/** Those that bubblewrap would otherwise make for itself alone. Folders inside a mount belong to the mount. */
+function parentFolders(steps: readonly LayoutStep[]): string[] {
+  const mounts = steps.flatMap((step) => (step.do === 'link' ? [] : [step.target]));
+  const parents = new Set<string>();
+  for (const { target } of steps) {
+    for (let folder = dirname(target); folder !== '/'; folder = dirname(folder)) {
+      if (!mounts.some((mount) => folder === mount || folder.startsWith(`${mount}/`))) parents.add(folder);
+    }
+  }
+  return [...parents].sort();
+}
+
+function bubblewrapArguments(step: LayoutStep): string[] {
+  switch (step.do) {
+    case 'read-only':
+      return ['--ro-bind', step.source, step.target];
+    case 'writable':
+      return ['--bind', step.source, step.target];
+    case 'device':
+      return ['--dev-bind', step.source, step.target];
+    case 'link':
+      return ['--symlink', step.source, step.target];
+    case 'proc':
+      return ['--proc', step.target];
+    case 'tmp':
+      return ['--perms', '1777', '--size', String(step.bytes), '--tmpfs', step.target];
+  }
+}
+
+function scriptArguments(step: LayoutStep): string[] {
+  switch (step.do) {
+    case 'read-only':
+    case 'writable':
+    case 'device':
+    case 'link':
+      return [step.do, step.source, step.target];
+    case 'proc':
+      return [step.do, '', step.target];
+    case 'tmp':
+      return [step.do, String(step.bytes), step.target];
+  }
+}
+
+/** `--pdeathsig` again, because changing the user clears it. */
+function dropPrivileges(user: SandboxUser): string[] {
+  const identity = user === null ? [] : ['--reuid', String(user.uid), '--regid', String(user.uid), '--clear-groups'];
+  const capabilities = ['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--no-new-privs'];
+  return ['setpriv', ...identity, ...capabilities, '--pdeathsig', 'KILL', '--'];
+}
+
+/** What both kinds run once the tree stands. */
+function insideCommand({ command, env, limits }: SandboxRequest): string[] {
+  const environment = Object.entries({ PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, ...env }).map(
+    ([name, value]) => {
+      if (!ENV_NAME.test(name)) {
+        throw new CustodyError(
+          'CONFIG_INVALID',
+          `${JSON.stringify(name)} cannot be the name of an environment variable`,
+        );
+      }
+      return `${name}=${value}`;
+    },
+  );
+  return ['prlimit', ...resourceLimits(limits), '--', 'env', '-i', ...environment, 'sh', '-c', START, 'sh', ...command];
+}
+
+function resourceLimits(limits: SandboxLimits): string[] {
+  return [
+    '--core=0',
+    `--nofile=${OPEN_FILES}`,
+    `--nproc=${limits.processes ?? DEFAULT_PROCESSES}`,
+    `--data=${limits.memoryMb * MEGABYTE}`,
+    `--fsize=${(limits.outputMb ?? DEFAULT_OUTPUT_MB) * MEGABYTE}`,
+    `--cpu=${limits.cpuSeconds ?? limits.wallSeconds}`,
+  ];
+}

@@ -1,0 +1,135 @@
+// Finds or builds the servers, in this order: the environment variable, PATH, the cache, `go build` of the pinned version.
+import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CACHE, ROOT, SetupError, digestOf, onPath, run, say } from './lib.mjs';
+
+const SERVERS = {
+  CUSTODY_TEMPORAL: {
+    name: 'temporal',
+    what: 'the Temporal server and its CLI',
+    module: 'github.com/temporalio/cli/cmd/temporal',
+    takes: 'about four minutes, once',
+    accepts: (version) => atLeast(/temporal version (\d+)\.(\d+)\.(\d+)/, version, [1, 5, 0]),
+  },
+  CUSTODY_VERSITYGW: {
+    name: 'versitygw',
+    what: 'the S3 store',
+    module: 'github.com/versity/versitygw/cmd/versitygw',
+    takes: 'about a minute, once',
+    accepts: (version) => atLeast(/v?(\d+)\.(\d+)\.(\d+)/, version, [1, 8, 0]),
+  },
+};
+
+const TEST_SERVERS = {
+  CUSTODY_FSCK: {
+    name: 'fsck',
+    what: "Tessera's log checker",
+    module: 'github.com/transparency-dev/tessera/cmd/fsck',
+    takes: 'some seconds, once',
+    accepts: null, // fsck on PATH is the file system's
+  },
+};
+
+function atLeast(pattern, text, minimum) {
+  const found = pattern.exec(text)?.slice(1).map(Number);
+  if (found === undefined) return false;
+  for (let i = 0; i < 3; i += 1) if (found[i] !== minimum[i]) return found[i] > minimum[i];
+  return true;
+}
+
+async function versionOf(path) {
+  try {
+    return await run(path, ['--version']);
+  } catch (error) {
+    if (error instanceof SetupError) return '';
+    throw error;
+  }
+}
+
+async function findOrBuild(variable, server) {
+  const given = process.env[variable];
+  if (given !== undefined && given !== '') {
+    if (!existsSync(given)) throw new SetupError(`${variable} names ${given}, which is not there`, 2);
+    return given;
+  }
+  const installed = server.accepts === null ? null : onPath(server.name);
+  if (installed !== null) {
+    if (server.accepts(await versionOf(installed))) return installed;
+    say(`  ${server.name} on PATH is older than what Custody needs: it is not used`);
+  }
+  const module = join(ROOT, 'tools', server.name);
+  const folder = join(CACHE, 'servers', `${server.name}-${digestOf(join(module, 'go.mod'), join(module, 'go.sum'))}`);
+  const cached = join(folder, server.name);
+  if (existsSync(cached)) return cached;
+  if (onPath('go') === null)
+    throw new SetupError(
+      `${server.what} (${server.name}) is neither on PATH nor in the cache, and there is no Go to build it with.\n` +
+        `Install Go 1.26 or newer, or install ${server.name} and name it in ${variable}.`,
+    );
+  say(`  building ${server.what}: ${server.takes} …`);
+  mkdirSync(folder, { recursive: true });
+  const partial = `${cached}.${process.pid}.partial`;
+  await run('go', ['build', '-trimpath', '-o', partial, server.module], {
+    cwd: module,
+    env: { GOFLAGS: '-mod=readonly -buildvcs=false' },
+  });
+  renameSync(partial, cached);
+  return cached;
+}
+
+/** Java's time-skipping test server, as one executable: a script that `@temporalio/testing` is given. */
+async function testServer() {
+  const given = process.env.CUSTODY_TEST_SERVER;
+  if (given !== undefined && given !== '') return given;
+  const pom = join(ROOT, 'tools', 'test-server', 'pom.xml');
+  const folder = join(CACHE, 'servers', `test-server-${digestOf(pom)}`);
+  const script = join(folder, 'test-server.sh');
+  if (existsSync(script)) return script;
+  for (const tool of ['java', 'mvn'])
+    if (onPath(tool) === null)
+      throw new SetupError(
+        `The tests need ${tool} for Temporal's time-skipping server. Install a JDK (11 or newer) and Maven.`,
+      );
+  say('  fetching the time-skipping test server: some seconds, once …');
+  mkdirSync(join(folder, 'lib'), { recursive: true });
+  await run('mvn', ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${join(folder, 'lib')}`]);
+  const partial = `${script}.partial`;
+  writeFileSync(
+    partial,
+    `#!/bin/sh\nexec java -XX:+UseSerialGC -cp '${join(folder, 'lib')}/*' io.temporal.testserver.TestServer "$@"\n`,
+  );
+  chmodSync(partial, 0o755);
+  renameSync(partial, script);
+  return script;
+}
+
+/** The other people's implementations that ours is tested against, in a virtual environment of their own. */
+async function python() {
+  const given = process.env.CUSTODY_PYTHON;
+  if (given !== undefined && given !== '') return given;
+  const requirements = join(ROOT, 'tools', 'python', 'requirements.txt');
+  const folder = join(CACHE, `python-${digestOf(requirements)}`);
+  const executable = join(folder, 'bin', 'python');
+  if (existsSync(join(folder, 'complete'))) return executable;
+  if (onPath('python3') === null) {
+    if (process.env.CI) throw new SetupError('The conformance tests need Python 3.9 or newer with venv.');
+    say('  no python3: the tests against model-signing and Tink are skipped');
+    return null;
+  }
+  say('  installing model-signing and Tink to test against: some seconds, once …');
+  await run('python3', ['-m', 'venv', folder]);
+  await run(executable, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements]);
+  writeFileSync(join(folder, 'complete'), '');
+  return executable;
+}
+
+/** Environment variables that name every server, each found or built. */
+export async function servers({ forTests = false } = {}) {
+  const found = {};
+  for (const [variable, server] of Object.entries({ ...SERVERS, ...(forTests ? TEST_SERVERS : {}) }))
+    found[variable] = await findOrBuild(variable, server);
+  if (!forTests) return found;
+  found.CUSTODY_TEST_SERVER = await testServer();
+  const interpreter = await python();
+  return interpreter === null ? found : { ...found, CUSTODY_PYTHON: interpreter };
+}

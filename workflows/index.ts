@@ -1,0 +1,3 @@
+export { lifecycle } from './lifecycle.js';
+export { endpoint } from './endpoint.js';
+export { training } from './training.js';

@@ -1,0 +1,46 @@
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { EndpointStatus, RolloutEnded, RolloutOrder } from '../domain/endpoint.js';
+import type { LifecycleStatus } from '../domain/lifecycle.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+
+/** What an update's caller is told: the verdict on the very message it sent. */
+export interface Receipt {
+  readonly accepted: true;
+  readonly by: string;
+  readonly statement: string;
+}
+
+/** Decisions by people: each can be sent as a signal or as an update, of the same name and payload. */
+export const LIFECYCLE_DECISIONS = ['approve', 'reject', 'retire'] as const;
+export const ENDPOINT_DECISIONS = ['approve', 'kill', 'restore', 'rollback'] as const;
+export type LifecycleDecision = (typeof LIFECYCLE_DECISIONS)[number];
+export type EndpointDecision = (typeof ENDPOINT_DECISIONS)[number];
+
+export const decisionSignal = (name: string) => defineSignal<[unknown]>(name);
+export const decisionUpdate = (name: string) => defineUpdate<Receipt, [SignedEnvelope]>(name);
+
+/** From a lifecycle: put this release in service. */
+export const rolloutSignal = defineSignal<[RolloutOrder]>('rollout');
+/** From the endpoint: how the rollout ended. The receiver asks again before it believes it. */
+export const rolloutEndedSignal = defineSignal<[RolloutEnded]>('rolloutEnded');
+
+export const lifecycleStatusQuery = defineQuery<LifecycleStatus>('status');
+export const endpointStatusQuery = defineQuery<EndpointStatus>('status');
+
+export const SEARCH_ATTRIBUTES = {
+  model: defineSearchAttributeKey('CustodyModel', 'KEYWORD'),
+  version: defineSearchAttributeKey('CustodyVersion', 'KEYWORD'),
+  stage: defineSearchAttributeKey('CustodyStage', 'KEYWORD'),
+  digest: defineSearchAttributeKey('CustodyDigest', 'KEYWORD'),
+  awaiting: defineSearchAttributeKey('CustodyAwaiting', 'KEYWORD'),
+} as const;
+
+/** The argument of a lifecycle: the signed request that asks for it. Everything else it derives. */
+export interface LifecycleInput {
+  readonly request: SignedEnvelope;
+}
+
+export interface TrainingInput {
+  readonly request: SignedEnvelope;
+}
