@@ -164,9 +164,10 @@ async function sendOne(
       signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await answer.text();
-    increment(counts.byStatus, answer.status);
-    countRelease(counts, answer, performance.now() - sentAt);
+    const latency = performance.now() - sentAt;
     if (answer.ok) countLabels(counts, answer.headers.get('x-custody-release-version'), text, images, rows);
+    increment(counts.byStatus, answer.status);
+    countRelease(counts, answer, latency);
   } catch (error) {
     increment(counts.errors, causeOf(error));
   }
