@@ -1,5 +1,5 @@
 import type { Digest } from '../domain/digest.js';
-import type { EndpointPosition, RolloutEnded, RolloutOrder, StepVerdict } from '../domain/endpoint.js';
+import type { EndpointPosition, RolloutEnded, RolloutOrder, RoutedPosition, StepVerdict } from '../domain/endpoint.js';
 import type {
   Admission,
   Approved,
@@ -17,7 +17,8 @@ import type { ReleaseName } from '../domain/names.js';
 /**
  * What the workflows ask of each zone. Arguments and answers are references and small facts, never bytes. Every one is
  * idempotent: what it makes is create-once, and a second call answers what the first one made. A refusal is an
- * `ApplicationFailure` of a permanent `ErrorCode`; anything else is tried again.
+ * `ApplicationFailure` of a permanent `ErrorCode`; anything else is tried again. An activity that refuses the envelope it
+ * was given has audited that refusal before it throws.
  */
 export interface Decision {
   readonly message: string;
@@ -37,16 +38,24 @@ export interface Counted {
 }
 
 export interface RoutedStep {
-  readonly position: EndpointPosition;
+  readonly position: RoutedPosition;
   readonly bakeSeconds: number;
+  /** A step without enough evidence by then fails. */
+  readonly timeoutSeconds: number;
   readonly last: boolean;
 }
+
+export type ResumedRollout =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'at'; readonly step: number }
+  | { readonly kind: 'ended'; readonly result: RolloutResult };
 
 /** The parts of a release's progress that a zone other than control brings about. */
 export type StagePart = 'ingested' | 'validated' | 'approved' | 'signed' | 'rollout';
 
 /** Zone control: what a lifecycle needs. */
 export interface LifecycleControl {
+  /** What the records say of a release; empty for a new one. */
   resumeLifecycle(name: ReleaseName): Promise<Progress>;
   admitRelease(name: ReleaseName, request: unknown): Promise<Admission>;
   openDeployGate(name: ReleaseName, progress: Progress): Promise<OpenGate>;
@@ -57,11 +66,13 @@ export interface LifecycleControl {
     readonly counted: readonly Digest[];
     readonly decisions: readonly Decision[];
   }): Promise<Counted>;
-  /** Audits messages that nothing waits for. */
+  /** Audits messages that nothing waits for, as one record. */
   refuse(input: {
     readonly model: string;
     readonly decisions: readonly Decision[];
     readonly reason: string;
+    /** How many more were thrown away unread, in a flood. */
+    readonly dropped: number;
   }): Promise<void>;
   /** Keeps what a stage ended with, create-once, and audits it; answers what the record says. */
   record<K extends StagePart>(
@@ -71,13 +82,14 @@ export interface LifecycleControl {
     release: Digest | null,
   ): Promise<NonNullable<Progress[K]>>;
   askEndpoint(model: string, order: RolloutOrder): Promise<void>;
-  /** What the endpoint says of a rollout; `null` while it has not ended. */
-  rolloutResult(model: string, request: Digest): Promise<RolloutResult | null>;
-  recordOutcome(name: ReleaseName, release: Digest | null, outcome: LifecycleOutcome): Promise<void>;
+  /** What the endpoint says of a rollout (`rolloutOf`); `null` where there is no endpoint, or it knows nothing of it. */
+  rolloutState(model: string, request: Digest): Promise<RolloutResult | 'under way' | null>;
+  /** Keeps how it ended, create-once, and audits it; answers what the record says. */
+  recordOutcome(name: ReleaseName, release: Digest | null, outcome: LifecycleOutcome): Promise<LifecycleOutcome>;
   openRetireGate(name: ReleaseName, release: Digest, request: unknown): Promise<OpenGate>;
   giveNotice(name: ReleaseName, release: Digest, approved: Approved): Promise<Retirement>;
-  /** Takes the release out of its endpoint's routes. */
-  withdrawRelease(name: ReleaseName, release: Digest): Promise<EndpointPosition>;
+  /** Takes the release out of its endpoint's routes; where it is not in them, nothing changes. */
+  withdrawRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
 }
 
 export interface IntakeActivities {
@@ -102,11 +114,19 @@ export interface ServingActivities {
 /** Zone control: what an endpoint needs. */
 export interface EndpointControl {
   resumeEndpoint(model: string): Promise<EndpointPosition>;
-  /** Routes one step of the approved plan: audited first, and it fails closed. */
+  /** Verifies an order and says where the records have it, so that nothing is done twice: not begun, at a step, ended. */
+  resumeRollout(model: string, order: RolloutOrder): Promise<ResumedRollout>;
+  /**
+   * Routes one step of the approved plan: audited first, and it fails closed. It refuses a request whose lifecycle has
+   * recorded an end, and every step while the endpoint is killed.
+   */
   routeStep(model: string, order: RolloutOrder, step: number): Promise<RoutedStep>;
-  promoteRelease(model: string, order: RolloutOrder): Promise<EndpointPosition>;
-  /** One document back to `target`, or to the stable release where it is `null`. */
-  rollBack(model: string, target: Digest | null, reason: string, actor: Digest): Promise<EndpointPosition>;
+  promoteRelease(model: string, order: RolloutOrder): Promise<RoutedPosition>;
+  /**
+   * One document back to `target`. `null`: ends the plan under way, so that the stable release serves all callers; with
+   * no plan under way nothing changes.
+   */
+  rollBack(model: string, target: Digest | null, reason: string, actor: Digest): Promise<RoutedPosition>;
   /** Verifies an operator's rollback order. */
   checkRollback(
     model: string,
@@ -130,8 +150,17 @@ export interface EndpointControl {
 }
 
 export interface WatchActivities {
-  /** Watches one step on the gateways' counters until its verdict. */
-  watchStep(model: string, revision: number, release: Digest, bakeSeconds: number): Promise<StepVerdict>;
+  /**
+   * Watches one step on the gateways' counters until its verdict: at the earliest after `bakeSeconds`, unless it fails; what
+   * is inconclusive is held, and is the verdict after `timeoutSeconds`. Both count from the first attempt.
+   */
+  watchStep(
+    model: string,
+    revision: number,
+    release: Digest,
+    bakeSeconds: number,
+    timeoutSeconds: number,
+  ): Promise<StepVerdict>;
 }
 
 export interface TrainingActivities {

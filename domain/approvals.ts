@@ -48,8 +48,8 @@ export function checkDecision(
   const approver = approval.signers.find((id) => holdsRole(gate, newest, id, quorum.role));
   if (approver === undefined)
     return refuse('NOT_AUTHORISED', `${approval.signers.join(', ')} does not hold the role ${quorum.role}`);
-  if (approval.signers.includes(asked.requester))
-    return refuse('NOT_AUTHORISED', `${asked.requester} asked for this and cannot decide it`);
+  const asker = approval.signers.find((id) => id === asked.requester || request.signers.includes(id));
+  if (asker !== undefined) return refuse('NOT_AUTHORISED', `${asker} asked for this and cannot decide it`);
   if (asked.producer !== null && approval.signers.includes(asked.producer))
     return refuse('NOT_AUTHORISED', `${asked.producer} produced this and cannot decide it`);
   return { approver };

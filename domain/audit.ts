@@ -1,25 +1,30 @@
 import type { Digest } from './digest.js';
 
-export type Change =
-  | 'policy.applied'
-  | 'training.ended'
-  | 'release.admitted'
-  | 'release.ingested'
-  | 'release.validated'
-  | 'release.signed'
-  | 'gate.opened'
-  | 'decision.accepted'
-  | 'message.refused'
-  | 'route.changed'
-  | 'rollout.ended'
-  | 'endpoint.killed'
-  | 'endpoint.restored'
-  | 'load.refused'
-  | 'retirement.noticed'
-  | 'release.revoked'
-  | 'keys.destroyed'
-  | 'release.retired'
-  | 'log.read';
+export const CHANGES = [
+  'policy.applied',
+  'training.ended',
+  'release.admitted',
+  'release.ingested',
+  'release.validated',
+  'release.approved',
+  'release.signed',
+  'gate.opened',
+  'decision.accepted',
+  'message.refused',
+  'route.changed',
+  'rollout.ended',
+  'endpoint.killed',
+  'endpoint.restored',
+  'load.refused',
+  'retirement.noticed',
+  'release.revoked',
+  'keys.destroyed',
+  'release.retired',
+  'release.ended',
+  'log.read',
+] as const;
+
+export type Change = (typeof CHANGES)[number];
 
 /** One line of the audit log. `before` and `after` are digests of documents in WORM. */
 export interface AuditRecord {
@@ -53,25 +58,28 @@ export interface StateAt {
   readonly upTo: number;
 }
 
-/** Folds the records of one model up to a time. Records are in log order; an id's first occurrence counts. */
+/** Changes that tell about a release without changing it. */
+const CHANGES_NOTHING: ReadonlySet<Change> = new Set(['message.refused', 'load.refused', 'log.read']);
+
+/**
+ * Folds the records of one model up to a time. Records come in log order, and an id's first occurrence counts. What lowers
+ * exposure acts first and is logged after, so the order that counts is that of the times; the log's where they are equal.
+ */
 export function stateAt(model: string, at: string, records: Iterable<{ index: number; record: AuditRecord }>): StateAt {
-  const seen = new Set<string>();
   const releases = new Map<string, { version: string; release: Digest | null; lastChange: Change }>();
   let route: Digest | null = null;
   let killed = false;
   let policy: Digest | null = null;
   let upTo = -1;
-  for (const { index, record } of records) {
-    if (record.time > at || seen.has(record.id)) continue;
-    seen.add(record.id);
+  for (const { index, record } of inOrderOfTime(model, at, records)) {
+    upTo = Math.max(upTo, index);
     if (record.change === 'policy.applied') policy = record.after;
     if (record.subject.model !== model) continue;
-    upTo = index;
     if (record.change === 'route.changed') route = record.after;
     if (record.change === 'endpoint.killed') killed = true;
     if (record.change === 'endpoint.restored') killed = false;
     const { version, release } = record.subject;
-    if (version !== null && record.change !== 'message.refused')
+    if (version !== null && !CHANGES_NOTHING.has(record.change))
       releases.set(version, {
         version,
         release: release ?? releases.get(version)?.release ?? null,
@@ -79,4 +87,20 @@ export function stateAt(model: string, at: string, records: Iterable<{ index: nu
       });
   }
   return { model, at, route, killed, policy, releases: [...releases.values()], upTo };
+}
+
+function inOrderOfTime(
+  model: string,
+  at: string,
+  records: Iterable<{ index: number; record: AuditRecord }>,
+): { index: number; record: AuditRecord }[] {
+  const seen = new Set<string>();
+  const counted: { index: number; record: AuditRecord }[] = [];
+  for (const { index, record } of records) {
+    if (seen.has(record.id)) continue;
+    seen.add(record.id);
+    const concerns = record.subject.model === model || record.change === 'policy.applied';
+    if (concerns && Date.parse(record.time) <= Date.parse(at)) counted.push({ index, record });
+  }
+  return counted.sort((a, b) => Date.parse(a.record.time) - Date.parse(b.record.time) || a.index - b.index);
 }

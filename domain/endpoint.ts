@@ -1,5 +1,6 @@
-import type { Digest } from './digest.js';
-import type { RolloutResult } from './lifecycle.js';
+import { isDigest, type Digest } from './digest.js';
+import type { OpenGate, RolloutResult } from './lifecycle.js';
+import { isVersion, parseLifecycleId } from './names.js';
 
 /** The hand-over from a release's lifecycle: ids and references only, the endpoint's zones verify them. */
 export interface RolloutOrder {
@@ -10,6 +11,20 @@ export interface RolloutOrder {
   readonly version: string;
   /** Where the answer goes. */
   readonly replyTo: string;
+}
+
+const MAX_APPROVALS = 50;
+
+/** Whether a `rollout` message has the shape of an order of this model. What it names is verified by the zones. */
+export function isRolloutOrder(value: unknown, model: string): value is RolloutOrder {
+  if (typeof value !== 'object' || value === null) return false;
+  const order = value as Partial<Record<keyof RolloutOrder, unknown>>;
+  const { request, approvals, release, version, replyTo } = order;
+  if (!isDigest(request) || !isDigest(release)) return false;
+  if (typeof version !== 'string' || !isVersion(version)) return false;
+  if (!Array.isArray(approvals) || approvals.length > MAX_APPROVALS || !approvals.every(isDigest)) return false;
+  const sender = typeof replyTo === 'string' ? parseLifecycleId(replyTo) : null;
+  return sender !== null && sender.model === model && sender.version === version;
 }
 
 export interface RolloutEnded {
@@ -25,9 +40,55 @@ export interface EndpointPosition {
   readonly killedBy: readonly Digest[];
 }
 
+/** One release of one model, by name and by digest. */
+export interface ReleaseReference {
+  readonly model: string;
+  readonly version: string;
+  readonly release: Digest;
+}
+
+/** What a new routing document led to. */
+export interface RoutedPosition extends EndpointPosition {
+  /** The releases that the document before listed and this one does not: their replicas are to be stopped. */
+  readonly stopped: readonly ReleaseReference[];
+}
+
+/**
+ * Where an endpoint stands after an answer. One with an older revision has been overtaken and says nothing. A kill stays
+ * until it is lifted, and a lifted one does not come back with an answer that was already on its way.
+ */
+export function movedTo(
+  from: EndpointPosition,
+  to: EndpointPosition,
+  lifted: readonly Digest[] = [],
+): EndpointPosition {
+  if (to.revision < from.revision) return from;
+  const { revision, document, serving } = to;
+  const killedBy = [...new Set([...from.killedBy, ...to.killedBy])].filter((order) => !lifted.includes(order));
+  return { revision, document, serving, killedBy };
+}
+
 export interface EndpointStatus extends EndpointPosition {
   readonly rollout: { readonly order: RolloutOrder; readonly step: number } | null;
+  /** Requests of the orders that wait for their turn. */
+  readonly queued: readonly Digest[];
   readonly ended: readonly RolloutEnded[];
+  /** The request to restore that waits for people, with its envelope: what they are to approve. */
+  readonly gate: OpenGate | null;
+  /** How many more people the open gate needs. */
+  readonly missing: number;
+  /** What cannot go on, and why; it is tried again. */
+  readonly trouble: readonly string[];
+}
+
+/** What an endpoint says of one rollout: its result, that it is under way or waits, or nothing. */
+export function rolloutOf(
+  status: Pick<EndpointStatus, 'rollout' | 'queued' | 'ended'>,
+  request: Digest,
+): RolloutResult | 'under way' | null {
+  const ended = status.ended.find((end) => end.request === request);
+  if (ended !== undefined) return ended.result;
+  return status.rollout?.order.request === request || status.queued.includes(request) ? 'under way' : null;
 }
 
 /** What one step's watch has seen. Inconclusive is never a pass. */

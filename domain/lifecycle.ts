@@ -77,6 +77,8 @@ export interface Progress {
   readonly signed?: Signed;
   readonly rollout?: RolloutResult;
   readonly retirement?: Retirement;
+  /** How it ended: a release that has one is not taken up again. */
+  readonly outcome?: LifecycleOutcome;
 }
 
 export interface Retirement {
@@ -96,5 +98,10 @@ export type LifecycleOutcome =
 export interface LifecycleStatus {
   readonly stage: Stage;
   readonly progress: Progress;
-  readonly awaiting: { readonly what: string; readonly until: string } | null;
+  /** The request that waits for people, with its envelope: what they are to approve. */
+  readonly gate: OpenGate | null;
+  /** How many more people the open gate needs. */
+  readonly missing: number;
+  /** What cannot go on, and why; it is tried again. */
+  readonly trouble: readonly string[];
 }

@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { Policy } from './policy.js';
 import type { RoutingDocument } from './routing.js';
 
 /** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
@@ -17,6 +18,7 @@ export const PREDICATES = {
   status: 'urn:custody:predicate:status:v1',
   revocation: 'urn:custody:predicate:revocation:v1',
   replica: 'urn:custody:predicate:replica:v1',
+  incident: 'urn:custody:predicate:incident:v1',
   consumer: 'urn:custody:predicate:consumer:v1',
   notice: 'urn:custody:predicate:notice:v1',
   acknowledgement: 'urn:custody:predicate:acknowledgement:v1',
@@ -137,6 +139,17 @@ export interface ReplicaPredicate {
   readonly expiresAt: string;
 }
 
+/** Something a zone refused or saw outside any workflow. Subject: the release. */
+export interface IncidentPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  readonly kind: 'load.refused';
+  readonly nonce: string;
+  readonly reason: string;
+  readonly issuedAt: string;
+}
+
 /** A system that depends on a model; where to write to it is in the directory, not here. */
 export interface ConsumerPredicate {
   readonly environment: string;
@@ -197,6 +210,9 @@ export interface AuditQuestionPredicate {
   readonly environment: string;
   readonly nonce: string;
   readonly question: 'log' | 'state';
+  /** For `state`: of which model, at which time. */
+  readonly model: string | null;
+  readonly at: string | null;
   readonly issuedAt: string;
   readonly expiresAt: string;
 }
@@ -236,11 +252,12 @@ export interface PredicateOf {
   status: StatusPredicate;
   revocation: RevocationPredicate;
   replica: ReplicaPredicate;
+  incident: IncidentPredicate;
   consumer: ConsumerPredicate;
   notice: NoticePredicate;
   acknowledgement: AcknowledgementPredicate;
   destruction: DestructionPredicate;
-  policy: import('./policy.js').Policy;
+  policy: Policy;
   storeProof: StoreProofPredicate;
   auditQuestion: AuditQuestionPredicate;
   rollback: RollbackPredicate;

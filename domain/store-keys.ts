@@ -15,6 +15,10 @@ export const storeKeys = {
   nonce: (nonce: string): string => `nonces/${nonce}`,
   policy: (version: number): string => `policies/${digits(version, 9)}`,
   route: (model: string, revision: number): string => `routes/${model}/${digits(revision, 9)}`,
+  /** The approvals a routing document rests on, by the document's digest. */
+  grounds: (route: Digest): string => `records/routes/${route}`,
+  /** Which restore lifted a kill order. */
+  lifted: (model: string, order: Digest): string => `records/lifted/${model}/${order}`,
   kill: (model: string, order: Digest): string => `kills/${model}/${order}`,
   revocation: (release: Digest): string => `revocations/${release}`,
   status: (version: number): string => `status/${digits(version, 15)}`,

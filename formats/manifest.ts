@@ -10,14 +10,19 @@ import { sha256 } from './sha256.js';
 
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 
+// Line and paragraph separators, and what turns the direction of text or takes no space.
+const INVISIBLE = /[\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
+
 /** Why a path cannot stand in a release, or `null`. Separators are `/`; nothing may climb, hide or be read two ways. */
 export function unsafePath(path: string): string | null {
   if (path.length === 0 || Buffer.byteLength(path) > 1024) return 'its name is empty or longer than 1,024 bytes';
   if (path.normalize('NFC') !== path) return 'its name is not in Unicode normal form C';
-  if (/[\u0000-\u001f\u007f\\:]/.test(path)) return 'its name holds a control character, a backslash or a colon';
+  if (/[\p{Cc}\\:]/u.test(path)) return 'its name holds a control character, a backslash or a colon';
+  if (INVISIBLE.test(path)) return 'its name holds an invisible character, which could hide what it is';
   const parts = path.split('/');
   if (parts.some((part) => part === '' || part === '.' || part === '..')) return 'its name climbs or is absolute';
-  if (parts.some((part) => part.startsWith('.git'))) return 'version-control files are not part of a release';
+  if (parts.some((part) => part.toLowerCase().startsWith('.git')))
+    return 'version-control files are not part of a release';
   return null;
 }
 
@@ -48,16 +53,29 @@ const schema = z.strictObject({
   }),
 });
 
+/** The form in which a file system that passes over case compares names. */
+function folded(path: string): string {
+  return path.toUpperCase().toLowerCase();
+}
+
 /** Twins are names that some file system would take for one: equal but for case. */
 export function findTwins(paths: readonly string[]): readonly [string, string] | null {
   const seen = new Map<string, string>();
   for (const path of paths) {
-    const folded = path.toLowerCase();
-    const twin = seen.get(folded);
+    const name = folded(path);
+    const twin = seen.get(name);
     if (twin !== undefined) return [twin, path];
-    seen.set(folded, path);
+    seen.set(name, path);
   }
   return null;
+}
+
+/** A path that is a file, and for another file a folder. */
+function fileAndFolder(paths: readonly string[]): string | null {
+  const files = new Set(paths.map(folded));
+  const isInFile = (path: string): boolean =>
+    [...path.matchAll(/\//g)].some(({ index }) => files.has(folded(path.slice(0, index))));
+  return paths.find(isInFile) ?? null;
 }
 
 /** Reads `custody.json`: canonical JSON whose every file belongs to exactly one component. `MALFORMED` otherwise. */
@@ -74,10 +92,13 @@ export function parseManifest(bytes: Buffer): Manifest {
   const paths = manifest.files.map((file) => file.path);
   const twins = findTwins([...paths, MANIFEST_FILE]);
   if (twins !== null) throw malformed(`${quote(twins[0])} and ${quote(twins[1])} are the same name but for case`);
+  const nested = fileAndFolder([...paths, MANIFEST_FILE]);
+  if (nested !== null) throw malformed(`${quote(nested)} lies in what is both a file and a folder`);
   const listed = manifest.components.flatMap((component) => component.files);
   const owned = new Set(listed);
   if (listed.length !== owned.size) throw malformed('a file belongs to two components');
-  const orphan = paths.find((path) => !owned.has(path)) ?? listed.find((path) => !paths.includes(path));
+  const present = new Set(paths);
+  const orphan = paths.find((path) => !owned.has(path)) ?? listed.find((path) => !present.has(path));
   if (orphan !== undefined) throw malformed(`${quote(orphan)} must be listed once in files and in one component`);
   return manifest;
 }

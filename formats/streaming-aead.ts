@@ -62,15 +62,16 @@ export async function* decryptStream(
   associatedData: Buffer,
 ): AsyncGenerator<Buffer> {
   assertParameters(key, associatedData);
-  let segmentKey = Buffer.alloc(0);
-  let prefix = Buffer.alloc(0);
+  let segmentKey: Buffer = Buffer.alloc(0);
+  let prefix: Buffer = Buffer.alloc(0);
   for await (const { index, isLast, bytes } of segmentsOf(cipher, () => SEGMENT_SIZE)) {
     const start = index === 0 ? HEADER_SIZE : 0;
     if (bytes.length < start + TAG_SIZE) {
       throw mismatch(index, `it is cut off: ${bytes.length} bytes, expected at least ${start + TAG_SIZE}`);
     }
     if (index === 0) {
-      if (bytes[0] !== HEADER_SIZE) throw mismatch(index, `its header begins with ${bytes[0]}, expected ${HEADER_SIZE}`);
+      if (bytes[0] !== HEADER_SIZE)
+        throw mismatch(index, `its header begins with ${bytes[0]}, expected ${HEADER_SIZE}`);
       segmentKey = deriveKey(key, bytes.subarray(1, 1 + SALT_SIZE), associatedData);
       prefix = Buffer.from(bytes.subarray(1 + SALT_SIZE, HEADER_SIZE));
     }
@@ -101,7 +102,7 @@ async function* segmentsOf(
   let index = 0;
   let filled = 0;
   for await (const chunk of source) {
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       // A full segment waits for one more byte: only then is it known not to be the last.
       if (filled === capacity(index)) {
         yield { index, isLast: false, bytes: buffer.subarray(0, filled) };

@@ -1,33 +1,79 @@
+import { condition, log } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
-import { settle, type Inbox } from './inbox.js';
-import { control, refusalOf } from './zones.js';
+import { settle, settleRefused, type Inbox, type Item, type MessageName } from './inbox.js';
+import { control, failureOf } from './zones.js';
 
-type Taken = ReturnType<Inbox['take']>;
+export interface Stray {
+  readonly names: readonly MessageName[];
+  readonly reason: string;
+}
 
-/** Messages that nothing waits for: audited as refused, and only then answered. */
-export async function refuseAll(model: string, items: Taken, reason: string): Promise<void> {
-  if (items.length === 0) return;
-  await control.refuse({ model, decisions: items.map((item) => item.decision), reason });
-  settle(
-    items,
-    items.map(() => ({ accepted: false, code: 'POLICY_REFUSED', reason })),
-  );
+/**
+ * Refuses what can never count, audits it in batches and only then answers, at once and whatever the rest of the workflow
+ * is busy with. `strays` says what that is at the moment; what nobody has a name for, and what was dropped, always is.
+ */
+export async function refuseStrays(model: string, inbox: Inbox, strays: () => readonly Stray[]): Promise<never> {
+  for (;;) {
+    const due = (): Stray | undefined =>
+      [{ names: ['unknown' as const], reason: 'no message has this name' }, ...strays()].find(({ names }) =>
+        inbox.has(...names),
+      );
+    await condition(() => due() !== undefined || inbox.overflowed);
+    const stray = due();
+    if (stray !== undefined) await refuse(model, inbox.take(stray.names), stray.reason, 0);
+    if (inbox.overflowed) {
+      const { items, count } = inbox.takeOverflow();
+      await refuse(model, items, 'the message is too large, or too many are waiting', count);
+    }
+  }
+}
+
+async function refuse(model: string, items: readonly Item[], reason: string, dropped: number): Promise<void> {
+  const decisions = dropped > 0 ? [] : items.map((item) => item.decision);
+  try {
+    await control.refuse({ model, decisions, reason, dropped });
+  } catch (error) {
+    // They stay refused; a log that takes no record is control's own alarm.
+    const failure = failureOf(error);
+    if (failure === null) throw error;
+    log.error('refused messages could not be audited', { ...failure, count: decisions.length + dropped });
+  }
+  settleRefused(items, { code: 'POLICY_REFUSED', reason });
 }
 
 /** Acts on one message and gives it its verdict: what the act says, or the refusal it met. */
-export async function answering(items: Taken, act: () => Promise<{ by: string; statement: Digest }>): Promise<void> {
+export async function answering(item: Item, act: () => Promise<{ by: string; statement: Digest }>): Promise<void> {
   try {
-    const done = await act();
-    settle(
-      items,
-      items.map(() => ({ accepted: true, ...done })),
-    );
+    settle([item], [{ accepted: true, ...(await act()) }]);
   } catch (error) {
-    const refusal = refusalOf(error);
-    if (refusal === null) throw error;
-    settle(
-      items,
-      items.map(() => ({ accepted: false, ...refusal })),
-    );
+    const failure = failureOf(error);
+    if (failure === null) throw error;
+    settleRefused([item], failure);
+  }
+}
+
+const FIRST_PAUSE_MS = 30_000;
+const LONGEST_PAUSE_MS = 600_000;
+
+interface Held {
+  /** Told why it cannot go on, and `null` once it can. */
+  readonly trouble: (why: string | null) => void;
+  /** Waits until `interrupted` or the time is over; answers whether it was interrupted. */
+  readonly pause: (ms: number) => Promise<boolean>;
+}
+
+/** An act that must come to pass: what refuses it is shown, and it is tried again. `null` when a pause was interrupted. */
+export async function insist<T>(act: () => Promise<T>, held: Held): Promise<T | null> {
+  for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(2 * ms, LONGEST_PAUSE_MS)) {
+    try {
+      const done = await act();
+      held.trouble(null);
+      return done;
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure === null) throw error;
+      held.trouble(`${failure.code}: ${failure.reason}`);
+    }
+    if (await held.pause(ms)) return null;
   }
 }

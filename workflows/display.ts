@@ -1,35 +1,55 @@
-import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import { shortDigest, type Digest } from '../domain/digest.js';
 import { inert } from '../domain/markdown.js';
-import type { OpenGate } from '../domain/lifecycle.js';
+import type { ReleaseName } from '../domain/names.js';
+import type { Counting } from './gate.js';
 import { SEARCH_ATTRIBUTES } from './messages.js';
 
 interface Shown {
+  readonly model: ReleaseName['model'];
+  readonly version: ReleaseName['version'] | null;
   readonly title: string;
   readonly stage: string;
   readonly digest: Digest | null;
   readonly facts: readonly (readonly [string, string])[];
-  readonly gate: { readonly open: OpenGate; readonly missing: number } | null;
+  readonly counting: Counting | null;
+  readonly trouble: readonly string[];
 }
 
 /** What people see in the Temporal UI: the stage, who is awaited and until when, and the exact command to run. */
-export function show({ title, stage, digest, facts, gate }: Shown): void {
+export function show({ model, version, title, stage, digest, facts, counting, trouble }: Shown): void {
   const lines = [`### ${inert(title)}`, '', `**Stage:** ${inert(stage)}`];
   if (digest !== null) lines.push('', `**Release digest:** ${digest}`);
   for (const [name, value] of facts) lines.push('', `**${inert(name)}:** ${inert(value)}`);
-  if (gate !== null) {
-    const { open, missing } = gate;
-    lines.push(
-      '',
-      `**Awaiting:** ${missing} more with the role ${inert(open.role)}, until ${open.expiresAt}`,
-      '',
-      `    custody approve ${open.requestId} --key <your key>`,
-    );
-  }
+  for (const why of trouble) lines.push('', `**Held up, and tried again:** ${inert(why)}`);
+  if (counting !== null) lines.push(...howToDecide(counting));
   setCurrentDetails(lines.join('\n'));
-  upsertSearchAttributes([
-    { key: SEARCH_ATTRIBUTES.stage, value: stage },
-    { key: SEARCH_ATTRIBUTES.digest, value: digest === null ? null : shortDigest(digest) },
-    { key: SEARCH_ATTRIBUTES.awaiting, value: gate === null ? null : gate.open.role },
-  ]);
+
+  const { model: modelKey, version: versionKey, stage: stageKey, digest: digestKey, awaiting } = SEARCH_ATTRIBUTES;
+  const now = workflowInfo().typedSearchAttributes;
+  // Each upsert is an event in the history, so only what has changed is set.
+  const changed = [
+    { key: modelKey, value: model },
+    { key: versionKey, value: version },
+    { key: stageKey, value: stage },
+    { key: digestKey, value: digest === null ? null : shortDigest(digest) },
+    { key: awaiting, value: counting === null ? null : counting.gate.role },
+  ].filter(({ key, value }) => (now.get(key) ?? null) !== value);
+  if (changed.length > 0) upsertSearchAttributes(changed);
+}
+
+function howToDecide({ act, gate, missing }: Counting): string[] {
+  const { workflowId } = workflowInfo();
+  const message = `--workflow-id ${workflowId} --name approve --input-file decision.json`;
+  return [
+    '',
+    `**Awaiting:** ${missing} more with the role ${inert(gate.role)}, to ${act}, until ${inert(gate.expiresAt)}`,
+    '',
+    `    custody approve ${inert(gate.requestId)} --key <your key>`,
+    '',
+    'Or, with the signed decision in decision.json (the second works while no worker is up):',
+    '',
+    `    temporal workflow update execute ${message} --command-timeout 30s`,
+    `    temporal workflow signal ${message}`,
+  ];
 }

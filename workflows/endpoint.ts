@@ -1,147 +1,145 @@
 import {
   allHandlersFinished,
   ApplicationFailure,
+  CancellationScope,
   condition,
   continueAsNew,
-  setHandler,
+  sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Digest } from '../domain/digest.js';
-import type { EndpointPosition, EndpointStatus, RolloutEnded, RolloutOrder } from '../domain/endpoint.js';
-import type { OpenGate } from '../domain/lifecycle.js';
 import { parseEndpointId } from '../domain/names.js';
-import { answering, refuseAll } from './desk.js';
-import { show } from './display.js';
-import { Inbox, settle } from './inbox.js';
-import { ENDPOINT_DECISIONS, endpointStatusQuery, rolloutSignal } from './messages.js';
-import { Rollout } from './rollout.js';
-import { control } from './zones.js';
+import { answering, insist, refuseStrays } from './desk.js';
+import { awaitGate, opened } from './gate.js';
+import { Traffic, type EndpointCarried } from './traffic.js';
+import { control, failureOf } from './zones.js';
 
-/** What a continued run takes over: everything else it reads from verified WORM records. */
-interface Carried {
-  readonly orders: readonly RolloutOrder[];
-  readonly ended: readonly RolloutEnded[];
-  readonly restore: { readonly gate: OpenGate; readonly counted: readonly Digest[] } | null;
-}
+const MAX_KILLS_UNDER_WAY = 100;
+const OVERTAKEN_MS = 1_000;
 
-const ENDED_KEPT = 50;
-
-/** The traffic of one model: rollouts one after another, and at any moment rollback, kill and restore. */
-export async function endpoint(carried: Carried = { orders: [], ended: [], restore: null }): Promise<void> {
+/**
+ * The traffic of one model: rollouts one after another, and at any moment rollback, kill and restore. Each kind of message
+ * has a desk of its own, so that nothing waits for another, and a kill for nothing at all.
+ * `continueAfterEvents` ends a history earlier than Temporal suggests it; the last argument is what a run hands on.
+ */
+export async function endpoint(continueAfterEvents: number | null = null, carried?: EndpointCarried): Promise<void> {
   const model = parseEndpointId(workflowInfo().workflowId);
   if (model === null) throw ApplicationFailure.nonRetryable('the workflow id is not endpoint/<model>', 'USAGE');
+  const traffic = new Traffic(model, carried);
+  await CancellationScope.nonCancellable(() => attend(traffic, continueAfterEvents));
+}
 
-  const inbox = new Inbox(ENDPOINT_DECISIONS);
-  const orders = [...carried.orders];
-  let { ended, restore } = carried;
-  let position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
-  let rollout: Rollout | null = null;
+async function attend(traffic: Traffic, continueAfterEvents: number | null): Promise<never> {
+  let handingOn = false;
+  traffic.inbox.rest = () => handingOn && allHandlersFinished();
+  void killDesk(traffic);
+  void recordsDesk(traffic);
+  void rollbackDesk(traffic);
+  void restoreDesk(traffic);
+  void traffic.rollouts.desk();
+  void refuseStrays(traffic.model, traffic.inbox, () => traffic.strays());
 
-  setHandler(rolloutSignal, (order) => {
-    const known = [...orders, ...(rollout === null ? [] : [rollout.order])].some((o) => o.request === order.request);
-    if (!known) orders.push(order);
+  await condition(() => {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    return continueAsNewSuggested || historyLength > (continueAfterEvents ?? Infinity);
   });
-  setHandler(endpointStatusQuery, (): EndpointStatus => ({
-    ...position,
-    rollout: rollout === null ? null : { order: rollout.order, step: rollout.step },
-    ended,
-  }));
+  handingOn = true;
+  traffic.rollouts.handOn();
+  await condition(() => allHandlersFinished() && traffic.quiet);
+  return continueAsNew<typeof endpoint>(continueAfterEvents, traffic.carry());
+}
 
-  const moved = (to: EndpointPosition): void => {
-    position = { ...to, killedBy: position.killedBy };
-    display();
-  };
-  const display = (): void => {
-    const stage =
-      position.killedBy.length > 0 ? 'killed' : rollout === null ? 'steady' : `rolling out ${rollout.order.version}`;
-    const serves = position.serving.map((entry) => `${entry.version} ${entry.weight} %`).join(', ');
-    show({
-      title: `endpoint ${model}`,
-      stage,
-      digest: position.serving[0]?.release ?? null,
-      facts: [
-        ['Serves', serves === '' ? 'nothing' : serves],
-        ['Revision', String(position.revision)],
-      ],
-      gate: restore === null ? null : { open: restore.gate, missing: restore.gate.count - restore.counted.length },
-    });
-  };
-
-  position = await control.resumeEndpoint(model);
-  display();
-
-  const idle = (): boolean => rollout === null && orders.length === 0 && restore === null;
+/** Every order is relayed at once, beside all others and beside all else. */
+async function killDesk(traffic: Traffic): Promise<never> {
+  let underWay = 0;
   for (;;) {
-    await condition(
-      () =>
-        inbox.has('kill', 'restore', 'rollback', 'approve', 'unknown') ||
-        (rollout?.result ?? null) !== null ||
-        (rollout === null && orders.length > 0) ||
-        (idle() && workflowInfo().continueAsNewSuggested),
-    );
-
-    for (const message of inbox.take(['kill'])) {
-      await answering([message], async () => {
-        const killed = await control.killEndpoint(model, message.decision.envelope);
-        position = { ...position, killedBy: [...new Set([...position.killedBy, killed.order])] };
-        rollout?.stop('the endpoint was killed');
-        return { by: `${killed.gateways} gateways in ${killed.ms} ms`, statement: killed.order };
+    await condition(() => traffic.inbox.has('kill') && underWay < MAX_KILLS_UNDER_WAY);
+    for (const message of traffic.inbox.take(['kill'])) {
+      underWay += 1;
+      void answering(message, async () => {
+        const { order, gateways, ms } = await control.killEndpoint(traffic.model, message.decision.envelope);
+        traffic.killed(order);
+        return { by: `${gateways} gateways in ${ms} ms`, statement: order };
+      }).then(() => {
+        underWay -= 1;
       });
-    }
-    for (const message of inbox.take(['rollback'], 1)) {
-      await answering([message], async () => {
-        const order = await control.checkRollback(model, message.decision.envelope);
-        if (rollout !== null) rollout.stop(order.reason);
-        else moved(await control.rollBack(model, order.target, order.reason, order.statement));
-        return { by: order.by, statement: order.statement };
-      });
-    }
-    for (const message of inbox.take(['restore'], 1)) {
-      await answering([message], async () => {
-        const gate = await control.openRestoreGate(model, message.decision.envelope);
-        restore = { gate, counted: [] };
-        return { by: gate.requestId, statement: gate.request };
-      });
-    }
-    const approvals = inbox.take(['approve']);
-    if (restore === null) await refuseAll(model, approvals, 'nothing waits for a decision');
-    else if (approvals.length > 0) restore = await countRestore(restore, approvals);
-    await refuseAll(model, inbox.take(['unknown']), 'no message has this name');
-
-    if (rollout !== null && rollout.result !== null) {
-      const end: RolloutEnded = { request: rollout.order.request, result: rollout.result };
-      ended = [...ended, end].slice(-ENDED_KEPT);
-      const replyTo = rollout.order.replyTo;
-      rollout = null;
-      await control.replyRollout(replyTo, end);
-    }
-    const next: RolloutOrder | undefined = rollout === null ? orders.shift() : undefined;
-    if (next !== undefined) {
-      const before = ended.find((end) => end.request === next.request);
-      if (before !== undefined) await control.replyRollout(next.replyTo, before);
-      else rollout = new Rollout(model, next, moved);
-    }
-    display();
-    if (idle() && workflowInfo().continueAsNewSuggested) {
-      await condition(allHandlersFinished);
-      await continueAsNew<typeof endpoint>({ orders, ended, restore });
     }
   }
+}
 
-  async function countRestore(
-    open: NonNullable<Carried['restore']>,
-    items: ReturnType<Inbox['take']>,
-  ): Promise<Carried['restore']> {
-    const decisions = items.map((item) => item.decision);
-    const answer = await control.decide({ gate: open.gate, act: 'restore', counted: open.counted, decisions });
-    settle(items, answer.verdicts);
-    const accepted = answer.verdicts.flatMap((verdict) => (verdict.accepted ? [verdict.statement] : []));
-    if (answer.outcome.kind === 'pending')
-      return { gate: open.gate, counted: [...new Set([...open.counted, ...accepted])] };
-    if (answer.outcome.kind === 'approved') {
-      const to = await control.restoreEndpoint(model ?? '', answer.outcome.approved);
-      position = to;
+/** Reads the records at the start, and whenever somebody else has changed them. */
+async function recordsDesk(traffic: Traffic): Promise<never> {
+  for (;;) {
+    await condition(() => traffic.stale);
+    traffic.stale = false;
+    const position = await insist(() => control.resumeEndpoint(traffic.model), {
+      trouble: (why) => traffic.held('cannot read its records', why),
+      pause: async (ms) => condition(() => false, ms, { summary: 'before the records are read again' }),
+    });
+    if (position === null) continue;
+    const overtaken = position.revision < traffic.position.revision;
+    traffic.moved(position);
+    traffic.resumed = true;
+    if (!overtaken) continue;
+    await sleep(OVERTAKEN_MS, { summary: 'the records were read before their last change' });
+    traffic.stale = true;
+  }
+}
+
+async function rollbackDesk(traffic: Traffic): Promise<never> {
+  const { inbox, model } = traffic;
+  for (;;) {
+    await condition(() => traffic.resumed && inbox.has('rollback'));
+    for (const message of inbox.take(['rollback'], 1)) {
+      traffic.rollingBack = true;
+      await answering(message, async () => {
+        const { target, reason, by, statement } = await control.checkRollback(model, message.decision.envelope);
+        const undone = await traffic.rollouts.stop({ reason, actor: statement });
+        // Undoing the rollout has brought the stable release back; anything else takes one more document.
+        if (!undone || target !== null) traffic.routed(await control.rollBack(model, target, reason, statement));
+        return { by, statement };
+      });
+      traffic.rollingBack = false;
     }
-    return null;
+  }
+}
+
+/** One request to restore after another: a quorum lifts exactly the orders that it names. */
+async function restoreDesk(traffic: Traffic): Promise<never> {
+  const { inbox, model } = traffic;
+  for (;;) {
+    if (traffic.restore === null) {
+      await condition(() => traffic.resumed && inbox.has('restore'));
+      for (const message of inbox.take(['restore'], 1)) {
+        traffic.asking = true;
+        await answering(message, async () => {
+          const gate = await control.openRestoreGate(model, message.decision.envelope);
+          traffic.count(opened('restore', gate));
+          return { by: gate.requestId, statement: gate.request };
+        });
+        traffic.asking = false;
+      }
+    }
+    if (traffic.restore === null) continue;
+    const outcome = await awaitGate(
+      inbox,
+      traffic.restore,
+      (arrived, ms, summary) => condition(arrived, ms, { summary }),
+      (counting) => traffic.count(counting),
+    );
+    traffic.restoring = outcome.kind === 'approved';
+    traffic.count(null);
+    if (outcome.kind !== 'approved') continue;
+    // Before the records are read nobody can tell which orders it lifts.
+    await condition(() => traffic.resumed);
+    try {
+      const before = traffic.position.killedBy;
+      traffic.restored(before, await control.restoreEndpoint(model, outcome.approved));
+      traffic.held('was not restored, ask again', null);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure === null) throw error;
+      traffic.held('was not restored, ask again', `${failure.code}: ${failure.reason}`);
+    }
+    traffic.restoring = false;
   }
 }

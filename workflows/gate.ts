@@ -1,12 +1,28 @@
-import { condition } from '@temporalio/workflow';
+import type { Digest } from '../domain/digest.js';
 import type { Approved, OpenGate } from '../domain/lifecycle.js';
-import { control } from './zones.js';
-import { settle, type Inbox } from './inbox.js';
+import { settle, settleRefused, type Inbox } from './inbox.js';
+import { control, failureOf } from './zones.js';
 
 export type GateOutcome =
   | { readonly kind: 'approved'; readonly approved: Approved }
   | { readonly kind: 'rejected'; readonly by: string; readonly reason: string }
   | { readonly kind: 'expired' };
+
+/** An open gate and what has counted for it so far: a continued run goes on from here. */
+export interface Counting {
+  readonly act: 'deploy' | 'restore' | 'retire';
+  readonly gate: OpenGate;
+  readonly counted: readonly Digest[];
+  /** How many more people it needs. */
+  readonly missing: number;
+}
+
+export function opened(act: Counting['act'], gate: OpenGate): Counting {
+  return { act, gate, counted: [], missing: gate.count };
+}
+
+/** Waits until something has arrived; `false` when the time ran out first. */
+export type Until = (arrived: () => boolean, ms: number, summary: string) => Promise<boolean>;
 
 /**
  * Waits for people until the request expires: decisions are verified in batches, each sender gets the verdict on its own.
@@ -14,21 +30,30 @@ export type GateOutcome =
  */
 export async function awaitGate(
   inbox: Inbox,
-  gate: OpenGate,
-  act: 'deploy' | 'restore' | 'retire',
-  interrupted: () => boolean = () => false,
-): Promise<GateOutcome | { readonly kind: 'interrupted' }> {
-  let counted: readonly string[] = [];
+  from: Counting,
+  until: Until,
+  progressed: (counting: Counting) => void,
+): Promise<GateOutcome> {
+  const { act, gate } = from;
+  let { counted } = from;
   for (;;) {
     const left = Date.parse(gate.expiresAt) - Date.now();
-    const arrived = left > 0 && (await condition(() => inbox.has('approve', 'reject') || interrupted(), left));
-    if (!arrived) return { kind: 'expired' };
-    if (interrupted()) return { kind: 'interrupted' };
+    const summary = `request ${gate.requestId} is open`;
+    // Whatever is wrong with the time, the gate stays shut.
+    if (!(left > 0) || !(await until(() => inbox.has('approve', 'reject'), left, summary))) return { kind: 'expired' };
     const batch = inbox.take(['approve', 'reject']);
-    const answer = await control.decide({ gate, act, counted, decisions: batch.map((item) => item.decision) });
-    settle(batch, answer.verdicts);
-    const accepted = answer.verdicts.flatMap((verdict) => (verdict.accepted ? [verdict.statement] : []));
-    counted = [...new Set([...counted, ...accepted])];
-    if (answer.outcome.kind !== 'pending') return answer.outcome;
+    try {
+      const decisions = batch.map((item) => item.decision);
+      const { verdicts, outcome } = await control.decide({ gate, act, counted, decisions });
+      settle(batch, verdicts);
+      if (outcome.kind !== 'pending') return outcome;
+      const accepted = verdicts.flatMap((verdict) => (verdict.accepted ? [verdict.statement] : []));
+      counted = [...new Set([...counted, ...accepted])];
+      progressed({ act, gate, counted, missing: outcome.missing });
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure === null) throw error;
+      settleRefused(batch, failure);
+    }
   }
 }

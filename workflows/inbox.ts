@@ -1,5 +1,11 @@
-import { ApplicationFailure, setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
-import { condition } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  setDefaultSignalHandler,
+  setDefaultUpdateHandler,
+  setHandler,
+} from '@temporalio/workflow';
 import type { Decision, DecisionVerdict } from '../activities/contract.js';
 import {
   decisionSignal,
@@ -9,67 +15,127 @@ import {
   type Receipt,
 } from './messages.js';
 
-type Name = LifecycleDecision | EndpointDecision | 'unknown';
+export type MessageName = LifecycleDecision | EndpointDecision | 'unknown';
 
-interface Item {
-  readonly name: Name;
+export interface Item {
+  readonly name: MessageName;
   readonly decision: Decision;
   verdict: DecisionVerdict | null;
 }
 
+/** The messages that a continued run takes over. */
+export interface CarriedMessages {
+  readonly waiting: readonly Pick<Item, 'name' | 'decision'>[];
+  readonly dropped: number;
+}
+
 const MAX_PAYLOAD_CHARS = 64 * 1024;
-const MAX_WAITING = 1_000;
+// Counted for each name, so that a flood of one never crowds out another.
+const MAX_WAITING = 200;
+const MAX_CARRIED_CHARS = 768 * 1024;
 
 /**
- * Where messages wait for the main loop. Handlers only put them here, so that signal and update share one path: verified,
- * audited, and only then answered. What overflows is dropped unread, newest first, and counted.
+ * Where messages wait for whoever acts on them. Handlers only put them here, so that signal and update share one path:
+ * verified, audited, and only then answered. What overflows is dropped unread, newest first, counted, and audited too.
  */
 export class Inbox {
-  private items: Item[] = [];
-  private overflow = 0;
+  /** While it holds and no sender waits, all messages but kills stay where they are: the next run takes them over. */
+  rest: () => boolean = () => false;
+  private readonly names: readonly Exclude<MessageName, 'unknown'>[];
+  private items: Item[];
+  private lost: Item[] = [];
+  private dropped: number;
+  private taken: Item[] = [];
 
-  constructor(names: readonly Exclude<Name, 'unknown'>[]) {
-    for (const name of names) {
-      setHandler(decisionSignal(name), (envelope) => void this.put(name, envelope));
-      setHandler(decisionUpdate(name), (envelope) => this.answered(this.put(name, envelope)), {
-        validator: (envelope) => assertShape(envelope),
-      });
-    }
-    setDefaultSignalHandler((name, ...args) => void this.put('unknown', args[0] ?? null, name));
+  constructor(names: readonly Exclude<MessageName, 'unknown'>[], carried?: CarriedMessages) {
+    this.names = names;
+    this.items = (carried?.waiting ?? []).map((item) => ({ ...item, verdict: null }));
+    this.dropped = carried?.dropped ?? 0;
   }
 
-  has(...names: readonly Name[]): boolean {
-    return this.items.some((item) => names.includes(item.name));
+  /** Begins to receive. After every other handler is set: what has none by then counts as unknown. */
+  listen(): void {
+    for (const name of this.names) {
+      setHandler(decisionSignal(name), (envelope) => void this.put(name, envelope));
+      setHandler(decisionUpdate(name), (envelope) => this.answered(this.put(name, envelope)), {
+        validator: assertShape,
+      });
+    }
+    setDefaultSignalHandler((name, ...args) => this.unknown(name, args[0]));
+    setDefaultUpdateHandler((name, ...args) => this.answered(this.put('unknown', args[0], name)));
+    // A cancellation carries no signature: it is one more message that nobody can vouch for.
+    CancellationScope.current().cancelRequested.catch(() => this.unknown('cancel', null));
+  }
+
+  unknown(message: string, payload: unknown): void {
+    this.put('unknown', payload, message);
+  }
+
+  has(...names: readonly MessageName[]): boolean {
+    const resting = this.rest();
+    return this.items.some((item) => names.includes(item.name) && (!resting || item.name === 'kill'));
+  }
+
+  get overflowed(): boolean {
+    return this.lost.length + this.dropped > 0 && !this.rest();
+  }
+
+  get empty(): boolean {
+    return this.items.length + this.lost.length + this.dropped === 0;
+  }
+
+  /** Whether all that was taken has its verdict; a kill without one is carried, and relayed once more by the next run. */
+  get settled(): boolean {
+    return this.taken.every((item) => item.verdict !== null || item.name === 'kill');
   }
 
   /** Takes the waiting messages of these names, oldest first, at most `limit`. */
-  take(names: readonly Name[], limit = 20): Item[] {
+  take(names: readonly MessageName[], limit = 20): Item[] {
     const taken = this.items.filter((item) => names.includes(item.name)).slice(0, limit);
     this.items = this.items.filter((item) => !taken.includes(item));
-    return taken;
+    return this.hold(taken);
   }
 
-  get dropped(): number {
-    return this.overflow;
+  /** Takes what was dropped: senders that wait for an answer, and how many messages it was in all. */
+  takeOverflow(): { readonly items: Item[]; readonly count: number } {
+    const overflow = { items: this.hold(this.lost), count: this.lost.length + this.dropped };
+    this.lost = [];
+    this.dropped = 0;
+    return overflow;
   }
 
-  private put(name: Name, envelope: unknown, message: string = name): Item {
-    const fits = this.items.length < MAX_WAITING && JSON.stringify(envelope ?? null).length <= MAX_PAYLOAD_CHARS;
-    const item: Item = { name, decision: { message, envelope: fits ? envelope : null }, verdict: null };
-    if (fits) this.items.push(item);
-    else {
-      this.overflow += 1;
-      item.verdict = {
-        accepted: false,
-        code: 'MALFORMED',
-        reason: 'the message is too large, or too many are waiting',
-      };
+  /** What the next run takes over, kills first; what would not fit into its input counts as dropped. */
+  carry(): CarriedMessages {
+    const underWay = this.taken.filter((item) => item.verdict === null);
+    const kills = [...underWay, ...this.items].filter((item) => item.name === 'kill');
+    const waiting: Pick<Item, 'name' | 'decision'>[] = [];
+    let room = MAX_CARRIED_CHARS;
+    let dropped = this.dropped + this.lost.length;
+    for (const { name, decision } of [...kills, ...this.items.filter((item) => item.name !== 'kill')]) {
+      room -= JSON.stringify(decision).length;
+      if (room >= 0) waiting.push({ name, decision });
+      else dropped += 1;
     }
+    return { waiting, dropped };
+  }
+
+  private hold(items: Item[]): Item[] {
+    this.taken = [...this.taken.filter((item) => item.verdict === null), ...items];
+    return items;
+  }
+
+  private put(name: MessageName, payload: unknown, message: string = name): Item {
+    const envelope = payload ?? null;
+    const fits =
+      this.items.filter((item) => item.name === name).length < MAX_WAITING &&
+      JSON.stringify(envelope).length + message.length <= MAX_PAYLOAD_CHARS;
+    const item: Item = { name, decision: { message, envelope: fits ? envelope : null }, verdict: null };
+    (fits ? this.items : this.lost).push(item);
     return item;
   }
 
   private async answered(item: Item): Promise<Receipt> {
-    await condition(() => item.verdict !== null);
+    await CancellationScope.nonCancellable(() => condition(() => item.verdict !== null));
     const verdict = item.verdict;
     if (verdict?.accepted === true) return verdict;
     throw ApplicationFailure.nonRetryable(verdict?.reason ?? 'no verdict', verdict?.code ?? 'INTERNAL');
@@ -77,13 +143,18 @@ export class Inbox {
 }
 
 /** Gives each message its verdict, in the same order. */
-export function settle(
-  items: readonly { verdict: DecisionVerdict | null }[],
-  verdicts: readonly DecisionVerdict[],
-): void {
+export function settle(items: readonly Item[], verdicts: readonly DecisionVerdict[]): void {
   items.forEach((item, index) => {
     item.verdict = verdicts[index] ?? { accepted: false, code: 'INTERNAL', reason: 'no verdict was given' };
   });
+}
+
+/** Gives all of them the same refusal. */
+export function settleRefused(items: readonly Item[], refusal: { code: string; reason: string }): void {
+  settle(
+    items,
+    items.map(() => ({ accepted: false, ...refusal })),
+  );
 }
 
 // A rejected update leaves no trace, so only what cannot be a message at all is rejected here.

@@ -2,6 +2,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { EndpointStatus, RolloutEnded, RolloutOrder } from '../domain/endpoint.js';
 import type { LifecycleStatus } from '../domain/lifecycle.js';
+import { endpointId, lifecycleId, trainingId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 
 /** What an update's caller is told: the verdict on the very message it sent. */
@@ -13,17 +14,20 @@ export interface Receipt {
 
 /** Decisions by people: each can be sent as a signal or as an update, of the same name and payload. */
 export const LIFECYCLE_DECISIONS = ['approve', 'reject', 'retire'] as const;
-export const ENDPOINT_DECISIONS = ['approve', 'kill', 'restore', 'rollback'] as const;
+export const ENDPOINT_DECISIONS = ['approve', 'reject', 'kill', 'restore', 'rollback'] as const;
 export type LifecycleDecision = (typeof LIFECYCLE_DECISIONS)[number];
 export type EndpointDecision = (typeof ENDPOINT_DECISIONS)[number];
 
-export const decisionSignal = (name: string) => defineSignal<[unknown]>(name);
-export const decisionUpdate = (name: string) => defineUpdate<Receipt, [SignedEnvelope]>(name);
+export const decisionSignal = (name: LifecycleDecision | EndpointDecision) => defineSignal<[unknown]>(name);
+export const decisionUpdate = (name: LifecycleDecision | EndpointDecision) =>
+  defineUpdate<Receipt, [SignedEnvelope]>(name);
 
 /** From a lifecycle: put this release in service. */
 export const rolloutSignal = defineSignal<[RolloutOrder]>('rollout');
 /** From the endpoint: how the rollout ended. The receiver asks again before it believes it. */
 export const rolloutEndedSignal = defineSignal<[RolloutEnded]>('rolloutEnded');
+/** To the endpoint: somebody else has changed its routes or stopped it; it reads the records again. */
+export const routesChangedSignal = defineSignal('routesChanged');
 
 export const lifecycleStatusQuery = defineQuery<LifecycleStatus>('status');
 export const endpointStatusQuery = defineQuery<EndpointStatus>('status');
@@ -44,3 +48,14 @@ export interface LifecycleInput {
 export interface TrainingInput {
   readonly request: SignedEnvelope;
 }
+
+// Workflow tasks are control's: its queue has the zone's name.
+const started = (workflowId: string, staticSummary: string) => ({ workflowId, taskQueue: 'control', staticSummary });
+
+/** How each workflow is started, by whoever does: its id, its queue and the line that the UI shows beside it. */
+export const startLifecycle = (name: ReleaseName) =>
+  started(lifecycleId(name), `release ${name.version} of ${name.model}: from its first byte to its destruction`);
+export const startEndpoint = (model: string) =>
+  started(endpointId(model), `traffic of ${model}: rollouts, rollback, kill, restore`);
+export const startTraining = (model: string, run: string) =>
+  started(trainingId(model, run), `training run ${run} of ${model}`);

@@ -1,63 +1,81 @@
-import { condition } from '@temporalio/workflow';
-import type { LifecycleOutcome, Retirement } from '../domain/lifecycle.js';
-import { refuseAll } from './desk.js';
-import { awaitGate } from './gate.js';
-import { settle } from './inbox.js';
-import type { Lifecycle } from './lifecycle.js';
-import { control, refusalOf, serving, signing } from './zones.js';
+import { getExternalWorkflowHandle, log } from '@temporalio/workflow';
+import type { Digest } from '../domain/digest.js';
+import type { LifecycleOutcome, OpenGate, Retirement } from '../domain/lifecycle.js';
+import { endpointId } from '../domain/names.js';
+import { answering } from './desk.js';
+import { awaitGate, opened } from './gate.js';
+import { routesChangedSignal } from './messages.js';
+import type { LifecycleRun } from './run.js';
+import { control, failureOf, serving, signing } from './zones.js';
 
 /** In service until somebody asks for its retirement and a quorum agrees; then notice, drain, revoke, destroy, prove. */
-export async function retire(run: Lifecycle): Promise<LifecycleOutcome> {
+export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
   const { name } = run;
   const release = run.progress.ingested?.release ?? '';
-  const retirement = run.progress.retirement ?? (await agreed(run, release));
-  run.advance('retire', { retirement });
+  const retirement = await run.part('retirement', 'in service', () => agreed(run, release));
+  run.enter('retire');
+  run.closed = 'the release is being retired';
 
-  const left = Date.parse(retirement.retiresAt) - Date.now();
   // The notice period is waited out whole: nothing that arrives can shorten it.
-  if (left > 0) await interruptibleWait(run, left);
+  const left = Date.parse(retirement.retiresAt) - Date.now();
+  if (left > 0) await run.until(() => false, left, `notice until ${retirement.retiresAt}`);
 
-  await control.withdrawRelease(name, release);
-  await serving.stopRelease(name, release);
-  const revocation = await signing.revokeRelease(name, release, retirement);
-  const certificate = await signing.destroyKeys(name, release, retirement, revocation);
+  // From here there is no way back, so what is refused is tried again: a release is not left half retired.
+  const { stopped } = await run.insist(() => control.withdrawRelease(name, release));
+  await tellEndpoint(name.model);
+  for (const gone of [...stopped.filter((each) => each.release !== release), { ...name, release }])
+    await run.insist(() => serving.stopRelease({ model: gone.model, version: gone.version }, gone.release));
+  const revocation = await run.insist(() => signing.revokeRelease(name, release, retirement));
+  const certificate = await run.insist(() => signing.destroyKeys(name, release, retirement, revocation));
   return { kind: 'retired', certificate };
 }
 
 /** Waits for a request that is admitted and approved; a refused or expired one leaves the release in service. */
-async function agreed(run: Lifecycle, release: string): Promise<Retirement> {
+async function agreed(run: LifecycleRun, release: Digest): Promise<Retirement> {
   for (;;) {
-    await condition(() => run.inbox.has('retire', 'approve', 'reject', 'unknown'));
-    const stray = run.inbox.take(['approve', 'reject', 'unknown']);
-    await refuseAll(run.name.model, stray, 'nothing waits for a decision');
-    const [asked] = run.inbox.take(['retire'], 1);
-    if (asked === undefined) continue;
+    if (run.counting?.act !== 'retire') {
+      await run.until(() => run.inbox.has('retire'));
+      const gate = await asked(run, release);
+      if (gate !== null) run.count(opened('retire', gate));
+    }
+    const { counting } = run;
+    if (counting?.act !== 'retire') continue;
+    run.asking = true;
+    const outcome = await awaitGate(run.inbox, counting, run.until.bind(run), (next) => run.count(next));
+    run.asking = false;
+    run.count(null);
+    if (outcome.kind !== 'approved') continue;
     try {
-      const gate = await control.openRetireGate(run.name, release, asked.decision.envelope);
-      settle([asked], [{ accepted: true, by: gate.requestId, statement: gate.request }]);
-      run.await(gate);
-      const outcome = await awaitGate(run.inbox, gate, 'retire');
-      run.await(null);
-      if (outcome.kind === 'approved') return await control.giveNotice(run.name, release, outcome.approved);
+      const retirement = await control.giveNotice(run.name, release, outcome.approved);
+      run.held(null);
+      return retirement;
     } catch (error) {
-      const refusal = refusalOf(error);
-      if (refusal === null) throw error;
-      run.await(null);
-      settle([asked], [{ accepted: false, ...refusal }]);
+      const failure = failureOf(error);
+      if (failure === null) throw error;
+      run.held(`the release is not retired, ask again: ${failure.code}: ${failure.reason}`);
     }
   }
 }
 
-async function interruptibleWait(run: Lifecycle, ms: number): Promise<void> {
-  const until = Date.now() + ms;
-  for (;;) {
-    const left = until - Date.now();
-    const arrived = left > 0 && (await condition(() => run.inbox.has('approve', 'reject', 'retire', 'unknown'), left));
-    if (!arrived) return;
-    await refuseAll(
-      run.name.model,
-      run.inbox.take(['approve', 'reject', 'retire', 'unknown']),
-      'the release is being retired',
-    );
+/** Opens the gate for the oldest request to retire, or refuses it. Decisions that came with it wait for the gate. */
+async function asked(run: LifecycleRun, release: Digest): Promise<OpenGate | null> {
+  const [message] = run.inbox.take(['retire'], 1);
+  if (message === undefined) return null;
+  let gate: OpenGate | null = null;
+  run.asking = true;
+  await answering(message, async () => {
+    gate = await control.openRetireGate(run.name, release, message.decision.envelope);
+    return { by: gate.requestId, statement: gate.request };
+  });
+  run.asking = gate !== null;
+  return gate;
+}
+
+/** The endpoint reads its routes again at the next occasion in any case. */
+async function tellEndpoint(model: string): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(endpointId(model)).signal(routesChangedSignal);
+  } catch (error) {
+    log.warn('the endpoint was not told that its routes have changed', { reason: String(error) });
   }
 }

@@ -1,66 +1,168 @@
-import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { EndpointPosition, RolloutOrder } from '../domain/endpoint.js';
+import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
+import type { RoutedStep } from '../activities/contract.js';
+import type { Digest } from '../domain/digest.js';
+import type { RolloutOrder, RoutedPosition, StepVerdict } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
-import { control, refusalOf, serving, watch } from './zones.js';
+import { insist } from './desk.js';
+import { control, failureOf, refusalOf, serving, watch } from './zones.js';
+
+interface Stopped {
+  readonly reason: string;
+  /** Digest of what ended it: an order, or the request whose plan it fails. */
+  readonly actor: Digest;
+}
+
+/** Where a rollout is: a continued run goes on from here. */
+export interface RolloutState {
+  readonly order: RolloutOrder;
+  readonly step: number;
+  /** When the step's watch began, so that a new watch waits only for the rest. */
+  readonly watchedSince: string | null;
+  /** Whether anything may have been routed. */
+  readonly begun: boolean;
+  readonly stoppedBy: Stopped | null;
+}
+
+export function unbegun(order: RolloutOrder): RolloutState {
+  return { order, step: 0, watchedSince: null, begun: false, stoppedBy: null };
+}
+
+interface Surroundings {
+  readonly model: string;
+  readonly moved: (position: RoutedPosition) => void;
+  readonly revision: () => number;
+  readonly trouble: (why: string | null) => void;
+}
+
+const FOREIGN_VERDICTS = 3;
 
 /**
- * One release through the steps of its approved plan. It runs in a scope of its own, so that a kill or an order to roll
- * back ends it at once; how it ended is always said, and a rollout that did not get to its end is rolled back.
+ * One release through the steps of its approved plan, in a scope of its own, so that a kill or an order to roll back ends
+ * it at once. How it ended is always said, and a rollout that did not get to its end is undone, outside that scope.
  */
 export class Rollout {
-  readonly order: RolloutOrder;
-  step = 0;
-  result: RolloutResult | null = null;
-  private readonly scope = new CancellationScope({ cancellable: true });
-  private readonly model: string;
-  private stoppedBy: string | null = null;
+  state: RolloutState;
+  /** At rest, with nothing under way: its state may be carried on. */
+  paused = true;
+  private scope = new CancellationScope();
+  private yielding = false;
+  private readonly around: Surroundings;
 
-  constructor(model: string, order: RolloutOrder, moved: (position: EndpointPosition) => void) {
-    this.model = model;
-    this.order = order;
-    void this.scope.run(() => this.run(moved)).catch(() => this.undo(moved));
+  constructor(state: RolloutState, around: Surroundings) {
+    this.state = state;
+    this.around = around;
   }
 
-  stop(reason: string): void {
-    this.stoppedBy ??= reason;
+  stop(stoppedBy: Stopped): void {
+    if (this.state.stoppedBy === null) this.set({ stoppedBy });
     this.scope.cancel();
   }
 
-  private async run(moved: (position: EndpointPosition) => void): Promise<void> {
-    const { model, order } = this;
-    try {
-      await serving.startRelease({ model, version: order.version }, order.release);
-      for (let last = false; !last; this.step += 1) {
-        const routed = await control.routeStep(model, order, this.step);
-        moved(routed.position);
-        last = routed.last;
-        const verdict = await watch.watchStep(model, routed.position.revision, order.release, routed.bakeSeconds);
-        if (verdict.kind !== 'pass') throw new StepFailed(verdict.reason);
+  /** Ends the watch without a verdict: the next run watches the same step for the rest of its time. */
+  yield(): void {
+    this.yielding = true;
+    this.scope.cancel();
+  }
+
+  /** Goes on to the end; `paused` where it had to yield. */
+  async run(): Promise<RolloutResult | 'paused'> {
+    this.paused = false;
+    const result = await this.toItsEnd();
+    this.paused = result === 'paused';
+    return result;
+  }
+
+  private async toItsEnd(): Promise<RolloutResult | 'paused'> {
+    const { order } = this.state;
+    if (this.state.stoppedBy === null && this.yielding) return 'paused';
+    if (this.state.stoppedBy === null) {
+      this.scope = new CancellationScope();
+      try {
+        return await this.scope.run(() => this.forward(order));
+      } catch (error) {
+        if (this.state.stoppedBy === null) {
+          if (this.yielding && isCancellation(error)) return 'paused';
+          const refusal = refusalOf(error);
+          if (refusal !== null && !this.state.begun) return { kind: 'refused', ...refusal };
+          this.set({ stoppedBy: { reason: reasonOf(error), actor: order.request } });
+        }
       }
-      const position = await control.promoteRelease(model, order);
-      moved(position);
-      this.result = { kind: 'promoted', revision: position.revision };
+    }
+    return this.undo();
+  }
+
+  private async forward(order: RolloutOrder): Promise<RolloutResult> {
+    const { model, moved } = this.around;
+    const at = await control.resumeRollout(model, order);
+    if (at.kind === 'ended') return at.result;
+    if (at.kind === 'at') {
+      const watchedSince = at.step === this.state.step ? this.state.watchedSince : null;
+      this.set({ step: at.step, begun: true, watchedSince });
+    }
+    await serving.startRelease({ model, version: order.version }, order.release);
+    for (let last = false; !last;) {
+      const routed = await this.route(order);
+      moved(routed.position);
+      const verdict = await this.watched(order, routed);
+      if (verdict.kind !== 'pass') throw new StepFailed(`${verdict.kind}: ${verdict.reason}`);
+      last = routed.last;
+      if (!last) this.set({ step: this.state.step + 1, watchedSince: null });
+    }
+    // Not left half done: a stop that comes now is answered by a rollback of what has been promoted.
+    const position = await CancellationScope.nonCancellable(() => control.promoteRelease(model, order));
+    moved(position);
+    return { kind: 'promoted', revision: position.revision };
+  }
+
+  private async route(order: RolloutOrder): Promise<RoutedStep> {
+    const { begun, step } = this.state;
+    this.set({ begun: true });
+    try {
+      return await control.routeStep(this.around.model, order, step);
     } catch (error) {
-      this.stoppedBy ??= reasonOf(error);
-      const refusal = refusalOf(error);
-      if (refusal !== null && this.step === 0) this.result = { kind: 'refused', ...refusal } as RolloutResult;
+      // What is refused was not routed.
+      if (refusalOf(error) !== null) this.set({ begun });
       throw error;
     }
   }
 
-  private async undo(moved: (position: EndpointPosition) => void): Promise<void> {
-    const reason = this.stoppedBy ?? 'stopped';
-    const position = await control.rollBack(this.model, null, reason, this.order.request);
+  /** A verdict on another revision says nothing of this step. */
+  private async watched(order: RolloutOrder, routed: RoutedStep): Promise<StepVerdict> {
+    const { revision } = routed.position;
+    const since = this.state.watchedSince ?? new Date(Date.now()).toISOString();
+    this.set({ watchedSince: since });
+    for (let foreign = 0; foreign < FOREIGN_VERDICTS; foreign += 1) {
+      const passed = (Date.now() - Date.parse(since)) / 1000;
+      const [bake, timeout] = [routed.bakeSeconds - passed, routed.timeoutSeconds - passed].map((s) => Math.max(0, s));
+      const verdict = await watch.watchStep(this.around.model, revision, order.release, bake ?? 0, timeout ?? 0);
+      if (verdict.revision === revision) return verdict;
+    }
+    return { kind: 'inconclusive', revision, reason: `no watch answers for revision ${revision}` };
+  }
+
+  private async undo(): Promise<RolloutResult | 'paused'> {
+    const { model, moved, revision, trouble } = this.around;
+    const { begun, order, stoppedBy } = this.state;
+    const reason = stoppedBy?.reason ?? 'stopped';
+    if (!begun) return { kind: 'rolled back', revision: revision(), reason };
+    const position = await insist(() => control.rollBack(model, null, reason, stoppedBy?.actor ?? order.request), {
+      trouble,
+      pause: (ms) => condition(() => this.yielding, ms, { summary: 'before the rollback is tried again' }),
+    });
+    if (position === null) return 'paused';
     moved(position);
-    this.result ??= { kind: 'rolled back', revision: position.revision, reason };
+    return { kind: 'rolled back', revision: position.revision, reason };
+  }
+
+  private set(change: Partial<RolloutState>): void {
+    this.state = { ...this.state, ...change };
   }
 }
 
 class StepFailed extends Error {}
 
 function reasonOf(error: unknown): string {
-  const refusal = refusalOf(error);
-  if (refusal !== null) return `${refusal.code}: ${refusal.reason}`;
-  if (isCancellation(error)) return 'stopped';
+  const failure = failureOf(error);
+  if (failure !== null) return `${failure.code}: ${failure.reason}`;
   return error instanceof Error ? error.message : String(error);
 }

@@ -32,6 +32,14 @@ export interface StoredObject {
   readonly etag: string;
 }
 
+export interface UploadOptions {
+  readonly lock?: Lock;
+  /** Its reason is what the upload rejects with. */
+  readonly signal?: AbortSignal;
+  /** Called with the bytes that the store has acknowledged so far. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
 /** What a streamed upload has stored, read back from the store. */
 export interface StoredBlob {
   readonly key: string;
@@ -75,11 +83,7 @@ export interface Bucket {
    * by hand, lock headers on Create, `If-None-Match: *` on Complete. Succeeds only after a HEAD of that version shows size
    * and lock, and a read-back has the same SHA-256.
    */
-  upload(
-    key: string,
-    body: AsyncIterable<Buffer>,
-    options: { lock?: Lock; signal?: AbortSignal; onProgress?: (bytes: number) => void },
-  ): Promise<StoredBlob>;
+  upload(key: string, body: AsyncIterable<Buffer>, options: UploadOptions): Promise<StoredBlob>;
 
   /** Extends (never shortens) the lock of one version, and reads it back. */
   extendLock(key: string, versionId: string | null, lock: Lock): Promise<void>;

@@ -7,6 +7,8 @@ import { loadModel } from './model.mjs';
 import { MAX_BODY_BYTES, RequestError, inferResponse, modelMetadata, parseInfer } from './protocol.mjs';
 
 const HOST = '127.0.0.1';
+const LINGER_BYTES = 8 * 1024 * 1024;
+const LINGER_MS = 1000;
 const MODEL_PATH = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer))?$/;
 
 const options = readOptions();
@@ -135,9 +137,30 @@ function refuse(request, response, error) {
   if (response.destroyed) return;
   const isCallers = error instanceof RequestError;
   if (!isCallers) process.stderr.write(`${JSON.stringify({ path: request.url, error: error.stack })}\n`);
-  if (!request.complete) {
-    response.setHeader('connection', 'close');
+  const status = isCallers ? error.status : 500;
+  const body = { error: isCallers ? error.message : 'the model server failed' };
+  if (request.complete) send(response, status, body);
+  else answerEarly(request, response, status, body);
+}
+
+/**
+ * Answers a caller who is still sending, and closes only when that ends or becomes too much: a connection that is closed
+ * over unread bytes is reset, and the answer lost (RFC 9112, section 9.6).
+ */
+function answerEarly(request, response, status, body) {
+  const bytes = Buffer.from(JSON.stringify(body));
+  const headers = { 'content-type': 'application/json', 'content-length': bytes.length, connection: 'close' };
+  response.writeHead(status, headers).write(bytes);
+  let left = LINGER_BYTES;
+  const close = () => {
+    clearTimeout(timer);
     response.once('finish', () => request.destroy());
-  }
-  send(response, isCallers ? error.status : 500, { error: isCallers ? error.message : 'the model server failed' });
+    response.end();
+  };
+  const timer = setTimeout(close, LINGER_MS);
+  request.on('data', (chunk) => {
+    left -= chunk.length;
+    if (left < 0) close();
+  });
+  for (const event of ['end', 'close', 'error']) request.once(event, close);
 }

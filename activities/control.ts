@@ -1,0 +1,44 @@
+import type { Client } from '@temporalio/client';
+import type { Records } from '../adapters/records.js';
+import type { GatewayClient } from '../adapters/gateway/client.js';
+import type { Notifier } from '../adapters/mail.js';
+import type { SigningKey } from '../formats/keys.js';
+import { createAdmission } from './admit.js';
+import type { EndpointControl, LifecycleControl } from './contract.js';
+import { createGates } from './gate.js';
+import type { Audit } from './journal.js';
+import { Journal } from './journal.js';
+import { createKill } from './kill.js';
+import { createRetirement } from './retire.js';
+import { createRollouts } from './rollout.js';
+import type { Router } from './router.js';
+
+export interface ControlDeps {
+  readonly records: Records;
+  readonly key: SigningKey;
+  /** The authority id that the control key belongs to. */
+  readonly id: string;
+  readonly audit: Audit;
+  readonly gateways: readonly GatewayClient[];
+  readonly router: Router;
+  readonly temporal: Client;
+  readonly notifier: Notifier;
+  /** Reissues the status document at once, instead of at its next turn. */
+  readonly reissueStatus: () => Promise<void>;
+}
+
+/** What every control activity works with. */
+export interface Desk extends ControlDeps {
+  readonly journal: Journal;
+}
+
+export function createControlActivities(deps: ControlDeps): LifecycleControl & EndpointControl {
+  const desk: Desk = { ...deps, journal: new Journal(deps.audit) };
+  return {
+    ...createAdmission(desk),
+    ...createGates(desk),
+    ...createRollouts(desk),
+    ...createKill(desk),
+    ...createRetirement(desk),
+  };
+}

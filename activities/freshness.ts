@@ -1,0 +1,142 @@
+import type { GatewayClient } from '../adapters/gateway/client.js';
+import type { Records } from '../adapters/records.js';
+import type { Digest } from '../domain/digest.js';
+import type { GatewayState } from '../domain/gateway.js';
+import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
+import { storeKeys } from '../domain/store-keys.js';
+import { isoTime, plusSeconds } from '../domain/time.js';
+import { canonicalBytes } from '../formats/jcs.js';
+import type { SigningKey } from '../formats/keys.js';
+import { sha256 } from '../formats/sha256.js';
+import { signStatement } from '../formats/statements.js';
+import type { Router } from './router.js';
+
+const DAY_MS = 86_400_000;
+/** How long a gateway that came back may wait for what it missed. */
+const RECONCILE_MS = 1_000;
+
+export interface FreshnessDeps {
+  readonly records: Records;
+  readonly key: SigningKey;
+  readonly router: Router;
+  readonly gateways: readonly GatewayClient[];
+  readonly onError: (error: unknown, doing: string) => void;
+}
+
+/**
+ * Reissues the status document before it gets old, and brings gateways what they lack. A loop in control and not a
+ * workflow, so that "not revoked" stays fresh while Temporal is down.
+ */
+export class Freshness {
+  readonly #deps: FreshnessDeps;
+  #newest: SignedEnvelope | null = null;
+  #issuedAt = 0;
+  #turn: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(deps: FreshnessDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    const round = async (): Promise<void> => {
+      try {
+        const { newest } = await this.#deps.records.policies();
+        if (Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000) await this.reissue();
+        await this.#reconcile();
+      } catch (error) {
+        this.#deps.onError(error, 'keeping the gateways up to date');
+      }
+      if (!this.#stopped) this.#timer = setTimeout(() => void round(), RECONCILE_MS);
+    };
+    void round();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#turn;
+  }
+
+  /** Makes a status document from the revocations and kills of this moment, keeps it, and gives it to every gateway. */
+  reissue(): Promise<void> {
+    const turn = this.#turn.then(() => this.#issue());
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #issue(): Promise<void> {
+    const { records, key, gateways } = this.#deps;
+    const { newest } = await records.policies();
+    const now = Date.now();
+    const issuedAt = isoTime(now);
+    const status: StatusPredicate = {
+      environment: records.environment,
+      version: now,
+      issuedAt,
+      expiresAt: plusSeconds(issuedAt, newest.freshness.lifetimeSeconds),
+      revoked: await this.#revoked(),
+      kills: await this.#kills(),
+    };
+    const subject = { name: `status/${status.version}`, sha256: sha256(canonicalBytes(status)) };
+    const envelope = signStatement('status', subject, status, [key]);
+    const retainUntil = isoTime(now + newest.retention.statusDays * DAY_MS);
+    await records.bucket.createOnce(storeKeys.status(status.version), canonicalBytes(envelope), { retainUntil });
+    this.#newest = envelope;
+    this.#issuedAt = now;
+    // A gateway that cannot be reached gets it in the next round.
+    await Promise.allSettled(gateways.map((gateway) => gateway.deliverStatus(envelope)));
+  }
+
+  async #revoked(): Promise<readonly Digest[]> {
+    const revoked: Digest[] = [];
+    for await (const key of this.#deps.records.bucket.list('revocations/')) revoked.push(key.split('/').at(-1) ?? '');
+    return revoked;
+  }
+
+  async #kills(): Promise<StatusPredicate['kills']> {
+    const { router } = this.#deps;
+    const kills: StatusPredicate['kills'][number][] = [];
+    for (const model of await this.#modelsUnder('kills/')) {
+      const active = await router.activeKills(model, await router.current(model));
+      for (const { verified } of active) kills.push({ model, order: verified.digest });
+    }
+    return kills;
+  }
+
+  async #modelsUnder(prefix: string): Promise<readonly string[]> {
+    const models = new Set<string>();
+    for await (const key of this.#deps.records.bucket.list(prefix)) models.add(key.split('/')[1] ?? '');
+    return [...models];
+  }
+
+  async #reconcile(): Promise<void> {
+    const { router, gateways } = this.#deps;
+    const { envelopes, newest: policy } = await this.#deps.records.policies();
+    let states = await Promise.all(gateways.map((gateway) => gateway.state()));
+    // A gateway believes nothing before it knows the policy that says whom to believe.
+    for (const [at, gateway] of gateways.entries())
+      if (states[at]?.policyVersion !== policy.version) await gateway.deliverPolicies(envelopes);
+    states = await Promise.all(gateways.map((gateway) => gateway.state()));
+    await this.#refresh(states);
+    for (const model of await this.#modelsUnder('routes/')) {
+      const current = await router.current(model);
+      const has = states.map(({ models }) => models.find((served) => served.model === model));
+      if (has.some((served) => served?.revision !== current?.document.revision)) await router.deliver(model);
+      const kills = await router.activeKills(model, current);
+      for (const [at, gateway] of gateways.entries()) {
+        const known = has[at]?.killedBy.map(({ order }) => order) ?? [];
+        for (const { envelope, verified } of kills)
+          if (!known.includes(verified.digest)) await gateway.deliverKill(envelope);
+      }
+    }
+  }
+
+  async #refresh(states: readonly GatewayState[]): Promise<void> {
+    const newest = this.#newest;
+    if (newest === null) return;
+    for (const [at, gateway] of this.#deps.gateways.entries())
+      if ((states[at]?.statusVersion ?? 0) < this.#issuedAt) await gateway.deliverStatus(newest);
+  }
+}

@@ -1,0 +1,95 @@
+import { activityInfo } from '@temporalio/activity';
+import type { AuditRecord, Change } from '../domain/audit.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
+import { isoTime } from '../domain/time.js';
+import { canonicalBytes } from '../formats/jcs.js';
+import { sha256 } from '../formats/sha256.js';
+
+/** Where records of changes go. Answers once they are in the log for good. */
+export interface Audit {
+  append(records: readonly AuditRecord[]): Promise<unknown>;
+}
+
+export interface Entry {
+  readonly change: Change;
+  /** What makes this record one of its kind: the same entry of the same workflow is appended once. */
+  readonly key: string;
+  readonly actor: AuditRecord['actor'];
+  readonly subject: AuditRecord['subject'];
+  readonly before?: Digest | null;
+  readonly after?: Digest | null;
+  readonly policy?: Digest | null;
+  readonly reason: string;
+}
+
+const MAX_REASON = 2000;
+
+/** Writes what an activity did, under an id that a retry of the same act repeats. */
+export class Journal {
+  readonly #audit: Audit;
+
+  constructor(audit: Audit) {
+    this.#audit = audit;
+  }
+
+  async note(...entries: readonly Entry[]): Promise<void> {
+    const { workflowExecution } = activityInfo();
+    const workflow =
+      workflowExecution === undefined ? null : { id: workflowExecution.workflowId, runId: workflowExecution.runId };
+    await this.#audit.append(entries.map((entry) => toRecord(entry, workflow)));
+  }
+
+  /** Runs an act that checks somebody's message; a refusal is in the log before anyone hears of it. */
+  async refusing<T>(
+    message: { readonly name: string; readonly envelope: unknown; readonly subject: AuditRecord['subject'] },
+    act: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+      await this.note(refusal(message.name, [message.envelope], message.subject, `${error.code}: ${error.message}`));
+      throw error;
+    }
+  }
+}
+
+/** One record for any number of refused messages, so that a flood cannot fill the log. */
+export function refusal(
+  name: string,
+  envelopes: readonly unknown[],
+  subject: AuditRecord['subject'],
+  reason: string,
+): Entry {
+  const digests = envelopes.map(digestOfAnything);
+  const sample = digests.slice(0, 3).join(', ');
+  return {
+    change: 'message.refused',
+    key: sha256(`${name} ${digests.join(' ')}`),
+    actor: { id: 'unverified', statement: null },
+    subject,
+    after: digests[0] ?? null,
+    reason: `${envelopes.length} × ${name} (sha256 ${sample}): ${reason}`,
+  };
+}
+
+/** Of whatever came: refused messages are seldom canonical JSON. */
+export function digestOfAnything(value: unknown): Digest {
+  return sha256(JSON.stringify(value) ?? 'undefined');
+}
+
+export function toRecord(entry: Entry, workflow: AuditRecord['workflow']): AuditRecord {
+  return {
+    id: sha256(canonicalBytes([entry.change, entry.key, workflow?.id ?? ''])),
+    time: isoTime(Date.now()),
+    actor: entry.actor,
+    change: entry.change,
+    subject: entry.subject,
+    before: entry.before ?? null,
+    after: entry.after ?? null,
+    policy: entry.policy ?? null,
+    workflow,
+    reason: entry.reason.slice(0, MAX_REASON),
+  };
+}

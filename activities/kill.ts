@@ -1,0 +1,126 @@
+import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
+import { CustodyError } from '../domain/errors.js';
+import { endpointId } from '../domain/names.js';
+import { holdsRole } from '../domain/policy.js';
+import { restored } from '../domain/routing.js';
+import { storeKeys } from '../domain/store-keys.js';
+import { isoTime, outsideValidity } from '../domain/time.js';
+import { demand } from '../formats/evidence.js';
+import type { Desk } from './control.js';
+import type { EndpointControl } from './contract.js';
+
+type Kill = Pick<EndpointControl, 'killEndpoint' | 'openRestoreGate' | 'restoreEndpoint'>;
+
+/** Stopping an endpoint, by one person at once, and starting it again, by a quorum. */
+export function createKill({ records, journal, router, gateways, reissueStatus }: Desk): Kill {
+  return {
+    killEndpoint: async (model, envelope) => {
+      const startedAt = performance.now();
+      const subject = { model, version: null, release: null };
+      const policies = await records.knownPolicies();
+      const { order, kill, relayed } = await journal.refusing({ name: 'kill', envelope, subject }, async () => {
+        const { envelope: order, verified: kill } = await records.verify('kill', envelope, policies);
+        const said = kill.predicate;
+        if (!kill.signers.some((id) => holdsRole(policies.newest, policies.newest, id, 'operator')))
+          throw new CustodyError('NOT_AUTHORISED', `${kill.signers.join(', ')} does not hold the role operator`);
+        if (said.environment !== records.environment || said.model !== model)
+          throw new CustodyError('REPLAYED', `the order is for ${said.model} in ${said.environment}`);
+        const outside = outsideValidity(said, isoTime(Date.now()));
+        if (outside !== null && (await records.record(storeKeys.kill(model, kill.digest))) === null)
+          throw new CustodyError('EXPIRED', `the order is ${outside}`);
+        // The gateways act before anything is written; one that knows the order was lifted refuses it.
+        const relayed = await Promise.allSettled(gateways.map((gateway) => gateway.deliverKill(order)));
+        if ((await records.record(storeKeys.lifted(model, kill.digest))) !== null)
+          throw new CustodyError('REPLAYED', 'this order was lifted by a quorum: it does nothing any more');
+        return { order, kill, relayed };
+      });
+      const ms = performance.now() - startedAt;
+      const reached = relayed.filter(({ status }) => status === 'fulfilled').length;
+      await records.keep(order, storeKeys.kill(model, kill.digest));
+      await reissueStatus();
+      await journal.note({
+        change: 'endpoint.killed',
+        key: kill.digest,
+        actor: { id: kill.signers[0] ?? '', statement: kill.digest },
+        subject,
+        after: kill.digest,
+        reason: `${kill.predicate.reason} (${reached} of ${gateways.length} gateways in ${Math.round(ms)} ms)`,
+      });
+      const failed = relayed.find((result) => result.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+      return { order: kill.digest, gateways: reached, ms: Math.round(ms) };
+    },
+
+    openRestoreGate: (model, envelope) =>
+      journal.refusing({ name: 'restore', envelope, subject: { model, version: null, release: null } }, async () => {
+        const { envelope: request, verified } = await records.verify('request', envelope);
+        const { newest } = await records.policies();
+        const now = isoTime(Date.now());
+        const rules: Rules = { environment: records.environment, gate: newest, newest, now };
+        demand(policyInForce(rules));
+        demand(personAsks(rules, verified, 'restore', endpointId(model)));
+        const asked = verified.predicate;
+        const outside = outsideValidity(asked, now);
+        if (outside !== null) throw new CustodyError('EXPIRED', `the request is ${outside}`);
+        if (asked.action.kind !== 'restore') throw new CustodyError('MALFORMED', 'the request is not to restore');
+        const position = await router.position(model);
+        if (asked.action.revision !== position.revision)
+          throw new CustodyError('REPLAYED', `the request was made for revision ${asked.action.revision}`);
+        const unknown = asked.action.kills.find((order) => !position.killedBy.includes(order));
+        if (unknown !== undefined)
+          throw new CustodyError('POLICY_REFUSED', `no order ${unknown.slice(0, 12)} stops the endpoint`);
+        await records.keep(request, storeKeys.request(verified.digest));
+        await records.spend(asked.nonce, { statement: verified.digest, request: verified.digest });
+        const { role, count } = newest.approvals.restore;
+        await journal.note({
+          change: 'gate.opened',
+          key: verified.digest,
+          actor: { id: asked.requester, statement: verified.digest },
+          subject: { model, version: null, release: null },
+          after: verified.digest,
+          policy: asked.policy,
+          reason: `${count} × ${role} must approve ${asked.requestId} before ${asked.expiresAt}`,
+        });
+        return {
+          request: verified.digest,
+          requestId: asked.requestId,
+          role,
+          count,
+          expiresAt: asked.expiresAt,
+          envelope: request,
+        };
+      }),
+
+    restoreEndpoint: async (model, { request: digest, approvals, approvers }) => {
+      const request = await records.get('request', digest);
+      const { action } = request.verified.predicate;
+      if (action.kind !== 'restore') throw new CustodyError('REPLAYED', 'the request is not to restore');
+      const current = await router.current(model);
+      if (current === null) throw new CustodyError('POLICY_REFUSED', 'the endpoint has never served');
+      const orders = await Promise.all(
+        action.kills.map(async (order) => {
+          const found = await records.find('kill', storeKeys.kill(model, order));
+          if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost the order ${order}`);
+          return { order, until: found.verified.predicate.expiresAt };
+        }),
+      );
+      if (current.document.restore !== digest) {
+        const intent = restored(current.document, orders, digest, isoTime(Date.now()));
+        await router.draw(model, current, intent, { request, approvals });
+      }
+      await journal.note({
+        change: 'endpoint.restored',
+        key: digest,
+        actor: { id: approvers.join(' and '), statement: digest },
+        subject: { model, version: null, release: current.document.releases[0]?.release ?? null },
+        before: action.kills[0] ?? null,
+        after: digest,
+        reason: `lifted by ${approvers.join(' and ')}`,
+      });
+      for (const { order } of orders) await records.recordOnce(storeKeys.lifted(model, order), { request: digest });
+      await router.deliver(model);
+      await reissueStatus();
+      return router.position(model);
+    },
+  };
+}

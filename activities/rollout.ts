@@ -1,0 +1,172 @@
+import { WorkflowNotFoundError } from '@temporalio/client';
+import { progressOf } from '../adapters/dossier.js';
+import { rolloutOf, type EndpointStatus, type RolloutOrder } from '../domain/endpoint.js';
+import { CustodyError } from '../domain/errors.js';
+import { endpointId } from '../domain/names.js';
+import { holdsRole } from '../domain/policy.js';
+import { establishedOf, planStep, promote, rollbackTo, stableOf } from '../domain/routing.js';
+import { isoTime, outsideValidity } from '../domain/time.js';
+import type { Desk } from './control.js';
+import type { EndpointControl, LifecycleControl } from './contract.js';
+import type { Grounds } from './router.js';
+
+type Rollouts = Pick<
+  EndpointControl,
+  'resumeEndpoint' | 'resumeRollout' | 'routeStep' | 'promoteRelease' | 'rollBack' | 'checkRollback' | 'replyRollout'
+> &
+  Pick<LifecycleControl, 'askEndpoint' | 'rolloutState'>;
+
+/** One release's way through the steps of its plan, and the way back. */
+export function createRollouts({ records, journal, router, temporal }: Desk): Rollouts {
+  const groundsOf = async ({ request, approvals }: Pick<RolloutOrder, 'request' | 'approvals'>): Promise<Grounds> => ({
+    request: await records.get('request', request),
+    approvals,
+  });
+
+  /** An endpoint that is not there has said nothing. */
+  const statusOf = async (model: string): Promise<Pick<EndpointStatus, 'rollout' | 'queued' | 'ended'>> => {
+    try {
+      return await temporal.workflow.getHandle(endpointId(model)).query<EndpointStatus>('status');
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return { rollout: null, queued: [], ended: [] };
+      throw error;
+    }
+  };
+
+  return {
+    askEndpoint: async (model, order) => {
+      await temporal.workflow.signalWithStart('endpoint', {
+        workflowId: endpointId(model),
+        taskQueue: 'control',
+        signal: 'rollout',
+        signalArgs: [order],
+        args: [],
+        workflowIdConflictPolicy: 'USE_EXISTING',
+        staticSummary: `Traffic of ${model}`,
+      });
+    },
+
+    rolloutState: async (model, request) => {
+      const state = rolloutOf(await statusOf(model), request);
+      if (state === null || state === 'under way' || state.kind !== 'promoted') return state;
+      // Temporal's word is not enough to call a release promoted: the routes say so, or it is not.
+      const document = await router.at(model, state.revision);
+      const asked = await records.get('request', request);
+      if (document?.change === 'promote' && document.releases[0]?.release === asked.verified.predicate.release)
+        return state;
+      return { kind: 'refused', code: 'REPLAYED', reason: 'no routing document shows that the release was promoted' };
+    },
+
+    resumeRollout: async (model, { request, release, version }) => {
+      const asked = (await records.get('request', request)).verified.predicate;
+      if (asked.action.kind !== 'deploy' || asked.model !== model || asked.release !== release)
+        throw new CustodyError('REPLAYED', 'the order names a request that is not for this deployment');
+      const { rollout } = await progressOf(records, { model, version });
+      if (rollout !== undefined) return { kind: 'ended', result: rollout };
+      const first = asked.action.from.revision + 1;
+      for (let revision = first; ; revision += 1) {
+        const document = await router.at(model, revision);
+        if (document?.plan?.request === request) continue;
+        if (revision === first) return { kind: 'new' };
+        if (document === null) return { kind: 'at', step: revision - 1 - first };
+        if (document.change === 'promote') return { kind: 'ended', result: { kind: 'promoted', revision } };
+        const reason = `revision ${revision} ended it: ${document.change}`;
+        return { kind: 'ended', result: { kind: 'rolled back', revision, reason } };
+      }
+    },
+
+    replyRollout: async (replyTo, ended) => {
+      await temporal.workflow.getHandle(replyTo).signal('rolloutEnded', ended);
+    },
+
+    resumeEndpoint: async (model) => {
+      await router.deliver(model);
+      return router.position(model);
+    },
+
+    routeStep: async (model, order, step) => {
+      const grounds = await groundsOf(order);
+      const { action, release, version, policy } = grounds.request.verified.predicate;
+      if (action.kind !== 'deploy' || release !== order.release || version === null)
+        throw new CustodyError('REPLAYED', 'the order names a request that is not for this deployment');
+      const planned = action.plan[step];
+      if (planned === undefined) throw new CustodyError('POLICY_REFUSED', `the plan has no step ${step}`);
+      const current = await router.current(model);
+      if ((await router.activeKills(model, current)).length > 0)
+        throw new CustodyError('POLICY_REFUSED', 'the endpoint is killed: restore it first');
+      if ((await progressOf(records, { model, version })).outcome !== undefined)
+        throw new CustodyError('REPLAYED', 'the lifecycle that asked for this has ended');
+      const position = current?.document.plan;
+      const { rollout, rollback } = (await records.policies()).byDigest(policy);
+      if (position?.request !== order.request || position.step !== step) {
+        const target = { release, version, weight: planned.weight };
+        const at = { request: order.request, step };
+        const intent = planStep(current?.document ?? null, target, at, rollout.triggers, rollback.warmReleases);
+        await router.draw(model, current, intent, grounds);
+      }
+      await router.deliver(model);
+      return {
+        position: await router.routed(model),
+        bakeSeconds: planned.bakeSeconds,
+        timeoutSeconds: rollout.stepTimeoutSeconds,
+        last: step === action.plan.length - 1,
+      };
+    },
+
+    promoteRelease: async (model, order) => {
+      const current = await router.current(model);
+      if (current === null) throw new CustodyError('POLICY_REFUSED', 'nothing has been rolled out');
+      if (current.document.plan?.request === order.request)
+        await router.draw(model, current, promote(current.document), null);
+      else if (current.document.change !== 'promote' || current.document.releases[0]?.release !== order.release)
+        throw new CustodyError('REPLAYED', 'the endpoint has moved on from this plan');
+      await router.deliver(model);
+      return router.routed(model);
+    },
+
+    rollBack: async (model, target, _reason, actor) => {
+      const current = await router.current(model);
+      if (current === null) return router.routed(model);
+      const { document } = current;
+      const stable = stableOf(document)?.release ?? null;
+      // A rollout undoes its own plan; an order by a person names where to go. Anything else has been done already.
+      const isOwnPlan = target === null && document.plan?.request === actor;
+      const isOrdered = target !== null && (document.plan !== null || stable !== target);
+      if (isOwnPlan) await router.draw(model, current, rollbackTo(document, stable), null);
+      else if (isOrdered) await router.draw(model, current, rollbackTo(document, target), null);
+      await router.deliver(model);
+      return router.routed(model);
+    },
+
+    checkRollback: (model, envelope) =>
+      journal.refusing({ name: 'rollback', envelope, subject: { model, version: null, release: null } }, async () => {
+        const { envelope: order, verified } = await records.verify('rollback', envelope);
+        const said = verified.predicate;
+        const { newest } = await records.policies();
+        const by = verified.signers.find((signer) => holdsRole(newest, newest, signer, 'operator'));
+        if (by === undefined)
+          throw new CustodyError('NOT_AUTHORISED', `${verified.signers.join(', ')} does not hold the role operator`);
+        if (said.environment !== records.environment || said.model !== model)
+          throw new CustodyError('REPLAYED', `the order is for ${said.model} in ${said.environment}`);
+        const outside = outsideValidity(said, isoTime(Date.now()));
+        if (outside !== null) throw new CustodyError('EXPIRED', `the order is ${outside}`);
+        const current = await router.current(model);
+        const established = establishedOf(current?.document ?? null);
+        const inPlan = (current?.document.plan ?? null) !== null;
+        const target = said.target ?? established[inPlan ? 0 : 1]?.release ?? null;
+        if (target === null || !established.some(({ release }) => release === target))
+          throw new CustodyError('POLICY_REFUSED', 'there is no such release to go back to: it is not kept warm');
+        await records.spend(said.nonce, { statement: verified.digest, request: verified.digest });
+        await records.keep(order);
+        await journal.note({
+          change: 'decision.accepted',
+          key: verified.digest,
+          actor: { id: by, statement: verified.digest },
+          subject: { model, version: null, release: target },
+          after: verified.digest,
+          reason: `roll back: ${said.reason}`,
+        });
+        return { target, reason: said.reason, by, statement: verified.digest };
+      }),
+  };
+}

@@ -1,0 +1,217 @@
+import type { GatewayClient } from '../adapters/gateway/client.js';
+import { nameOf } from '../adapters/dossier.js';
+import type { Found, Records } from '../adapters/records.js';
+import { authoriseRoute } from '../domain/authorise-route.js';
+import type { Digest } from '../domain/digest.js';
+import type { EndpointPosition, ReleaseReference, RoutedPosition } from '../domain/endpoint.js';
+import { CustodyError } from '../domain/errors.js';
+import type { RouteDelivery } from '../domain/evidence.js';
+import { endpointId } from '../domain/names.js';
+import type { RouteIntent, RoutingDocument } from '../domain/routing.js';
+import type { KillPredicate, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
+import { storeKeys } from '../domain/store-keys.js';
+import { isoTime } from '../domain/time.js';
+import { demand, rulesFor } from '../formats/evidence.js';
+import { envelopeDigest } from '../formats/dsse.js';
+import { canonicalBytes } from '../formats/jcs.js';
+import type { SigningKey } from '../formats/keys.js';
+import { sha256 } from '../formats/sha256.js';
+import { signStatement } from '../formats/statements.js';
+import { toRecord, type Audit } from './journal.js';
+
+export interface Route {
+  readonly digest: Digest;
+  readonly envelope: SignedEnvelope;
+  readonly document: RoutingDocument;
+}
+
+/** What a new document rests on: an approved request, or nothing where it only lowers exposure. */
+export interface Grounds {
+  readonly request: Found<RequestPredicate>;
+  readonly approvals: readonly Digest[];
+}
+
+export interface RouterDeps {
+  readonly records: Records;
+  readonly key: SigningKey;
+  readonly id: string;
+  readonly audit: Audit;
+  readonly gateways: readonly GatewayClient[];
+}
+
+/** The routing documents of WORM and the gateways that serve by them. `routes/` is create-once, so revisions never fork. */
+export class Router {
+  readonly #deps: RouterDeps;
+
+  constructor(deps: RouterDeps) {
+    this.#deps = deps;
+  }
+
+  /** The newest routing document of a model; `null` before the first. */
+  async current(model: string): Promise<Route | null> {
+    let newest: string | null = null;
+    for await (const key of this.#deps.records.bucket.list(`routes/${model}/`)) newest = key;
+    return newest === null ? null : this.#read(newest);
+  }
+
+  /**
+   * Makes, checks and keeps the document after `current`; no gateway hears of it before `deliver`. STORE_CONFLICT when
+   * somebody else was first.
+   */
+  async draw(model: string, current: Route | null, intent: RouteIntent, grounds: Grounds | null): Promise<Route> {
+    const { records, key } = this.#deps;
+    const policies = await records.policies();
+    const document: RoutingDocument = {
+      environment: records.environment,
+      model,
+      revision: (current?.document.revision ?? 0) + 1,
+      previous: current?.digest ?? null,
+      ...intent,
+      policy: grounds?.request.verified.predicate.policy ?? policies.newestDigest,
+      issuedAt: isoTime(Date.now()),
+    };
+    const subject = { name: endpointId(model), sha256: sha256(canonicalBytes(document)) };
+    const envelope = signStatement('route', subject, document, [key]);
+    const next = (await records.verify('route', envelope)).verified;
+    const request = grounds?.request.verified ?? null;
+    const rules =
+      request === null
+        ? { environment: records.environment, gate: policies.newest, newest: policies.newest, now: document.issuedAt }
+        : rulesFor(policies, request, document.issuedAt);
+    const found = await Promise.all((grounds?.approvals ?? []).map((digest) => records.get('approval', digest)));
+    const approvals = found.map(({ verified }) => verified);
+    // The gateways will ask the same; a document they would refuse is never made.
+    demand(authoriseRoute({ current, next, request, approvals, isNewest: true }, rules));
+    if (grounds !== null) await records.recordOnce(storeKeys.grounds(next.digest), grounds.approvals);
+    await records.keep(envelope, storeKeys.route(model, document.revision));
+    return { digest: next.digest, envelope, document };
+  }
+
+  /**
+   * Gives every gateway every document it lacks, in order. What raises exposure is in the log first, what lowers it acts
+   * first. GATEWAY_UNAVAILABLE while one of them has not got the newest.
+   */
+  async deliver(model: string): Promise<void> {
+    const newest = await this.current(model);
+    if (newest === null) return;
+    const lowers = newest.document.change === 'rollback' || newest.document.change === 'withdraw';
+    if (!lowers) await this.#note(newest);
+    const results = await Promise.allSettled(this.#deps.gateways.map((gateway) => this.#catchUp(gateway, newest)));
+    if (lowers) await this.#note(newest);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  async #note({ digest, document }: Route): Promise<void> {
+    const { audit, id } = this.#deps;
+    const serves = document.releases.map(({ version, weight }) => `${version} ${weight} %`).join(', ');
+    const entry = {
+      change: 'route.changed',
+      key: digest,
+      actor: { id, statement: digest },
+      subject: { model: document.model, version: null, release: document.releases[0]?.release ?? null },
+      before: document.previous,
+      after: digest,
+      policy: document.policy,
+      reason: `${document.change}, revision ${document.revision}: ${serves === '' ? 'nothing' : serves}`,
+    } as const;
+    await audit.append([toRecord(entry, null)]);
+  }
+
+  async #catchUp(gateway: GatewayClient, newest: Route): Promise<void> {
+    const { model, revision } = newest.document;
+    try {
+      await gateway.deliverRoute(await this.#delivery(newest, true));
+      return;
+    } catch (error) {
+      const has = lacking(error);
+      if (has === null || has >= revision) throw error;
+      for (let at = has + 1; at <= revision; at += 1) {
+        const route = at === revision ? newest : await this.#read(storeKeys.route(model, at));
+        await gateway.deliverRoute(await this.#delivery(route, at === revision));
+      }
+    }
+  }
+
+  /** Where the endpoint stands, by WORM alone. */
+  async position(model: string): Promise<EndpointPosition> {
+    const current = await this.current(model);
+    const kills = await this.activeKills(model, current);
+    return {
+      revision: current?.document.revision ?? 0,
+      document: current?.digest ?? null,
+      serving: current?.document.releases ?? [],
+      killedBy: kills.map(({ verified }) => verified.digest),
+    };
+  }
+
+  /** The same, with what the newest document no longer lists. */
+  async routed(model: string): Promise<RoutedPosition> {
+    return { ...(await this.position(model)), stopped: await this.#dropped(await this.current(model)) };
+  }
+
+  /** The document of one revision; `null` where there is none. */
+  async at(model: string, revision: number): Promise<RoutingDocument | null> {
+    const found = await this.#deps.records.find('route', storeKeys.route(model, revision));
+    return found?.verified.predicate ?? null;
+  }
+
+  /** Kill orders that no document in force has lifted. */
+  async activeKills(model: string, current: Route | null): Promise<readonly Found<KillPredicate>[]> {
+    const lifted = new Set(current?.document.lifted.map(({ order }) => order) ?? []);
+    const kills: Found<KillPredicate>[] = [];
+    for await (const key of this.#deps.records.bucket.list(`kills/${model}/`)) {
+      if (lifted.has(key.split('/').at(-1) ?? '')) continue;
+      const found = await this.#deps.records.find('kill', key);
+      if (found !== null && !(await this.#wasLifted(model, found.verified.digest))) kills.push(found);
+    }
+    return kills;
+  }
+
+  /** An order that was lifted stays lifted, also after its entry was dropped because it could no longer be replayed. */
+  async #wasLifted(model: string, order: Digest): Promise<boolean> {
+    return (await this.#deps.records.record(storeKeys.lifted(model, order))) !== null;
+  }
+
+  /** Releases that the document before listed and this one no longer does: nothing routes to them any more. */
+  async #dropped(current: Route | null): Promise<readonly ReleaseReference[]> {
+    if (current === null || current.document.revision === 1) return [];
+    const { model, revision } = current.document;
+    const before = await this.#read(storeKeys.route(model, revision - 1));
+    const gone = before.document.releases.filter(
+      ({ release }) => !current.document.releases.some((entry) => entry.release === release),
+    );
+    return Promise.all(gone.map(async ({ release }) => ({ ...(await nameOf(this.#deps.records, release)), release })));
+  }
+
+  async #read(key: string): Promise<Route> {
+    const found = await this.#deps.records.find('route', key);
+    if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost ${key}`);
+    return { digest: found.verified.digest, envelope: found.envelope, document: found.verified.predicate };
+  }
+
+  async #delivery({ envelope, document }: Route, isNewest: boolean): Promise<RouteDelivery> {
+    const { records } = this.#deps;
+    const { envelopes: policies } = await records.policies();
+    const rests = document.plan?.request ?? document.restore;
+    if (rests === null || (document.change !== 'plan' && document.change !== 'restore'))
+      return { policies, document: envelope, request: null, approvals: [], isNewest };
+    const request = await records.get('request', rests);
+    const approvals = (await records.record(storeKeys.grounds(envelopeDigest(envelope)))) as readonly Digest[] | null;
+    const found = await Promise.all((approvals ?? []).map((digest) => records.get('approval', digest)));
+    return {
+      policies,
+      document: envelope,
+      request: request.envelope,
+      approvals: found.map((a) => a.envelope),
+      isNewest,
+    };
+  }
+}
+
+/** The revision a gateway says it has, where it refused because it lacks what lies between. */
+function lacking(error: unknown): number | null {
+  if (!(error instanceof CustodyError) || error.code !== 'REPLAYED') return null;
+  const { revision } = error.details;
+  return typeof revision === 'number' ? revision : null;
+}

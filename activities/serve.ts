@@ -1,0 +1,84 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Announcer } from '../adapters/serving/announcer.js';
+import { loop } from '../adapters/serving/loop.js';
+import type { ServingDeps } from '../adapters/serving/ports.js';
+import { Supervisor } from '../adapters/serving/supervisor.js';
+import type { ServingActivities } from './contract.js';
+import { withHeartbeat } from './heartbeat.js';
+
+const ANNOUNCE_MS = 2000;
+const STATUS_MS = 3000;
+const INCIDENTS_MS = 2000;
+
+interface ServingHost {
+  readonly supervisor: Pick<Supervisor, 'start' | 'stop'>;
+  readonly announcer: Pick<Announcer, 'announce'>;
+}
+
+/** Starting and stopping the releases of this host. */
+export function createServingActivities({ supervisor, announcer }: ServingHost): ServingActivities {
+  return {
+    startRelease: async (name, release) => {
+      let progress = { bytes: 0, of: 0 };
+      await withHeartbeat(
+        () => progress,
+        async (signal) => {
+          const started = supervisor.start(name, release, (bytes, of) => (progress = { bytes, of }));
+          // Who no longer waits does not end the start: the next attempt finds it under way or done.
+          await Promise.race([started, aborted(signal)]);
+          // Traffic may come at once; a gateway that hangs is told later.
+          const { told } = await announcer.announce();
+          await Promise.race([told, delay(ANNOUNCE_MS, null, { ref: false })]);
+        },
+      );
+    },
+
+    stopRelease: async (_name, release) => {
+      await withHeartbeat(
+        () => null,
+        () => supervisor.stop(release),
+      );
+    },
+  };
+}
+
+/**
+ * Brings the serving zone up on this host: what an earlier run had running is verified and started again, gateways hear
+ * what answers, revoked releases are taken away, and refused loads are reported. `stop` ends the model servers; what is to
+ * run here stays so for the next start.
+ */
+export async function startServing(
+  deps: ServingDeps,
+): Promise<{ readonly activities: ServingActivities; readonly stop: () => Promise<void> }> {
+  const complain = (doing: string) => {
+    let last = '';
+    return (error: unknown): void => {
+      const reason = String(error);
+      if (reason !== last) deps.log.warn({ reason }, `could not finish ${doing}`);
+      last = reason;
+    };
+  };
+  const untold = complain('telling the gateways');
+  const supervisor = await Supervisor.open(deps, () => void announcer.announce().catch(untold));
+  const announcer = new Announcer(deps, supervisor);
+  const ends = [
+    loop(ANNOUNCE_MS, () => announcer.announce(), untold),
+    loop(STATUS_MS, () => supervisor.enforceStatus(), complain('reading the status document')),
+    loop(INCIDENTS_MS, () => supervisor.incidents.deliver(), complain('reporting refused loads')),
+  ];
+  return {
+    activities: createServingActivities({ supervisor, announcer }),
+    stop: async () => {
+      await Promise.all(ends.map((end) => end()));
+      await supervisor.close();
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(signal.reason as Error);
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
+}

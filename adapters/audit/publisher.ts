@@ -1,0 +1,80 @@
+import { CustodyError } from '../../domain/errors.js';
+import {
+  encodeVerifierKey,
+  parseVerifierKey,
+  signCheckpoint,
+  type Checkpoint,
+  type LogVerifier,
+} from '../../formats/checkpoint.js';
+import { TILE_WIDTH } from '../../formats/tlog-tiles.js';
+import { CHECKPOINT, lockedCheckpoints, lockedKey, readPublished, type Published } from './checkpoints.js';
+import { invalidFrom } from './invalid.js';
+import type { AuditLogDeps } from './log.js';
+import type { Writer } from './writer.js';
+
+/** A locked copy is at most this much older than the checkpoint, once something is appended. */
+const COPY_AFTER_MS = 60_000;
+
+/** Signs and publishes the checkpoint: it only grows, and never covers what is not claimed and derived. */
+export class Publisher {
+  private readonly deps: AuditLogDeps;
+  private readonly verifier: LogVerifier;
+  private published: Published | null = null;
+  private copied = { size: -1, at: 0 };
+
+  constructor(deps: AuditLogDeps) {
+    this.deps = deps;
+    this.verifier = parseVerifierKey(encodeVerifierKey(deps.origin, deps.key));
+  }
+
+  checkpoint(): Checkpoint {
+    const checkpoint = this.published?.checkpoint ?? null;
+    if (checkpoint === null) throw new CustodyError('INTERNAL', 'no checkpoint was published yet');
+    return checkpoint;
+  }
+
+  /** The last that was signed, as the store has it: the checkpoint, or the last locked copy where that is larger. */
+  async lastSigned(): Promise<Checkpoint | null> {
+    this.published = await readPublished(this.deps.log, this.verifier);
+    let signed = this.published.checkpoint;
+    for await (const copy of lockedCheckpoints(this.deps.audit, this.verifier, signed?.size)) signed = copy;
+    return signed;
+  }
+
+  /** After this the published checkpoint covers everything the writer has. */
+  async publish(writer: Writer): Promise<void> {
+    await writer.derive();
+    const checkpoint = { origin: this.deps.origin, size: writer.size, root: writer.root().toString('hex') };
+    const note = signCheckpoint(checkpoint, this.deps.key);
+    while (!this.covers(checkpoint)) {
+      const etag = this.published?.etag ?? null;
+      const replaced = await this.deps.log.compareAndSet(CHECKPOINT, note, etag);
+      this.published =
+        replaced === null
+          ? await readPublished(this.deps.log, this.verifier)
+          : { checkpoint, note, etag: replaced.etag };
+    }
+    await this.keepCopy({ now: false });
+  }
+
+  /** Locks a copy of the checkpoint: when a bundle has become full, when the last is a minute old, or now. */
+  async keepCopy({ now }: { now: boolean }): Promise<void> {
+    const { size } = this.checkpoint();
+    const isDue =
+      now ||
+      Math.floor(size / TILE_WIDTH) > Math.floor(this.copied.size / TILE_WIDTH) ||
+      Date.now() - this.copied.at > COPY_AFTER_MS;
+    if (size === this.copied.size || !isDue) return;
+    const note = this.published?.note ?? Buffer.alloc(0);
+    await this.deps.audit.createOnce(lockedKey(size), note, await this.deps.lock());
+    this.copied = { size, at: Date.now() };
+  }
+
+  private covers({ size, root }: Checkpoint): boolean {
+    const there = this.published?.checkpoint ?? null;
+    if (there === null || there.size < size) return false;
+    if (there.size === size && there.root !== root)
+      throw invalidFrom(0, `two logs of ${size} entries were signed: their roots are ${there.root} and ${root}`);
+    return true;
+  }
+}

@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import type { RouteDelivery } from '../../domain/evidence.js';
+import type { GatewayState, KillLatched, ModelState, RouteAdmitted } from '../../domain/gateway.js';
+import type { SignedEnvelope } from '../../domain/statements.js';
+import { digestSchema } from '../../formats/in-toto.js';
+import { checkShape } from '../../formats/json.js';
+import { exchange, exchangeText } from '../exchange.js';
+
+/**
+ * One gateway's admin socket. Every refusal is the `CustodyError` that the gateway gave, with its `revision` in the details
+ * where a routing document did not follow; a gateway that does not answer is GATEWAY_UNAVAILABLE.
+ */
+export interface GatewayClient {
+  /** REPLAYED: another revision is due. PENDING: no replica of the release is alive yet. */
+  deliverRoute(delivery: RouteDelivery): Promise<RouteAdmitted>;
+  /** EXPIRED and REPLAYED (the order was lifted): nothing has changed. */
+  deliverKill(order: SignedEnvelope): Promise<KillLatched>;
+  /** REPLAYED: the gateway has a newer one. */
+  deliverStatus(status: SignedEnvelope): Promise<{ readonly statusVersion: number }>;
+  deliverReplica(replica: SignedEnvelope): Promise<void>;
+  /** Every policy of the environment, oldest first: also what a new gateway needs before it can verify anything. */
+  deliverPolicies(policies: readonly SignedEnvelope[]): Promise<{ readonly policyVersion: number | null }>;
+  state(): Promise<GatewayState>;
+  /** Prometheus text. */
+  metrics(): Promise<string>;
+}
+
+/** A kill must not wait for one gateway that hangs. */
+const KILL_MS = 2_000;
+const SHORT_MS = 5_000;
+
+const count = z.int().min(0);
+const version = z.string();
+const weight = z.number().min(0).max(100);
+
+const modelSchema: z.ZodType<ModelState> = z.strictObject({
+  model: z.string(),
+  revision: count,
+  document: digestSchema.nullable(),
+  serving: z.array(z.strictObject({ release: digestSchema, version, weight })),
+  plan: z.strictObject({ request: digestSchema, step: count }).nullable(),
+  triggers: z
+    .strictObject({ minimumSamples: z.int().min(1), maxErrorRate: z.number(), maxLatencyMs: z.number() })
+    .nullable(),
+  killedBy: z.array(z.strictObject({ order: digestSchema, reason: z.string(), lifted: z.literal(false) })),
+  breach: z
+    .strictObject({ revision: count, release: digestSchema, request: digestSchema, reason: z.string(), at: z.string() })
+    .nullable(),
+  counters: z.array(
+    z.strictObject({
+      revision: count,
+      release: digestSchema,
+      version,
+      requests: count,
+      failures: count,
+      slow: count,
+      p95Ms: z.number().min(0),
+    }),
+  ),
+  replicas: z.array(
+    z.strictObject({ release: digestSchema, version, host: z.string(), port: z.int(), expiresAt: z.string() }),
+  ),
+  callers: z.array(z.string()),
+});
+
+const stateSchema: z.ZodType<GatewayState> = z.strictObject({
+  environment: z.string(),
+  policyVersion: count.nullable(),
+  statusVersion: count.nullable(),
+  fresh: z.boolean(),
+  models: z.array(modelSchema),
+});
+const routeSchema = z.strictObject({ model: z.string(), revision: count, document: digestSchema });
+const killSchema = z.strictObject({ model: z.string(), order: digestSchema });
+const statusSchema = z.strictObject({ statusVersion: count });
+const policiesSchema = z.strictObject({ policyVersion: count.nullable() });
+const replicaSchema = z.strictObject({ release: digestSchema });
+
+export function createGatewayClient(socket: string): GatewayClient {
+  const target = { socket };
+  async function ask<T>(
+    method: 'GET' | 'POST',
+    path: string,
+    body: unknown,
+    schema: z.ZodType<T>,
+    timeoutMs = SHORT_MS,
+  ): Promise<T> {
+    const answer = await exchange(target, method, path, body, 'GATEWAY_UNAVAILABLE', timeoutMs);
+    return checkShape(schema, answer, `the gateway's answer to ${path}`);
+  }
+  return {
+    deliverRoute: (delivery) => ask('POST', '/routes', delivery, routeSchema),
+    deliverKill: (order) => ask('POST', '/kills', order, killSchema, KILL_MS),
+    deliverStatus: (status) => ask('POST', '/status', status, statusSchema),
+    deliverReplica: async (replica) => void (await ask('POST', '/replicas', replica, replicaSchema)),
+    deliverPolicies: (policies) => ask('POST', '/policies', { policies }, policiesSchema),
+    state: () => ask('GET', '/state', undefined, stateSchema),
+    metrics: () => exchangeText(target, '/metrics', 'GATEWAY_UNAVAILABLE'),
+  };
+}

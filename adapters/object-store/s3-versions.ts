@@ -1,0 +1,111 @@
+import { isoTime } from '../../domain/time.js';
+import type { ObjectVersion } from './port.js';
+import { compareKeys } from './rules.js';
+import { failure, type S3Session } from './s3-session.js';
+import { elementsOf, textOf } from './xml.js';
+
+const PAGE = 1000;
+
+/** Newest first within a key, as the store lists them. */
+interface Page {
+  readonly versions: readonly ObjectVersion[];
+  readonly markers: readonly ObjectVersion[];
+  readonly next: { readonly key: string; readonly versionId: string } | null;
+}
+
+function parseVersion(inner: string, isDeleteMarker: boolean): ObjectVersion {
+  const versionId = textOf(inner, 'VersionId');
+  return {
+    key: textOf(inner, 'Key') ?? '',
+    versionId: versionId === 'null' || versionId === '' ? null : versionId,
+    etag: textOf(inner, 'ETag') ?? '',
+    size: Number(textOf(inner, 'Size') ?? 0),
+    isDeleteMarker,
+    lastModified: isoTime(Date.parse(textOf(inner, 'LastModified') ?? '')),
+  };
+}
+
+async function* pages(
+  session: S3Session,
+  bucket: string,
+  prefix: string,
+  { startAfter, size }: { startAfter?: string; size: number },
+): AsyncGenerator<Page> {
+  let marker: Record<string, string> = startAfter === undefined ? {} : { 'key-marker': startAfter };
+  for (;;) {
+    const query = { versions: '', prefix, 'max-keys': String(size), ...marker };
+    const answer = await session.text({ method: 'GET', bucket, query });
+    if (answer.status !== 200) throw failure(`list ${bucket}/${prefix}`, answer);
+    const found = elementsOf(answer.text, 'Version', 'DeleteMarker').map(({ name, inner }) =>
+      parseVersion(inner, name === 'DeleteMarker'),
+    );
+    const next = {
+      key: textOf(answer.text, 'NextKeyMarker') ?? '',
+      versionId: textOf(answer.text, 'NextVersionIdMarker') ?? '',
+    };
+    const more = textOf(answer.text, 'IsTruncated') === 'true' && next.key !== '';
+    yield {
+      versions: found.filter((version) => !version.isDeleteMarker),
+      markers: found.filter((version) => version.isDeleteMarker),
+      next: more ? next : null,
+    };
+    if (!more) return;
+    marker = { 'key-marker': next.key, ...(next.versionId === '' ? {} : { 'version-id-marker': next.versionId }) };
+  }
+}
+
+/**
+ * Oldest first. Among versions the store's own order counts. Where the store tells times to the second only, a marker
+ * and a version of the same second may change places: which version is the record never depends on it.
+ */
+function merge(versions: ObjectVersion[], markers: ObjectVersion[]): ObjectVersion[] {
+  const merged: ObjectVersion[] = [];
+  const rest = [...markers];
+  for (const version of versions) {
+    while (rest[0] !== undefined && Date.parse(rest[0].lastModified) < Date.parse(version.lastModified))
+      merged.push(...rest.splice(0, 1));
+    merged.push(version);
+  }
+  return [...merged, ...rest];
+}
+
+/** All versions and delete markers of exactly this key, oldest first. */
+export async function listVersions(session: S3Session, bucket: string, key: string): Promise<ObjectVersion[]> {
+  const versions = new Map<string | null, ObjectVersion>();
+  const markers = new Map<string | null, ObjectVersion>();
+  for await (const page of pages(session, bucket, key, { size: PAGE })) {
+    // A page begins with the version that ended the one before, on some stores.
+    for (const version of page.versions) if (version.key === key) versions.set(version.versionId, version);
+    for (const marker of page.markers) if (marker.key === key) markers.set(marker.versionId, marker);
+    // The key itself sorts before every other key that begins with it.
+    if (page.next !== null && page.next.key !== key) break;
+  }
+  return merge([...versions.values()].reverse(), [...markers.values()].reverse());
+}
+
+/** Keys in code-point order, each once, those under a delete marker included. */
+export async function* listKeys(
+  session: S3Session,
+  bucket: string,
+  prefix: string,
+  { startAfter, limit = Infinity }: { startAfter?: string; limit?: number },
+): AsyncGenerator<string> {
+  let last = startAfter;
+  let left = limit;
+  if (left <= 0) return;
+  // One more than asked for: on some stores the first page begins with the key it should start after.
+  const size = Math.min(PAGE, left + 1);
+  for await (const page of pages(session, bucket, prefix, {
+    size,
+    ...(startAfter === undefined ? {} : { startAfter }),
+  })) {
+    const keys = new Set([...page.versions, ...page.markers].map((version) => version.key));
+    for (const key of [...keys].sort(compareKeys)) {
+      if (last !== undefined && compareKeys(key, last) <= 0) continue;
+      yield key;
+      last = key;
+      left -= 1;
+      if (left === 0) return;
+    }
+  }
+}

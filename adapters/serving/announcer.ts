@@ -1,0 +1,63 @@
+import { lifecycleId } from '../../domain/names.js';
+import type { SignedEnvelope } from '../../domain/statements.js';
+import { isoTime } from '../../domain/time.js';
+import { signStatement } from '../../formats/statements.js';
+import { HOST } from './model-server.js';
+import type { ReplicaReceiver, ServingDeps } from './ports.js';
+import type { LiveReplica, Supervisor } from './supervisor.js';
+
+/** So long a gateway believes one announcement: five are missed before it stops. */
+const LIFETIME_MS = 10_000;
+
+interface Receiver {
+  readonly gateway: ReplicaReceiver;
+  /** The delivery under way, so that one gateway that hangs never delays another. */
+  busy: Promise<void> | null;
+  failing: boolean;
+}
+
+/** Tells every gateway, in signed and short-lived statements, where the verified releases of this host answer. */
+export class Announcer {
+  readonly #deps: Pick<ServingDeps, 'records' | 'key' | 'log'>;
+  readonly #supervisor: Pick<Supervisor, 'live'>;
+  readonly #receivers: readonly Receiver[];
+
+  constructor(deps: Pick<ServingDeps, 'records' | 'key' | 'log' | 'gateways'>, supervisor: Pick<Supervisor, 'live'>) {
+    this.#deps = deps;
+    this.#supervisor = supervisor;
+    this.#receivers = deps.gateways.map((gateway) => ({ gateway, busy: null, failing: false }));
+  }
+
+  /** Begins to tell each gateway that is not still being told. What is answered settles when all have heard or failed. */
+  async announce(): Promise<{ readonly told: Promise<unknown> }> {
+    const statements = (await this.#supervisor.live()).map((replica) => this.#statement(replica));
+    if (statements.length === 0) return { told: Promise.resolve() };
+    return { told: Promise.all(this.#receivers.map((receiver) => this.#tell(receiver, statements))) };
+  }
+
+  #statement({ model, version, release, port }: LiveReplica): SignedEnvelope {
+    const now = Date.now();
+    const times = { issuedAt: isoTime(now), expiresAt: isoTime(now + LIFETIME_MS) };
+    const predicate = { environment: this.#deps.records.environment, model, version, host: HOST, port, ...times };
+    const subject = { name: lifecycleId({ model, version }), sha256: release };
+    return signStatement('replica', subject, predicate, [this.#deps.key]);
+  }
+
+  #tell(receiver: Receiver, statements: readonly SignedEnvelope[]): Promise<void> {
+    receiver.busy ??= this.#deliver(receiver, statements).finally(() => {
+      receiver.busy = null;
+    });
+    return receiver.busy;
+  }
+
+  /** A gateway that is down is told again at the next turn; the log says when it went and when it came back. */
+  async #deliver(receiver: Receiver, statements: readonly SignedEnvelope[]): Promise<void> {
+    const { log } = this.#deps;
+    const answers = await Promise.allSettled(statements.map((each) => receiver.gateway.deliverReplica(each)));
+    const failed = answers.find((answer) => answer.status === 'rejected');
+    if (failed !== undefined && !receiver.failing)
+      log.warn({ reason: String(failed.reason) }, 'a gateway does not take replicas');
+    if (failed === undefined && receiver.failing) log.info({}, 'a gateway takes replicas again');
+    receiver.failing = failed !== undefined;
+  }
+}

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import { chmod, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Digest } from '../../domain/digest.js';
+import { MANIFEST_FILE, type Component, type Manifest, type ManifestFile } from '../../domain/manifest.js';
+import { manifestBytes, parseManifest } from '../../formats/manifest.js';
+import { sha256 } from '../../formats/sha256.js';
+import { openRegular, readChunks } from './file.js';
+import { walkFolder, type SourceRelease } from './folder.js';
+
+/** What a manifest says that the files do not say themselves. Components without a version have the release's. */
+export interface ReleaseDescription {
+  readonly model: string;
+  readonly version: string;
+  readonly components: readonly (Omit<Component, 'version'> & { readonly version?: string })[];
+  readonly serving: Manifest['serving'];
+}
+
+export interface PackedRelease extends SourceRelease {
+  /** The release digest. */
+  readonly release: Digest;
+}
+
+const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
+
+/**
+ * Writes `custody.json` into a folder that is to be a release, in place of one that is already there: the same files and
+ * description make the same bytes. Files become readable for other users (mode o+rX), as a sandbox needs it. MALFORMED
+ * unless every file belongs to exactly one component; INPUT_* for what `walkFolder` refuses.
+ */
+export async function packRelease(folder: string, description: ReleaseDescription): Promise<PackedRelease> {
+  const found = (await walkFolder(folder, NO_LIMITS)).filter(({ path }) => path !== MANIFEST_FILE);
+  const files: ManifestFile[] = [];
+  for (const { path } of found) files.push(await describeFile(folder, path));
+  const { model, version, components, serving } = description;
+  const text = manifestBytes({
+    schema: 'https://custody.dev/manifest/v1',
+    model,
+    version,
+    components: components.map((component) => ({ ...component, version: component.version ?? version })),
+    files,
+    serving,
+  });
+  const manifest = parseManifest(text);
+  await writeManifest(join(folder, MANIFEST_FILE), text);
+  for (const parent of new Set(['.', ...files.map(({ path }) => dirname(path))]))
+    await chmod(join(folder, parent), 0o755);
+  return { folder, manifest, text, release: sha256(text) };
+}
+
+async function describeFile(folder: string, path: string): Promise<ManifestFile> {
+  const { handle } = await openRegular(join(folder, path));
+  try {
+    const hash = createHash('sha256');
+    let size = 0;
+    for await (const chunk of readChunks(handle, NO_LIMITS.maxFileBytes - 1)) {
+      hash.update(chunk);
+      size += chunk.length;
+    }
+    await handle.chmod(0o644);
+    return { path, size, sha256: hash.digest('hex') };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeManifest(path: string, text: Buffer): Promise<void> {
+  const handle = await open(path, 'w', 0o644);
+  try {
+    await handle.writeFile(text);
+    await handle.chmod(0o644);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Digest } from '../../domain/digest.js';
+import { CustodyError } from '../../domain/errors.js';
+import { quote } from '../../formats/json.js';
+import type { SandboxKind } from '../sandbox/port.js';
+import { runSandboxed } from '../sandbox/sandbox.js';
+import { openRegular, readChunks } from '../source/file.js';
+import type { Trainer } from './trainer.js';
+
+const RELEASE = 'release';
+const TOLD = 200;
+
+/**
+ * Runs a trainer in a sandbox without network, its data and mounts read-only; answers the folder it has written. What it
+ * wrote is not looked at. DIGEST_MISMATCH: the data are not the expected ones. SANDBOX_UNAVAILABLE: there is none here.
+ * VALIDATION_FAILED: the run failed, or ran into its limits. `work` is an empty folder of the caller's.
+ */
+export async function runTrainer(
+  trainer: Trainer,
+  hyperparameters: Buffer,
+  work: string,
+  signal?: AbortSignal,
+): Promise<{ readonly release: string; readonly sandbox: SandboxKind }> {
+  const data = join(work, 'data');
+  const config = join(work, 'hyperparameters.json');
+  const output = join(work, 'output');
+  // The copy is checked, not the original: nobody changes it between here and its use.
+  await copyFile(trainer.data.source, data);
+  await chmod(data, 0o644);
+  await assertDigest(data, trainer.data.sha256);
+  await writeFile(config, hyperparameters, { mode: 0o644 });
+  await mkdir(output, { mode: 0o755 });
+  const [program = '', ...args] = trainer.command;
+  const result = await runSandboxed({
+    command: [program, ...args],
+    mounts: [
+      ...trainer.mounts.map((mount) => ({ ...mount, writable: false })),
+      { source: data, target: '/input/data', writable: false },
+      { source: config, target: '/input/hyperparameters.json', writable: false },
+      { source: output, target: '/output', writable: true },
+    ],
+    cwd: '/tmp',
+    env: {},
+    limits: trainer.limits,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (result.ended !== 'exited' || result.exitCode !== 0) {
+    const how = result.ended === 'exited' ? `exit ${result.exitCode ?? result.signal ?? 'unknown'}` : result.ended;
+    const said = quote(result.stderr.trim().slice(-TOLD));
+    throw new CustodyError('VALIDATION_FAILED', `the training run failed (${how}), saying ${said}`);
+  }
+  return { release: join(output, RELEASE), sandbox: result.sandbox };
+}
+
+async function assertDigest(path: string, expected: Digest): Promise<void> {
+  const { handle } = await openRegular(path);
+  try {
+    const hash = createHash('sha256');
+    for await (const chunk of readChunks(handle, Number.MAX_SAFE_INTEGER - 1)) hash.update(chunk);
+    const found = hash.digest('hex');
+    if (found !== expected)
+      throw new CustodyError('DIGEST_MISMATCH', `the training data have the SHA-256 ${found}, expected ${expected}`, {
+        details: { expected, found },
+      });
+  } finally {
+    await handle.close();
+  }
+}

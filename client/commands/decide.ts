@@ -1,0 +1,101 @@
+import { createInterface } from 'node:readline/promises';
+import type { Command } from 'commander';
+import { CustodyError } from '../../domain/errors.js';
+import type { RequestPredicate, Verified } from '../../domain/statements.js';
+import type { Custody } from '../connect.js';
+import { gateById, openGates, requestOf, send } from '../messages.js';
+import { answer, faint, heading, plain, talk } from '../output.js';
+import { decide } from '../requests.js';
+import { connected, KEY_OPTION, signerOf, type Session } from '../session.js';
+import { replaceFile } from '../files.js';
+
+interface Options {
+  readonly key: string;
+  readonly reason?: string;
+  readonly yes?: true;
+  readonly print?: string;
+}
+
+export function decisionCommands(program: Command): void {
+  program
+    .command('approvals')
+    .description('what waits for people')
+    .action(
+      connected(async (session) => {
+        const gates = await openGates(session.custody);
+        answer(
+          session,
+          gates,
+          gates.length === 0
+            ? ['nothing waits for anyone']
+            : gates.map(({ gate, missing }) => `${gate.requestId}  ${missing} × ${gate.role}  until ${gate.expiresAt}`),
+        );
+      }),
+    );
+
+  for (const decision of ['approve', 'reject'] as const)
+    program
+      .command(`${decision} <requestId>`)
+      .description(`${decision} a request, after it was shown as it lies in the store`)
+      .requiredOption(...KEY_OPTION)
+      .option('--reason <text>', 'kept with the decision')
+      .option('--yes', 'do not ask')
+      .option('--print <file>', 'write the signed decision to a file instead of sending it')
+      .addHelpText('after', `\nExample:\n  custody ${decision} deploy-digits-1.0.0-1a2b3c4d --key alice`)
+      .action(
+        connected(async (session, requestId: string, options: Options) =>
+          decideOn(session, requestId, decision, options),
+        ),
+      );
+}
+
+async function decideOn(
+  session: Session & { readonly custody: Custody },
+  requestId: string,
+  decision: 'approve' | 'reject',
+  { key, reason, yes, print }: Options,
+): Promise<void> {
+  const signer = await signerOf(session, key);
+  const waiting = await gateById(session.custody, requestId);
+  const request = await requestOf(session.custody, waiting);
+  for (const line of describe(request)) talk(line);
+  if (yes !== true && print === undefined) await confirm(decision);
+  const envelope = decide(signer, request, decision, reason ?? '');
+  if (print !== undefined) {
+    replaceFile(print, JSON.stringify([envelope]));
+    const { address, namespace } = session.custody.description.temporal;
+    const target = `--workflow-id ${waiting.workflowId} --address ${address} --namespace ${namespace}`;
+    const update = `temporal workflow update execute ${target} --name ${decision} --input-file ${print} --command-timeout 30s`;
+    const signal = `temporal workflow signal ${target} --name ${decision} --input-file ${print}`;
+    answer(session, { update, signal }, [update, faint('while no worker is up:'), signal]);
+    return;
+  }
+  const receipt = await send(session.custody, waiting.workflowId, decision, envelope);
+  answer(session, receipt, [`${decision}: counted as ${receipt.by}`]);
+}
+
+function describe({ predicate, digest }: Verified<RequestPredicate>): string[] {
+  const { action, model, version, release, requester, producer, expiresAt } = predicate;
+  return [
+    heading(`${action.kind} ${model} ${version ?? ''}`),
+    `request         ${digest}`,
+    `release digest  ${release ?? '-'}`,
+    `asked for by    ${plain(requester)}`,
+    `produced by     ${plain(producer ?? '-')}`,
+    `until           ${expiresAt}`,
+    ...Object.entries(action).map(([name, value]) => `${name.padEnd(15)} ${plain(JSON.stringify(value))}`),
+    ...Object.entries(predicate.evidence).map(([name, value]) => `evidence        ${plain(name)} ${value}`),
+  ];
+}
+
+async function confirm(decision: string): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new CustodyError('USAGE', 'nobody is there to confirm: look at the request, then run this again with --yes');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const said = await terminal.question(`${decision} this? [y/N] `);
+    if (said.trim().toLowerCase() !== 'y') throw new CustodyError('INTERRUPTED', 'nothing was signed');
+  } finally {
+    terminal.close();
+  }
+}

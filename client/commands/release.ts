@@ -1,0 +1,201 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { checkRelease, newestStatus, progressOf } from '../../adapters/dossier.js';
+import { packRelease } from '../../adapters/source/pack.js';
+import { authoriseLoading } from '../../domain/authorise.js';
+import { CustodyError } from '../../domain/errors.js';
+import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
+import { demand } from '../../formats/evidence.js';
+import { omsResources } from '../../formats/manifest.js';
+import { signOms } from '../../formats/oms.js';
+import { readComponents } from '../components.js';
+import type { Custody } from '../connect.js';
+import { replaceFile } from '../files.js';
+import { readKey } from '../init.js';
+import { endpointStatus, lifecycleStatus, outcomeOf, send } from '../messages.js';
+import { answer, faint, heading, plain } from '../output.js';
+import { requestRetirement } from '../requests.js';
+import { connected, KEY_OPTION, signerOf, action } from '../session.js';
+import { startRelease, uiAddress } from '../start.js';
+
+interface PackOptions {
+  readonly model: string;
+  readonly as: string;
+  readonly components: string;
+  readonly key: string;
+  readonly bundle: string;
+}
+
+export function releaseCommands(program: Command): void {
+  program
+    .command('pack <folder>')
+    .description('write custody.json, what a release consists of, and sign it as its producer')
+    .requiredOption('--model <name>', 'the model')
+    .requiredOption('--as <version>', 'Semantic Versioning 2.0.0')
+    .requiredOption('--components <file>', 'JSON: the parts of the release, and how it is served')
+    .requiredOption('--key <file>', "the producer's private key, ECDSA P-256 or P-384")
+    .requiredOption('--bundle <file>', 'where to write the signature: outside the folder')
+    .addHelpText(
+      'after',
+      '\nExample:\n  custody pack ./release --model digits --as 1.0.0 --components parts.json --key producer.pem --bundle release.sig.json',
+    )
+    .action(
+      action(async (session, folder: string, options: PackOptions) => {
+        const name = named(options.model, options.as);
+        const description = readComponents(options.components);
+        const { release, manifest, text } = await packRelease(resolve(folder), { ...name, ...description });
+        const title = `${name.model} ${name.version}`;
+        replaceFile(options.bundle, signOms(title, omsResources(manifest, text), readKey(options.key)));
+        answer(session, { ...name, release }, [`release digest ${release}`, `signature in ${options.bundle}`]);
+      }),
+    );
+
+  program
+    .command('release <folder>')
+    .description('put a release on its way: ingest, validate, approve, sign, roll out')
+    .requiredOption('--bundle <file>', "the producer's signature over the folder")
+    .requiredOption(...KEY_OPTION)
+    .option('--wait', 'wait until it is in service or has been refused')
+    .addHelpText('after', '\nExample:\n  custody release ./release --bundle release.sig.json --key ci')
+    .action(
+      connected(async (session, folder: string, options: { bundle: string; key: string; wait?: true }) => {
+        const signer = await signerOf(session, options.key);
+        const started = await startRelease(session.custody, signer, { folder, bundle: options.bundle });
+        const result = options.wait === true ? await inService(session.custody, started) : {};
+        answer(session, { ...started, ...result }, [
+          `${started.already ? 'runs already' : 'started'}: ${started.workflowId}`,
+          `watch it: ${started.ui}`,
+          ...('stage' in result ? [`stage: ${String(result.stage)}`] : []),
+        ]);
+      }),
+    );
+
+  program
+    .command('status <model> [version]')
+    .description('where an endpoint or a release stands')
+    .addHelpText('after', '\nExamples:\n  custody status digits\n  custody status digits 1.1.0 --json')
+    .action(
+      connected(async (session, model: string, version?: string) => {
+        if (version === undefined) return showEndpoint(session, model);
+        const name = named(model, version);
+        const status = await lifecycleStatus(session.custody, name);
+        const { gate, stage, missing, trouble, progress } = status;
+        answer(session, status, [
+          heading(`${model} ${version}: ${stage}`),
+          ...(progress.ingested === undefined ? [] : [`release digest ${progress.ingested.release}`]),
+          ...(gate === null
+            ? []
+            : [
+                `waits for ${missing} × ${gate.role} until ${gate.expiresAt}: custody approve ${gate.requestId} --key <file>`,
+              ]),
+          ...trouble.map((problem) => `trouble: ${plain(problem)}`),
+          faint(uiAddress(session.custody, lifecycleId(name))),
+        ]);
+      }),
+    );
+
+  program
+    .command('retire <model> <version>')
+    .description('ask for the end of a release: notice, drain, revocation, destruction of its keys, certificate')
+    .requiredOption('--reason <text>', 'told to everyone who depends on it')
+    .option('--notice <seconds>', "the notice period; at least the policy's")
+    .requiredOption(...KEY_OPTION)
+    .action(
+      connected(
+        async (session, model: string, version: string, options: { reason: string; notice?: string; key: string }) => {
+          const name = named(model, version);
+          const { records } = session.custody;
+          const { ingested } = await progressOf(records, name);
+          if (ingested === undefined)
+            throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
+          const { newest } = await records.policies();
+          const request = requestRetirement(await signerOf(session, options.key), name, {
+            release: ingested.release,
+            reason: options.reason,
+            noticeSeconds: Number(options.notice ?? newest.retirement.noticeSeconds),
+          });
+          const receipt = await send(session.custody, lifecycleId(name), 'retire', request);
+          answer(session, receipt, [`asked as ${receipt.by}: custody approvals`]);
+        },
+      ),
+    );
+
+  program
+    .command('verify <model> <version>')
+    .description('check everything behind a release, from its signatures on, as a serving host does')
+    .action(
+      connected(async (session, model: string, version: string) => {
+        const { records } = session.custody;
+        const name = named(model, version);
+        const { ingested } = await progressOf(records, name);
+        if (ingested === undefined) throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
+        const { release, rules, status } = await checkRelease(
+          records,
+          name,
+          ingested.release,
+          await newestStatus(records),
+        );
+        const approvers = demand(authoriseLoading(release, rules, status));
+        const { requester } = release.request.predicate;
+        const facts = {
+          release: release.release,
+          requester,
+          producer: release.producer,
+          approvers,
+          signer: release.signer,
+        };
+        answer(session, { ...name, ...facts, tests: release.testResult.predicate }, [
+          heading(`${model} ${version} may serve`),
+          `release digest ${release.release}`,
+          `asked for by ${requester}, produced by ${release.producer}, signed by ${release.signer ?? ''}`,
+          `approved by ${approvers.join(', ')}`,
+          `validation: ${release.testResult.predicate.result}, ${release.testResult.predicate.passedTests.length} cases`,
+        ]);
+      }),
+    );
+}
+
+function named(model: string, version: string): ReleaseName {
+  assertModelName(model);
+  assertVersion(version);
+  return { model, version };
+}
+
+/** Waits, by long polls, until the release serves or has been refused. Refusals are POLICY_REFUSED. */
+async function inService(custody: Custody, name: ReleaseName): Promise<{ readonly stage: string }> {
+  let ended: Awaited<ReturnType<typeof outcomeOf>> | null = null;
+  const result = outcomeOf(custody, name).then((outcome) => (ended = outcome));
+  for (;;) {
+    const { stage } = await lifecycleStatus(custody, name);
+    if (stage === 'in service') return { stage };
+    const tick = new Promise((resolve) => setTimeout(resolve, 500));
+    await Promise.race([result, tick]);
+    const outcome = ended as Awaited<ReturnType<typeof outcomeOf>> | null;
+    if (outcome !== null)
+      throw new CustodyError(
+        'code' in outcome ? outcome.code : 'POLICY_REFUSED',
+        `${outcome.kind}${'reason' in outcome ? `: ${outcome.reason}` : ''}`,
+      );
+  }
+}
+
+async function showEndpoint(
+  session: { readonly custody: Custody; readonly json: boolean },
+  model: string,
+): Promise<void> {
+  assertModelName(model);
+  const status = await endpointStatus(session.custody, model);
+  const { serving, killedBy, revision, rollout, gate, missing, trouble } = status;
+  answer(session, status, [
+    heading(
+      `${model}: ${killedBy.length > 0 ? 'killed' : rollout === null ? 'steady' : `rolling out ${rollout.order.version}`}`,
+    ),
+    `revision ${revision}`,
+    ...serving.map(
+      ({ version, weight, release }) => `${String(weight).padStart(4)} %  ${version}  ${release.slice(0, 12)}`,
+    ),
+    ...killedBy.map((order) => `killed by order ${order.slice(0, 12)}`),
+    ...(gate === null ? [] : [`waits for ${missing} × ${gate.role}: custody approve ${gate.requestId} --key <file>`]),
+    ...trouble.map((problem) => `trouble: ${plain(problem)}`),
+  ]);
+}

@@ -1,0 +1,67 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { CustodyError } from '../../domain/errors.js';
+import { initialise } from '../init.js';
+import { answer, talk } from '../output.js';
+import { action } from '../session.js';
+import { digitsStack } from '../stack/digits.js';
+import { startStack, type Stack } from '../stack/stack.js';
+
+export function stackCommands(program: Command): void {
+  program
+    .command('init')
+    .description('make keys and a signed policy for a development environment')
+    .requiredOption('--suite <file>', 'the suite that every release must pass')
+    .option('--environment <name>', 'dev, test or prod', 'dev')
+    .action(
+      action(async (session, options: { suite: string; environment: string }) => {
+        if (!existsSync(options.suite)) throw new CustodyError('INPUT_MISSING', `there is no suite ${options.suite}`);
+        const { created } = initialise(session.layout, options);
+        const policy = join(session.layout.state, 'policy.yaml');
+        answer(session, { created, policy }, [
+          created ? `made ${policy} and keys beside it` : `${policy} is there already`,
+        ]);
+      }),
+    );
+
+  program
+    .command('dev')
+    .description('bring up everything on this host, and keep it up until Ctrl-C')
+    .option('--ui-port <port>', 'for the Temporal UI')
+    .option('--gateway-port <port>', 'for callers')
+    .option('--smtp <url>', 'the mail server that takes notices', 'smtp://127.0.0.1:1025')
+    .action(
+      action(async (session, options: { uiPort?: string; gatewayPort?: string; smtp: string }) => {
+        const ports = {
+          ...(options.uiPort === undefined ? {} : { ui: port(options.uiPort) }),
+          ...(options.gatewayPort === undefined ? {} : { gateway: port(options.gatewayPort) }),
+        };
+        const stack = await startStack({ ...digitsStack(session.layout, options.smtp), ports, say: talk });
+        const { temporal, gateway } = stack.description;
+        if (stack.shared !== null) talk(`the zones share one user: ${stack.shared}`);
+        talk('the embedded store is safe against crashes of processes, not of power: it is for development');
+        answer(session, stack.description, [
+          `Temporal UI  ${temporal.ui}`,
+          `gateway      ${gateway.url}`,
+          'Ctrl-C ends it',
+        ]);
+        await untilInterrupted(stack);
+      }),
+    );
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0 && value < 65_536) return value;
+  throw new CustodyError('USAGE', `${text} is not a port: 1 to 65535`);
+}
+
+/** Stops the stack in order; a second Ctrl-C changes nothing, because everything ends anyway. */
+export async function untilInterrupted(stack: Stack): Promise<void> {
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+  });
+  talk('stopping …');
+  await stack.stop();
+}

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { Client, Connection } from '@temporalio/client';
+import { openBucket } from '../adapters/object-store/s3.js';
+import { Records } from '../adapters/records.js';
+import { CustodyError } from '../domain/errors.js';
+import { bucketNames } from '../domain/store-keys.js';
+import { parseJson } from '../formats/json.js';
+import type { SigningKey } from '../formats/keys.js';
+import type { PinnedRoot } from '../formats/policy.js';
+import { keyRing } from '../formats/statements.js';
+import { readDescription, type Layout, type StackDescription } from './stack/layout.js';
+
+/** A running stack as a command sees it: it reads and knocks, and holds no credential that writes. */
+export interface Custody {
+  readonly description: StackDescription;
+  readonly records: Records;
+  readonly temporal: Client;
+  close(): Promise<void>;
+}
+
+const CONNECT_MS = 5_000;
+
+export async function connect(layout: Layout): Promise<Custody> {
+  const description = readDescription(layout);
+  const root = parseJson(readFileSync(layout.root, 'utf8'), layout.root) as PinnedRoot;
+  const records = new Records(openBucket(description.store, bucketNames(description.environment).custody), root);
+  const { address, namespace } = description.temporal;
+  const connection = await reach(address);
+  return {
+    description,
+    records,
+    temporal: new Client({ connection, namespace }),
+    close: () => connection.close(),
+  };
+}
+
+async function reach(address: string): Promise<Connection> {
+  try {
+    return await Connection.connect({ address, connectTimeout: CONNECT_MS });
+  } catch (cause) {
+    throw new CustodyError(
+      'TEMPORAL_UNAVAILABLE',
+      `Temporal does not answer at ${address}: is the stack up? (\`custody doctor\`)`,
+      { cause },
+    );
+  }
+}
+
+/** Whose key this is, by the newest policy. NOT_AUTHORISED for a key that nobody in it has. */
+export async function ownerOf({ records }: Custody, key: SigningKey): Promise<string> {
+  const { newest } = await records.policies();
+  const held = keyRing(newest).find((entry) => entry.key.keyId === key.keyId);
+  if (held !== undefined) return held.owner;
+  throw new CustodyError('NOT_AUTHORISED', 'this key belongs to nobody in the policy: ask for it to be enrolled');
+}

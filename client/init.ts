@@ -1,0 +1,118 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { stringify } from 'yaml';
+import { CustodyError } from '../domain/errors.js';
+import type { Authority, Policy, Role } from '../domain/policy.js';
+import { isoTime } from '../domain/time.js';
+import { generateKey, importPrivateKey, type KeyAlgorithm } from '../formats/keys.js';
+import { parsePolicyYaml, signPolicy, type PinnedRoot } from '../formats/policy.js';
+import { sha256 } from '../formats/sha256.js';
+import { replaceFile } from './files.js';
+import type { Layout } from './stack/layout.js';
+
+const YEAR_MS = 365 * 86_400_000;
+
+interface Member {
+  readonly id: string;
+  readonly kind: Authority['kind'];
+  readonly roles: readonly Role[];
+  readonly algorithm?: KeyAlgorithm;
+}
+
+/** The people and workloads of a development environment. In production every one of them makes a key of their own. */
+const MEMBERS: readonly Member[] = [
+  { id: 'rosa', kind: 'person', roles: ['root'] },
+  { id: 'alice', kind: 'person', roles: ['release-approver'] },
+  { id: 'bob', kind: 'person', roles: ['release-approver'] },
+  { id: 'oscar', kind: 'person', roles: ['operator'] },
+  { id: 'olga', kind: 'person', roles: ['operator'] },
+  { id: 'otto', kind: 'person', roles: ['operator', 'requester'] },
+  { id: 'ada', kind: 'person', roles: ['auditor'] },
+  { id: 'ci', kind: 'workload', roles: ['requester'] },
+  { id: 'trainer', kind: 'workload', roles: ['producer'], algorithm: 'ecdsa-p256' },
+  { id: 'intake', kind: 'workload', roles: ['validator'] },
+  { id: 'release-signer', kind: 'workload', roles: ['release-signer'], algorithm: 'ecdsa-p256' },
+  { id: 'control', kind: 'workload', roles: ['control'] },
+  { id: 'serving', kind: 'workload', roles: ['serving'] },
+];
+/** The log's own key: no authority, its public half is what verifiers pin. */
+export const AUDIT_KEY = 'audit-log';
+
+export interface InitOptions {
+  readonly environment: string;
+  /** The suite that every release must pass. */
+  readonly suite: string;
+}
+
+/**
+ * Makes the keys, the pinned root and the first, signed policy of a development environment. What is there is left alone:
+ * a second run changes nothing. Answers the policy's path.
+ */
+export function initialise(layout: Layout, { environment, suite }: InitOptions): { readonly created: boolean } {
+  if (existsSync(layout.root)) return { created: false };
+  chmodSync(layout.folder('keys'), 0o700);
+  const authorities = MEMBERS.map(({ id, kind, roles, algorithm = 'ed25519' }) => {
+    const { publicPem } = writeKey(layout.key(id), algorithm);
+    return { id, kind, roles, keys: [{ pem: publicPem }] };
+  });
+  writeKey(layout.key(AUDIT_KEY), 'ed25519');
+
+  const policy = developmentPolicy(environment, authorities, sha256(readFileSync(suite)));
+  const yaml = stringify(policy, { lineWidth: 0 });
+  const file = layout.path('policy.yaml');
+  replaceFile(file, yaml);
+  const checked = parsePolicyYaml(yaml, file);
+  const rosa = importPrivateKey(readFileSync(layout.key('rosa'), 'utf8'));
+  mkdirSync(dirname(layout.policy(1)), { recursive: true });
+  replaceFile(layout.policy(1), `${JSON.stringify(signPolicy(checked, [rosa]))}\n`);
+  const root: PinnedRoot = { environment, rootKeys: [rosa.pem], threshold: 1 };
+  // Last, because its presence says that the rest is there.
+  replaceFile(layout.root, `${JSON.stringify(root, null, 2)}\n`);
+  return { created: true };
+}
+
+function writeKey(file: string, algorithm: KeyAlgorithm): { readonly publicPem: string } {
+  const { privatePem, publicPem } = generateKey(algorithm);
+  replaceFile(file, privatePem, { mode: 0o600 });
+  return { publicPem };
+}
+
+/** Short times, so that a whole life fits into minutes. */
+function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
+  const hour = 3600;
+  return {
+    version: 1,
+    environment,
+    expires: isoTime(Date.now() + YEAR_MS),
+    rootThreshold: 1,
+    authorities,
+    artifacts: { maxFiles: 10_000, maxFileBytes: 256 * 2 ** 30 },
+    validation: { suite, minimumCases: 20, minimumAccuracy: 0.88, timeoutSeconds: 300 },
+    approvals: {
+      deploy: { role: 'release-approver', count: 1, withinSeconds: 24 * hour },
+      restore: { role: 'operator', count: 2, withinSeconds: hour },
+      retire: { role: 'release-approver', count: 2, withinSeconds: 24 * hour },
+    },
+    rollout: {
+      steps: [
+        { weight: 10, bakeSeconds: 3 },
+        { weight: 50, bakeSeconds: 3 },
+        { weight: 100, bakeSeconds: 3 },
+      ],
+      triggers: { minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 250 },
+      stepTimeoutSeconds: 120,
+      deployWithinSeconds: hour,
+    },
+    rollback: { warmReleases: 2 },
+    retention: { releasesDays: 1, auditDays: 1, statusDays: 1 },
+    retirement: { noticeSeconds: 10 },
+    emergency: { killResponseSeconds: 5 },
+    freshness: { reissueSeconds: 20, lifetimeSeconds: 300, whenStale: 'stop' },
+  };
+}
+
+/** The key of somebody, from a file. INPUT_MISSING says what to do. */
+export function readKey(file: string): ReturnType<typeof importPrivateKey> {
+  if (!existsSync(file)) throw new CustodyError('INPUT_MISSING', `there is no key file ${file}: name one with --key`);
+  return importPrivateKey(readFileSync(file, 'utf8'));
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { auditCommands } from './commands/audit.js';
+import { decisionCommands } from './commands/decide.js';
+import { doctorCommand } from './commands/doctor.js';
+import { endpointCommands } from './commands/endpoint.js';
+import { releaseCommands } from './commands/release.js';
+import { stackCommands } from './commands/stack.js';
+import { fail } from './output.js';
+
+const program = new Command('custody')
+  .description('Keeps the chain of custody of machine-learning models, from training data to destruction.')
+  .option('--state <folder>', 'where the stack keeps its state', process.env['CUSTODY_STATE'])
+  .option('--json', 'answer one JSON value on stdout, failures too')
+  .showSuggestionAfterError()
+  .exitOverride()
+  .configureOutput({ writeErr: (text) => process.stderr.write(text) });
+
+stackCommands(program);
+releaseCommands(program);
+decisionCommands(program);
+endpointCommands(program);
+auditCommands(program);
+doctorCommand(program);
+for (const command of program.commands) inherit(command);
+
+function inherit(command: Command): void {
+  command.copyInheritedSettings(program);
+  for (const nested of command.commands) inherit(nested);
+}
+
+// A reader that went away (`custody … | head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) fail({ json: process.argv.includes('--json') }, error);
+  else if (error.exitCode !== 0) {
+    if (process.argv.includes('--json'))
+      process.stdout.write(`${JSON.stringify({ error: { code: 'USAGE', message: error.message, details: {} } })}\n`);
+    process.exitCode = 2;
+  }
+}

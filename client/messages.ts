@@ -1,0 +1,121 @@
+import {
+  WorkflowFailedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { EndpointStatus } from '../domain/endpoint.js';
+import { CustodyError, isErrorCode } from '../domain/errors.js';
+import type { LifecycleOutcome, LifecycleStatus, OpenGate } from '../domain/lifecycle.js';
+import { endpointId, lifecycleId, type ReleaseName } from '../domain/names.js';
+import type { RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
+import { envelopeDigest } from '../formats/dsse.js';
+import type { Receipt } from '../workflows/messages.js';
+import type { Custody } from './connect.js';
+
+const ANSWER_MS = 30_000;
+
+/**
+ * Sends a decision as an update and answers its verdict. The same envelope again is the same update. PENDING: no worker
+ * answered in time; the message is on its way and may still count.
+ */
+export async function send(
+  { temporal }: Custody,
+  workflowId: string,
+  name: string,
+  envelope: SignedEnvelope,
+): Promise<Receipt> {
+  const handle = temporal.workflow.getHandle(workflowId);
+  try {
+    return await temporal.withDeadline(Date.now() + ANSWER_MS, () =>
+      handle.executeUpdate<Receipt, [SignedEnvelope]>(name, { args: [envelope], updateId: envelopeDigest(envelope) }),
+    );
+  } catch (error) {
+    throw explain(error, workflowId);
+  }
+}
+
+function explain(error: unknown, workflowId: string): unknown {
+  if (error instanceof WorkflowNotFoundError)
+    return new CustodyError('INPUT_MISSING', `there is no running workflow ${workflowId}`, { cause: error });
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError)
+    return new CustodyError(
+      'PENDING',
+      `${workflowId} has not answered in ${ANSWER_MS / 1000} s: the message is on its way, send the same again to learn its verdict`,
+      { cause: error },
+    );
+  if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure) {
+    const { type, message } = error.cause;
+    return new CustodyError(isErrorCode(type) ? type : 'INTERNAL', message, { cause: error });
+  }
+  return error;
+}
+
+export function lifecycleStatus({ temporal }: Custody, name: ReleaseName): Promise<LifecycleStatus> {
+  return query(temporal.workflow.getHandle(lifecycleId(name)), lifecycleId(name));
+}
+
+export function endpointStatus({ temporal }: Custody, model: string): Promise<EndpointStatus> {
+  return query(temporal.workflow.getHandle(endpointId(model)), endpointId(model));
+}
+
+async function query<T>(handle: { query<R>(name: string): Promise<R> }, id: string): Promise<T> {
+  try {
+    return await handle.query<T>('status');
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError)
+      throw new CustodyError('INPUT_MISSING', `there is no workflow ${id}`, { cause: error });
+    throw error;
+  }
+}
+
+export interface WaitingGate {
+  readonly workflowId: string;
+  readonly gate: OpenGate;
+  readonly missing: number;
+}
+
+/** Everything that waits for people. */
+export async function openGates({ temporal }: Custody): Promise<readonly WaitingGate[]> {
+  const waiting: WaitingGate[] = [];
+  const asked = `ExecutionStatus = 'Running' AND CustodyAwaiting IS NOT NULL`;
+  for await (const { workflowId } of temporal.workflow.list({ query: asked })) {
+    const status = await query<LifecycleStatus | EndpointStatus>(temporal.workflow.getHandle(workflowId), workflowId);
+    if (status.gate !== null) waiting.push({ workflowId, gate: status.gate, missing: status.missing });
+  }
+  return waiting;
+}
+
+/** The open request that has this id. */
+export async function gateById(custody: Custody, requestId: string): Promise<WaitingGate> {
+  const gates = await openGates(custody);
+  const waiting = gates.find(({ gate }) => gate.requestId === requestId);
+  if (waiting !== undefined) return waiting;
+  const open = gates.map(({ gate }) => gate.requestId).join(', ');
+  throw new CustodyError('INPUT_MISSING', `no request ${requestId} waits for a decision (open: ${open || 'none'})`);
+}
+
+/** The request somebody is about to decide on, as it lies in WORM under its digest: what Temporal shows is not signed. */
+export async function requestOf(
+  { records }: Custody,
+  { workflowId, gate }: WaitingGate,
+): Promise<Verified<RequestPredicate>> {
+  const { verified } = await records.get('request', gate.request);
+  if (verified.predicate.requestId !== gate.requestId || verified.predicate.workflowId !== workflowId)
+    throw new CustodyError('DIGEST_MISMATCH', `the workflow shows ${gate.requestId}, the store holds another request`);
+  return verified;
+}
+
+/** How a lifecycle ended, once it has. */
+export async function outcomeOf({ temporal }: Custody, name: ReleaseName): Promise<LifecycleOutcome> {
+  try {
+    return (await temporal.workflow.getHandle(lifecycleId(name)).result()) as LifecycleOutcome;
+  } catch (error) {
+    if (error instanceof WorkflowFailedError)
+      throw new CustodyError('INTERNAL', `the workflow ${lifecycleId(name)} failed: ${error.cause?.message ?? ''}`, {
+        cause: error,
+      });
+    throw error;
+  }
+}

@@ -1,0 +1,136 @@
+import { randomBytes } from 'node:crypto';
+import type { Digest } from '../domain/digest.js';
+import { endpointId, lifecycleId, trainingId, type ReleaseName } from '../domain/names.js';
+import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
+import { isoTime, plusSeconds } from '../domain/time.js';
+import { canonicalBytes } from '../formats/jcs.js';
+import type { SigningKey } from '../formats/keys.js';
+import { sha256 } from '../formats/sha256.js';
+import { signStatement } from '../formats/statements.js';
+
+/** Who signs, under which policy. */
+export interface Signer {
+  readonly key: SigningKey;
+  readonly id: string;
+  readonly environment: string;
+  readonly policy: Digest;
+}
+
+const REQUEST_SECONDS = 24 * 3600;
+const DECISION_SECONDS = 3600;
+/** An order to stop is acted on at once; the short life bounds how long a copy of it could do harm. */
+const KILL_SECONDS = 600;
+
+const nonce = (): string => randomBytes(18).toString('base64url');
+
+function validity(seconds: number): { readonly issuedAt: string; readonly expiresAt: string } {
+  const issuedAt = isoTime(Date.now());
+  return { issuedAt, expiresAt: plusSeconds(issuedAt, seconds) };
+}
+
+function request(
+  { key, id, environment, policy }: Signer,
+  workflowId: string,
+  about: { readonly model: string; readonly version: string | null; readonly release: Digest | null },
+  action: RequestAction,
+): SignedEnvelope {
+  const predicate: RequestPredicate = {
+    requestId: `${action.kind}-${about.model}-${randomBytes(4).toString('hex')}`,
+    nonce: nonce(),
+    environment,
+    workflowId,
+    ...about,
+    action,
+    evidence: {},
+    policy,
+    requester: id,
+    producer: null,
+    ...validity(REQUEST_SECONDS),
+  };
+  // A request about no release yet is about what it acts on.
+  const subject = about.release ?? sha256(canonicalBytes([workflowId, action]));
+  return signStatement('request', { name: workflowId, sha256: subject }, predicate, [key]);
+}
+
+export function requestTraining(
+  signer: Signer,
+  {
+    model,
+    version,
+    run,
+    trainer,
+    hyperparameters,
+  }: ReleaseName & { run: string; trainer: string; hyperparameters: Digest },
+): SignedEnvelope {
+  const about = { model, version, release: null };
+  return request(signer, trainingId(model, run), about, { kind: 'train', run, trainer, hyperparameters });
+}
+
+export function requestRelease(
+  signer: Signer,
+  name: ReleaseName,
+  { source, bundle }: { source: string; bundle: string },
+): SignedEnvelope {
+  return request(signer, lifecycleId(name), { ...name, release: null }, { kind: 'release', source, bundle });
+}
+
+export function requestRetirement(
+  signer: Signer,
+  name: ReleaseName,
+  { release, reason, noticeSeconds }: { release: Digest; reason: string; noticeSeconds: number },
+): SignedEnvelope {
+  return request(signer, lifecycleId(name), { ...name, release }, { kind: 'retire', reason, noticeSeconds });
+}
+
+export function requestRestore(
+  signer: Signer,
+  model: string,
+  { kills, revision }: { kills: readonly Digest[]; revision: number },
+): SignedEnvelope {
+  const about = { model, version: null, release: null };
+  return request(signer, endpointId(model), about, { kind: 'restore', kills, revision });
+}
+
+/** One person's decision on one request, which they have seen. */
+export function decide(
+  { key }: Pick<Signer, 'key'>,
+  { digest, predicate }: Verified<RequestPredicate>,
+  decision: 'approve' | 'reject',
+  reason: string,
+): SignedEnvelope {
+  const { requestId, environment, workflowId } = predicate;
+  const approval = {
+    requestId,
+    nonce: nonce(),
+    environment,
+    workflowId,
+    decision,
+    reason,
+    ...validity(DECISION_SECONDS),
+  };
+  return signStatement('approval', { name: requestId, sha256: digest }, approval, [key]);
+}
+
+export function orderKill({ key, environment }: Signer, model: string, reason: string): SignedEnvelope {
+  const order = { environment, model, nonce: nonce(), reason, ...validity(KILL_SECONDS) };
+  return signStatement('kill', { name: endpointId(model), sha256: sha256(canonicalBytes(order)) }, order, [key]);
+}
+
+export function orderRollback(
+  { key, environment }: Signer,
+  model: string,
+  target: Digest | null,
+  reason: string,
+): SignedEnvelope {
+  const order = { environment, model, nonce: nonce(), target, reason, ...validity(DECISION_SECONDS) };
+  return signStatement('rollback', { name: endpointId(model), sha256: sha256(canonicalBytes(order)) }, order, [key]);
+}
+
+export function askAuditor(
+  { key, environment }: Signer,
+  question: { readonly question: 'log' } | { readonly question: 'state'; readonly model: string; readonly at: string },
+): SignedEnvelope {
+  const { model = null, at = null } = question as { model?: string; at?: string };
+  const asked = { environment, nonce: nonce(), question: question.question, model, at, ...validity(DECISION_SECONDS) };
+  return signStatement('auditQuestion', { name: 'audit', sha256: sha256(canonicalBytes(asked)) }, asked, [key]);
+}

@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { connect, ownerOf, type Custody } from './connect.js';
+import { readKey } from './init.js';
+import { fail, type Output } from './output.js';
+import type { Signer } from './requests.js';
+import { Layout } from './stack/layout.js';
+
+/** What every command is given: where the stack is, and how to answer. */
+export interface Session extends Output {
+  readonly layout: Layout;
+}
+
+export function sessionOf(command: Command): Session {
+  const { state, json = false } = command.optsWithGlobals<{ state?: string; json?: boolean }>();
+  return { layout: new Layout(state), json };
+}
+
+/** Runs a command's body; whatever it throws becomes one message and an exit code. */
+export function action<A extends unknown[]>(
+  body: (session: Session, ...args: A) => Promise<void>,
+): (...args: unknown[]) => Promise<void> {
+  return async (...args) => {
+    const command = args.at(-1) as Command;
+    const session = sessionOf(command);
+    try {
+      await body(session, ...(args.slice(0, -1) as A));
+    } catch (error) {
+      fail(session, error);
+    }
+  };
+}
+
+/** The same, with a connection to the running stack. */
+export function connected<A extends unknown[]>(
+  body: (session: Session & { readonly custody: Custody }, ...args: A) => Promise<void>,
+): (...args: unknown[]) => Promise<void> {
+  return action<A>(async (session, ...args) => {
+    const custody = await connect(session.layout);
+    try {
+      await body({ ...session, custody }, ...args);
+    } finally {
+      await custody.close();
+    }
+  });
+}
+
+export const KEY_OPTION = [
+  '--key <file>',
+  'your private key: a PEM file, or an id of the development environment',
+] as const;
+
+/** The person behind `--key`. */
+export async function signerOf(
+  session: { readonly layout: Layout; readonly custody: Custody },
+  given: string,
+): Promise<Signer> {
+  const file = existsSync(given) ? given : session.layout.key(given);
+  const key = readKey(existsSync(file) ? file : given);
+  const { records } = session.custody;
+  const { newestDigest } = await records.policies();
+  return { key, id: await ownerOf(session.custody, key), environment: records.environment, policy: newestDigest };
+}

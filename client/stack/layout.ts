@@ -1,0 +1,126 @@
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { CustodyError } from '../../domain/errors.js';
+import { parseJson } from '../../formats/json.js';
+import { replaceFile } from '../files.js';
+
+/** Where an embedded stack keeps what: everything under one folder. */
+export class Layout {
+  readonly state: string;
+
+  constructor(state = process.env['CUSTODY_STATE'] ?? '.custody') {
+    this.state = resolve(state);
+  }
+
+  path(...parts: readonly string[]): string {
+    return join(this.state, ...parts);
+  }
+  /** Describes the running stack to the commands. */
+  get description(): string {
+    return this.path('stack.json');
+  }
+  get root(): string {
+    return this.path('root.json');
+  }
+  policy(version: number): string {
+    return this.path('policies', `${version}.json`);
+  }
+  /** A person's or workload's private key. */
+  key(id: string): string {
+    return this.path('keys', `${id}.pem`);
+  }
+  log(process: string): string {
+    return this.path('logs', `${process}.log`);
+  }
+  folder(...parts: readonly string[]): string {
+    const folder = this.path(...parts);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+}
+
+/** What a command needs to know of the running stack. No credential that writes is in it. */
+export interface StackDescription {
+  readonly pid: number;
+  readonly environment: string;
+  readonly temporal: { readonly address: string; readonly namespace: string; readonly ui: string };
+  readonly store: {
+    readonly endpoint: string;
+    readonly region: string;
+    readonly accessKey: string;
+    readonly secretKey: string;
+  };
+  readonly gateway: { readonly url: string; readonly admin: string };
+  readonly desk: string;
+  readonly audit: { readonly vkey: string };
+  readonly processes: Readonly<Record<string, number>>;
+}
+
+export function readDescription(layout: Layout): StackDescription {
+  if (!existsSync(layout.description))
+    throw new CustodyError(
+      'INPUT_MISSING',
+      `no stack has been started in ${layout.state}: run \`custody dev\` or \`npm start\`, or name another folder with --state`,
+    );
+  return parseJson(readFileSync(layout.description, 'utf8'), layout.description) as StackDescription;
+}
+
+export function writeDescription(layout: Layout, description: StackDescription): void {
+  replaceFile(layout.description, `${JSON.stringify(description, null, 2)}\n`);
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+const PORTS = ['temporal', 'ui', 'store', 'desk', 'gateway'] as const;
+export type Ports = Readonly<Record<(typeof PORTS)[number], number>>;
+
+/**
+ * The same ports at every start of a stack, as long as they are free: bookmarks and signed store proofs stay good. A port
+ * that was asked for and is taken is PORT_IN_USE.
+ */
+export async function choosePorts(layout: Layout, asked: Partial<Ports> = {}): Promise<Ports> {
+  const file = layout.path('ports.json');
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<Ports>) : {};
+  const chosen: Record<string, number> = {};
+  for (const name of PORTS) {
+    const wanted = asked[name];
+    if (wanted !== undefined && !(await isFree(wanted)))
+      throw new CustodyError(
+        'PORT_IN_USE',
+        `port ${wanted} for ${name} is in use: stop what uses it, or choose another`,
+      );
+    const usual = wanted ?? before[name];
+    chosen[name] = usual !== undefined && (await isFree(usual)) ? usual : await freePort();
+  }
+  replaceFile(file, JSON.stringify(chosen));
+  return chosen as Ports;
+}
+
+function freePort(port = 0): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once('error', fail);
+    server.listen(port, '127.0.0.1', () => {
+      const { port: free } = server.address() as { port: number };
+      server.close(() => done(free));
+    });
+  });
+}
+
+async function isFree(port: number): Promise<boolean> {
+  try {
+    await freePort(port);
+    return true;
+  } catch (error) {
+    if (['EADDRINUSE', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,138 @@
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CustodyError } from '../../domain/errors.js';
+import { encodeVerifierKey } from '../../formats/checkpoint.js';
+import { AUDIT_KEY, initialise, readKey } from '../init.js';
+import {
+  choosePorts,
+  isAlive,
+  Layout,
+  readDescription,
+  writeDescription,
+  type Ports,
+  type StackDescription,
+} from './layout.js';
+import { EmbeddedStack } from './store.js';
+import { Supervisor } from './supervisor.js';
+import { keepHistories, temporalProcess } from './temporal.js';
+import { Users } from './users.js';
+import { auditOrigin, ZoneProcesses, type ZoneSettings } from './zones.js';
+
+export interface StackOptions {
+  readonly state?: string;
+  readonly environment?: string;
+  readonly ports?: Partial<Ports>;
+  readonly suite: string;
+  /** Further files that the suite names by digest, such as its data set. */
+  readonly documents: readonly string[];
+  readonly trainers: ZoneSettings['trainers'];
+  readonly mail: ZoneSettings['mail'];
+  readonly say: (line: string) => void;
+}
+
+export interface Stack {
+  readonly layout: Layout;
+  readonly description: StackDescription;
+  readonly supervisor: Supervisor;
+  /** Why the processes share one user, where they do. */
+  readonly shared: string | null;
+  stop(): Promise<void>;
+}
+
+const DIST = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Brings up everything Custody needs on this host, on loopback, and keeps it up until it is stopped. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { environment = 'dev', say } = options;
+  const layout = new Layout(options.state);
+  const folders = ['logs', 'zones', 'sockets'].map((name) => layout.folder(name));
+  if (folders.length > 0) claim(layout);
+  const { created } = initialise(layout, { environment, suite: options.suite });
+  if (created) say('made development keys and a signed policy');
+  const ports = await choosePorts(layout, options.ports);
+  const users = new Users(layout.state);
+  const store = new EmbeddedStack(layout, environment, ports.store);
+  const temporal = {
+    executable: executable('CUSTODY_TEMPORAL', 'temporal'),
+    database: layout.path('temporal', 'temporal.db'),
+    port: ports.temporal,
+    uiPort: ports.ui,
+    namespace: environment,
+    logFile: layout.log('temporal'),
+  };
+  const zones = new ZoneProcesses({
+    layout,
+    environment,
+    namespace: environment,
+    ports,
+    store,
+    users,
+    dist: DIST,
+    trainers: options.trainers,
+    mail: options.mail,
+  });
+
+  const supervisor = new Supervisor();
+  const describe = (): StackDescription => ({
+    pid: process.pid,
+    environment,
+    temporal: {
+      address: `127.0.0.1:${ports.temporal}`,
+      namespace: environment,
+      ui: `http://127.0.0.1:${ports.ui}`,
+    },
+    store: store.credential('reader'),
+    gateway: { url: `http://127.0.0.1:${ports.gateway}`, admin: zones.socket('gateway', 'gateway-admin') },
+    desk: `http://127.0.0.1:${ports.desk}`,
+    audit: { vkey: encodeVerifierKey(auditOrigin(environment), readKey(layout.key(AUDIT_KEY))) },
+    processes: supervisor.pids(),
+  });
+  const stop = async (): Promise<void> => {
+    await supervisor.stop();
+    rmSync(layout.description, { force: true });
+  };
+  supervisor.on('restarted', () => writeDescription(layout, describe()));
+
+  try {
+    const storeProcess = store.process(executable('CUSTODY_VERSITYGW', 'versitygw'));
+    const temporalSpec = temporalProcess(temporal);
+    await Promise.all([
+      supervisor.start({ ...storeProcess, command: users.command(null, storeProcess.command) }),
+      supervisor.start({ ...temporalSpec, command: users.command(null, temporalSpec.command) }),
+    ]);
+    await keepHistories(temporal);
+    await store.prepare();
+    const { checks } = await store.prove();
+    say(`the store proved itself WORM: ${checks.map(({ check }) => check).join(', ')} were all refused`);
+    await store.publish([options.suite, ...options.documents]);
+    await Promise.all([supervisor.start(zones.vault()), supervisor.start(zones.gateway())]);
+    await Promise.all(zones.zones().map((zone) => supervisor.start(zone)));
+    const description = describe();
+    writeDescription(layout, description);
+    return { layout, description, supervisor, shared: users.whyNot, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** One stack per folder: two would write the same database. */
+function claim(layout: Layout): void {
+  if (!existsSync(layout.description)) return;
+  const { pid } = readDescription(layout);
+  if (pid !== process.pid && isAlive(pid))
+    throw new CustodyError('USAGE', `a stack is already running in ${layout.state} (process ${pid}): stop it first`);
+  rmSync(layout.description);
+}
+
+function executable(variable: string, name: string): string {
+  const found = process.env[variable];
+  if (found !== undefined && existsSync(found)) return found;
+  const beside = (process.env['PATH'] ?? '')
+    .split(':')
+    .map((folder) => join(folder, name))
+    .find((file) => existsSync(file));
+  if (beside !== undefined) return beside;
+  throw new CustodyError('TOOL_MISSING', `${name} was not found: run \`npm run setup\`, or name it in ${variable}`);
+}

@@ -1,0 +1,108 @@
+import { accessSync, chmodSync, chownSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ZONES } from '../../domain/names.js';
+
+/** Processes of the embedded stack that get an operating-system user of their own. */
+const MEMBERS = [...ZONES, 'vault', 'gateway', 'model-server'] as const;
+export type Member = (typeof MEMBERS)[number];
+
+/** Who may knock at which socket: being in its group is the right to. */
+const SOCKET_GROUPS = {
+  'vault-create': ['vault', 'intake'],
+  'vault-open': ['vault', 'serving'],
+  'vault-destroy': ['vault', 'signing'],
+  'gateway-admin': ['gateway', 'control', 'serving', 'watch'],
+} as const satisfies Record<string, readonly Member[]>;
+export type SocketName = keyof typeof SOCKET_GROUPS;
+
+// Above the ids that Debian gives to people and services, below those of containers.
+const FIRST_UID = 61_200;
+const FIRST_GROUP = 61_300;
+const OTHERS_SEARCH = 0o001;
+
+/** How the stack separates its processes: by user where it may, otherwise not at all, and it says which. */
+export class Users {
+  readonly separate: boolean;
+  readonly whyNot: string | null;
+  readonly #setpriv: string | null = onPath('setpriv');
+
+  constructor(state: string) {
+    this.whyNot = whyNotSeparate(state, this.#setpriv);
+    this.separate = this.whyNot === null;
+  }
+
+  uid(member: Member): number | null {
+    return this.separate ? FIRST_UID + MEMBERS.indexOf(member) : null;
+  }
+
+  /** Runs a command as a member, in the groups of its sockets, and lets it die with us. */
+  command(member: Member | null, command: readonly [string, ...string[]]): [string, ...string[]] {
+    if (this.#setpriv === null) return [...command];
+    const uid = member === null ? null : this.uid(member);
+    // Serving starts model servers as another user: it keeps what that takes, and no other right.
+    const identity =
+      uid === null || member === null ? [] : ['--reuid', `${uid}`, '--regid', `${uid}`, ...groupsOf(member)];
+    const capability = identity.length > 0 && member === 'serving' ? KEEP_SETUID : [];
+    return [this.#setpriv, ...identity, ...capability, '--pdeathsig', 'TERM', '--', ...command];
+  }
+
+  /** A folder that only its member reads. */
+  ownFolder(member: Member, folder: string, mode = 0o700): string {
+    mkdirSync(folder, { recursive: true });
+    const uid = this.uid(member);
+    if (uid !== null) chownSync(folder, uid, uid);
+    chmodSync(folder, mode);
+    return folder;
+  }
+
+  /** A folder whose sockets belong to the group of those who may knock: what is made in it takes over its group. */
+  socketFolder(owner: Member, name: SocketName, folder: string): string {
+    mkdirSync(folder, { recursive: true });
+    const uid = this.uid(owner);
+    if (uid !== null) chownSync(folder, uid, FIRST_GROUP + Object.keys(SOCKET_GROUPS).indexOf(name));
+    chmodSync(folder, uid === null ? 0o700 : 0o2750);
+    return folder;
+  }
+}
+
+const KEPT = '+setuid,+setgid,+setpcap,+kill';
+const KEEP_SETUID = ['--inh-caps', KEPT, '--ambient-caps', KEPT];
+
+function groupsOf(member: Member): string[] {
+  const groups = Object.values(SOCKET_GROUPS).flatMap((members, at) =>
+    (members as readonly Member[]).includes(member) ? [String(FIRST_GROUP + at)] : [],
+  );
+  return groups.length === 0 ? ['--clear-groups'] : ['--groups', groups.join(',')];
+}
+
+function whyNotSeparate(state: string, setpriv: string | null): string | null {
+  if (process.getuid?.() !== 0) return 'it was not started by root';
+  if (setpriv === null) return 'setpriv (util-linux) is not on PATH';
+  for (const path of [state, fileURLToPath(import.meta.url), process.execPath]) {
+    const closed = ancestors(path).find((folder) => (statSync(folder).mode & OTHERS_SEARCH) === 0);
+    if (closed !== undefined) return `other users cannot enter ${closed}`;
+  }
+  return null;
+}
+
+function ancestors(path: string): string[] {
+  const folders: string[] = [];
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    if (existsSync(folder)) folders.push(folder);
+    if (folder === dirname(folder)) return folders;
+  }
+}
+
+function onPath(name: string): string | null {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const candidate = join(folder, name);
+    try {
+      accessSync(candidate, constants.X_OK);
+      return candidate;
+    } catch (error) {
+      if (!['ENOENT', 'EACCES', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ZONES, type Zone } from '../../domain/names.js';
+import { replaceFile } from '../files.js';
+import { AUDIT_KEY } from '../init.js';
+import type { Layout, Ports } from './layout.js';
+import type { EmbeddedStack } from './store.js';
+import type { ProcessSpec } from './supervisor.js';
+import type { Member, SocketName, Users } from './users.js';
+
+export interface ZoneSettings {
+  readonly layout: Layout;
+  readonly environment: string;
+  readonly namespace: string;
+  readonly ports: Ports;
+  readonly store: EmbeddedStack;
+  readonly users: Users;
+  /** The compiled code. */
+  readonly dist: string;
+  /** Trainer files, by name. */
+  readonly trainers: Readonly<Record<string, string>>;
+  readonly mail: { readonly smtp: string; readonly from: string; readonly directory: string };
+}
+
+export function auditOrigin(environment: string): string {
+  return `custody.local/${environment}`;
+}
+
+/** The processes that are ours, each with a configuration that only it can read. */
+export class ZoneProcesses {
+  readonly #settings: ZoneSettings;
+
+  constructor(settings: ZoneSettings) {
+    this.#settings = settings;
+  }
+
+  socket(owner: Member, name: SocketName): string {
+    const { users, layout } = this.#settings;
+    return join(users.socketFolder(owner, name, layout.path('sockets', name)), `${name}.sock`);
+  }
+
+  vault(): ProcessSpec {
+    return this.#process('vault', 'vault/main.js', {
+      sockets: {
+        create: this.socket('vault', 'vault-create'),
+        open: this.socket('vault', 'vault-open'),
+        destroy: this.socket('vault', 'vault-destroy'),
+      },
+    });
+  }
+
+  gateway(): ProcessSpec {
+    return this.#process('gateway', 'gateway/main.js', {
+      listen: { host: '127.0.0.1', port: this.#settings.ports.gateway },
+      admin: { socket: this.socket('gateway', 'gateway-admin') },
+    });
+  }
+
+  zones(): readonly ProcessSpec[] {
+    return ZONES.map((zone) =>
+      this.#process(zone, 'workers/main.js', { zone, ...this.#common(zone), ...this.#own(zone) }),
+    );
+  }
+
+  #common(zone: Zone): object {
+    const { ports, namespace, store } = this.#settings;
+    return {
+      temporal: { address: `127.0.0.1:${ports.temporal}`, namespace },
+      store: { ...store.credential(zone), proof: store.proofFile },
+    };
+  }
+
+  #own(zone: Zone): object {
+    const { environment, ports, store, users, trainers, mail, layout } = this.#settings;
+    const gateways = [this.socket('gateway', 'gateway-admin')];
+    switch (zone) {
+      case 'control': {
+        const { accessKey, secretKey } = store.credential('audit');
+        const key = this.#key('control', AUDIT_KEY).path;
+        const audit = { store: { accessKey, secretKey }, key, origin: auditOrigin(environment), port: ports.desk };
+        return { key: this.#key('control', 'control'), gateways, audit, mail };
+      }
+      case 'intake':
+        return { key: this.#key('intake', 'intake'), vault: this.socket('vault', 'vault-create') };
+      case 'signing':
+        return { key: this.#key('signing', 'release-signer'), vault: this.socket('vault', 'vault-destroy') };
+      case 'serving':
+        return {
+          key: this.#key('serving', 'serving'),
+          gateways,
+          vault: this.socket('vault', 'vault-open'),
+          desk: `http://127.0.0.1:${ports.desk}`,
+          modelServerUser: users.uid('model-server'),
+        };
+      case 'training':
+        return {
+          key: this.#key('training', 'trainer'),
+          outputs: users.ownFolder('training', layout.path('outputs'), 0o755),
+          trainers,
+        };
+      case 'watch':
+        return { gateways };
+    }
+  }
+
+  /** A copy of the key that only the process's user can read. */
+  #key(member: Member, id: string): { readonly id: string; readonly path: string } {
+    const { layout, users } = this.#settings;
+    const path = join(users.ownFolder(member, layout.path('zones', member)), `${id}.pem`);
+    replaceFile(path, readFileSync(layout.key(id)), { mode: 0o400, owner: users.uid(member) });
+    return { id, path };
+  }
+
+  #process(name: Member, entry: string, config: object): ProcessSpec {
+    const { layout, users, environment, dist } = this.#settings;
+    // A model server runs as another user, and comes through serving's folders to its release.
+    const mode = name === 'serving' ? 0o711 : 0o700;
+    const home = users.ownFolder(name, layout.path('zones', name), mode);
+    const state = users.ownFolder(name, join(home, 'state'), mode);
+    const file = join(home, 'config.json');
+    const whole = { environment, root: layout.root, state, ...config };
+    replaceFile(file, JSON.stringify(whole, null, 2), { mode: 0o400, owner: users.uid(name) });
+    return {
+      name,
+      command: users.command(name, [process.execPath, join(dist, entry), file]),
+      env: { PATH: process.env['PATH'] ?? '', HOME: home, NODE_ENV: 'production' },
+      logFile: layout.log(name),
+    };
+  }
+}

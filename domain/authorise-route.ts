@@ -1,0 +1,209 @@
+import {
+  denied,
+  personAsks,
+  policyInForce,
+  quorumReached,
+  signedInRole,
+  type Permission,
+  type Rules,
+} from './authorise.js';
+import type { Digest } from './digest.js';
+import { endpointId, lifecycleId } from './names.js';
+import {
+  planStep,
+  promote,
+  rollbackTo,
+  stableOf,
+  withdraw,
+  type RouteIntent,
+  type RoutingDocument,
+} from './routing.js';
+import type { ApprovalPredicate, PlanStep, RequestAction, RequestPredicate, Verified } from './statements.js';
+import { MAX_SKEW_MS } from './time.js';
+
+type DeployAction = Extract<RequestAction, { kind: 'deploy' }>;
+
+/** A routing document with what it rests on, every signature checked, and the document it is to follow. */
+export interface RouteCase {
+  readonly current: { readonly digest: Digest; readonly document: RoutingDocument } | null;
+  readonly next: Verified<RoutingDocument>;
+  /** The deploy request of a plan, the restore request of a document that lifts; `null` for what only lowers. */
+  readonly request: Verified<RequestPredicate> | null;
+  readonly approvals: readonly Verified<ApprovalPredicate>[];
+  /** Whether no later document follows: one that is being caught up with may have been due in the past. */
+  readonly isNewest: boolean;
+}
+
+/**
+ * Whether a gateway may serve by this document. What it says must be exactly what the rules make of the document before:
+ * control's signature alone goes back, takes out, or ends a plan; only a quorum adds exposure or lifts a kill.
+ */
+export function authoriseRoute(route: RouteCase, rules: Rules): Permission {
+  const { current, next } = route;
+  const document = next.predicate;
+  if (!next.signers.some((id) => signedInRole(rules, { ...next, signers: [id] }, 'control')))
+    return denied('NOT_AUTHORISED', `${next.signers.join(', ')} may not route`);
+  if (document.environment !== rules.environment)
+    return denied('REPLAYED', `the document is for environment ${document.environment}`);
+  if (current !== null && document.model !== current.document.model)
+    return denied('REPLAYED', `the document is for model ${document.model}`);
+  if (document.revision !== (current?.document.revision ?? 0) + 1 || document.previous !== (current?.digest ?? null))
+    return denied('REPLAYED', `revision ${document.revision} does not follow the one in force`);
+  if (Date.parse(document.issuedAt) > Date.parse(rules.now) + MAX_SKEW_MS)
+    return denied('EXPIRED', `the document says it was made at ${document.issuedAt}, which is to come`);
+
+  switch (document.change) {
+    case 'plan':
+      return planFollows(route, rules);
+    case 'restore':
+      return restoreFollows(route, rules);
+    case 'promote': {
+      const plan = current?.document.plan ?? null;
+      const isLast = current !== null && plan !== null && current.document.releases[0]?.weight === 100;
+      return isLast ? matches(document, promote(current.document)) : denied('POLICY_REFUSED', 'no plan is at its end');
+    }
+    case 'rollback': {
+      if (current === null) return denied('POLICY_REFUSED', 'there is nothing to go back from');
+      return matches(document, rollbackTo(current.document, document.releases[0]?.release ?? null));
+    }
+    case 'withdraw': {
+      if (current === null) return denied('POLICY_REFUSED', 'there is nothing to take out');
+      const gone = current.document.releases.find(
+        ({ release }) => !document.releases.some((entry) => entry.release === release),
+      );
+      if (gone === undefined) return denied('POLICY_REFUSED', 'the document takes nothing out');
+      return matches(document, withdraw(current.document, gone.release));
+    }
+  }
+}
+
+function planFollows({ current, next, request, approvals, isNewest }: RouteCase, rules: Rules): Permission {
+  const document = next.predicate;
+  const inForce = isNewest ? policyInForce(rules) : { allowed: true as const, approvers: [] };
+  if (!inForce.allowed) return inForce;
+  if (document.plan === null || request === null || request.digest !== document.plan.request)
+    return denied('NOT_AUTHORISED', 'the document does not come with the request of its plan');
+  const asked = request.predicate;
+  if (asked.action.kind !== 'deploy') return denied('REPLAYED', 'the request is not for a deployment');
+  if (asked.environment !== rules.environment || asked.model !== document.model)
+    return denied('REPLAYED', `the request is for ${asked.model} in ${asked.environment}`);
+  if (asked.version === null || asked.release === null || request.subject !== asked.release)
+    return denied('MALFORMED', 'the request names no release');
+  if (asked.workflowId !== lifecycleId({ model: asked.model, version: asked.version }))
+    return denied('REPLAYED', `the request belongs to ${asked.workflowId}`);
+  if (!signedInRole(rules, request, 'control')) return denied('NOT_AUTHORISED', 'the request was not made by control');
+
+  if (document.policy !== asked.policy)
+    return denied('POLICY_REFUSED', 'the document names another policy than its request');
+
+  const { from, deployBefore } = asked.action;
+  const step = stepOf(document, asked.action, asked.expiresAt, rules);
+  if ('allowed' in step) return step;
+  if (document.revision !== from.revision + 1 + document.plan.step)
+    return denied('REPLAYED', `step ${document.plan.step} was approved from revision ${from.revision}`);
+  if ((stableOf(current?.document ?? null)?.release ?? null) !== from.stable)
+    return denied('REPLAYED', 'the endpoint no longer serves what the request was made for');
+  const due = Date.parse(deployBefore) + MAX_SKEW_MS;
+  if (Date.parse(document.issuedAt) > due || (isNewest && Date.parse(rules.now) > due))
+    return denied('EXPIRED', `the plan had to begin this step before ${deployBefore}`);
+  const before = stepBefore(current?.document ?? null, document, asked.action.plan);
+  if (!before.allowed) return before;
+
+  const target = { release: asked.release, version: asked.version, weight: step.weight };
+  const { rollout, rollback } = rules.gate;
+  const intent = planStep(current?.document ?? null, target, document.plan, rollout.triggers, rollback.warmReleases);
+  const same = matches(document, intent);
+  return same.allowed ? quorumReached(rules, request, approvals, rules.gate.approvals.deploy) : same;
+}
+
+/** The planned step, of a plan that is the policy's own: people agree to a release, not to a way around the rollout. */
+function stepOf(
+  { plan: position }: RoutingDocument,
+  { from, plan, deployBefore }: DeployAction,
+  expiresAt: string,
+  { gate }: Rules,
+): PlanStep | Permission {
+  const { steps, deployWithinSeconds } = gate.rollout;
+  const agreed = from.stable === null ? steps.slice(-1) : steps;
+  if (JSON.stringify(sorted(plan)) !== JSON.stringify(sorted(agreed)))
+    return denied('POLICY_REFUSED', 'the plan is not the one that the policy fixes');
+  if (Date.parse(deployBefore) > Date.parse(expiresAt) + deployWithinSeconds * 1000)
+    return denied('POLICY_REFUSED', `the policy gives a plan ${deployWithinSeconds} s from the end of its request`);
+  return plan[position?.step ?? 0] ?? denied('POLICY_REFUSED', `the plan has no step ${position?.step ?? 0}`);
+}
+
+/** Later steps go on from the one before in the same plan, after the time that it was to be watched. */
+function stepBefore(
+  current: RoutingDocument | null,
+  { plan: position, issuedAt }: RoutingDocument,
+  plan: readonly PlanStep[],
+): Permission {
+  if (position === null || position.step === 0) return { allowed: true, approvers: [] };
+  const before = current?.plan ?? null;
+  if (current === null || before?.request !== position.request || before.step !== position.step - 1)
+    return denied('REPLAYED', `step ${position.step} does not follow the step before it`);
+  const { bakeSeconds = 0 } = plan[before.step] ?? {};
+  if (Date.parse(issuedAt) >= Date.parse(current.issuedAt) + bakeSeconds * 1000)
+    return { allowed: true, approvers: [] };
+  return denied('POLICY_REFUSED', `step ${before.step} was to be watched for ${bakeSeconds} s`);
+}
+
+function restoreFollows({ current, next, request, approvals }: RouteCase, rules: Rules): Permission {
+  const document = next.predicate;
+  if (current === null) return denied('POLICY_REFUSED', 'there is nothing to restore');
+  const inForce = policyInForce(rules);
+  if (!inForce.allowed) return inForce;
+  if (request === null || document.restore !== request.digest)
+    return denied('NOT_AUTHORISED', 'the document does not come with the request to restore');
+  const asked = request.predicate;
+  const admissible = personAsks(rules, request, 'restore', endpointId(document.model));
+  if (!admissible.allowed) return admissible;
+  if (asked.action.kind !== 'restore' || asked.action.revision !== current.document.revision)
+    return denied('REPLAYED', 'the request was made for another revision');
+
+  if (document.policy !== asked.policy)
+    return denied('POLICY_REFUSED', 'the document names another policy than its request');
+
+  const before = new Map(current.document.lifted.map(({ order, until }) => [order, until]));
+  if (new Set(document.lifted.map(({ order }) => order)).size !== document.lifted.length)
+    return denied('POLICY_REFUSED', 'the document lifts an order twice');
+  const { kills } = asked.action;
+  for (const { order, until } of document.lifted) {
+    if (kills.includes(order)) continue;
+    if (before.get(order) !== until)
+      return denied('NOT_AUTHORISED', 'the document lifts an order nobody asked to lift');
+  }
+  if (!kills.every((order) => document.lifted.some((lifted) => lifted.order === order)))
+    return denied('POLICY_REFUSED', 'the document does not lift what was asked for');
+  const dropped = [...before].find(
+    ([order, until]) => until > rules.now && !document.lifted.some((lifted) => lifted.order === order),
+  );
+  if (dropped !== undefined) return denied('POLICY_REFUSED', 'the document forgets an order that was lifted');
+  const same = matches(document, {
+    change: 'restore',
+    releases: current.document.releases,
+    plan: current.document.plan,
+    triggers: current.document.triggers,
+    lifted: document.lifted,
+    restore: document.restore,
+  });
+  return same.allowed ? quorumReached(rules, request, approvals, rules.gate.approvals.restore) : same;
+}
+
+/** The document must say what the rules say, and no more. Objects here are built in one place, so their text decides. */
+function matches(document: RoutingDocument, intent: RouteIntent): Permission {
+  const { change, releases, plan, triggers, lifted, restore } = document;
+  const said = JSON.stringify(sorted({ change, releases, plan, triggers, lifted, restore }));
+  if (said === JSON.stringify(sorted(intent))) return { allowed: true, approvers: [] };
+  return denied('POLICY_REFUSED', `the document is not what a ${change} makes of the one before`);
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, member]) => [key, sorted(member)]),
+  );
+}

@@ -1,0 +1,255 @@
+import { tally, type Tally } from './approvals.js';
+import type { Digest } from './digest.js';
+import type { ErrorCode } from './errors.js';
+import { lifecycleId } from './names.js';
+import { holdsRole, type Policy, type Quorum, type Role } from './policy.js';
+import type {
+  ApprovalPredicate,
+  NoticePredicate,
+  RequestPredicate,
+  StatusPredicate,
+  TestResultPredicate,
+  Verified,
+} from './statements.js';
+import { MAX_SKEW_MS, outsideValidity, plusSeconds } from './time.js';
+
+/**
+ * Whether a privileged act is allowed. Each acting process calls these itself, over statements whose signatures it has
+ * checked against the policy chain from its own pinned root: nobody's word is taken for a decision.
+ */
+export type Permission =
+  | { readonly allowed: true; readonly approvers: readonly string[] }
+  | { readonly allowed: false; readonly code: ErrorCode; readonly reason: string };
+
+/** The rules a decision is made under: those its request was made under, the newest ones, and the time. */
+export interface Rules {
+  readonly environment: string;
+  readonly gate: Policy;
+  readonly newest: Policy;
+  readonly now: string;
+}
+
+/** What stands behind a release, every signature in it checked. */
+export interface VerifiedRelease {
+  readonly release: Digest;
+  readonly model: string;
+  readonly version: string;
+  /** Whose signature the release came with. */
+  readonly producer: string;
+  /** Digest of that signature. */
+  readonly bundle: Digest;
+  /** Whose release signature it bears; `null` before it was signed. */
+  readonly signer: string | null;
+  readonly admission: Verified<RequestPredicate>;
+  readonly testResult: Verified<TestResultPredicate>;
+  readonly request: Verified<RequestPredicate>;
+  readonly approvals: readonly Verified<ApprovalPredicate>[];
+}
+
+export const denied = (code: ErrorCode, reason: string): Permission => ({ allowed: false, code, reason });
+
+/** Whether one of the signers may act in the role: then under the gate's rules, and still under the newest. */
+export function signedInRole({ gate, newest }: Rules, statement: Verified<unknown>, role: Role): boolean {
+  return statement.signers.some((id) => holdsRole(gate, newest, id, role));
+}
+
+export function policyInForce({ newest, now }: Pick<Rules, 'newest' | 'now'>): Permission {
+  if (Date.parse(now) <= Date.parse(newest.expires)) return { allowed: true, approvers: [] };
+  return denied('POLICY_EXPIRED', `policy ${newest.version} expired at ${newest.expires}: apply the next one`);
+}
+
+/** Whether people agreed to a request: by the quorum's role, separate from requester and producer. */
+export function quorumReached(
+  rules: Rules,
+  request: Verified<RequestPredicate>,
+  approvals: readonly Verified<ApprovalPredicate>[],
+  quorum: Quorum,
+): Permission {
+  const asked = rightlyAsked(rules, request, quorum);
+  if (!asked.allowed) return asked;
+  const early = approvals.find(({ predicate }) => isToCome(predicate.issuedAt, rules.now));
+  if (early !== undefined)
+    return denied('EXPIRED', `a decision says it was made at ${early.predicate.issuedAt}, which is to come`);
+  const counted: Tally = tally({ request, approvals, quorum, gate: rules.gate, newest: rules.newest });
+  switch (counted.kind) {
+    case 'approved':
+      return { allowed: true, approvers: counted.approvers };
+    case 'rejected':
+      return denied('POLICY_REFUSED', `${counted.by} rejected it: ${counted.reason}`);
+    case 'pending':
+      return denied('NOT_AUTHORISED', `${counted.missing} more with the role ${quorum.role} must approve`);
+  }
+}
+
+/** Made under rules that were in force, and open no longer than they allow. */
+function rightlyAsked({ gate }: Rules, { predicate }: Verified<RequestPredicate>, quorum: Quorum): Permission {
+  const issuedAt = Date.parse(predicate.issuedAt);
+  if (issuedAt > Date.parse(gate.expires))
+    return denied('POLICY_EXPIRED', `the request was made after its policy ${gate.version} had expired`);
+  if (Date.parse(predicate.expiresAt) > issuedAt + quorum.withinSeconds * 1000)
+    return denied('POLICY_REFUSED', `a request may stay open for ${quorum.withinSeconds} s, this one for longer`);
+  return { allowed: true, approvers: [] };
+}
+
+function isToCome(time: string, now: string): boolean {
+  return Date.parse(time) > Date.parse(now) + MAX_SKEW_MS;
+}
+
+/** Whether its requester has signed it, and nobody else: a second signer would have asked, too, without being the one. */
+function isAskedBy(request: Verified<RequestPredicate>, requester: string): boolean {
+  return request.signers.length === 1 && request.signers[0] === requester;
+}
+
+/** Before the release key signs: request, evidence and quorum, all about these very bytes. */
+export function authoriseSigning(release: VerifiedRelease, rules: Rules): Permission {
+  const inForce = policyInForce(rules);
+  if (!inForce.allowed) return inForce;
+  return releaseApproved(release, rules);
+}
+
+/** Before a key of the release is handed out, and before it is loaded: approved, signed, and freshly not revoked. */
+export function authoriseLoading(
+  release: VerifiedRelease,
+  rules: Rules,
+  status: Verified<StatusPredicate> | null,
+): Permission {
+  if (release.signer === null) return denied('UNSIGNED', 'it bears no release signature');
+  if (!holdsRole(rules.gate, rules.newest, release.signer, 'release-signer'))
+    return denied('NOT_AUTHORISED', `${release.signer} may not sign releases`);
+  const standing = notRevoked(release.release, rules, status);
+  return standing.allowed ? releaseApproved(release, rules) : standing;
+}
+
+/** "Not revoked" counts only from a status document that control has signed and that is still fresh. */
+export function notRevoked(release: Digest, rules: Rules, status: Verified<StatusPredicate> | null): Permission {
+  if (status === null) return denied('STATUS_STALE', 'there is no status document');
+  if (status.predicate.environment !== rules.environment)
+    return denied('REPLAYED', `the status document is for environment ${status.predicate.environment}`);
+  if (!status.signers.some((id) => holdsRole(rules.newest, rules.newest, id, 'control')))
+    return denied('NOT_AUTHORISED', `${status.signers.join(', ')} may not issue the status document`);
+  const { issuedAt, expiresAt } = status.predicate;
+  const latest = plusSeconds(issuedAt, rules.newest.freshness.lifetimeSeconds);
+  const outside = outsideValidity({ issuedAt, expiresAt: expiresAt < latest ? expiresAt : latest }, rules.now);
+  if (outside !== null) return denied('STATUS_STALE', `the status document is ${outside}`);
+  if (status.predicate.revoked.includes(release)) return denied('REVOKED', 'the release has been revoked');
+  return { allowed: true, approvers: [] };
+}
+
+function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
+  const { admission, testResult, request, producer } = release;
+  const asked = request.predicate;
+  const about = lifecycleId(release);
+  if (asked.action.kind !== 'deploy') return denied('REPLAYED', 'the approved request is not for a deployment');
+  if (asked.environment !== rules.environment)
+    return denied('REPLAYED', `the request is for environment ${asked.environment}`);
+  if (asked.release !== release.release || request.subject !== release.release)
+    return denied('REPLAYED', 'the request is about another release');
+  if (asked.workflowId !== about || asked.model !== release.model || asked.version !== release.version)
+    return denied('REPLAYED', `the request belongs to ${asked.workflowId}, not to ${about}`);
+  if (!signedInRole(rules, request, 'control')) return denied('NOT_AUTHORISED', 'the request was not made by control');
+
+  const started = admission.predicate;
+  if (asked.evidence['admission'] !== admission.digest) return denied('REPLAYED', 'the start request is another one');
+  if (started.action.kind !== 'release' || started.workflowId !== about || started.environment !== rules.environment)
+    return denied('REPLAYED', 'the start request asks for something else');
+  if (!isAskedBy(admission, started.requester) || started.requester !== asked.requester)
+    return denied('NOT_AUTHORISED', 'the requester, and nobody else, must have signed the start request');
+  if (!signedInRole(rules, admission, 'requester'))
+    return denied('NOT_AUTHORISED', `${started.requester} may not ask for releases`);
+
+  if (asked.evidence['bundle'] !== release.bundle)
+    return denied('REPLAYED', 'the approved request names another signature by the producer');
+  if (asked.producer !== producer || !holdsRole(rules.gate, rules.newest, producer, 'producer'))
+    return denied('NOT_AUTHORISED', `${producer} is not the release's authorised producer`);
+
+  const tested = validationHolds(release, rules, testResult);
+  if (!tested.allowed) return tested;
+  return quorumReached(rules, request, release.approvals, rules.gate.approvals.deploy);
+}
+
+function validationHolds(
+  { release, request }: VerifiedRelease,
+  rules: Rules,
+  result: Verified<TestResultPredicate>,
+): Permission {
+  const { suite, minimumCases } = rules.gate.validation;
+  if (request.predicate.evidence['testResult'] !== result.digest)
+    return denied('REPLAYED', 'the approved request names another test result');
+  if (result.subject !== release) return denied('REPLAYED', 'the test result is about another release');
+  if (!signedInRole(rules, result, 'validator'))
+    return denied('NOT_AUTHORISED', `${result.signers.join(', ')} may not sign test results`);
+  if (!result.predicate.configuration.some(({ digest }) => digest.sha256 === suite))
+    return denied('VALIDATION_FAILED', 'the test result is of another suite than the policy fixes');
+  if (result.predicate.result !== 'PASSED' || result.predicate.failedTests.length > 0)
+    return denied('VALIDATION_FAILED', 'the validation did not pass');
+  const cases = new Set(result.predicate.passedTests).size;
+  if (cases < minimumCases) return denied('VALIDATION_FAILED', `${cases} cases ran, ${minimumCases} are needed`);
+  return { allowed: true, approvers: [] };
+}
+
+/** What a retirement rests on, every signature checked. `notice` is `null` while none has been given. */
+export interface VerifiedRetirement {
+  readonly release: Digest;
+  readonly model: string;
+  readonly version: string;
+  readonly request: Verified<RequestPredicate>;
+  readonly approvals: readonly Verified<ApprovalPredicate>[];
+  readonly notice: Verified<NoticePredicate> | null;
+}
+
+/** Before notice is given: a person with the right to ask has asked, and a quorum agreed. */
+export function authoriseRetirement(retirement: Omit<VerifiedRetirement, 'notice'>, rules: Rules): Permission {
+  const { request, release } = retirement;
+  const asked = request.predicate;
+  const admissible = personAsks(rules, request, 'retire', lifecycleId(retirement));
+  if (!admissible.allowed) return admissible;
+  if (asked.release !== release || asked.version !== retirement.version)
+    return denied('REPLAYED', 'the request is about another release');
+  if (asked.action.kind === 'retire' && asked.action.noticeSeconds < rules.gate.retirement.noticeSeconds)
+    return denied('POLICY_REFUSED', `the policy demands ${rules.gate.retirement.noticeSeconds} s of notice`);
+  return quorumReached(rules, request, retirement.approvals, rules.gate.approvals.retire);
+}
+
+/** Before anything is revoked or destroyed: agreed, notice given, and its whole period over. */
+export function authoriseDestruction(retirement: VerifiedRetirement, rules: Rules): Permission {
+  const agreed = authoriseRetirement(retirement, rules);
+  if (!agreed.allowed) return agreed;
+  const { notice, request, release } = retirement;
+  if (notice === null) return denied('PENDING', 'no notice has been given');
+  const { environment, issuedAt, retiresAt } = notice.predicate;
+  if (environment !== rules.environment) return denied('REPLAYED', `the notice is for environment ${environment}`);
+  if (!signedInRole(rules, notice, 'control')) return denied('NOT_AUTHORISED', 'the notice was not given by control');
+  if (notice.subject !== release || notice.predicate.request !== request.digest)
+    return denied('REPLAYED', 'the notice is about another retirement');
+  const period = request.predicate.action.kind === 'retire' ? request.predicate.action.noticeSeconds : 0;
+  // Control dates the notice, people date what they agree to: notice of what nobody has agreed to is none.
+  const agreedAt = retirement.approvals.map(({ predicate }) => Date.parse(predicate.issuedAt));
+  const earliest = Math.max(Date.parse(retiresAt), Math.max(Date.parse(issuedAt), ...agreedAt) + period * 1000);
+  if (Date.parse(rules.now) < earliest)
+    return denied('PENDING', `the notice period ends at ${new Date(earliest).toISOString()}`);
+  return agreed;
+}
+
+/** A request that a person signed: by its own requester, with the right to ask, for this environment and workflow. */
+export function personAsks(
+  rules: Rules,
+  request: Verified<RequestPredicate>,
+  kind: RequestPredicate['action']['kind'],
+  workflowId: string,
+): Permission {
+  const asked = request.predicate;
+  if (asked.action.kind !== kind) return denied('REPLAYED', `the request is to ${asked.action.kind}, not to ${kind}`);
+  if (asked.environment !== rules.environment)
+    return denied('REPLAYED', `the request is for environment ${asked.environment}`);
+  if (asked.workflowId !== workflowId) return denied('REPLAYED', `the request is for workflow ${asked.workflowId}`);
+  if (isToCome(asked.issuedAt, rules.now))
+    return denied('EXPIRED', `the request says it was made at ${asked.issuedAt}, which is to come`);
+  if (!isAskedBy(request, asked.requester))
+    return denied('NOT_AUTHORISED', `${asked.requester}, and nobody else, must have signed the request`);
+  if (!signedInRole(rules, request, 'requester') && !signedInRole(rules, request, 'operator'))
+    return denied('NOT_AUTHORISED', `${asked.requester} may not ask for this`);
+  const { restore, retire } = rules.gate.approvals;
+  if (kind === 'restore') return rightlyAsked(rules, request, restore);
+  if (kind === 'retire') return rightlyAsked(rules, request, retire);
+  return { allowed: true, approvers: [] };
+}

@@ -1,0 +1,42 @@
+import type { SignedEnvelope } from './statements.js';
+
+/**
+ * What shows that a release may be signed, opened or loaded, as it lies in WORM: envelopes and texts, none of them checked.
+ * It travels to whoever acts, who checks it whole.
+ */
+export interface ReleaseEvidence {
+  /** The policy chain, oldest first. */
+  readonly policies: readonly SignedEnvelope[];
+  /** `custody.json`, as text. */
+  readonly manifest: string;
+  /** The producer's model signature (a Sigstore bundle), as text. */
+  readonly bundle: string;
+  /** Custody's own model signature, as text; `null` before the release was signed. */
+  readonly signature: string | null;
+  readonly admission: SignedEnvelope;
+  readonly testResult: SignedEnvelope;
+  /** The deploy request. */
+  readonly request: SignedEnvelope;
+  readonly approvals: readonly SignedEnvelope[];
+  /** The newest status document; `null` where the act needs none. */
+  readonly status: SignedEnvelope | null;
+}
+
+/** What shows that a release may be destroyed. */
+export interface RetirementEvidence {
+  readonly policies: readonly SignedEnvelope[];
+  readonly manifest: string;
+  readonly request: SignedEnvelope;
+  readonly approvals: readonly SignedEnvelope[];
+  readonly notice: SignedEnvelope;
+}
+
+/** One routing document on its way to a gateway, with what it rests on. */
+export interface RouteDelivery {
+  readonly policies: readonly SignedEnvelope[];
+  readonly document: SignedEnvelope;
+  /** The request that a plan or a restore rests on. */
+  readonly request: SignedEnvelope | null;
+  readonly approvals: readonly SignedEnvelope[];
+  readonly isNewest: boolean;
+}

@@ -1,0 +1,97 @@
+import type { Digest } from './digest.js';
+import type { PlanPosition, RouteEntry, Triggers } from './routing.js';
+import type { SignedEnvelope } from './statements.js';
+
+/** What one gateway has counted of one release while one revision was in force. In memory: a restart begins at 0. */
+export interface ReleaseCounters {
+  readonly revision: number;
+  readonly release: Digest;
+  readonly version: string;
+  /** Requests whose outcome says something about the release. */
+  readonly requests: number;
+  /** Answers of 500 and above, answers that broke off, and requests that got none. */
+  readonly failures: number;
+  /** Requests that waited longer for the first byte than the triggers of the revision allow. */
+  readonly slow: number;
+  /** 95th percentile of the time to the first byte in milliseconds, to 5 % upwards; 0 without requests. */
+  readonly p95Ms: number;
+}
+
+/** The release under rollout broke a trigger: it gets no traffic for the rest of its plan. */
+export interface Breach {
+  readonly revision: number;
+  readonly release: Digest;
+  /** The deploy request whose plan has failed. */
+  readonly request: Digest;
+  readonly reason: string;
+  readonly at: string;
+}
+
+export interface LiveReplica {
+  readonly release: Digest;
+  readonly version: string;
+  readonly host: string;
+  readonly port: number;
+  readonly expiresAt: string;
+}
+
+export interface ModelState {
+  readonly model: string;
+  /** Of the newest document admitted; 0 before the first. */
+  readonly revision: number;
+  readonly document: Digest | null;
+  readonly serving: readonly RouteEntry[];
+  readonly plan: PlanPosition | null;
+  readonly triggers: Triggers | null;
+  readonly killedBy: readonly { readonly order: Digest; readonly reason: string; readonly lifted: false }[];
+  readonly breach: Breach | null;
+  readonly counters: readonly ReleaseCounters[];
+  /** Those whose statements have not expired. */
+  readonly replicas: readonly LiveReplica[];
+  /** Who has called by name since the gateway started, at most 1,000. */
+  readonly callers: readonly string[];
+}
+
+export interface GatewayState {
+  readonly environment: string;
+  /** Of the newest policy it has seen; `null` before the first. */
+  readonly policyVersion: number | null;
+  readonly statusVersion: number | null;
+  /** Whether "not revoked" can be relied on now. */
+  readonly fresh: boolean;
+  readonly models: readonly ModelState[];
+}
+
+/** What a gateway says of an endpoint once it has admitted a document, or the same one again. */
+export interface RouteAdmitted {
+  readonly model: string;
+  readonly revision: number;
+  readonly document: Digest;
+}
+
+export interface KillLatched {
+  readonly model: string;
+  readonly order: Digest;
+}
+
+export interface PoliciesDelivery {
+  readonly policies: readonly SignedEnvelope[];
+}
+
+/** Counts that may be of one gateway or the sum over several: each is exact, which a percentile could not be. */
+export type Counted = Pick<ReleaseCounters, 'requests' | 'failures' | 'slow'>;
+
+/** Which trigger the counts break, in words; `null` when none, or while there are too few to mean anything. */
+export function breachOf({ requests, failures, slow }: Counted, triggers: Triggers): string | null {
+  if (requests < triggers.minimumSamples) return null;
+  if (failures / requests > triggers.maxErrorRate)
+    return `${failures} of ${requests} answers failed, at most ${percent(triggers.maxErrorRate)} may`;
+  // The 95th percentile (nearest rank) exceeds the limit exactly if fewer requests than its rank kept it.
+  if (requests - slow < Math.ceil(requests * 0.95))
+    return `${slow} of ${requests} answers took longer than ${triggers.maxLatencyMs} ms: the 95th percentile is above it`;
+  return null;
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(2))} %`;
+}

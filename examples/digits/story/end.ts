@@ -1,0 +1,69 @@
+import { gatherRelease, newestStatus } from '../../../adapters/dossier.js';
+import { createVaultClient } from '../../../adapters/vault/client.js';
+import { ask, verifyWholeLog } from '../../../client/audit.js';
+import { lifecycleStatus, outcomeOf } from '../../../client/messages.js';
+import { askAuditor, requestRetirement } from '../../../client/requests.js';
+import { uiAddress } from '../../../client/start.js';
+import { CustodyError } from '../../../domain/errors.js';
+import { lifecycleId } from '../../../domain/names.js';
+import { approve, eventually, MODEL, NotYet, openGate, signer, tell, type Scene } from './scene.js';
+
+const RETIRED = { model: MODEL, version: '1.0.0' };
+
+/** Asked for, agreed to by two, told to everyone, waited out, revoked, destroyed, proved. */
+export async function retire(scene: Scene): Promise<void> {
+  const { narrator, custody, mailbox, stack } = scene;
+  narrator.step('1.0.0 is retired: notice, notice period, revocation, key destruction, certificate');
+  const { progress } = await eventually('its status', () => lifecycleStatus(custody, RETIRED));
+  const release = progress.ingested?.release ?? '';
+  const { newest } = await custody.records.policies();
+  const asked = { release, reason: '1.1.0 has taken its place', noticeSeconds: newest.retirement.noticeSeconds };
+  const request = requestRetirement(await signer(scene, 'otto'), RETIRED, asked);
+  await tell(scene, lifecycleId(RETIRED), 'retire', request);
+  narrator.decided('otto', `asks for its retirement: “${asked.reason}”`);
+  const waiting = await openGate(scene, RETIRED);
+  await approve(scene, waiting, 'alice', 'nobody is routed to it any more');
+  await approve(scene, waiting, 'bob', 'agreed');
+  const letters = await eventually('the notices', async () => {
+    const told = mailbox.letters.filter(({ subject }) => subject.includes('1.0.0'));
+    if (told.length === 0) throw new NotYet('the notice');
+    return told;
+  });
+  narrator.say(`notice received by ${letters.map(({ to }) => to).join(', ')}`);
+  const outcome = await narrator.timed(`notice period of ${asked.noticeSeconds} s waited out, and the rest`, () =>
+    eventually('the end of 1.0.0', () => outcomeOf(custody, RETIRED)),
+  );
+  if (outcome.kind !== 'retired') throw new CustodyError('INTERNAL', `1.0.0 was not retired: ${outcome.kind}`);
+  const { predicate } = (await custody.records.get('destruction', outcome.certificate)).verified;
+  narrator.say(`destruction certificate ${outcome.certificate}`);
+  narrator.say(`${predicate.destroyed.length} keys destroyed, ${predicate.kept.length} files kept for living releases`);
+  narrator.watch(uiAddress(custody, lifecycleId(RETIRED)));
+
+  const file = predicate.destroyed[0];
+  if (file === undefined) throw new CustodyError('INTERNAL', 'no key was destroyed');
+  const evidence = await gatherRelease(custody.records, RETIRED, await newestStatus(custody.records));
+  const vault = createVaultClient({ open: stack.layout.path('sockets', 'vault-open', 'vault-open.sock') });
+  const refused = await vault.open({ sha256s: [file.sha256], evidence }).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (!(refused instanceof CustodyError)) throw new CustodyError('INTERNAL', 'a destroyed key could still be opened');
+  narrator.say(`decrypting ${file.path} with every credential of serving: ${refused.code}: ${refused.message}`);
+}
+
+/** The log is checked from its first record on, and says what was served at a time in the middle. */
+export async function prove(scene: Scene): Promise<void> {
+  const { narrator, custody, moments } = scene;
+  narrator.step('The audit log is verified, and the state in the middle of the story reconstructed');
+  const ada = await signer(scene, 'ada');
+  const log = await narrator.timed('every record checked against the signed root', async () =>
+    verifyWholeLog(custody, await ask(custody, askAuditor(ada, { question: 'log' }))),
+  );
+  narrator.say(`${log.size} records, root ${log.root}`);
+  for (const [moment, at] of moments) {
+    const found = await ask(custody, askAuditor(ada, { question: 'state', model: MODEL, at }));
+    if (found.question !== 'state') throw new CustodyError('INTERNAL', 'the desk answered another question');
+    const serves = (found.route?.releases ?? []).map(({ version, weight }) => `${version} ${weight} %`).join(', ');
+    narrator.say(`at ${at} (${moment}): ${found.state.killed ? 'killed; ' : ''}${serves}`);
+  }
+}

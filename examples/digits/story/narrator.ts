@@ -1,0 +1,41 @@
+import colors from 'picocolors';
+
+/** Tells what happens, as it happens: on stderr, so that stdout stays free for data. */
+export class Narrator {
+  readonly #startedAt = performance.now();
+  #step = 0;
+
+  step(title: string): void {
+    this.#step += 1;
+    this.#write(`\n${colors.bold(`${this.#step}. ${title}`)}  ${colors.dim(`${this.seconds()} s`)}`);
+  }
+
+  say(line: string): void {
+    this.#write(`   ${line}`);
+  }
+
+  /** Somebody's decision. */
+  decided(who: string, what: string): void {
+    this.#write(`   ${colors.cyan(who)} ${what}`);
+  }
+
+  watch(address: string): void {
+    this.#write(`   ${colors.dim(address)}`);
+  }
+
+  /** Milliseconds that an act took. */
+  async timed<T>(what: string, act: () => Promise<T>): Promise<T> {
+    const startedAt = performance.now();
+    const result = await act();
+    this.say(`${what} ${colors.dim(`(${Math.round(performance.now() - startedAt)} ms)`)}`);
+    return result;
+  }
+
+  seconds(): string {
+    return ((performance.now() - this.#startedAt) / 1000).toFixed(1);
+  }
+
+  #write(line: string): void {
+    process.stderr.write(`${line}\n`);
+  }
+}

@@ -1,0 +1,141 @@
+import { cpSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { detectSandbox } from '../../../adapters/sandbox/sandbox.js';
+import { replaceFile } from '../../../client/files.js';
+import { readKey } from '../../../client/init.js';
+import { endpointStatus, lifecycleStatus, outcomeOf } from '../../../client/messages.js';
+import { startRelease, startTraining, uiAddress, type ReleaseSource } from '../../../client/start.js';
+import { CustodyError } from '../../../domain/errors.js';
+import { endpointId } from '../../../domain/names.js';
+import { isoTime } from '../../../domain/time.js';
+import { omsResources, parseManifest } from '../../../formats/manifest.js';
+import { signOms } from '../../../formats/oms.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { digitsFolder } from '../assets.js';
+import { SHIPPED_VERSIONS, shippedFolder } from '../ship.js';
+import { approve, eventually, MODEL, NotYet, openGate, signer, type Scene } from './scene.js';
+
+type Sources = ReadonlyMap<string, ReleaseSource>;
+
+/** Trains every version in the sandbox; on a host without one the shipped models are taken, and the story says so. */
+export async function train(scene: Scene): Promise<Sources> {
+  const { narrator } = scene;
+  narrator.step('A digit classifier is trained on 1,400 of 1,797 images, in a sandbox');
+  const kind = await detectSandbox();
+  if (kind === null) {
+    narrator.say(
+      'this host allows no sandbox, so nothing is trained: the models shipped with Custody are taken instead',
+    );
+    return new Map(SHIPPED_VERSIONS.map((version) => [version, signShipped(scene, version)]));
+  }
+  const sources = new Map<string, ReleaseSource>();
+  for (const version of SHIPPED_VERSIONS) {
+    const run = `v${version.replaceAll('.', '-')}`;
+    const hyperparameters = sha256(readFileSync(join(digitsFolder(), 'releases', `${version}.json`)));
+    const asked = { model: MODEL, version, run, trainer: 'digits', hyperparameters };
+    const ci = await signer(scene, 'ci');
+    const started = await eventually('the training', () => startTraining(scene.custody, ci, asked));
+    const handle = scene.custody.temporal.workflow.getHandle(started.workflowId);
+    const outcome = await narrator.timed(`${version} was trained without network (${kind})`, () =>
+      eventually(
+        'the training',
+        () => handle.result() as Promise<{ kind: string; source?: string; bundle?: string; reason?: string }>,
+      ),
+    );
+    narrator.watch(started.ui);
+    const { source, bundle } = outcome;
+    if (source === undefined || bundle === undefined)
+      throw new CustodyError('INTERNAL', `training ${version} was refused: ${outcome.reason ?? ''}`);
+    sources.set(version, { folder: toPath(source), bundle: toPath(bundle) });
+  }
+  return sources;
+}
+
+function toPath(address: string): string {
+  return address.startsWith('file://') ? new URL(address).pathname : address;
+}
+
+function signShipped({ stack }: Scene, version: string): ReleaseSource {
+  const folder = join(stack.layout.folder('shipped'), version);
+  if (!existsSync(folder)) cpSync(shippedFolder(version), folder, { recursive: true });
+  const text = readFileSync(join(folder, 'custody.json'));
+  const bundle = `${folder}.sig.json`;
+  const key = readKey(stack.layout.key('trainer'));
+  replaceFile(bundle, signOms(`${MODEL} ${version}`, omsResources(parseManifest(text), text), key));
+  return { folder, bundle };
+}
+
+function sourceOf(sources: Sources, version: string): ReleaseSource {
+  const source = sources.get(version);
+  if (source === undefined) throw new CustodyError('INTERNAL', `there is no ${version}`);
+  return source;
+}
+
+/** From the request to the approval. */
+async function ask(scene: Scene, sources: Sources, version: string, reason: string): Promise<void> {
+  const { narrator, custody } = scene;
+  const ci = await signer(scene, 'ci');
+  const started = await eventually('the start', () => startRelease(custody, ci, sourceOf(sources, version)));
+  narrator.decided('ci', `asks for ${version}`);
+  narrator.watch(started.ui);
+  const name = { model: MODEL, version };
+  const waiting = await narrator.timed('ingested, encrypted, validated against an isolated replica', () =>
+    openGate(scene, name),
+  );
+  const { ingested, validated } = (await eventually('its status', () => lifecycleStatus(custody, name))).progress;
+  narrator.say(`release digest ${ingested?.release ?? ''}`);
+  const accuracy = ((validated?.accuracy ?? 0) * 100).toFixed(1);
+  narrator.say(`${validated?.passed ?? 0} cases passed, accuracy ${accuracy} % on images it has never seen`);
+  await approve(scene, waiting, 'alice', reason);
+}
+
+async function inService(scene: Scene, version: string): Promise<void> {
+  await eventually(`${version} in service`, async () => {
+    const { stage } = await lifecycleStatus(scene.custody, { model: MODEL, version });
+    if (stage !== 'in service') throw new NotYet(`${version} in service (${stage})`);
+  });
+}
+
+export async function first(scene: Scene, sources: Sources): Promise<void> {
+  scene.narrator.step('1.0.0 is ingested, validated, approved, signed, and goes into service');
+  await ask(scene, sources, '1.0.0', 'the first one, and it is good enough');
+  await scene.narrator.timed('signed, loaded, serving every caller', () => inService(scene, '1.0.0'));
+  scene.narrator.watch(uiAddress(scene.custody, endpointId(MODEL)));
+  scene.moments.set('1.0.0 alone', isoTime(Date.now()));
+}
+
+export async function better(scene: Scene, sources: Sources): Promise<void> {
+  scene.narrator.step('1.1.0, better on held-out images, goes 10 → 50 → 100 % under live traffic');
+  await ask(scene, sources, '1.1.0', 'better on images it has never seen');
+  let shown = '';
+  await scene.narrator.timed('promoted', async () => {
+    await eventually('the promotion of 1.1.0', async () => {
+      const { serving } = await endpointStatus(scene.custody, MODEL);
+      const weights = serving.filter(({ weight }) => weight > 0).map(({ version, weight }) => `${version} ${weight} %`);
+      const now = weights.join(', ');
+      if (now !== shown) scene.narrator.say(now);
+      shown = now;
+      await inServiceNow(scene, '1.1.0');
+    });
+  });
+  scene.moments.set('1.1.0 promoted', isoTime(Date.now()));
+}
+
+async function inServiceNow(scene: Scene, version: string): Promise<void> {
+  const { stage } = await lifecycleStatus(scene.custody, { model: MODEL, version });
+  if (stage !== 'in service') throw new NotYet(`${version} in service`);
+}
+
+export async function worse(scene: Scene, sources: Sources): Promise<void> {
+  const { narrator, custody, load } = scene;
+  narrator.step('1.2.0 passes validation, but is slow and fails on larger batches: it is rolled back by itself');
+  await ask(scene, sources, '1.2.0', 'the best accuracy so far');
+  const outcome = await narrator.timed('over', () =>
+    eventually('the end of 1.2.0', () => outcomeOf(custody, { model: MODEL, version: '1.2.0' })),
+  );
+  if (outcome.kind !== 'rolled back') throw new CustodyError('INTERNAL', `1.2.0 was not rolled back: ${outcome.kind}`);
+  narrator.say(`rolled back: ${outcome.reason}`);
+  const { requests, mixed } = load.report();
+  narrator.say(`${requests} requests so far, ${mixed} answers mixed from two releases`);
+  if (mixed > 0) throw new CustodyError('INTERNAL', `${mixed} answers were mixed from two releases`);
+}

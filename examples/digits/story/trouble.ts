@@ -1,0 +1,156 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { open, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { createGatewayClient } from '../../../adapters/gateway/client.js';
+import { ask } from '../../../client/audit.js';
+import { replaceFile } from '../../../client/files.js';
+import { endpointStatus, lifecycleStatus } from '../../../client/messages.js';
+import { askAuditor, orderKill, requestRestore } from '../../../client/requests.js';
+import { CustodyError } from '../../../domain/errors.js';
+import { endpointId } from '../../../domain/names.js';
+import { isoTime } from '../../../domain/time.js';
+import { approve, endpointGate, eventually, MODEL, NotYet, signer, tell, type Scene } from './scene.js';
+
+const TAMPERED = '1.0.0';
+
+/** One bit of a file on the serving host is flipped; whatever starts from it next is refused. */
+export async function tamper(scene: Scene): Promise<void> {
+  const { narrator, custody, stack } = scene;
+  narrator.step('One bit of an artifact is flipped on the serving host: the load is refused');
+  const { progress } = await eventually('its status', () =>
+    lifecycleStatus(custody, { model: MODEL, version: TAMPERED }),
+  );
+  const release = progress.ingested?.release ?? '';
+  const gateway = createGatewayClient(custody.description.gateway.admin);
+  const replica = await eventually('the replica', () => replicaOf(gateway, release));
+  const file = stack.layout.path('zones', 'serving', 'state', 'releases', release, 'weights.safetensors');
+  const original = (await stat(file)).ino;
+  await flipOneBit(file);
+  narrator.say(`one bit of ${TAMPERED}'s weights is flipped, and its model server killed`);
+  process.kill(await eventually('its process', async () => processOf(replica.port)), 'SIGKILL');
+
+  const startedAt = performance.now();
+  await eventually('the report of the refused load', async () => {
+    const ada = await signer(scene, 'ada');
+    const found = await ask(custody, askAuditor(ada, { question: 'state', model: MODEL, at: isoTime(Date.now()) }));
+    const seen = found.question === 'state' ? found.state.releases : [];
+    const refused = seen.some(({ version, lastChange }) => version === TAMPERED && lastChange === 'load.refused');
+    if (!refused) throw new NotYet('the refusal');
+  });
+  narrator.say('the load was refused, and the refusal is in the audit log');
+  await eventually('a verified copy', async () => {
+    if ((await stat(file)).ino === original) throw new NotYet('a fresh copy');
+    return replicaOf(gateway, release);
+  });
+  narrator.say(`a fresh, verified copy serves again after ${Math.round(performance.now() - startedAt)} ms`);
+}
+
+type Gateway = ReturnType<typeof createGatewayClient>;
+
+async function replicaOf(gateway: Gateway, release: string): Promise<{ readonly port: number }> {
+  const { models } = await gateway.state();
+  const replica = models.find(({ model }) => model === MODEL)?.replicas.find((live) => live.release === release);
+  if (replica === undefined) throw new NotYet('the replica');
+  return replica;
+}
+
+/** As somebody with the rights of the host's administrator could: the copy itself is read-only. */
+async function flipOneBit(file: string): Promise<void> {
+  const bytes = readFileSync(file);
+  const at = bytes.length - 1;
+  bytes.writeUInt8((bytes[at] ?? 0) ^ 1, at);
+  const { mode, uid, gid } = await stat(file);
+  const swapped = `${file}.swapped`;
+  const handle = await open(swapped, 'w', mode);
+  try {
+    await handle.writeFile(bytes);
+    if (process.getuid?.() === 0) await handle.chown(uid, gid);
+    await handle.chmod(mode);
+  } finally {
+    await handle.close();
+  }
+  await rename(swapped, file);
+}
+
+/** The process that was told to listen at this port. */
+function processOf(port: number): number {
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    try {
+      const command = readFileSync(join('/proc', pid, 'cmdline'), 'utf8').split('\0');
+      const at = command.indexOf('--port');
+      const program = readlinkSync(join('/proc', pid, 'exe'));
+      if (command[at + 1] === String(port) && program.endsWith('node')) return Number(pid);
+    } catch (error) {
+      // Processes end while one looks at them.
+      if (!['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+  throw new NotYet(`the process at port ${port}`);
+}
+
+/** One person stops the endpoint with the plain Temporal CLI; two others must agree before it serves again. */
+export async function killAndRestore(scene: Scene): Promise<void> {
+  const { narrator, custody, stack } = scene;
+  narrator.step('An operator kills the endpoint with `temporal workflow signal`; a quorum of two restores it');
+  const order = orderKill(await signer(scene, 'oscar'), MODEL, 'a customer reports wrong digits');
+  const file = stack.layout.path('kill.json');
+  replaceFile(file, JSON.stringify(order));
+  const { address, namespace } = custody.description.temporal;
+  const command = ['workflow', 'signal', '--workflow-id', endpointId(MODEL), '--name', 'kill', '--input-file', file];
+  const startedAt = performance.now();
+  await eventually('the kill', () =>
+    execa(temporalCli(), [...command, '--address', address, '--namespace', namespace], {
+      env: { HOME: stack.layout.state },
+    }),
+  );
+  const sentAt = performance.now();
+  narrator.decided('oscar', 'signals `kill`: “a customer reports wrong digits”');
+  const reason = await eventually('503 for callers', () => refusal(scene));
+  const now = performance.now();
+  narrator.say(`callers get 503: ${reason}`);
+  narrator.say(
+    `${Math.round(now - sentAt)} ms after the signal was taken (${Math.round(now - startedAt)} ms with the CLI's own start)`,
+  );
+  scene.moments.set('killed', isoTime(Date.now()));
+
+  const { killedBy, revision } = await eventually('the kill in the workflow', async () => {
+    const status = await endpointStatus(custody, MODEL);
+    if (status.killedBy.length === 0) throw new NotYet('the kill');
+    return status;
+  });
+  const request = requestRestore(await signer(scene, 'otto'), MODEL, { kills: killedBy, revision });
+  await tell(scene, endpointId(MODEL), 'restore', request);
+  narrator.decided('otto', 'asks to restore it');
+  const waiting = await endpointGate(scene);
+  await approve(scene, waiting, 'oscar', 'it was a wrong alarm');
+  await approve(scene, waiting, 'olga', 'checked: the digits are right');
+  await narrator.timed('callers are served again', () => eventually('200 for callers', () => served(scene)));
+}
+
+function temporalCli(): string {
+  return process.env['CUSTODY_TEMPORAL'] ?? 'temporal';
+}
+
+async function call({ custody }: Scene): Promise<Response> {
+  const image = Array.from({ length: 64 }, () => 0);
+  return fetch(new URL(`/v2/models/${MODEL}/infer`, custody.description.gateway.url), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ inputs: [{ name: 'image', shape: [1, 64], datatype: 'FP32', data: image }] }),
+  });
+}
+
+async function refusal(scene: Scene): Promise<string> {
+  const answer = await call(scene);
+  const text = await answer.text();
+  if (answer.status !== 503) throw new NotYet('503');
+  return (JSON.parse(text) as { reason?: string }).reason ?? text;
+}
+
+async function served(scene: Scene): Promise<void> {
+  const answer = await call(scene);
+  await answer.arrayBuffer();
+  if (answer.status !== 200) throw new CustodyError('PENDING', `callers get ${answer.status}`);
+}

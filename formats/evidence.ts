@@ -1,0 +1,131 @@
+import type { Permission, Rules, VerifiedRelease, VerifiedRetirement } from '../domain/authorise.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError } from '../domain/errors.js';
+import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
+import type { Manifest } from '../domain/manifest.js';
+import { findAuthority, type Policy, type Role } from '../domain/policy.js';
+import type { RequestPredicate, SignedEnvelope, StatusPredicate, Verified } from '../domain/statements.js';
+import { omsResources, parseManifest } from './manifest.js';
+import { verifyOms } from './oms.js';
+import { policyDigest, verifyPolicyChain, type PinnedRoot } from './policy.js';
+import { sha256 } from './sha256.js';
+import { keyRing, keysOfRole, validAt, verifyStatement } from './statements.js';
+
+/** The policies of an environment, each verified, by digest. */
+export interface Policies {
+  readonly newest: Policy;
+  readonly chain: readonly Policy[];
+  /** POLICY_REFUSED when no such policy was ever applied. */
+  byDigest(digest: Digest): Policy;
+}
+
+export function verifyPolicies(root: PinnedRoot, envelopes: readonly SignedEnvelope[]): Policies {
+  const chain = verifyPolicyChain(root, envelopes);
+  const newest = chain.at(-1);
+  if (newest === undefined) throw new CustodyError('POLICY_REFUSED', 'there is no policy: nothing is allowed');
+  const byDigest = new Map(chain.map((policy) => [policyDigest(policy), policy] as const));
+  return {
+    newest,
+    chain,
+    byDigest: (digest) => {
+      const policy = byDigest.get(digest);
+      if (policy === undefined) throw new CustodyError('POLICY_REFUSED', `no applied policy has the digest ${digest}`);
+      return policy;
+    },
+  };
+}
+
+/** The rules for a decision on this request: its own policy, and the newest for what was revoked since. */
+export function rulesFor(policies: Policies, request: Verified<RequestPredicate>, now: string): Rules {
+  return {
+    environment: policies.newest.environment,
+    gate: policies.byDigest(request.predicate.policy),
+    newest: policies.newest,
+    now,
+  };
+}
+
+export interface CheckedRelease {
+  readonly release: VerifiedRelease;
+  readonly manifest: Manifest;
+  readonly rules: Rules;
+  readonly status: Verified<StatusPredicate> | null;
+  readonly policies: Policies;
+}
+
+/** Checks every signature in the evidence. What may then be done, `domain/authorise` decides. */
+export function verifyRelease(evidence: ReleaseEvidence, root: PinnedRoot, now: string): CheckedRelease {
+  const policies = verifyPolicies(root, evidence.policies);
+  const { newest } = policies;
+  const ring = keyRing(newest);
+  const text = Buffer.from(evidence.manifest, 'utf8');
+  const manifest = parseManifest(text);
+  const request = verifyStatement(evidence.request, 'request', ring);
+  // What bears no time of its own was there when the request that names it was made: its keys must have been valid then.
+  const asked = request.predicate.issuedAt;
+  const release: VerifiedRelease = {
+    release: sha256(text),
+    model: manifest.model,
+    version: manifest.version,
+    producer: signerOf(evidence.bundle, 'producer', newest, manifest, text, asked),
+    bundle: sha256(evidence.bundle),
+    signer: evidence.signature === null ? null : signerOf(evidence.signature, 'release-signer', newest, manifest, text),
+    admission: verifyStatement(evidence.admission, 'request', ring),
+    testResult: verifyStatement(evidence.testResult, 'testResult', validAt(ring, asked)),
+    request,
+    approvals: evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring)),
+  };
+  const status = evidence.status === null ? null : verifyStatement(evidence.status, 'status', ring);
+  return { release, manifest, status, policies, rules: rulesFor(policies, request, now) };
+}
+
+export function verifyRetirement(
+  evidence: RetirementEvidence,
+  root: PinnedRoot,
+  now: string,
+): { readonly retirement: VerifiedRetirement; readonly manifest: Manifest; readonly rules: Rules } {
+  const policies = verifyPolicies(root, evidence.policies);
+  const ring = keyRing(policies.newest);
+  const text = Buffer.from(evidence.manifest, 'utf8');
+  const manifest = parseManifest(text);
+  const request = verifyStatement(evidence.request, 'request', ring);
+  const retirement: VerifiedRetirement = {
+    release: sha256(text),
+    model: manifest.model,
+    version: manifest.version,
+    request,
+    approvals: evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring)),
+    notice: verifyStatement(evidence.notice, 'notice', ring),
+  };
+  return { retirement, manifest, rules: rulesFor(policies, request, now) };
+}
+
+/**
+ * The authority of this role behind a model signature over exactly the manifest's files and the manifest itself, with a
+ * key that was valid at `at`; without it, with any key of the policy.
+ */
+export function signerOf(
+  bundle: string,
+  role: Role,
+  policy: Policy,
+  manifest: Manifest,
+  text: Buffer,
+  at: string | null = null,
+): string {
+  const held = at === null ? keysOfRole(policy, role) : validAt(keysOfRole(policy, role), at);
+  const { keyId } = verifyOms(
+    Buffer.from(bundle, 'utf8'),
+    held.map(({ key }) => key),
+    omsResources(manifest, text),
+  );
+  const owner = held.find(({ key }) => key.keyId === keyId)?.owner;
+  if (owner === undefined || findAuthority(policy, owner) === null)
+    throw new CustodyError('NOT_AUTHORISED', `nobody with the role ${role} has signed the model`);
+  return owner;
+}
+
+/** Throws a denial as the error it is. */
+export function demand(permission: Permission): readonly string[] {
+  if (permission.allowed) return permission.approvers;
+  throw new CustodyError(permission.code, permission.reason);
+}

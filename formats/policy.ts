@@ -1,0 +1,69 @@
+import { CustodyError } from '../domain/errors.js';
+import type { Digest } from '../domain/digest.js';
+import type { Policy } from '../domain/policy.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+import { canonicalBytes } from './jcs.js';
+import { importPublicKey, type SigningKey } from './keys.js';
+import { policySchema } from './policy-schema.js';
+import { sha256 } from './sha256.js';
+import { keysOfRole, signStatement, verifyStatement, type KeyRing } from './statements.js';
+import { readYaml } from './yaml.js';
+
+/** What a process trusts from its own configuration: the root keys of one environment's first policy. */
+export interface PinnedRoot {
+  readonly environment: string;
+  /** Public keys as PEM. */
+  readonly rootKeys: readonly string[];
+  readonly threshold: number;
+}
+
+export function policyDigest(policy: Policy): Digest {
+  return sha256(canonicalBytes(policy));
+}
+
+/** Reads the YAML that people write. CONFIG_INVALID names file, line and path of everything that does not fit. */
+export function parsePolicyYaml(text: string, file: string): Policy {
+  return readYaml(policySchema, text, file);
+}
+
+export function signPolicy(policy: Policy, keys: readonly SigningKey[]): SignedEnvelope {
+  return signStatement('policy', { name: `policy/${policy.version}`, sha256: policyDigest(policy) }, policy, keys);
+}
+
+/**
+ * Every policy of an environment, oldest first: each signed by a threshold of the root keys of the one before (for the
+ * first, of the pinned root) and of its own, its version one higher. POLICY_REFUSED names the first that is not.
+ */
+export function verifyPolicyChain(root: PinnedRoot, envelopes: readonly SignedEnvelope[]): readonly Policy[] {
+  const policies: Policy[] = [];
+  let trusted: { readonly ring: KeyRing; readonly threshold: number } = {
+    ring: pinnedRing(root),
+    threshold: root.threshold,
+  };
+  for (const envelope of envelopes) {
+    const expected = policies.length + 1;
+    const refuse = (problem: string): CustodyError =>
+      new CustodyError('POLICY_REFUSED', `policy ${expected}: ${problem}`, { details: { version: expected } });
+    const before = verifyStatement(envelope, 'policy', trusted.ring);
+    const policy = before.predicate;
+    if (policy.version !== expected) throw refuse(`it says it is version ${policy.version}`);
+    if (policy.environment !== root.environment) throw refuse(`it is for the environment ${policy.environment}`);
+    if (before.subject !== policyDigest(policy)) throw refuse('its subject is not its own digest');
+    if (before.signers.length < trusted.threshold)
+      throw refuse(`${before.signers.length} root signatures of the rules before, ${trusted.threshold} are needed`);
+    const own = { ring: keysOfRole(policy, 'root'), threshold: policy.rootThreshold };
+    const after = verifyStatement(envelope, 'policy', own.ring);
+    if (after.signers.length < own.threshold)
+      throw refuse(`${after.signers.length} root signatures of its own, ${own.threshold} are needed`);
+    policies.push(policy);
+    trusted = own;
+  }
+  return policies;
+}
+
+function pinnedRing(root: PinnedRoot): KeyRing {
+  return root.rootKeys.map((pem) => {
+    const key = importPublicKey(pem);
+    return { key, owner: `pinned:${key.keyId}`, validFrom: null, validUntil: null };
+  });
+}

@@ -1,0 +1,173 @@
+import { z } from 'zod';
+import { isModelName, isVersion } from '../domain/names.js';
+import type { PredicateName, PredicateOf } from '../domain/statements.js';
+import { isIsoTime } from '../domain/time.js';
+import { digestSchema } from './in-toto.js';
+import { policySchema } from './policy-schema.js';
+
+/** The shape of every predicate that Custody reads. Unknown members of our own are refused: what is signed is understood. */
+const digest = digestSchema;
+const maybeDigest = digest.nullable();
+const time = z.string().refine(isIsoTime, 'expected a time like 2026-01-31T12:00:00.000Z');
+const id = z.string().min(1).max(200);
+const nonce = z.string().regex(/^[A-Za-z0-9_-]{16,64}$/, 'expected 16 to 64 URL-safe characters');
+const reason = z.string().max(4000);
+const environment = z.string().regex(/^[a-z][a-z0-9-]{0,15}$/);
+const model = z.string().refine(isModelName, 'not a model name');
+const version = z.string().refine(isVersion, 'not SemVer');
+const count = z.int().min(0);
+const percent = z.int().min(0).max(100);
+
+const timed = { issuedAt: time, expiresAt: time };
+
+const action = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('train'), run: id, trainer: id, hyperparameters: digest }),
+  z.strictObject({ kind: z.literal('release'), source: z.string().max(4096), bundle: z.string().max(4096) }),
+  z.strictObject({
+    kind: z.literal('deploy'),
+    from: z.strictObject({ revision: count, stable: maybeDigest }),
+    plan: z
+      .array(z.strictObject({ weight: z.int().min(1).max(100), bakeSeconds: z.number().positive().max(2_592_000) }))
+      .min(1)
+      .max(32),
+    deployBefore: time,
+  }),
+  z.strictObject({ kind: z.literal('restore'), kills: z.array(digest).min(1).max(100), revision: count }),
+  z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().positive() }),
+]);
+
+const resource = z.strictObject({ name: z.string().max(1024), digest: z.strictObject({ sha256: digest }) });
+const texts = z.record(z.string(), z.string());
+
+const route = z.strictObject({
+  environment,
+  model,
+  revision: z.int().min(1),
+  previous: maybeDigest,
+  change: z.enum(['plan', 'promote', 'rollback', 'restore', 'withdraw']),
+  releases: z.array(z.strictObject({ release: digest, version, weight: percent })).max(64),
+  plan: z.strictObject({ request: digest, step: count }).nullable(),
+  triggers: z
+    .strictObject({
+      minimumSamples: z.int().min(1),
+      maxErrorRate: z.number().min(0).max(1),
+      maxLatencyMs: z.number().positive(),
+    })
+    .nullable(),
+  lifted: z.array(z.strictObject({ order: digest, until: time })).max(1000),
+  restore: maybeDigest,
+  policy: digest,
+  issuedAt: time,
+});
+
+const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
+  request: z.strictObject({
+    requestId: id,
+    nonce,
+    environment,
+    workflowId: id,
+    model,
+    version: version.nullable(),
+    release: maybeDigest,
+    action,
+    evidence: z.record(id, digest),
+    policy: digest,
+    requester: id,
+    producer: id.nullable(),
+    ...timed,
+  }),
+  approval: z.strictObject({
+    requestId: id,
+    nonce,
+    environment,
+    workflowId: id,
+    decision: z.enum(['approve', 'reject']),
+    reason,
+    ...timed,
+  }),
+  route,
+  kill: z.strictObject({ environment, model, nonce, reason, ...timed }),
+  rollback: z.strictObject({ environment, model, nonce, target: maybeDigest, reason, ...timed }),
+  status: z.strictObject({
+    environment,
+    version: z.int().min(1),
+    ...timed,
+    revoked: z.array(digest).max(10_000),
+    kills: z.array(z.strictObject({ model, order: digest })).max(10_000),
+  }),
+  revocation: z.strictObject({ environment, model, version, reason, request: digest, issuedAt: time }),
+  replica: z.strictObject({ environment, model, version, host: id, port: z.int().min(1).max(65_535), ...timed }),
+  incident: z.strictObject({
+    environment,
+    model,
+    version,
+    kind: z.literal('load.refused'),
+    nonce,
+    reason,
+    issuedAt: time,
+  }),
+  consumer: z.strictObject({ environment, model, consumer: id, issuedAt: time }),
+  notice: z.strictObject({
+    environment,
+    model,
+    version,
+    consumers: z.array(
+      z.strictObject({ id, how: z.enum(['mail', 'none']), messageId: z.string().max(1000).nullable() }),
+    ),
+    retiresAt: time,
+    request: digest,
+    issuedAt: time,
+  }),
+  acknowledgement: z.strictObject({ environment, consumer: id, issuedAt: time }),
+  destruction: z.strictObject({
+    environment,
+    model,
+    version,
+    method: z.literal('cryptographic erase'),
+    request: digest,
+    approvals: z.array(digest).min(1),
+    revocation: digest,
+    destroyed: z.array(z.strictObject({ path: z.string(), sha256: digest, blob: id })),
+    kept: z.array(z.strictObject({ path: z.string(), sha256: digest, holders: z.array(digest) })),
+    probes: z.array(z.strictObject({ path: z.string(), refused: z.boolean(), answer: z.string().max(1000) })),
+    remains: z.array(z.strictObject({ blob: id, size: count, until: time })),
+    destroyedAt: time,
+  }),
+  policy: policySchema,
+  storeProof: z.strictObject({
+    endpoint: z.string().max(1024),
+    checks: z.array(z.strictObject({ check: z.string(), refused: z.boolean(), answer: z.string() })).min(1),
+    holds: z.boolean(),
+    ...timed,
+  }),
+  auditQuestion: z.strictObject({
+    environment,
+    nonce,
+    question: z.enum(['log', 'state']),
+    model: model.nullable(),
+    at: time.nullable(),
+    ...timed,
+  }),
+  testResult: z.strictObject({
+    result: z.enum(['PASSED', 'FAILED']),
+    configuration: z.array(resource).min(1),
+    passedTests: z.array(id),
+    failedTests: z.array(id),
+  }),
+  provenance: z.strictObject({
+    buildDefinition: z.strictObject({
+      buildType: z.string(),
+      externalParameters: texts,
+      internalParameters: texts,
+      resolvedDependencies: z.array(resource),
+    }),
+    runDetails: z.strictObject({
+      builder: z.strictObject({ id: z.string() }),
+      metadata: z.strictObject({ invocationId: z.string(), startedOn: time, finishedOn: time }),
+    }),
+  }),
+};
+
+export function predicateSchema<K extends PredicateName>(name: K): z.ZodType<PredicateOf[K]> {
+  return schemas[name];
+}

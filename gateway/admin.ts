@@ -1,0 +1,106 @@
+import { chmodSync, rmSync, statSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { CustodyError, type ErrorCode } from '../domain/errors.js';
+import type { RouteDelivery } from '../domain/evidence.js';
+import { parseEnvelope } from '../formats/dsse.js';
+import { checkShape, parseJson } from '../formats/json.js';
+import { closeGently } from './closing.js';
+import type { Gateway } from './gateway.js';
+import type { Metrics } from './metrics.js';
+
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const REQUEST_MS = 10_000;
+
+const envelope = z.unknown().transform(parseEnvelope);
+const policies = z.array(envelope).min(1).max(10_000);
+const deliverySchema: z.ZodType<RouteDelivery> = z.strictObject({
+  policies,
+  document: envelope,
+  request: z.unknown().transform((value) => (value === null ? null : parseEnvelope(value))),
+  approvals: z.array(envelope).max(100),
+  isNewest: z.boolean(),
+});
+const policiesSchema = z.strictObject({ policies });
+
+/** What control, serving and watch say to this gateway, over a socket of its user's own. Every statement is verified. */
+export async function listenAdmin(
+  gateway: Gateway,
+  metrics: Metrics,
+  socket: string,
+  report: (error: unknown, what: string) => void,
+): Promise<{ close(): Promise<void> }> {
+  const acts: Readonly<Record<string, (body: unknown) => unknown>> = {
+    'POST /policies': (body) => gateway.admitPolicies(checkShape(policiesSchema, body, 'the delivery').policies),
+    'POST /routes': (body) => gateway.admitRoute(checkShape(deliverySchema, body, 'the delivery')),
+    'POST /kills': (body) => gateway.latchKill(body),
+    'POST /status': (body) => gateway.admitStatus(body),
+    'POST /replicas': (body) => gateway.admitReplica(body),
+    'GET /state': () => gateway.state(),
+    'GET /metrics': () => metrics.text(),
+  };
+  const answer = async (incoming: IncomingMessage): Promise<unknown> => {
+    const { method = '', url = '' } = incoming;
+    const act = acts[`${method} ${url}`];
+    if (act === undefined) throw new CustodyError('USAGE', `there is no ${method} ${url.slice(0, 200)} here`);
+    const body = await read(incoming);
+    return act(method === 'GET' ? null : parseJson(body, url, { maxBytes: MAX_BODY_BYTES }));
+  };
+  const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (incoming, outgoing) => {
+    answer(incoming).then(
+      (value) => send(outgoing, 200, value),
+      (error: unknown) => {
+        const known = error instanceof CustodyError ? error : null;
+        if (known === null) report(error, `${incoming.method} ${incoming.url} failed`);
+        const code = known?.code ?? 'INTERNAL';
+        const message = known?.message ?? 'the gateway failed: its log says why';
+        send(outgoing, STATUS[code] ?? 422, { ...known?.details, code, message });
+      },
+    );
+  });
+  // Left by a process that was killed. Two gateways never share a state folder, and so no socket.
+  rmSync(socket, { force: true });
+  const before = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(socket, resolve);
+    });
+  } finally {
+    process.umask(before);
+  }
+  // Where others cannot get into its folder, the folder's group says which zones may knock.
+  const isClosed = (statSync(dirname(socket)).mode & 0o007) === 0;
+  if (isClosed) chmodSync(socket, 0o660);
+  return { close: () => closeGently(server) };
+}
+
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  MALFORMED: 400,
+  SIGNATURE_INVALID: 403,
+  NOT_AUTHORISED: 403,
+  USAGE: 404,
+  REPLAYED: 409,
+  INTERNAL: 500,
+  PENDING: 503,
+};
+
+async function read(incoming: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw new CustodyError('MALFORMED', `at most ${MAX_BODY_BYTES} bytes are read`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function send(outgoing: ServerResponse, status: number, value: unknown): void {
+  const isText = typeof value === 'string';
+  const body = isText ? value : JSON.stringify(value);
+  const type = isText ? 'text/plain; version=0.0.4; charset=utf-8' : 'application/json';
+  outgoing.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  outgoing.end(body);
+}

@@ -1,0 +1,280 @@
+import { authoriseRoute } from '../domain/authorise-route.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError } from '../domain/errors.js';
+import type { RouteDelivery } from '../domain/evidence.js';
+import type { GatewayState, KillLatched, RouteAdmitted } from '../domain/gateway.js';
+import { holdsRole, type Role } from '../domain/policy.js';
+import type { RoutingDocument } from '../domain/routing.js';
+import type { Verified } from '../domain/statements.js';
+import { isoTime, outsideValidity } from '../domain/time.js';
+import { demand, rulesFor } from '../formats/evidence.js';
+import type { PinnedRoot } from '../formats/policy.js';
+import { Endpoint, type Choice, type Refusal } from './endpoint.js';
+import { readOrder } from './orders.js';
+import { StateFile, type Durable, type HeldOrder, type HeldRoute } from './state-file.js';
+import { Trust } from './trust.js';
+
+export interface GatewayDeps {
+  readonly environment: string;
+  readonly root: PinnedRoot;
+  /** The folder of the state file. */
+  readonly state: string;
+  /** What went wrong outside any request, or happened by itself. */
+  readonly report: (error: unknown, what: string) => void;
+}
+
+const DAY_MS = 86_400_000;
+const NOBODY: ReadonlySet<Digest> = new Set();
+const STALE: Refusal = { status: 503, code: 'STATUS_STALE', reason: 'there is no fresh status document' };
+
+/**
+ * What this gateway has been told and has verified itself. What lowers exposure takes effect first and is written then;
+ * what raises it is written first. Both are on disk before they are answered.
+ */
+export class Gateway {
+  readonly #deps: GatewayDeps;
+  readonly #trust: Trust;
+  readonly #file: StateFile;
+  readonly #endpoints = new Map<string, Endpoint>();
+  /** Documents that are being written, by model: not in force before they are on disk. */
+  readonly #pending = new Map<string, HeldRoute>();
+  #status: Durable['status'] = null;
+  #revoked = NOBODY;
+  #freshUntil = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(deps: GatewayDeps) {
+    this.#deps = deps;
+    const before = StateFile.read(deps.state);
+    this.#file = new StateFile(deps.state, () => this.#snapshot());
+    this.#trust = new Trust(deps.root, before.policies);
+    for (const route of before.routes) {
+      const { model } = route.head.document;
+      const breach = before.breaches.find((held) => held.model === model)?.breach ?? null;
+      this.#open(model).use(route, breach);
+    }
+    for (const order of before.orders) this.#open(order.model).hold(order);
+    // The document may have been written and its orders not yet marked.
+    for (const endpoint of this.#endpoints.values()) this.#lift(endpoint);
+    if (before.status !== null) this.#takeStatus(before.status);
+  }
+
+  /** Where a caller's request goes. Cheap: one look-up, and no allocation but the answer. */
+  choose(model: string, point: number, now: number): (Choice & { readonly endpoint: Endpoint }) | Refusal {
+    const endpoint = this.#endpoints.get(model);
+    if (endpoint === undefined)
+      return { status: 404, code: 'UNKNOWN_MODEL', reason: `no model ${model} is served here` };
+    const choice = endpoint.choose(point, now, this.#revoked);
+    // A kill or a withdrawal says more than the age of the status document does.
+    if ('status' in choice && (choice.code === 'KILLED' || choice.status !== 503)) return choice;
+    if (!this.#mayServe(now)) return STALE;
+    return 'status' in choice ? choice : { ...choice, endpoint };
+  }
+
+  async admitPolicies(envelopes: readonly unknown[]): Promise<{ readonly policyVersion: number | null }> {
+    if (this.#trust.offer(envelopes)) await this.#file.save();
+    return { policyVersion: this.#trust.version };
+  }
+
+  /** Admits one document, in order and one at a time. REPLAYED with the gateway's revision where another one is due. */
+  admitRoute(delivery: RouteDelivery): Promise<RouteAdmitted> {
+    const turn = this.#turn.then(() => this.#admit(delivery));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Stops a model; written before it is answered. EXPIRED and REPLAYED (for one that was lifted) change nothing. */
+  async latchKill(envelope: unknown): Promise<KillLatched> {
+    const { digest, predicate } = readOrder(envelope, this.#trust.newest, this.#deps.environment);
+    const { model, nonce, reason, issuedAt, expiresAt } = predicate;
+    const orders = [...(this.#endpoints.get(model)?.orders.values() ?? [])];
+    const known = orders.find((held) => held.order === digest || held.nonce === nonce);
+    const listed = this.#liftedBy(this.#endpoints.get(model)?.route?.head.document, digest, expiresAt);
+    if (known?.lifted === true || listed)
+      throw new CustodyError('REPLAYED', 'this order was lifted by a quorum: it changes nothing any more');
+    const outside = outsideValidity({ issuedAt, expiresAt }, isoTime(Date.now()));
+    if (known === undefined && outside !== null)
+      throw new CustodyError('EXPIRED', `the order is ${outside}: it changes nothing`);
+    const order = known?.order ?? digest;
+    this.#open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false });
+    await this.#file.save();
+    return { model, order };
+  }
+
+  /** Takes a newer status document; kills it lists are latched. The same one again changes nothing. */
+  async admitStatus(envelope: unknown): Promise<{ readonly statusVersion: number }> {
+    const status = this.#trust.verify('status', envelope);
+    const { version, environment, kills } = status.predicate;
+    this.#demandRole(status, 'control', 'issue the status document');
+    if (environment !== this.#deps.environment)
+      throw new CustodyError('REPLAYED', `the status document is for environment ${environment}`);
+    const held = this.#status;
+    if (held?.digest === status.digest) return { statusVersion: version };
+    if (held !== null && version <= held.predicate.version)
+      throw new CustodyError('REPLAYED', `the gateway has the status document ${held.predicate.version} already`);
+    const outside = outsideValidity(status.predicate, isoTime(Date.now()));
+    if (outside !== null) throw new CustodyError('STATUS_STALE', `the status document is ${outside}`);
+    for (const { model, order } of kills) {
+      const endpoint = this.#open(model);
+      if (endpoint.orders.has(order) || this.#liftedBy(endpoint.route?.head.document, order, null)) continue;
+      const reason = `stopped by the order ${order}`;
+      endpoint.hold({ order, model, reason, nonce: null, expiresAt: null, lifted: false });
+    }
+    this.#takeStatus({ digest: status.digest, predicate: status.predicate });
+    this.#forgetOrders();
+    await this.#file.save();
+    return { statusVersion: version };
+  }
+
+  /** Adds or renews a replica, until its statement expires. */
+  admitReplica(envelope: unknown): { readonly release: Digest } {
+    const replica = this.#trust.verify('replica', envelope);
+    const { environment, model, version, host, port, expiresAt } = replica.predicate;
+    this.#demandRole(replica, 'serving', 'announce replicas');
+    if (environment !== this.#deps.environment)
+      throw new CustodyError('REPLAYED', `the replica is for environment ${environment}`);
+    const now = Date.now();
+    const outside = outsideValidity(replica.predicate, isoTime(now));
+    if (outside !== null) throw new CustodyError('EXPIRED', `the replica's statement is ${outside}`);
+    const pool = this.#open(model).pool(replica.subject);
+    pool.add({ version, host, port, expiresAtMs: Date.parse(expiresAt) }, now);
+    return { release: replica.subject };
+  }
+
+  state(): GatewayState {
+    const now = Date.now();
+    return {
+      environment: this.#deps.environment,
+      policyVersion: this.#trust.version,
+      statusVersion: this.#status?.predicate.version ?? null,
+      fresh: now <= this.#freshUntil,
+      models: [...this.#endpoints.values()].map((endpoint) => endpoint.state(now)),
+    };
+  }
+
+  /** Waits for what is being written. */
+  async close(): Promise<void> {
+    await this.#turn;
+    await this.#file.save();
+  }
+
+  async #admit({ policies, document, request, approvals, isNewest }: RouteDelivery): Promise<RouteAdmitted> {
+    await this.admitPolicies(policies);
+    const next = this.#trust.verify('route', document);
+    const { model, revision, change, releases } = next.predicate;
+    const endpoint = this.#endpoints.get(model);
+    const route = endpoint?.route ?? null;
+    const current = route?.head ?? null;
+    if (current?.digest === next.digest) return { model, revision, document: next.digest };
+    const due = (current?.document.revision ?? 0) + 1;
+    if (revision !== due)
+      throw new CustodyError('REPLAYED', `revision ${revision} of ${model} was delivered, ${due} is due`, {
+        details: { revision: due - 1 },
+      });
+
+    const asked = request === null ? null : this.#trust.verify('request', request);
+    const given = approvals.map((approval) => this.#trust.verify('approval', approval));
+    const now = isoTime(Date.now());
+    const { newest } = this.#trust;
+    const rules =
+      asked === null
+        ? { environment: this.#deps.environment, gate: newest, newest, now }
+        : rulesFor(this.#trust.policies, asked, now);
+    demand(authoriseRoute({ current, next, request: asked, approvals: given, isNewest }, rules));
+    if (isNewest && endpoint !== undefined) this.#refuseBreached(endpoint, next.predicate);
+    const target = releases[0];
+    if (isNewest && change === 'plan' && target !== undefined) {
+      if ((endpoint?.pool(target.release).alive(Date.parse(now)).length ?? 0) === 0)
+        throw new CustodyError('PENDING', `no replica of ${model} ${target.version} is alive yet`);
+    }
+    // A document that is only being caught up with adds no exposure: the one in force stays, until the newest has come.
+    const takesForce = isNewest || change === 'rollback' || change === 'withdraw';
+    const inForce = takesForce ? next.predicate : (route?.inForce ?? null);
+    await this.#put(model, { head: { digest: next.digest, document: next.predicate }, inForce });
+    return { model, revision, document: next.digest };
+  }
+
+  #refuseBreached({ breach, route }: Endpoint, { change, plan }: RoutingDocument): void {
+    if (breach === null) return;
+    const goesOn = change === 'promote' || (change === 'plan' && plan?.request === breach.request);
+    if (goesOn && route?.inForce?.plan?.request === breach.request)
+      throw new CustodyError('POLICY_REFUSED', `the rollout has failed here: ${breach.reason}`);
+  }
+
+  async #put(model: string, route: HeldRoute): Promise<void> {
+    this.#pending.set(model, route);
+    try {
+      await this.#file.save();
+    } finally {
+      this.#pending.delete(model);
+    }
+    const endpoint = this.#open(model);
+    endpoint.use(route);
+    this.#lift(endpoint);
+  }
+
+  /** Orders that the document lists end; only a quorum's document can list more than the one before. */
+  #lift(endpoint: Endpoint): void {
+    for (const order of endpoint.orders.values())
+      if (!order.lifted && this.#liftedBy(endpoint.route?.head.document, order.order, order.expiresAt))
+        endpoint.hold({ ...order, lifted: true });
+  }
+
+  /** Whether the document lifts the order, and will say so for as long as the order could be replayed. */
+  #liftedBy(document: RoutingDocument | undefined, order: Digest, expiresAt: string | null): boolean {
+    const entry = document?.lifted.find((lifted) => lifted.order === order);
+    return entry !== undefined && (expiresAt === null || Date.parse(entry.until) >= Date.parse(expiresAt));
+  }
+
+  #takeStatus(status: NonNullable<Durable['status']>): void {
+    const { issuedAt, expiresAt, revoked } = status.predicate;
+    // However long control says it lives, the policy bounds how long a gateway that was cut off may rely on it.
+    const lifetimeMs = this.#trust.newest.freshness.lifetimeSeconds * 1000;
+    this.#status = status;
+    this.#revoked = new Set(revoked);
+    this.#freshUntil = Math.min(Date.parse(expiresAt), Date.parse(issuedAt) + lifetimeMs);
+  }
+
+  #mayServe(now: number): boolean {
+    if (this.#status === null) return false;
+    return now <= this.#freshUntil || this.#trust.newest.freshness.whenStale === 'serve';
+  }
+
+  #demandRole({ signers }: Verified<unknown>, role: Role, what: string): void {
+    const { newest } = this.#trust;
+    if (!signers.some((id) => holdsRole(newest, newest, id, role)))
+      throw new CustodyError('NOT_AUTHORISED', `${signers.join(', ')} may not ${what}`);
+  }
+
+  #open(model: string): Endpoint {
+    const known = this.#endpoints.get(model);
+    if (known !== undefined) return known;
+    const endpoint = new Endpoint(model, () => {
+      this.#deps.report(endpoint.breach, `a trigger of ${model} was breached`);
+      this.#file.save().catch((error: unknown) => this.#deps.report(error, 'the breach could not be written'));
+    });
+    this.#endpoints.set(model, endpoint);
+    return endpoint;
+  }
+
+  #snapshot(): Durable {
+    const endpoints = [...this.#endpoints.values()];
+    const routes = new Map(endpoints.map(({ model, route }) => [model, route] as const));
+    for (const [model, route] of this.#pending) routes.set(model, route);
+    return {
+      policies: this.#trust.envelopes,
+      status: this.#status,
+      routes: [...routes.values()].filter((route) => route !== null),
+      orders: endpoints.flatMap(({ orders }) => [...orders.values()]),
+      breaches: endpoints.flatMap(({ model, breach }) => (breach === null ? [] : [{ model, breach }])),
+    };
+  }
+
+  /** A lifted order need not be remembered once it could not be accepted any more. */
+  #forgetOrders(): void {
+    const gone = ({ lifted, expiresAt }: HeldOrder): boolean =>
+      lifted && expiresAt !== null && Date.parse(expiresAt) + DAY_MS < Date.now();
+    for (const { orders } of this.#endpoints.values())
+      for (const order of orders.values()) if (gone(order)) orders.delete(order.order);
+  }
+}

@@ -1,0 +1,131 @@
+import { open, rename } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError } from '../domain/errors.js';
+import type { Breach } from '../domain/gateway.js';
+import type { RoutingDocument } from '../domain/routing.js';
+import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
+import { parseEnvelope } from '../formats/dsse.js';
+import { digestSchema } from '../formats/in-toto.js';
+import { checkShape, parseJson } from '../formats/json.js';
+import { predicateSchema } from '../formats/predicates.js';
+
+/** A kill order that was accepted once. It stays while it could still be replayed, also after it was lifted. */
+export interface HeldOrder {
+  readonly order: Digest;
+  readonly model: string;
+  readonly reason: string;
+  /** `null` while it is known from a status document only. */
+  readonly nonce: string | null;
+  readonly expiresAt: string | null;
+  readonly lifted: boolean;
+}
+
+export interface HeldRoute {
+  /** The newest document admitted: what the next one must follow. */
+  readonly head: { readonly digest: Digest; readonly document: RoutingDocument };
+  /** What is served by; older than the head while documents are caught up with. */
+  readonly inForce: RoutingDocument | null;
+}
+
+/** What a gateway must not forget. */
+export interface Durable {
+  readonly policies: readonly SignedEnvelope[];
+  readonly status: { readonly digest: Digest; readonly predicate: StatusPredicate } | null;
+  readonly routes: readonly HeldRoute[];
+  readonly orders: readonly HeldOrder[];
+  readonly breaches: readonly { readonly model: string; readonly breach: Breach }[];
+}
+
+const EMPTY: Durable = { policies: [], status: null, routes: [], orders: [], breaches: [] };
+const MAX_BYTES = 256 * 1024 * 1024;
+
+const route = predicateSchema('route');
+const schema: z.ZodType<Durable> = z.strictObject({
+  policies: z.array(z.unknown().transform(parseEnvelope)),
+  status: z.strictObject({ digest: digestSchema, predicate: predicateSchema('status') }).nullable(),
+  routes: z.array(
+    z.strictObject({ head: z.strictObject({ digest: digestSchema, document: route }), inForce: route.nullable() }),
+  ),
+  orders: z.array(
+    z.strictObject({
+      order: digestSchema,
+      model: z.string(),
+      reason: z.string(),
+      nonce: z.string().nullable(),
+      expiresAt: z.string().nullable(),
+      lifted: z.boolean(),
+    }),
+  ),
+  breaches: z.array(
+    z.strictObject({
+      model: z.string(),
+      breach: z.strictObject({
+        revision: z.int(),
+        release: digestSchema,
+        request: digestSchema,
+        reason: z.string(),
+        at: z.string(),
+      }),
+    }),
+  ),
+});
+
+/** One file, replaced whole: after SIGKILL at any moment it holds what the last answered change left. */
+export class StateFile {
+  readonly #folder: string;
+  readonly #snapshot: () => Durable;
+  #running: Promise<void> = Promise.resolve();
+  #queued: Promise<void> | null = null;
+
+  constructor(folder: string, snapshot: () => Durable) {
+    this.#folder = folder;
+    this.#snapshot = snapshot;
+  }
+
+  /** What the last process left. CONFIG_INVALID when it cannot be read: serving on without it would forget kills. */
+  static read(folder: string): Durable {
+    const file = join(folder, 'state.json');
+    if (!existsSync(file)) return EMPTY;
+    try {
+      return checkShape(schema, parseJson(readFileSync(file), file, { maxBytes: MAX_BYTES }), file);
+    } catch (cause) {
+      throw new CustodyError('CONFIG_INVALID', `${file} is damaged: remove it, and control delivers everything again`, {
+        cause,
+      });
+    }
+  }
+
+  /** Everything of this moment is on disk once it resolves. Calls while a write is under way share the next one. */
+  save(): Promise<void> {
+    if (this.#queued !== null) return this.#queued;
+    const turn = this.#running.then(() => {
+      this.#queued = null;
+      return this.#write();
+    });
+    this.#queued = turn;
+    this.#running = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #write(): Promise<void> {
+    const text = JSON.stringify(this.#snapshot());
+    const partial = join(this.#folder, 'state.json.partial');
+    const file = await open(partial, 'w', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(partial, join(this.#folder, 'state.json'));
+    const folder = await open(this.#folder, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import { CustodyError } from '../domain/errors.js';
+import type { Policy } from '../domain/policy.js';
+import type { PredicateName, PredicateOf, SignedEnvelope, Verified } from '../domain/statements.js';
+import { parseEnvelope } from '../formats/dsse.js';
+import { verifyPolicies, type Policies } from '../formats/evidence.js';
+import { canonicalBytes } from '../formats/jcs.js';
+import type { PinnedRoot } from '../formats/policy.js';
+import { keyRing, verifyStatement } from '../formats/statements.js';
+
+/** The policies of the gateway's environment, from its own pinned root: only ever newer ones. */
+export class Trust {
+  readonly #root: PinnedRoot;
+  #envelopes: readonly SignedEnvelope[] = [];
+  #policies: Policies | null = null;
+
+  constructor(root: PinnedRoot, envelopes: readonly SignedEnvelope[]) {
+    this.#root = root;
+    if (envelopes.length > 0) this.offer(envelopes);
+  }
+
+  get envelopes(): readonly SignedEnvelope[] {
+    return this.#envelopes;
+  }
+
+  get version(): number | null {
+    return this.#policies?.newest.version ?? null;
+  }
+
+  /** PENDING before the first policy has been delivered: without one nobody may say anything. */
+  get policies(): Policies {
+    if (this.#policies === null)
+      throw new CustodyError('PENDING', 'this gateway has not been given a policy yet: deliver the policies first');
+    return this.#policies;
+  }
+
+  get newest(): Policy {
+    return this.policies.newest;
+  }
+
+  /**
+   * Takes a chain that is longer than the one it holds; answers whether it did. A chain that ends earlier is verified and
+   * then passed over, so that an old policy never decides anything again. POLICY_REFUSED where two chains part.
+   */
+  offer(input: readonly unknown[]): boolean {
+    const envelopes = input.map(parseEnvelope);
+    const shared = Math.min(envelopes.length, this.#envelopes.length);
+    const parts = (at: number): boolean => !same(envelopes[at], this.#envelopes[at]);
+    if (envelopes.length === this.#envelopes.length && !range(shared).some(parts)) return false;
+    const policies = verifyPolicies(this.#root, envelopes);
+    const parted = range(shared).find((at) => !samePayload(envelopes[at], this.#envelopes[at]));
+    if (parted !== undefined)
+      throw new CustodyError('POLICY_REFUSED', `policy ${parted + 1} is another one than the gateway has seen`);
+    if (envelopes.length <= this.#envelopes.length) return false;
+    this.#envelopes = envelopes;
+    this.#policies = policies;
+    return true;
+  }
+
+  verify<K extends PredicateName>(name: K, envelope: unknown): Verified<PredicateOf[K]> {
+    return verifyStatement(envelope, name, keyRing(this.newest));
+  }
+}
+
+function range(length: number): readonly number[] {
+  return Array.from({ length }, (_, at) => at);
+}
+
+function same(a: SignedEnvelope | undefined, b: SignedEnvelope | undefined): boolean {
+  return canonicalBytes(a ?? null).equals(canonicalBytes(b ?? null));
+}
+
+function samePayload(a: SignedEnvelope | undefined, b: SignedEnvelope | undefined): boolean {
+  return a?.payload === b?.payload;
+}

@@ -1,0 +1,184 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { DefaultLogger } from '@temporalio/worker';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createTrainingActivities, type TrainDependencies } from '../../activities/train.js';
+import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
+import { localPath } from '../../adapters/source/file.js';
+import { readRelease } from '../../adapters/source/folder.js';
+import { readTrainer, type Trainer } from '../../adapters/training/trainer.js';
+import { trainingId } from '../../domain/names.js';
+import type { RequestPredicate } from '../../domain/statements.js';
+import { signerOf } from '../../formats/evidence.js';
+import { sha256 } from '../../formats/sha256.js';
+import { shippedFolder } from '../../examples/digits/ship.js';
+import { compileForSandbox } from '../unit/digits/compile.js';
+import { createIntake, type Intake } from '../unit/ingest/intake.js';
+import type { KeyName } from '../support/world.js';
+
+const DIGITS = 'examples/digits';
+const sandbox = await detectSandbox();
+const hyperparameters = sha256(await readFile(join(DIGITS, 'releases', '1.0.0.json')));
+
+let folder: string;
+let intake: Intake;
+let trainer: Trainer;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'custody-train-'));
+  const program = await compileForSandbox(join(folder, 'program'));
+  const shipped = await readTrainer(join(DIGITS, 'trainer.json'));
+  // The compiled program of these tests instead of `npm run build`'s; everything else as it is shipped.
+  const mounts = shipped.mounts.map((mount) =>
+    mount.target === '/program/dist' ? { ...mount, source: join(program, 'dist') } : mount,
+  );
+  trainer = { ...shipped, mounts };
+});
+afterAll(() => rm(folder, { recursive: true }));
+beforeEach(async () => {
+  intake = await createIntake();
+});
+
+type Train = ReturnType<typeof createTrainingActivities>['train'];
+
+function trainWith(outputs: string, overrides: Partial<TrainDependencies> = {}): Train {
+  const { records, world } = intake;
+  const dependencies = {
+    records,
+    producerKey: world.keys.trainer,
+    trainers: { digits: trainer },
+    outputs,
+    ...overrides,
+  };
+  const { train } = createTrainingActivities(dependencies);
+  const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
+  return (model, run, request) => environment.run(train, model, run, request);
+}
+
+function asked(run: string, predicate: Partial<RequestPredicate> = {}, by: KeyName = 'ci'): unknown {
+  const id = trainingId('digits', run);
+  return intake.world.request(
+    { name: id, sha256: sha256(id) },
+    {
+      model: 'digits',
+      version: '1.0.0',
+      workflowId: id,
+      action: { kind: 'train', run, trainer: 'digits', hyperparameters },
+      requester: by,
+      ...predicate,
+    },
+    by,
+  ).envelope;
+}
+
+it('finds a sandbox on the machine that runs these tests', () => {
+  expect(sandbox).not.toBeNull();
+});
+
+describe('a training run', () => {
+  it('makes the release that is shipped, signed by its producer, with its provenance in WORM; and only once', async () => {
+    const outputs = join(folder, 'outputs');
+    const request = asked('run-1');
+    const train = trainWith(outputs);
+    const trained = await train('digits', 'run-1', request);
+    expect(trained.source).toBe(pathToFileURL(join(outputs, 'run-1', 'release')).href);
+    expect(trained.bundle).toBe(pathToFileURL(join(outputs, 'run-1', 'release.sig.json')).href);
+
+    const source = await readRelease(localPath(trained.source), intake.world.policy.artifacts);
+    for (const path of ['custody.json', ...source.manifest.files.map((file) => file.path)])
+      expect(await readFile(join(source.folder, path)), path).toEqual(
+        await readFile(join(shippedFolder('1.0.0'), path)),
+      );
+    expect((await stat(join(source.folder, 'weights.safetensors'))).mode & 0o777).toBe(0o644);
+    const bundle = await readFile(localPath(trained.bundle), 'utf8');
+    expect(signerOf(bundle, 'producer', intake.world.policy, source.manifest, source.text)).toBe('trainer');
+
+    const { verified } = await intake.records.get('provenance', trained.provenance);
+    expect(verified).toMatchObject({ subject: sha256(source.text), signers: ['trainer'] });
+    const { resolvedDependencies, internalParameters } = verified.predicate.buildDefinition;
+    expect(internalParameters['sandbox']).toBe(sandbox);
+    expect(Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest.sha256]))).toMatchObject({
+      data: trainer.data.sha256,
+      hyperparameters,
+    });
+
+    // A trainer that cannot run shows that the second answer is the first run's.
+    const again = trainWith(outputs, { trainers: {} });
+    expect(await again('digits', 'run-1', request)).toEqual(trained);
+    await expect(again('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({ code: 'REPLAYED' });
+    expect(await readdir(outputs)).toEqual(['run-1']);
+  });
+
+  it('removes what a killed attempt has left', async () => {
+    const outputs = join(folder, 'leftovers');
+    await mkdir(join(outputs, 'run-1.unfinished-abc', 'output'), { recursive: true });
+    const stopped = trainWith(outputs, { trainers: { digits: { ...trainer, command: ['sh', '-c', 'exit 3'] } } });
+    await expect(stopped('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
+    expect(await readdir(outputs)).toEqual([]);
+  });
+});
+
+describe('a training zone refuses', () => {
+  const refusal = async (predicate: Partial<RequestPredicate>, by: KeyName, overrides = {}): Promise<unknown> => {
+    const outputs = join(folder, 'refused');
+    try {
+      return await trainWith(outputs, overrides)('digits', 'run-1', asked('run-1', predicate, by));
+    } catch (error) {
+      return (error as { code?: string }).code;
+    }
+  };
+  const action = (change: object): Partial<RequestPredicate> => ({
+    action: { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters, ...change },
+  });
+
+  it.each([
+    ['somebody without the right to ask', {}, 'alice', 'NOT_AUTHORISED'],
+    ['a stranger', {}, 'mallory', 'SIGNATURE_INVALID'],
+    ['a request in another’s name', { requester: 'rita' }, 'ci', 'NOT_AUTHORISED'],
+    ['another environment', { environment: 'prod' }, 'ci', 'REPLAYED'],
+    ['another workflow', { workflowId: 'training/digits/run-2' }, 'ci', 'REPLAYED'],
+    ['another run in the action', action({ run: 'run-2' }), 'ci', 'REPLAYED'],
+    ['a request for something else', { action: { kind: 'release', source: 'x', bundle: 'y' } }, 'ci', 'REPLAYED'],
+    ['no version', { version: null }, 'ci', 'VERSION_INVALID'],
+    [
+      'an expired request',
+      { issuedAt: '2020-01-01T00:00:00.000Z', expiresAt: '2020-01-02T00:00:00.000Z' },
+      'ci',
+      'EXPIRED',
+    ],
+    ['a trainer it has not', action({ trainer: 'constructor' }), 'ci', 'POLICY_REFUSED'],
+    ['hyperparameters it has not', action({ hyperparameters: 'a'.repeat(64) }), 'ci', 'POLICY_REFUSED'],
+  ] as [string, Partial<RequestPredicate>, KeyName, string][])('attack: %s', async (_, predicate, by, code) => {
+    expect(await refusal(predicate, by)).toBe(code);
+  });
+
+  it('attack: a run whose name climbs out of the outputs', async () => {
+    const train = trainWith(join(folder, 'refused'));
+    await expect(train('digits', '../x', asked('../x'))).rejects.toMatchObject({ code: 'USAGE' });
+  });
+
+  it('attack: data that are not the ones it knows', async () => {
+    const source = join(folder, 'other.csv.gz');
+    await writeFile(source, 'other');
+    const trainers = { digits: { ...trainer, data: { ...trainer.data, source } } };
+    expect(await refusal({}, 'ci', { trainers })).toBe('DIGEST_MISMATCH');
+  });
+
+  it('to sign with a key that is no producer’s', async () => {
+    expect(await refusal({}, 'ci', { producerKey: intake.world.keys['release-signer'] })).toBe('NOT_AUTHORISED');
+  });
+
+  it('attack: a trainer that leaves a link in its output', async () => {
+    const command = ['sh', '-c', 'mkdir /output/release && ln -s /etc/passwd /output/release/config.json'];
+    expect(await refusal({}, 'ci', { trainers: { digits: { ...trainer, command } } })).toBe('INPUT_UNSAFE');
+  });
+
+  it('a trainer’s file that is not one', async () => {
+    const file = join(folder, 'trainer.json');
+    await writeFile(file, '{"command":[]}');
+    await expect(readTrainer(resolve(file))).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+});

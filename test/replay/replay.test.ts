@@ -1,0 +1,54 @@
+import { readdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { DeterminismViolationError } from '@temporalio/workflow';
+import { Worker } from '@temporalio/worker';
+import { describe, expect, it } from 'vitest';
+import { IDENTITY, readHistory, workflowBundle } from '../support/temporal.js';
+
+// To capture them anew after a change that is meant to break running workflows: CUSTODY_CAPTURE=1, then the workflow tests.
+const HISTORIES = [
+  'endpoint-killed.json',
+  'endpoint-promoted.json',
+  'endpoint-restored.json',
+  'endpoint-rolled-back.json',
+  'lifecycle-expired.json',
+  'lifecycle-rejected.json',
+  'lifecycle-retired.json',
+];
+
+async function replayed(entry?: string): Promise<{ name: string; error: Error | undefined }[]> {
+  const histories = HISTORIES.map(readHistory);
+  const results: { name: string; error: Error | undefined }[] = [];
+  const bundle = await workflowBundle(entry);
+  for await (const { error } of Worker.runReplayHistories({ workflowBundle: bundle }, histories))
+    results.push({ name: HISTORIES[results.length] ?? '', error });
+  return results;
+}
+
+describe('the committed histories', () => {
+  it('are these, and none is forgotten', () => {
+    expect(readdirSync(new URL('histories/', import.meta.url)).sort()).toEqual(HISTORIES);
+    for (const name of HISTORIES) expect(JSON.stringify(readHistory(name))).toContain('WORKFLOW_EXECUTION_STARTED');
+  });
+
+  it('name no machine', () => {
+    for (const name of HISTORIES) {
+      const text = JSON.stringify(readHistory(name));
+      const identities = [...text.matchAll(/"identity":"([^"]*)"/g)].map((match) => match[1]);
+      expect(new Set(identities), name).toEqual(new Set([IDENTITY]));
+      expect(text.includes(hostname()) || text.includes(process.cwd()), name).toBe(false);
+    }
+  });
+
+  it('are replayed by the workflows of today', async () => {
+    const results = await replayed();
+    expect(results.map(({ name }) => name)).toEqual(HISTORIES);
+    for (const { name, error } of results) expect(error, name).toBeUndefined();
+  });
+
+  it('are refused by workflows that do something else', async () => {
+    const results = await replayed('test/replay/fixtures/inserted-sleep.ts');
+    expect(results.map(({ name }) => name)).toEqual(HISTORIES);
+    for (const { name, error } of results) expect(error, name).toBeInstanceOf(DeterminismViolationError);
+  });
+});

@@ -1,0 +1,327 @@
+import { createHash } from 'node:crypto';
+import { activityInfo, Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { Worker } from '@temporalio/worker';
+import type {
+  Decision,
+  DecisionVerdict,
+  EndpointControl,
+  IntakeActivities,
+  LifecycleControl,
+  ServingActivities,
+  SigningActivities,
+  TrainingActivities,
+  WatchActivities,
+} from '../../activities/contract.js';
+import type { EndpointPosition, RolloutOrder, RoutedPosition, StepVerdict } from '../../domain/endpoint.js';
+import type { ErrorCode } from '../../domain/errors.js';
+import type { OpenGate, Progress } from '../../domain/lifecycle.js';
+import { ZONES, type ReleaseName, type Zone } from '../../domain/names.js';
+import type { SignedEnvelope } from '../../domain/statements.js';
+import { IDENTITY, workflowBundle } from './temporal.js';
+
+export type Activities = LifecycleControl &
+  EndpointControl &
+  IntakeActivities &
+  SigningActivities &
+  ServingActivities &
+  TrainingActivities &
+  WatchActivities;
+export type ActivityName = keyof Activities;
+
+const ZONE_OF: Record<ActivityName, Zone> = {
+  resumeLifecycle: 'control',
+  admitRelease: 'control',
+  openDeployGate: 'control',
+  decide: 'control',
+  refuse: 'control',
+  record: 'control',
+  askEndpoint: 'control',
+  rolloutState: 'control',
+  recordOutcome: 'control',
+  openRetireGate: 'control',
+  giveNotice: 'control',
+  withdrawRelease: 'control',
+  resumeEndpoint: 'control',
+  resumeRollout: 'control',
+  routeStep: 'control',
+  promoteRelease: 'control',
+  rollBack: 'control',
+  checkRollback: 'control',
+  killEndpoint: 'control',
+  openRestoreGate: 'control',
+  restoreEndpoint: 'control',
+  replyRollout: 'control',
+  ingest: 'intake',
+  validate: 'intake',
+  signRelease: 'signing',
+  revokeRelease: 'signing',
+  destroyKeys: 'signing',
+  startRelease: 'serving',
+  stopRelease: 'serving',
+  train: 'training',
+  watchStep: 'watch',
+};
+
+export function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+export function refusal(code: ErrorCode, reason: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(reason, code);
+}
+
+/** A promise that the test settles. */
+export function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+interface Said {
+  readonly by: string;
+  readonly requestId: string;
+  readonly decision: 'approve' | 'reject';
+}
+
+/** A decision as the fakes understand it: signed when `sig` says so. */
+export function decision(by: string, requestId: string, verdict: Said['decision'] = 'approve', sig = 'valid') {
+  const said: Said = { by, requestId, decision: verdict };
+  return envelope(JSON.stringify(said), sig);
+}
+
+export function envelope(payload: string, sig = 'valid'): SignedEnvelope {
+  return { payloadType: 'application/vnd.in-toto+json', payload, signatures: [{ keyid: 'k', sig }] };
+}
+
+const at = (revision: number, version: string, model: string): EndpointPosition => ({
+  revision,
+  document: digestOf(`route ${revision}`),
+  serving: [{ release: digestOf(`${model} ${version}`), version, weight: 100 }],
+  killedBy: [],
+});
+
+/** All zones as one object in memory, typed by the contract. A test replaces what it wants to be otherwise. */
+export class FakeZones {
+  readonly calls: { readonly name: ActivityName; readonly args: readonly unknown[]; readonly at: number }[] = [];
+  readonly refused: { readonly reason: string; readonly messages: readonly string[]; readonly dropped: number }[] = [];
+  progress: Progress = {};
+  gateSeconds = 7 * 86_400;
+  noticeSeconds = 30 * 86_400;
+  steps = 3;
+  acts: Activities;
+  private position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
+  private readonly env: TestWorkflowEnvironment;
+  private waiting: { name: ActivityName; count: number; done: () => void }[] = [];
+
+  constructor(env: TestWorkflowEnvironment) {
+    this.env = env;
+    this.acts = this.defaults();
+  }
+
+  argsOf<K extends ActivityName>(name: K): Parameters<Activities[K]>[] {
+    return this.calls.filter((call) => call.name === name).map((call) => call.args as Parameters<Activities[K]>);
+  }
+
+  names(): string[] {
+    return this.calls.map((call) => call.name);
+  }
+
+  /** Resolves once the activity has been called `count` times. */
+  called(name: ActivityName, count = 1): Promise<void> {
+    return new Promise((done) => {
+      this.waiting.push({ name, count, done });
+      this.wake();
+    });
+  }
+
+  async run(name: ActivityName, args: readonly unknown[]): Promise<unknown> {
+    this.calls.push({ name, args, at: await this.env.currentTimeMs() });
+    this.wake();
+    return (this.acts[name] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
+  }
+
+  private wake(): void {
+    const due = this.waiting.filter(({ name, count }) => this.argsOf(name).length >= count);
+    this.waiting = this.waiting.filter((each) => !due.includes(each));
+    for (const { done } of due) done();
+  }
+
+  private async gate(requestId: string, role: string): Promise<OpenGate> {
+    const expiresAt = new Date((await this.env.currentTimeMs()) + this.gateSeconds * 1000).toISOString();
+    return { request: digestOf(requestId), requestId, role, count: 2, expiresAt, envelope: envelope(requestId) };
+  }
+
+  private move(change: Partial<EndpointPosition>): RoutedPosition {
+    this.position = { ...this.position, ...change };
+    return { ...this.position, stopped: [] };
+  }
+
+  private defaults(): Activities {
+    const release = (name: ReleaseName): string => digestOf(`${name.model} ${name.version}`);
+    let rollout: Awaited<ReturnType<Activities['rolloutState']>> = null;
+    return {
+      resumeLifecycle: async () => this.progress,
+      admitRelease: async () => {
+        const admission = {
+          request: digestOf('start'),
+          requester: 'ci',
+          source: 'file:///releases/x',
+          bundle: 'file:///releases/x.sigstore',
+          policy: digestOf('policy'),
+        };
+        this.progress = { ...this.progress, admission };
+        return admission;
+      },
+      ingest: async (name) => ({ release: release(name), producer: 'ci', bundle: digestOf('oms'), files: 5, bytes: 9 }),
+      validate: async () => ({ testResult: digestOf('test result'), passed: 20, failed: [], accuracy: 0.97 }),
+      openDeployGate: async () => {
+        const gate = await this.gate('deploy-1', 'release-approver');
+        this.progress = { ...this.progress, gate };
+        return gate;
+      },
+      openRetireGate: async () => this.gate('retire-1', 'release-approver'),
+      openRestoreGate: async () => this.gate('restore-1', 'security-authority'),
+      decide: async ({ gate, counted, decisions }) => {
+        const verdicts = decisions.map((each) => judge(each, gate));
+        const accepted = verdicts.flatMap((verdict) => (verdict.accepted ? [verdict] : []));
+        const all = [...new Set([...counted, ...accepted.map((verdict) => verdict.statement)])];
+        const no = decisions.find((each, i) => verdicts[i]?.accepted === true && saidIn(each)?.decision === 'reject');
+        if (no !== undefined)
+          return { verdicts, outcome: { kind: 'rejected', by: saidIn(no)?.by ?? '', reason: 'not yet' } };
+        if (all.length < gate.count)
+          return { verdicts, outcome: { kind: 'pending', missing: gate.count - all.length } };
+        const approved = { request: gate.request, approvals: all, approvers: ['alice', 'bob'] };
+        return { verdicts, outcome: { kind: 'approved', approved } };
+      },
+      refuse: async ({ decisions, reason, dropped }) => {
+        this.refused.push({ reason, messages: decisions.map((each) => each.message), dropped });
+      },
+      record: async (_name, part, value) => {
+        this.progress = { ...this.progress, [part]: value };
+        return value;
+      },
+      signRelease: async () => ({ signature: digestOf('signature') }),
+      askEndpoint: async (_model, order) => {
+        rollout = { kind: 'promoted', revision: 1 };
+        await this.env.client.workflow
+          .getHandle(order.replyTo)
+          .signal('rolloutEnded', { request: order.request, result: rollout });
+      },
+      rolloutState: async () => rollout,
+      recordOutcome: async (_name, _release, outcome) => outcome,
+      giveNotice: async (_name, _release, approved) => ({
+        request: approved.request,
+        approvals: approved.approvals,
+        notice: digestOf('notice'),
+        retiresAt: new Date((await this.env.currentTimeMs()) + this.noticeSeconds * 1000).toISOString(),
+      }),
+      withdrawRelease: async () => ({ ...at(2, '0.0.0', 'x'), stopped: [] }),
+      revokeRelease: async () => digestOf('revocation'),
+      destroyKeys: async () => digestOf('certificate'),
+      startRelease: async () => undefined,
+      stopRelease: async () => undefined,
+      resumeEndpoint: async () => this.position,
+      resumeRollout: async () => ({ kind: 'new' }),
+      routeStep: async (model, order, step) => ({
+        position: this.move(at(this.position.revision + 1, order.version, model)),
+        bakeSeconds: 60,
+        timeoutSeconds: 120,
+        last: step === this.steps - 1,
+      }),
+      promoteRelease: async (model, order) => this.move(at(this.position.revision + 1, order.version, model)),
+      rollBack: async (model) => this.move(at(this.position.revision + 1, '1.0.0', model)),
+      checkRollback: async (_model, order) => {
+        const target = (order as SignedEnvelope).payload;
+        return { target: target === '' ? null : target, reason: 'slow', by: 'olga', statement: digestOf('rollback') };
+      },
+      killEndpoint: async (_model, order) => {
+        const { payload, signatures } = order as SignedEnvelope;
+        if (signatures[0]?.sig !== 'valid') throw refusal('SIGNATURE_INVALID', 'the signature does not verify');
+        this.position = { ...this.position, killedBy: [...this.position.killedBy, digestOf(payload)] };
+        return { order: digestOf(payload), gateways: 2, ms: 3 };
+      },
+      restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
+      replyRollout: async () => undefined,
+      watchStep: async (_model, revision) => ({ kind: 'pass', revision, samples: 100 }),
+      train: async () => ({
+        source: 'file:///out',
+        bundle: 'file:///out.sigstore',
+        provenance: digestOf('provenance'),
+      }),
+    };
+  }
+}
+
+function saidIn({ envelope: sent }: Decision): Said | null {
+  try {
+    return JSON.parse((sent as SignedEnvelope).payload) as Said;
+  } catch {
+    return null; // What is no decision is refused by `judge`.
+  }
+}
+
+function judge(sent: Decision, gate: OpenGate): DecisionVerdict {
+  const said = saidIn(sent);
+  if (said === null) return { accepted: false, code: 'MALFORMED', reason: 'this is no decision' };
+  if ((sent.envelope as SignedEnvelope).signatures[0]?.sig !== 'valid')
+    return { accepted: false, code: 'SIGNATURE_INVALID', reason: 'the signature does not verify' };
+  if (said.requestId !== gate.requestId)
+    return { accepted: false, code: 'REPLAYED', reason: 'it decides another request' };
+  return { accepted: true, by: said.by, statement: digestOf(`${said.by} ${said.requestId}`) };
+}
+
+/** A watch that ends with the answer of the test, or when it is cancelled. */
+export function watching(answer: Promise<StepVerdict>): Promise<StepVerdict> {
+  const context = Context.current();
+  const beat = setInterval(() => context.heartbeat(), 50);
+  return Promise.race([answer, context.cancelled]).finally(() => clearInterval(beat));
+}
+
+export function orderOf(model: string, version: string): RolloutOrder {
+  return {
+    request: digestOf(`deploy ${model} ${version}`),
+    approvals: [digestOf('a'), digestOf('b')],
+    release: digestOf(`${model} ${version}`),
+    version,
+    replyTo: `lifecycle/${model}/${version}`,
+  };
+}
+
+/** One worker for each zone. Activities go to the zones that `current` names at that moment. */
+export async function startWorkers(
+  env: TestWorkflowEnvironment,
+  current: () => FakeZones,
+): Promise<{ stop: () => Promise<void> }> {
+  const bundle = await workflowBundle();
+  const workers = await Promise.all(
+    ZONES.map((zone) => {
+      const names = (Object.keys(ZONE_OF) as ActivityName[]).filter((name) => ZONE_OF[name] === zone);
+      const activities = names.map((name) => [name, (...args: unknown[]) => current().run(name, args)] as const);
+      return Worker.create({
+        connection: env.nativeConnection,
+        namespace: env.namespace ?? 'default',
+        taskQueue: zone,
+        identity: IDENTITY,
+        activities: Object.fromEntries(activities),
+        maxHeartbeatThrottleInterval: '100ms',
+        defaultHeartbeatThrottleInterval: '100ms',
+        shutdownForceTime: '2 seconds',
+        ...(zone === 'control' ? { workflowBundle: bundle } : {}),
+      });
+    }),
+  );
+  const running = workers.map((worker) => worker.run());
+  return {
+    stop: async () => {
+      for (const worker of workers) worker.shutdown();
+      await Promise.all(running);
+    },
+  };
+}
+
+/** The attempt of the activity that runs. */
+export function attempt(): number {
+  return activityInfo().attempt;
+}

@@ -1,0 +1,306 @@
+import { describe, expect, test } from 'vitest';
+import { authoriseLoading, policyInForce } from '../../../domain/authorise.js';
+import type { ErrorCode } from '../../../domain/errors.js';
+import type { Policy } from '../../../domain/policy.js';
+import { policyDigest } from '../../../formats/policy.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { verifyRelease } from '../../../formats/evidence.js';
+import { denial, verdictsOf } from '../../support/verdicts.js';
+import { createWorld, type Release, type ReleaseOptions } from '../../support/world.js';
+
+const world = createWorld();
+const { at, policy, policyEnvelope } = world;
+const verdicts = verdictsOf(world);
+const good = world.release();
+const other = world.release({ version: '2.0.0' });
+
+/** Under a policy that was changed after the release had been approved. */
+function after(edit: (policy: Policy) => Policy, release: Release = good) {
+  const next = world.nextPolicy(edit);
+  return { ...release.evidence, policies: [policyEnvelope, next.envelope] };
+}
+
+function withRoles(id: string, roles: Policy['authorities'][number]['roles']): (policy: Policy) => Policy {
+  return (p) => ({ ...p, authorities: p.authorities.map((held) => (held.id === id ? { ...held, roles } : held)) });
+}
+
+type Attack = [string, ReleaseOptions, ErrorCode, RegExp];
+
+const deploy = good.request.predicate.action;
+const ABOUT_REQUEST: Attack[] = [
+  [
+    'is to retire',
+    { request: { action: { kind: 'retire', reason: '', noticeSeconds: 1 } } },
+    'REPLAYED',
+    /not for a deployment/,
+  ],
+  ['is for another environment', { request: { environment: 'production' } }, 'REPLAYED', /environment production/],
+  ['is about another release', { request: { release: other.release } }, 'REPLAYED', /another release/],
+  [
+    'is of another lifecycle',
+    { request: { workflowId: 'lifecycle/digits/2.0.0' } },
+    'REPLAYED',
+    /belongs to lifecycle\/digits\/2/,
+  ],
+  ['is of another version', { request: { version: '2.0.0' } }, 'REPLAYED', /belongs to/],
+  ['is of another model', { request: { model: 'letters' } }, 'REPLAYED', /belongs to/],
+  ['was made by an operator', { requestBy: 'oscar' }, 'NOT_AUTHORISED', /not made by control/],
+  ['was made by CI', { requestBy: 'ci' }, 'NOT_AUTHORISED', /not made by control/],
+  [
+    'names another start request',
+    { request: { evidence: { ...good.request.predicate.evidence } } },
+    'REPLAYED',
+    /start request is another/,
+  ],
+  ['names another requester', { request: { requester: 'rita' } }, 'NOT_AUTHORISED', /requester, and nobody else/],
+  [
+    'names another producer',
+    { request: { producer: 'ci' } },
+    'NOT_AUTHORISED',
+    /not the release's authorised producer/,
+  ],
+  ['names no producer', { request: { producer: null } }, 'NOT_AUTHORISED', /not the release's authorised producer/],
+  [
+    'stays open for longer than the policy allows',
+    { request: { expiresAt: at(561) } },
+    'POLICY_REFUSED',
+    /may stay open for 600 s/,
+  ],
+];
+
+const ABOUT_ADMISSION: Attack[] = [
+  ['asks for a deployment', { admission: { action: deploy } }, 'REPLAYED', /asks for something else/],
+  ['is of another lifecycle', { admission: { workflowId: 'lifecycle/digits/2.0.0' } }, 'REPLAYED', /something else/],
+  ['is for another environment', { admission: { environment: 'production' } }, 'REPLAYED', /something else/],
+  [
+    'is signed by somebody but its requester',
+    { admissionBy: 'oscar', admission: { requester: 'ci' } },
+    'NOT_AUTHORISED',
+    /nobody else/,
+  ],
+  ['is by somebody who may not ask', { admissionBy: 'oscar' }, 'NOT_AUTHORISED', /oscar may not ask/],
+];
+
+const ABOUT_VALIDATION: Attack[] = [
+  ['is about another release', { tested: other.release }, 'REPLAYED', /about another release/],
+  ['is by the producer', { testedBy: 'trainer' }, 'NOT_AUTHORISED', /may not sign test results/],
+  ['is by control', { testedBy: 'control' }, 'NOT_AUTHORISED', /may not sign test results/],
+  [
+    'is of another suite',
+    { testResult: { configuration: [{ name: 'suite.yaml', digest: { sha256: sha256('an easier suite') } }] } },
+    'VALIDATION_FAILED',
+    /another suite/,
+  ],
+  ['says FAILED', { testResult: { result: 'FAILED' } }, 'VALIDATION_FAILED', /did not pass/],
+  ['lists a failed case', { testResult: { failedTests: ['robustness'] } }, 'VALIDATION_FAILED', /did not pass/],
+  [
+    'has too few cases',
+    { testResult: { passedTests: ['accuracy', 'latency'] } },
+    'VALIDATION_FAILED',
+    /2 cases ran, 3/,
+  ],
+  [
+    'counts one case three times',
+    { testResult: { passedTests: ['a', 'a', 'a'] } },
+    'VALIDATION_FAILED',
+    /1 cases ran, 3/,
+  ],
+];
+
+const ABOUT_APPROVALS: Attack[] = [
+  ['is missing', { approvals: () => [] }, 'NOT_AUTHORISED', /1 more with the role release-approver/],
+  ['is of another release', { approvals: () => other.approvals }, 'NOT_AUTHORISED', /1 more/],
+  ['is by an operator', { approvals: (request) => [world.approve(request, 'oscar')] }, 'NOT_AUTHORISED', /1 more/],
+  [
+    'is outweighed by a rejection',
+    {
+      approvals: (request) => [
+        world.approve(request, 'alice'),
+        world.approve(request, 'bob', { decision: 'reject', reason: 'too slow' }),
+      ],
+    },
+    'POLICY_REFUSED',
+    /bob rejected it: too slow/,
+  ],
+  [
+    'is dated in the future',
+    { approvals: (request) => [world.approve(request, 'alice', { issuedAt: at(61) })] },
+    'EXPIRED',
+    /which is to come/,
+  ],
+];
+
+const ALL = [
+  ...ABOUT_REQUEST.map(named('the deploy request')),
+  ...ABOUT_ADMISSION.map(named('the start request')),
+  ...ABOUT_VALIDATION.map(named('the test result')),
+  ...ABOUT_APPROVALS.map(named('the approval')),
+];
+
+function named(what: string): (attack: Attack) => Attack {
+  return ([how, ...rest]) => [`${what} ${how}`, ...rest];
+}
+
+describe('signing and loading', () => {
+  test.each(ALL)('attack: refused when %s', (_, options, code, reason) => {
+    const { evidence } = world.release(options);
+    expect(verdicts.signing(evidence)).toEqual(denial(code, reason));
+    expect(verdicts.loading(evidence)).toEqual(denial(code, reason));
+  });
+
+  const moved: [string, Partial<typeof good.evidence>, ErrorCode, RegExp][] = [
+    ['request', { request: other.evidence.request }, 'REPLAYED', /about another release/],
+    ['start request', { admission: other.evidence.admission }, 'REPLAYED', /start request is another/],
+    ['test result', { testResult: other.evidence.testResult }, 'REPLAYED', /another test result/],
+    ['approval', { approvals: other.evidence.approvals }, 'NOT_AUTHORISED', /1 more/],
+    [
+      'a second test result of the same release',
+      { testResult: world.release({ testResult: { passedTests: ['a', 'b', 'c', 'd'] } }).evidence.testResult },
+      'REPLAYED',
+      /another test result/,
+    ],
+    [
+      'a second signature by the producer',
+      { bundle: world.release().bundle },
+      'REPLAYED',
+      /another signature by the producer/,
+    ],
+  ];
+  test.each(moved)('attack: refused with another %s than was approved', (_, evidence, code, reason) => {
+    expect(verdicts.signing({ ...good.evidence, ...evidence })).toEqual(denial(code, reason));
+    expect(verdicts.loading({ ...good.evidence, ...evidence })).toEqual(denial(code, reason));
+  });
+
+  const revoked: [string, (policy: Policy) => Policy, RegExp][] = [
+    [
+      'approver',
+      (p) => withRoles('alice', ['reviewer'])(withRoles('rita', ['requester', 'release-approver'])(p)),
+      /1 more/,
+    ],
+    ['requester', withRoles('ci', ['publisher']), /ci may not ask/],
+    ['producer', withRoles('trainer', ['publisher']), /nobody|none of the|authorised producer/],
+    ['validator', withRoles('intake', ['publisher']), /may not sign test results/],
+    ['control', withRoles('control', ['publisher']), /not made by control|may not issue the status/],
+  ];
+  test.each(revoked)('attack: refused after the newest policy took the role from the %s', (_, edit, reason) => {
+    const act = (judge: (evidence: Release['evidence']) => unknown) => {
+      try {
+        return judge(after(edit));
+      } catch (error) {
+        // Whoever holds no role any more has no key for it: the signature itself counts for nothing.
+        return { allowed: false, code: 'NOT_AUTHORISED', reason: (error as Error).message };
+      }
+    };
+    expect(act(verdicts.signing)).toEqual(denial('NOT_AUTHORISED', reason));
+    expect(act(verdicts.loading)).toEqual(denial('NOT_AUTHORISED', reason));
+  });
+
+  test('keeps the rules that its request was made under: a greater quorum later does not undo it', () => {
+    const stricter = after((p) => ({
+      ...p,
+      approvals: { ...p.approvals, deploy: { ...p.approvals.deploy, count: 2 } },
+    }));
+    expect(verdicts.loading(stricter)).toMatchObject({ allowed: true });
+  });
+
+  test('attack: a request cannot name rules that were never applied', () => {
+    const lax = {
+      ...policy,
+      approvals: { ...policy.approvals, deploy: { ...policy.approvals.deploy, withinSeconds: 9 } },
+    };
+    const { evidence } = world.release({ request: { policy: policyDigest(lax) } });
+    expect(() => verdicts.signing(evidence)).toThrow(expect.objectContaining({ code: 'POLICY_REFUSED' }));
+  });
+
+  test('attack: a request cannot go back to rules that had expired when it was made', () => {
+    const next = world.nextPolicy((p) => ({ ...p, expires: at(200_000) }));
+    const request = { issuedAt: at(86_401), expiresAt: at(86_500) };
+    const { evidence } = world.release({
+      request,
+      approvals: (asked) => [world.approve(asked, 'alice', { issuedAt: at(86_410) })],
+      evidence: { policies: [policyEnvelope, next.envelope] },
+    });
+    const later = verdictsOf(world, at(86_420));
+    expect(later.signing(evidence)).toEqual(denial('POLICY_EXPIRED', /after its policy 1 had expired/));
+  });
+});
+
+describe('signing', () => {
+  test('needs no release signature and no status document', () => {
+    const { evidence } = world.release({ signedBy: null, evidence: { status: null } });
+    expect(verdicts.signing(evidence)).toEqual({ allowed: true, approvers: ['alice'] });
+  });
+
+  test('is refused once the newest policy has expired', () => {
+    const next = world.nextPolicy((p) => ({ ...p, expires: at(-1) }));
+    const { evidence } = world.release({ evidence: { policies: [policyEnvelope, next.envelope] } });
+    expect(verdicts.signing(evidence)).toEqual(denial('POLICY_EXPIRED', /policy 2 expired at/));
+    expect(policyInForce({ newest: policy, now: policy.expires })).toMatchObject({ allowed: true });
+  });
+});
+
+describe('loading', () => {
+  const second = 1000;
+  const statuses: [string, Release['evidence']['status'], ErrorCode, RegExp][] = [
+    ['no status document', null, 'STATUS_STALE', /there is no status/],
+    ['one that has expired', world.status({ expiresAt: at(-1) }).envelope, 'STATUS_STALE', /is expired/],
+    [
+      'one that is still valid by its own word, but older than the policy allows',
+      world.status({ issuedAt: at(-301), expiresAt: at(9999) }).envelope,
+      'STATUS_STALE',
+      /is expired/,
+    ],
+    [
+      'one from the future',
+      world.status({ issuedAt: at(61 + second), expiresAt: at(9999) }).envelope,
+      'STATUS_STALE',
+      /not yet valid/,
+    ],
+    [
+      'one of another environment',
+      world.status({ environment: 'production' }).envelope,
+      'REPLAYED',
+      /environment production/,
+    ],
+    ['one by signing', world.status({}, 'release-signer').envelope, 'NOT_AUTHORISED', /may not issue the status/],
+    ['one by an operator', world.status({}, 'oscar').envelope, 'NOT_AUTHORISED', /may not issue the status/],
+    [
+      'one that lists it as revoked',
+      world.status({ revoked: [other.release, good.release] }).envelope,
+      'REVOKED',
+      /has been revoked/,
+    ],
+  ];
+  test.each(statuses)('attack: refused with %s', (_, status, code, reason) => {
+    expect(verdicts.loading({ ...good.evidence, status })).toEqual(denial(code, reason));
+  });
+
+  test('goes on while another release is revoked, and while the policy has expired', () => {
+    const { envelope } = world.status({ revoked: [other.release] });
+    expect(verdicts.loading({ ...good.evidence, status: envelope })).toMatchObject({ allowed: true });
+    expect(verdicts.loading(after((p) => ({ ...p, expires: at(-1) })))).toMatchObject({ allowed: true });
+  });
+
+  test('attack: refused without a release signature', () => {
+    expect(verdicts.loading(world.release({ signedBy: null }).evidence)).toEqual(
+      denial('UNSIGNED', /no release signature/),
+    );
+  });
+
+  test('attack: refused where the signer was no release-signer when the release was approved', () => {
+    const checked = verifyRelease(good.evidence, world.root, at(0));
+    const gate = withRoles('release-signer', ['publisher'])(policy);
+    expect(authoriseLoading(checked.release, { ...checked.rules, gate }, checked.status)).toEqual(
+      denial('NOT_AUTHORISED', /release-signer may not sign releases/),
+    );
+  });
+
+  test.each(['trainer', 'control', 'mallory'] as const)('attack: a release signature by %s is none', (signedBy) => {
+    const make = () => verdicts.loading(world.release({ signedBy }).evidence);
+    if (signedBy === 'trainer') expect(make).toThrow(expect.objectContaining({ code: 'SIGNATURE_INVALID' }));
+    else
+      expect(make).toThrow(
+        expect.objectContaining({ code: expect.stringMatching(/SIGNATURE_INVALID|CONFIG_INVALID/) as string }),
+      );
+  });
+});

@@ -1,0 +1,261 @@
+import { describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import type { Authority, Policy } from '../../../domain/policy.js';
+import type { SignedEnvelope } from '../../../domain/statements.js';
+import { verifyPolicies } from '../../../formats/evidence.js';
+import { generateKey, importPrivateKey, type SigningKey } from '../../../formats/keys.js';
+import { parsePolicyYaml, policyDigest, signPolicy, verifyPolicyChain } from '../../../formats/policy.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { signStatement } from '../../../formats/statements.js';
+import { createWorld } from '../../support/world.js';
+
+const world = createWorld();
+const { keys, pems, policy, policyEnvelope, root } = world;
+const roots = [keys['root-a'], keys['root-b']];
+const newKey = (): SigningKey => importPrivateKey(generateKey('ed25519').privatePem);
+const refused = (message: RegExp) =>
+  expect.objectContaining({ code: 'POLICY_REFUSED', message: expect.stringMatching(message) as string });
+
+function withAuthority(id: string, change: Partial<Authority>): (policy: Policy) => Policy {
+  return (p) => ({ ...p, authorities: p.authorities.map((held) => (held.id === id ? { ...held, ...change } : held)) });
+}
+
+const verify = (...envelopes: SignedEnvelope[]) => verifyPolicyChain(root, envelopes);
+
+describe('the policy chain', () => {
+  test('grows by policies signed by enough root keys of the old and the new rules', () => {
+    const second = world.nextPolicy((p) => ({ ...p, rootThreshold: 1 }));
+    const third = world.nextPolicy((p) => p, second.policy, [keys['root-b']]);
+    expect(verify(policyEnvelope, second.envelope, third.envelope).map(({ version }) => version)).toEqual([1, 2, 3]);
+  });
+
+  test('is nothing without a policy', () => {
+    expect(() => verifyPolicies(root, [])).toThrow(refused(/there is no policy/));
+  });
+
+  test('finds its policies by digest, and no other', () => {
+    const second = world.nextPolicy((p) => ({ ...p, rollback: { warmReleases: 0 } }));
+    const policies = verifyPolicies(root, [policyEnvelope, second.envelope]);
+    expect(policies.newest).toEqual(second.policy);
+    expect(policies.byDigest(policyDigest(policy))).toEqual(policy);
+    expect(() => policies.byDigest(sha256('another'))).toThrow(refused(/no applied policy has the digest/));
+  });
+
+  const carol = newKey();
+  const dave = newKey();
+  const handOver = (p: Policy): Policy => {
+    const taken = withAuthority('root-a', { keys: [{ pem: carol.pem }] })(p);
+    return withAuthority('root-b', { keys: [{ pem: dave.pem }] })(taken);
+  };
+
+  test('hands over to new root keys when old and new have signed', () => {
+    const next = world.nextPolicy(handOver, policy, [...roots, carol, dave]);
+    const then = world.nextPolicy((p) => p, next.policy, [carol, dave]);
+    expect(verify(policyEnvelope, next.envelope, then.envelope)).toHaveLength(3);
+  });
+
+  const attacks: [string, () => SignedEnvelope[], RegExp][] = [
+    [
+      'a first policy by one root key',
+      () => [signPolicy(policy, [keys['root-a']])],
+      /1 root signatures of the rules before, 2/,
+    ],
+    [
+      'a policy by one root key',
+      () => [policyEnvelope, world.nextPolicy((p) => p, policy, [keys['root-a']]).envelope],
+      /policy 2: 1 root signatures of the rules before, 2/,
+    ],
+    [
+      'a policy by one root key and somebody else',
+      () => [policyEnvelope, world.nextPolicy((p) => p, policy, [keys['root-a'], keys.alice]).envelope],
+      /1 root signatures of the rules before, 2/,
+    ],
+    [
+      'new root keys that only the old ones have signed',
+      () => [policyEnvelope, world.nextPolicy(handOver, policy, [...roots, carol]).envelope],
+      /1 root signatures of its own, 2/,
+    ],
+    [
+      'a greater threshold that only the old one has reached',
+      () => [
+        policyEnvelope,
+        world.nextPolicy((p) => withAuthority('sam', { roles: ['root'] })({ ...p, rootThreshold: 3 }), policy, roots)
+          .envelope,
+      ],
+      /2 root signatures of its own, 3/,
+    ],
+    [
+      'a policy left out',
+      () => [policyEnvelope, world.nextPolicy((p) => ({ ...p, version: 3 })).envelope],
+      /policy 2: it says it is version 3/,
+    ],
+    ['the same policy twice', () => [policyEnvelope, policyEnvelope], /policy 2: it says it is version 1/],
+    ['a chain without its beginning', () => [world.nextPolicy((p) => p).envelope], /policy 1: it says it is version 2/],
+    [
+      'a policy for another environment',
+      () => [policyEnvelope, world.nextPolicy((p) => ({ ...p, environment: 'production' })).envelope],
+      /environment production/,
+    ],
+    [
+      'a policy whose subject is another',
+      () => [signStatement('policy', { name: 'policy/1', sha256: sha256('another') }, policy, roots)],
+      /its subject is not its own digest/,
+    ],
+  ];
+  test.each(attacks)('attack: refuses %s', (_, envelopes, message) => {
+    expect(() => verify(...envelopes())).toThrow(refused(message));
+  });
+
+  test('attack: refuses new root keys that no old one has signed, and strangers altogether', () => {
+    const invalid = expect.objectContaining({ code: 'SIGNATURE_INVALID' });
+    expect(() => verify(policyEnvelope, world.nextPolicy(handOver, policy, [carol, dave]).envelope)).toThrow(invalid);
+    expect(() => verify(signPolicy(policy, [keys.mallory, keys.alice]))).toThrow(invalid);
+  });
+
+  test('attack: new root keys whose own signature is missing altogether are refused', () => {
+    const next = world.nextPolicy(handOver, policy, roots).envelope;
+    expect(() => verify(policyEnvelope, next)).toThrow(expect.objectContaining({ code: 'SIGNATURE_INVALID' }));
+  });
+
+  test('attack: one person with two root keys is one signature', () => {
+    const second = newKey();
+    const two = withAuthority('root-a', { keys: [{ pem: pems['root-a'].publicPem }, { pem: second.pem }] });
+    const first = world.nextPolicy(two);
+    const both = [keys['root-a'], second];
+    const next = world.nextPolicy((p) => p, first.policy, both);
+    expect(verify(policyEnvelope, first.envelope)).toHaveLength(2);
+    expect(() => verify(policyEnvelope, first.envelope, next.envelope)).toThrow(refused(/policy 3: 1 root signatures/));
+  });
+
+  test('attack: one key pinned twice is one signature', () => {
+    const twice = { ...root, rootKeys: [pems['root-a'].publicPem, pems['root-a'].publicPem] };
+    expect(() => verifyPolicyChain(twice, [signPolicy(policy, [keys['root-a']])])).toThrow(
+      refused(/1 root signatures/),
+    );
+  });
+
+  test('attack: one signature twice in an envelope counts once', () => {
+    const { signatures, ...rest } = signPolicy(policy, [keys['root-a']]);
+    expect(() => verify({ ...rest, signatures: [...signatures, ...signatures] })).toThrow(refused(/1 root signatures/));
+  });
+});
+
+const YAML = stringify(policy, { aliasDuplicateObjects: false });
+const line = (text: string, part: string): number => text.slice(0, text.indexOf(part)).split('\n').length;
+
+describe('policy.yaml', () => {
+  test('is read as the policy that is signed', () => {
+    expect(parsePolicyYaml(YAML, 'policy.yaml')).toEqual(policy);
+  });
+
+  const typos: [string, string, string][] = [
+    ['rollout:', 'rolout:', 'unknown key "rolout", did you mean "rollout"?'],
+    ['warmReleases:', 'warmRelease:', 'rollback: unknown key "warmRelease", did you mean "warmReleases"?'],
+    ['withinSeconds:', 'WithinSecs:', 'approvals.deploy: unknown key "WithinSecs", did you mean "withinSeconds"?'],
+    ['minimumCases:', 'coffee:', 'validation: unknown key "coffee"'],
+    ['    kind: person', '    knid: person', 'authorities.0: unknown key "knid", did you mean "kind"?'],
+    ['validFrom:', 'validForm:', 'authorities.0.keys.0: unknown key "validForm", did you mean "validFrom"?'],
+  ];
+  test.each(typos)('names the line of %s when it is written %s', (right, wrong, message) => {
+    const dated = YAML.replace('- pem:', '- validFrom: 2020-01-01T00:00:00.000Z\n        pem:');
+    const text = dated.replace(right, wrong);
+    expect(problems(text)).toContain(`policy.yaml:${line(text, wrong)}: ${message}`);
+  });
+
+  const values: [string, string, string][] = [
+    ['version: 1', 'version: one', 'version: Invalid input: expected number, received string'],
+    ['version: 1', 'version: 1.5', 'version: Invalid input: expected int, received number'],
+    ['environment: test', 'environment: Test', 'environment: Invalid string: must match pattern'],
+    ['environment: test', 'environment: no', ''],
+    ['expires: ', 'expires: next year # ', 'expires: expected a time like'],
+    ['weight: 50', 'weight: 5', 'rollout.steps: weights must rise, and the last must be 100'],
+    ['weight: 100', 'weight: 99', 'rollout.steps: weights must rise, and the last must be 100'],
+    ['lifetimeSeconds: 300', 'lifetimeSeconds: 2', 'freshness.lifetimeSeconds: must exceed reissueSeconds'],
+    ['auditDays: 1', 'auditDays: 1e9', 'retention.auditDays: Too big'],
+    ['killResponseSeconds: 5', 'killResponseSeconds: -5', 'emergency.killResponseSeconds: Too small'],
+    ['rootThreshold: 2', 'rootThreshold: 3', 'rootThreshold: only 2 authorities hold the role root'],
+    ['rootThreshold: 2', 'rootThreshold: 0', 'rootThreshold: Too small'],
+    ['count: 1', 'count: 3', 'approvals.deploy.count: only 2 people hold the role release-approver'],
+    ['id: bob', 'id: alice', 'authorities.3.id: the id alice stands twice'],
+    ['- root\n', '- control\n', 'authorities.0.roles: a person cannot hold a workload role'],
+    ['- auditor\n', '- emperor\n', 'authorities.8.roles.0: Invalid option'],
+    ['BEGIN PUBLIC KEY', 'BEGIN PRIVATE KEY', 'authorities.0.keys.0.pem: not an Ed25519, P-256 or P-384 public key'],
+  ];
+  test.each(values)('names the line and the path when %s becomes %s', (right, wrong, message) => {
+    const text = YAML.replace(right, wrong);
+    if (message === '') expect(parsePolicyYaml(text, 'policy.yaml').environment).toBe('no');
+    else
+      expect(problems(text)).toContainEqual(
+        expect.stringMatching(new RegExp(`^policy\\.yaml:\\d+: ${escaped(message)}`)),
+      );
+  });
+
+  test('points at the line of the value', () => {
+    const text = YAML.replace('minimumAccuracy: 0.9', 'minimumAccuracy: 9');
+    expect(problems(text)[0]).toMatch(new RegExp(`^policy\\.yaml:${line(text, 'minimumAccuracy: 9')}: validation`));
+  });
+
+  test('attack: a key has one owner', () => {
+    const shared = {
+      ...policy,
+      authorities: policy.authorities.map((held) =>
+        held.id === 'bob' ? { ...held, keys: [{ pem: pems.alice.publicPem }] } : held,
+      ),
+    };
+    const text = stringify(shared, { aliasDuplicateObjects: false });
+    expect(problems(text)).toContainEqual(expect.stringContaining("authorities.3.keys.0: this key is already alice's"));
+  });
+
+  test('attack: one key in two spellings has one owner, too', () => {
+    const spelled = pems.alice.publicPem.replaceAll('\n', '\r\n');
+    const shared = {
+      ...policy,
+      authorities: policy.authorities.map((held) => (held.id === 'bob' ? { ...held, keys: [{ pem: spelled }] } : held)),
+    };
+    const text = stringify(shared, { aliasDuplicateObjects: false });
+    expect(problems(text)).toContainEqual(expect.stringContaining("this key is already alice's"));
+  });
+
+  const syntax: [string, string, string][] = [
+    ['a key twice', `${YAML}version: 2\n`, 'Map keys must be unique'],
+    [
+      'an alias',
+      YAML.replace('version: 1', 'version: &v 1\nrootThreshold: *v').replace('rootThreshold: 2\n', ''),
+      'the alias *v',
+    ],
+    ['a bomb of aliases', 'a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]', 'the alias *a'],
+    ['an alias to itself', 'a: &a [*a]', 'the alias *a'],
+    ['a tag', YAML.replace('version: 1', 'version: !!js 1'), 'Unresolved tag'],
+    ['a tab', `\t${YAML}`, 'Tabs are not allowed as indentation'],
+    ['two documents', `${YAML}---\n${YAML}`, 'Source contains multiple documents'],
+    ['a merge key', `<<: {}\n${YAML}`, 'unknown key "<<"'],
+    ['a key that reaches a prototype', `__proto__: {}\n${YAML}`, 'unknown key "__proto__"'],
+    ['a key that is a map', `? {a: 1}\n: 2\n${YAML}`, 'a key must be plain text'],
+    ['nothing', '', 'Invalid input: expected object'],
+    ['a list', '- 1', 'Invalid input: expected object'],
+  ];
+  test.each(syntax)('refuses %s, and says where', (_, text, message) => {
+    expect(problems(text)).toContainEqual(
+      expect.stringMatching(new RegExp(`^policy\\.yaml:\\d+: ${escaped(message)}`)),
+    );
+  });
+
+  test('is read with a byte-order mark, and with Windows line ends', () => {
+    expect(parsePolicyYaml(`\ufeff${YAML}`, 'policy.yaml')).toEqual(policy);
+    expect(parsePolicyYaml(YAML.replaceAll('\n', '\r\n'), 'policy.yaml')).toEqual(policy);
+  });
+});
+
+function problems(text: string): readonly string[] {
+  try {
+    parsePolicyYaml(text, 'policy.yaml');
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'CONFIG_INVALID' });
+    return (error as Error).message.split('\n');
+  }
+  return expect.fail('the policy was accepted');
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}

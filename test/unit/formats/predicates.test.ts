@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest';
+import { PREDICATES, type PredicateName, type PredicateOf } from '../../../domain/statements.js';
+import { predicateSchema } from '../../../formats/predicates.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { createWorld } from '../../support/world.js';
+
+const world = createWorld();
+const { at } = world;
+const release = world.release();
+const retirement = world.retirement(release);
+const digest = sha256('x');
+const named = { environment: 'test', ...release.name };
+const timed = { issuedAt: at(0), expiresAt: at(1) };
+const NONCE = 'abcdefghijklmnop';
+
+/** One of each kind. */
+const VALID: { [K in PredicateName]: PredicateOf[K] } = {
+  request: release.request.predicate,
+  approval: (release.approvals[0] ?? expect.fail('no approval')).predicate,
+  route: world.routePlan(null, release).document,
+  kill: world.kill().predicate,
+  rollback: world.rollbackOrder().predicate,
+  status: world.status({ revoked: [digest], kills: [{ model: 'digits', order: digest }] }).predicate,
+  revocation: { ...named, reason: 'old', request: digest, issuedAt: at(0) },
+  replica: world.replica(release).predicate,
+  incident: { ...named, kind: 'load.refused', nonce: NONCE, reason: 'REVOKED', issuedAt: at(0) },
+  consumer: { environment: 'test', model: 'digits', consumer: 'billing', issuedAt: at(0) },
+  notice: { ...retirement.notice.predicate, consumers: [{ id: 'billing', how: 'mail', messageId: '<1@x>' }] },
+  acknowledgement: { environment: 'test', consumer: 'billing', issuedAt: at(0) },
+  destruction: {
+    ...named,
+    method: 'cryptographic erase',
+    request: digest,
+    approvals: [digest],
+    revocation: digest,
+    destroyed: [{ path: 'a', sha256: digest, blob: 'b' }],
+    kept: [{ path: 'a', sha256: digest, holders: [digest] }],
+    probes: [{ path: 'a', refused: true, answer: 'ERASED' }],
+    remains: [{ blob: 'b', size: 1, until: at(0) }],
+    destroyedAt: at(0),
+  },
+  policy: world.policy,
+  storeProof: {
+    endpoint: 'http://x',
+    checks: [{ check: 'delete', refused: true, answer: '403' }],
+    holds: true,
+    ...timed,
+  },
+  auditQuestion: { environment: 'test', nonce: NONCE, question: 'state', model: 'digits', at: at(0), ...timed },
+  testResult: release.testResult.predicate,
+  provenance: {
+    buildDefinition: {
+      buildType: 'urn:x',
+      externalParameters: { run: '1' },
+      internalParameters: {},
+      resolvedDependencies: [{ name: 'data', digest: { sha256: digest } }],
+    },
+    runDetails: { builder: { id: 'urn:y' }, metadata: { invocationId: 'z', startedOn: at(0), finishedOn: at(1) } },
+  },
+};
+const KINDS = Object.keys(PREDICATES) as PredicateName[];
+const accepts = (name: PredicateName, value: unknown): boolean => predicateSchema(name).safeParse(value).success;
+
+describe.each(KINDS)('a %s', (name) => {
+  const valid: object = VALID[name];
+
+  test('is read as it was written', () => {
+    expect(predicateSchema(name).parse(valid)).toEqual(valid);
+  });
+
+  test('is refused with any member left out, unless there is no telling', () => {
+    for (const member of Object.keys(valid)) {
+      const rest = Object.fromEntries(Object.entries(valid).filter(([key]) => key !== member));
+      expect([member, accepts(name, rest)]).toEqual([member, false]);
+    }
+  });
+
+  test('is refused with any member more', () => {
+    expect(accepts(name, { ...valid, comment: '' })).toBe(false);
+  });
+
+  test('is refused with a member of another type', () => {
+    for (const member of Object.keys(valid))
+      expect([member, accepts(name, { ...valid, [member]: Symbol('no JSON has this') })]).toEqual([member, false]);
+  });
+});
+
+describe('the parts of predicates', () => {
+  const deploy = VALID.request.action;
+  const bad: [string, PredicateName, object][] = [
+    ['a time without milliseconds', 'kill', { issuedAt: '2026-01-31T12:00:00Z' }],
+    ['a time of another zone', 'kill', { issuedAt: '2026-01-31T12:00:00.000+01:00' }],
+    ['a day that does not exist', 'kill', { issuedAt: '2026-02-30T12:00:00.000Z' }],
+    ['a short nonce', 'kill', { nonce: 'abc' }],
+    ['a nonce that is a path', 'kill', { nonce: '../../policies/000001' }],
+    ['a reason of 4,001 characters', 'kill', { reason: 'x'.repeat(4001) }],
+    ['an environment that is a path', 'kill', { environment: '../x' }],
+    ['a model in upper case', 'kill', { model: 'Digits' }],
+    ['a version with build metadata', 'revocation', { version: '1.0.0+1' }],
+    ['a digest in upper case', 'revocation', { request: digest.toUpperCase() }],
+    ['a weight above 100', 'route', { releases: [{ release: digest, version: '1.0.0', weight: 101 }] }],
+    ['a weight below 0', 'route', { releases: [{ release: digest, version: '1.0.0', weight: -1 }] }],
+    ['half a percent', 'route', { releases: [{ release: digest, version: '1.0.0', weight: 0.5 }] }],
+    ['revision 0', 'route', { revision: 0 }],
+    ['a revision of 2^53', 'route', { revision: 2 ** 53 }],
+    ['an unknown change', 'route', { change: 'override' }],
+    ['an error rate above 1', 'route', { triggers: { minimumSamples: 1, maxErrorRate: 1.1, maxLatencyMs: 1 } }],
+    ['no samples', 'route', { triggers: { minimumSamples: 0, maxErrorRate: 1, maxLatencyMs: 1 } }],
+    ['an infinite latency', 'route', { triggers: { minimumSamples: 1, maxErrorRate: 1, maxLatencyMs: Infinity } }],
+    ['an unknown decision', 'approval', { decision: 'maybe' }],
+    ['an unknown action', 'request', { action: { kind: 'override' } }],
+    ['a plan without steps', 'request', { action: { ...deploy, plan: [] } }],
+    ['a step of weight 0', 'request', { action: { ...deploy, plan: [{ weight: 0, bakeSeconds: 1 }] } }],
+    ['a step without time', 'request', { action: { ...deploy, plan: [{ weight: 100, bakeSeconds: 0 }] } }],
+    ['evidence that is no digest', 'request', { evidence: { testResult: 'PASSED' } }],
+    ['a restore of nothing', 'request', { action: { kind: 'restore', kills: [], revision: 1 } }],
+    ['notice below zero', 'request', { action: { kind: 'retire', reason: '', noticeSeconds: -1 } }],
+    ['port 0', 'replica', { port: 0 }],
+    ['an unknown result', 'testResult', { result: 'MAYBE' }],
+    ['a result of no suite', 'testResult', { configuration: [] }],
+    ['a destruction nobody agreed to', 'destruction', { approvals: [] }],
+    ['a proof of nothing', 'storeProof', { checks: [] }],
+  ];
+  test.each(bad)('refuse %s', (_, name, change) => {
+    expect(accepts(name, { ...VALID[name], ...change })).toBe(false);
+  });
+});

@@ -1,0 +1,202 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createWatchActivities, judge } from '../../../activities/watch.js';
+import type { StepVerdict } from '../../../domain/endpoint.js';
+import type { ModelState } from '../../../domain/gateway.js';
+import { createWorld, type Release, type Route, type World } from '../../support/world.js';
+import { Cleanup, startRig, versions, type ModelServer, type Rig } from './rig.js';
+
+const cleanup = new Cleanup();
+let world: World;
+let rigs: Rig[];
+let canary: Release;
+let servers: ModelServer[];
+let chain: Route[];
+let step: Route;
+
+function watch(
+  bakeSeconds: number,
+  timeoutSeconds: number,
+  options: {
+    readonly details?: unknown;
+    readonly environment?: MockActivityEnvironment;
+    readonly revision?: number;
+  } = {},
+): Promise<StepVerdict> {
+  const environment = options.environment ?? new MockActivityEnvironment({ heartbeatDetails: options.details });
+  const { watchStep } = createWatchActivities({ gateways: rigs.map(({ client }) => client) });
+  const revision = options.revision ?? step.document.revision;
+  return environment.run<[], StepVerdict, () => Promise<StepVerdict>>(() =>
+    watchStep('digits', revision, canary.release, bakeSeconds, timeoutSeconds),
+  );
+}
+
+const traffic = (callers: number): Promise<unknown> => Promise.all(rigs.map(({ port }) => versions(port, callers)));
+
+describe('a watch', () => {
+  /** Two gateways, both at the first step of a canary that is alive. */
+  beforeEach(async () => {
+    const triggers = { minimumSamples: 20, maxErrorRate: 0.2, maxLatencyMs: 60_000 };
+    world = createWorld({ policy: (policy) => ({ ...policy, rollout: { ...policy.rollout, triggers } }) });
+    const stable = world.release({ version: '1.0.0' });
+    rigs = [await startRig(world, cleanup), await startRig(world, cleanup)];
+    for (const rig of rigs) {
+      await rig.serve(stable);
+      await rig.client.deliverStatus(world.status().envelope);
+    }
+    chain = world.inService(stable);
+    const steady = chain.at(-1)!;
+    canary = world.release({ version: '1.1.0', after: steady });
+    step = world.routePlan(steady, canary);
+    servers = [];
+    for (const rig of rigs) {
+      await rig.deliver(...chain);
+      servers.push(await rig.serve(canary));
+      await rig.deliver(step);
+    }
+  });
+  afterEach(() => cleanup.run());
+
+  test('passes a sound step after its bake time, on the samples of all gateways together', async () => {
+    await traffic(160);
+    for (const rig of rigs) {
+      const counted = (await rig.model()).counters.find(({ release }) => release === canary.release);
+      expect(counted!.requests).toBeLessThan(20);
+    }
+    const startedAt = Date.now();
+    const verdict = await watch(0.6, 10);
+    expect(verdict).toMatchObject({ kind: 'pass', revision: step.document.revision });
+    expect(verdict.kind === 'pass' && verdict.samples).toBeGreaterThanOrEqual(20);
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(600);
+  });
+
+  test('fails at once when a gateway has seen a breach, long before the bake time', async () => {
+    servers[1]!.behave((_, outgoing) => outgoing.writeHead(500).end());
+    const verdict = watch(3600, 3600);
+    await versions(rigs[1]!.port, 400);
+    const { kind, reason } = (await verdict) as StepVerdict & { reason: string };
+    expect([kind, reason]).toEqual(['fail', expect.stringContaining('answers failed')]);
+  });
+
+  test('fails on a breach that no single gateway has samples enough to see', async () => {
+    for (const server of servers) server.behave((_, outgoing) => outgoing.writeHead(500).end());
+    await traffic(160);
+    for (const rig of rigs) expect((await rig.model()).breach).toBeNull();
+    expect(await watch(3600, 3600)).toMatchObject({ kind: 'fail' });
+  });
+
+  test('is inconclusive at its bound when there were too few samples', async () => {
+    expect(await watch(0, 0.3)).toMatchObject({
+      kind: 'inconclusive',
+      reason: '0 of 20 samples were seen',
+    });
+  });
+
+  test('never passes a canary that has vanished, however good it was', async () => {
+    await traffic(300);
+    const third = await startRig(world, cleanup);
+    await third.serve(world.release({ version: '1.0.0' }));
+    await third.client.deliverStatus(world.status().envelope);
+    const expiresAt = new Date(Date.now() + 1500).toISOString();
+    await third.client.deliverReplica(world.replica(canary, { port: servers[0]!.port, expiresAt }).envelope);
+    await third.deliver(...chain, step);
+    rigs.push(third);
+    await expect.poll(async () => (await third.model()).replicas.length, { timeout: 5000 }).toBe(1);
+    expect(await watch(0, 0.5)).toMatchObject({
+      kind: 'inconclusive',
+      reason: 'no replica of the release is alive',
+    });
+  });
+
+  test('is inconclusive when another revision is in force, or an order stops the model', async () => {
+    expect(await watch(0, 10, { revision: 2 })).toMatchObject({
+      kind: 'inconclusive',
+      revision: 2,
+      reason: 'revision 3 is in force, not 2',
+    });
+    await rigs[0]!.client.deliverKill(world.kill().envelope);
+    expect(await watch(0, 10)).toMatchObject({ kind: 'inconclusive', reason: 'a kill order stops the model' });
+  });
+
+  test('holds while a gateway does not answer', async () => {
+    await traffic(300);
+    await rigs[1]!.stop();
+    expect(await watch(0, 0.5)).toMatchObject({
+      kind: 'inconclusive',
+      reason: '1 of 2 gateways do not serve revision 3',
+    });
+  });
+
+  test('goes on where the attempt before it was, instead of baking anew', async () => {
+    await traffic(200);
+    const environment = new MockActivityEnvironment();
+    const beats: unknown[] = [];
+    environment.on('heartbeat', (details: unknown) => {
+      beats.push(details);
+      if (beats.length === 3) environment.cancel();
+    });
+    await expect(watch(3600, 7200, { environment })).rejects.toMatchObject({ name: 'CancelledFailure' });
+    const before = beats.at(-1) as { revision: number; startedAt: number; bakingSince: number };
+    const hourAgo = { ...before, startedAt: before.startedAt - 3_600_000, bakingSince: before.bakingSince - 3_600_000 };
+    expect(await watch(3600, 7200, { details: hourAgo })).toMatchObject({ kind: 'pass' });
+  });
+
+  test('begins anew where the details are of another revision or lie in the future', async () => {
+    await traffic(200);
+    const later = Date.now() + 3_600_000;
+    const past = Date.now() - 3_600_000;
+    for (const details of [
+      { revision: 2, startedAt: past, bakingSince: past },
+      { revision: 3, startedAt: later, bakingSince: later },
+      { revision: 3, startedAt: 'x', bakingSince: past },
+      'nonsense',
+    ]) {
+      const environment = new MockActivityEnvironment({ heartbeatDetails: details });
+      environment.on('heartbeat', () => environment.cancel());
+      await expect(watch(1800, 7200, { environment })).rejects.toMatchObject({ name: 'CancelledFailure' });
+    }
+  });
+});
+
+describe('what follows from the gateways’ counters', () => {
+  const release = 'a'.repeat(64);
+  const asked = { model: 'digits', revision: 3, release };
+  const sound: ModelState = {
+    model: 'digits',
+    revision: 3,
+    document: 'd'.repeat(64),
+    serving: [{ release, version: '1.1.0', weight: 10 }],
+    plan: { request: 'e'.repeat(64), step: 0 },
+    triggers: { minimumSamples: 20, maxErrorRate: 0.1, maxLatencyMs: 100 },
+    killedBy: [],
+    breach: null,
+    counters: [{ revision: 3, release, version: '1.1.0', requests: 20, failures: 2, slow: 1, p95Ms: 90 }],
+    replicas: [{ release, version: '1.1.0', host: '127.0.0.1', port: 1, expiresAt: '2030-01-01T00:00:00.000Z' }],
+    callers: [],
+  };
+  const counters = (change: object): ModelState => ({ ...sound, counters: [{ ...sound.counters[0]!, ...change }] });
+
+  test.each([
+    ['exactly at every limit', [sound], 'sound'],
+    ['one failure more', [counters({ failures: 3 })], 'fail'],
+    ['one slow answer more', [counters({ slow: 2 })], 'fail'],
+    ['one sample fewer', [counters({ requests: 19, failures: 0, slow: 0 })], 'hold'],
+    ['the samples of another revision', [counters({ revision: 2 })], 'hold'],
+    ['the samples of another release', [counters({ release: 'b'.repeat(64) })], 'hold'],
+    ['no series at all', [{ ...sound, counters: [] }], 'hold'],
+    ['no live replica', [{ ...sound, replicas: [] }], 'hold'],
+    [
+      'a live replica of another release only',
+      [{ ...sound, replicas: [{ ...sound.replicas[0]!, release: 'b'.repeat(64) }] }],
+      'hold',
+    ],
+    ['no triggers', [{ ...sound, triggers: null }], 'hold'],
+    ['no gateway at all', [], 'hold'],
+    ['a gateway that does not answer', [sound, null], 'hold'],
+    ['a gateway that does not know the model', [sound, 'unknown' as const], 'hold'],
+    ['a gateway behind', [sound, { ...sound, revision: 2 }], 'hold'],
+    ['a gateway ahead', [sound, { ...sound, revision: 4 }], 'inconclusive'],
+  ])('%s', (_, seen, kind) => {
+    expect(judge(seen, asked).kind).toBe(kind);
+  });
+});

@@ -1,0 +1,290 @@
+import { execFileSync } from 'node:child_process';
+import { link, mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { decryptStream } from '../../../formats/streaming-aead.js';
+import { createIntake, DESCRIPTION, FILES, NAME, signedRelease, type Intake } from './intake.js';
+
+let intake: Intake;
+beforeEach(async () => {
+  intake = await createIntake();
+});
+
+const refused = (code: string, message?: RegExp): unknown =>
+  expect.objectContaining({ code, ...(message && { message: expect.stringMatching(message) as string }) });
+
+/** Ingests a good release after something was done to it on disk. */
+async function ingestAfter(change: (source: string, bundle: string) => Promise<unknown>): Promise<unknown> {
+  const { source, bundle } = await signedRelease(intake);
+  await change(source, bundle);
+  return intake.ingest(NAME, await intake.admit(NAME, source, bundle));
+}
+
+async function keysUnder(prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const key of intake.bucket.list(prefix)) keys.push(key);
+  return keys;
+}
+
+describe('ingesting a release', () => {
+  it('stores each distinct file once, encrypted and locked, and the manifest and signature beside it', async () => {
+    const { source, bundle, packed } = await signedRelease(
+      intake,
+      { ...FILES, 'copy.json': FILES['config.json'] as string },
+      {
+        ...DESCRIPTION,
+        components: [...DESCRIPTION.components, { name: 'copy', kind: 'config', files: ['copy.json'] }],
+      },
+    );
+    const ingested = await intake.ingest(NAME, await intake.admit(NAME, source, bundle));
+    expect(ingested).toMatchObject({ release: packed.release, producer: 'trainer', files: 4 });
+    expect(ingested.bytes).toBe(packed.manifest.files.reduce((sum, { size }) => sum + size, 0));
+    expect((await keysUnder('blobs/')).length).toBe(3);
+    expect(await intake.records.getBytes(ingested.release, storeKeys.manifest)).toEqual(packed.text);
+    expect(await intake.records.getBytes(ingested.bundle)).toEqual(await readFile(bundle));
+    for (const { path, sha256: digest } of packed.manifest.files) {
+      const stored = intake.vault.done.get(digest);
+      const key = intake.vault.open.get(digest)?.key as Buffer;
+      if (stored === undefined) throw new Error(`${path} was not stored`);
+      const place = storeKeys.blob(stored.blob);
+      expect((await intake.bucket.head(place, stored.versionId))?.lock?.mode).toBe('COMPLIANCE');
+      const plain: Buffer[] = [];
+      const cipher = await intake.bucket.readStream(place, stored.versionId);
+      for await (const chunk of decryptStream(cipher as AsyncIterable<Buffer>, key, Buffer.from(digest, 'hex')))
+        plain.push(Buffer.from(chunk));
+      expect(sha256(Buffer.concat(plain))).toBe(digest);
+      expect(Buffer.concat(plain)).toEqual(Buffer.from(FILES[path] ?? (FILES['config.json'] as string)));
+    }
+  });
+
+  it('answers the same again, and stores nothing twice', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    const admission = await intake.admit(NAME, source, bundle);
+    const first = await intake.ingest(NAME, admission);
+    const keys = await keysUnder('');
+    expect(await intake.ingest(NAME, admission)).toEqual(first);
+    expect(await keysUnder('')).toEqual(keys);
+  });
+
+  it('goes on where a killed attempt ended, and takes over a blob that it had not reported', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    const admission = await intake.admit(NAME, source, bundle);
+    const report = intake.vault.stored.bind(intake.vault);
+    let reports = 0;
+    intake.vault.stored = async (request) => {
+      reports += 1;
+      if (reports === 2) throw new Error('killed before the vault was told');
+      return report(request);
+    };
+    await expect(intake.ingest(NAME, admission)).rejects.toThrow('killed');
+    intake.vault.stored = report;
+    await intake.ingest(NAME, admission);
+    expect((await keysUnder('blobs/')).length).toBe(3);
+    expect(intake.vault.done.size).toBe(3);
+    for (const { blob, versionId, ciphertext } of intake.vault.done.values()) {
+      expect((await intake.bucket.versions(storeKeys.blob(blob))).length).toBe(1);
+      const chunks: Buffer[] = [];
+      for await (const chunk of await intake.bucket.readStream(storeKeys.blob(blob), versionId))
+        chunks.push(chunk as Buffer);
+      expect(sha256(Buffer.concat(chunks))).toBe(ciphertext);
+    }
+  });
+
+  it('attack: a version is taken for ever by the first bytes that had it', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    await intake.ingest(NAME, await intake.admit(NAME, source, bundle));
+    const blobs = await keysUnder('blobs/');
+    const other = await signedRelease(intake, { ...FILES, 'config.json': '{"hidden":5}\n' });
+    const admission = await intake.admit(NAME, other.source, other.bundle);
+    await expect(intake.ingest(NAME, admission)).rejects.toEqual(refused('VERSION_TAKEN', /next version/));
+    expect(await keysUnder('blobs/')).toEqual(blobs);
+  });
+
+  it('attack: a file that changes between the two passes is never told to the vault, nor whole in the store', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    const admission = await intake.admit(NAME, source, bundle);
+    const claim = intake.vault.claim.bind(intake.vault);
+    const weights = sha256(FILES['weights.safetensors'] as Buffer);
+    intake.vault.claim = async (request) => {
+      const answer = await claim(request);
+      if (request.sha256 === weights) {
+        const swapped = Buffer.from(FILES['weights.safetensors'] as Buffer);
+        swapped[swapped.length - 1] = 9;
+        await writeFile(join(source, 'swapped'), swapped);
+        await rename(join(source, 'swapped'), join(source, 'weights.safetensors'));
+      }
+      return answer;
+    };
+    await expect(intake.ingest(NAME, admission)).rejects.toEqual(refused('DIGEST_MISMATCH', /weights\.safetensors/));
+    expect(intake.vault.done.has(weights)).toBe(false);
+    const blob = intake.vault.open.get(weights)?.blob as string;
+    expect(await intake.bucket.head(storeKeys.blob(blob), null)).toBeNull();
+  });
+
+  it('attack: a blob that somebody else put in its place is not taken for the file', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    const weights = sha256(FILES['weights.safetensors'] as Buffer);
+    const planted = await intake.vault.claim({ sha256: weights });
+    await intake.bucket.createOnce(storeKeys.blob(planted.blob), Buffer.alloc(200, 1));
+    const admission = await intake.admit(NAME, source, bundle);
+    await expect(intake.ingest(NAME, admission)).rejects.toEqual(refused('DIGEST_MISMATCH'));
+    expect(intake.vault.done.has(weights)).toBe(false);
+  });
+});
+
+describe('the door', () => {
+  it('refuses what nobody has signed', async () => {
+    await expect(ingestAfter((_, bundle) => rm(bundle))).rejects.toEqual(refused('UNSIGNED'));
+  });
+
+  it.each(['mallory', 'release-signer', 'alice'] as const)(
+    'attack: a signature by %s counts for nothing',
+    async (by) => {
+      if (by === 'release-signer') {
+        const { source, bundle } = await signedRelease(intake, FILES, DESCRIPTION, by);
+        const admission = await intake.admit(NAME, source, bundle);
+        await expect(intake.ingest(NAME, admission)).rejects.toEqual(refused('SIGNATURE_INVALID'));
+      } else {
+        // Their keys are Ed25519, which the format does not know: what is left to try is a bundle that is not one.
+        await expect(ingestAfter((_, bundle) => writeFile(bundle, `{"by":"${by}"}`))).rejects.toEqual(
+          refused('MALFORMED'),
+        );
+      }
+      expect(await keysUnder('versions/')).toEqual([]);
+    },
+  );
+
+  it('attack: a producer whom the newest policy no longer knows is refused', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    const admission = await intake.admit(NAME, source, bundle);
+    const { envelope } = intake.world.nextPolicy((policy) => ({
+      ...policy,
+      authorities: policy.authorities.map((authority) =>
+        authority.id === 'trainer' ? { ...authority, roles: ['gateway'] } : authority,
+      ),
+    }));
+    await intake.records.keep(envelope, storeKeys.policy(2));
+    await expect(intake.ingest(NAME, admission)).rejects.toEqual(refused('SIGNATURE_INVALID'));
+  });
+
+  it('attack: an admission that names another source than the signed request is refused', async () => {
+    const good = await signedRelease(intake);
+    const other = await signedRelease(intake);
+    const admission = await intake.admit(NAME, good.source, good.bundle);
+    const moved = { ...admission, source: (await intake.admit(NAME, other.source, other.bundle)).source };
+    await expect(intake.ingest(NAME, moved)).rejects.toEqual(refused('REPLAYED'));
+    await expect(intake.ingest({ ...NAME, version: '1.0.1' }, admission)).rejects.toEqual(refused('REPLAYED'));
+  });
+
+  it('refuses a folder that is another release than was asked for', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    const name = { ...NAME, version: '2.0.0' };
+    await expect(intake.ingest(name, await intake.admit(name, source, bundle))).rejects.toEqual(
+      refused('POLICY_REFUSED'),
+    );
+  });
+
+  it('refuses one changed byte, naming the file', async () => {
+    const changed = (source: string): Promise<void> => writeFile(join(source, 'config.json'), '{"hidden":9}\n');
+    await expect(ingestAfter(changed)).rejects.toEqual(refused('DIGEST_MISMATCH', /"config\.json"/));
+  });
+
+  it('attack: what is called safetensors and is a pickle is refused, however well it is signed', async () => {
+    const pickle = Buffer.from('80049525000000000000008c05706f736978948c0673797374656d9493948c026964948594529', 'hex');
+    const { source, bundle } = await signedRelease(intake, { ...FILES, 'weights.safetensors': pickle });
+    const admission = await intake.admit(NAME, source, bundle);
+    await expect(intake.ingest(NAME, admission)).rejects.toEqual(
+      refused('MALFORMED', /weights\.safetensors.*safetensors/),
+    );
+  });
+
+  it('attack: a header that claims the whole address space is refused without allocating it', async () => {
+    const huge = Buffer.concat([Buffer.alloc(8, 0xff), Buffer.from('{}')]);
+    const { source, bundle } = await signedRelease(intake, { ...FILES, 'weights.safetensors': huge });
+    const admission = await intake.admit(NAME, source, bundle);
+    await expect(intake.ingest(NAME, admission)).rejects.toEqual(refused('MALFORMED', /claims 18446744073709551615/));
+  });
+
+  it('refuses weights of zero bytes', async () => {
+    const { source, bundle } = await signedRelease(intake, { ...FILES, 'weights.safetensors': '' });
+    await expect(intake.ingest(NAME, await intake.admit(NAME, source, bundle))).rejects.toEqual(refused('INPUT_EMPTY'));
+  });
+});
+
+describe('a hostile folder', () => {
+  const cases: [string, string, (source: string) => Promise<unknown>][] = [
+    ['a file added after signing', 'DIGEST_MISMATCH', (source) => writeFile(join(source, 'extra.py'), 'import os')],
+    ['a file removed', 'DIGEST_MISMATCH', (source) => rm(join(source, 'config.json'))],
+    ['a file cut short', 'DIGEST_MISMATCH', (source) => truncate(join(source, 'config.json'), 3)],
+    ['a sparse file of 10 GiB', 'INPUT_UNSAFE', (source) => truncate(join(source, 'config.json'), 10 * 1024 ** 3)],
+    ['a symbolic link to a file', 'INPUT_UNSAFE', (source) => relink(source, '/etc/passwd')],
+    ['a symbolic link inside the folder', 'INPUT_UNSAFE', (source) => relink(source, 'nested/labels.json')],
+    ['a symbolic link for a folder', 'INPUT_UNSAFE', (source) => symlink('/etc', join(source, 'etc'))],
+    ['a hard link', 'INPUT_UNSAFE', (source) => link(join(source, 'config.json'), join(source, '..', 'second'))],
+    ['a pipe', 'INPUT_UNSAFE', async (source) => execFileSync('mkfifo', [join(source, 'pipe')])],
+    ['a twin in case', 'INPUT_UNSAFE', (source) => writeFile(join(source, 'CONFIG.json'), 'x')],
+    ['a twin folder in case', 'INPUT_UNSAFE', (source) => mkfile(source, 'NESTED', 'x.json')],
+    ['a name that is not in normal form', 'INPUT_UNSAFE', (source) => writeFile(join(source, 'e\u0301.json'), 'x')],
+    ['a name that is not UTF-8', 'INPUT_UNSAFE', (source) => writeFile(latin1(source, 'caf\xe9'), 'x')],
+    ['a name with a colon', 'INPUT_UNSAFE', (source) => writeFile(join(source, 'a:0:1'), 'x')],
+    ['a name with a backslash', 'INPUT_UNSAFE', (source) => writeFile(join(source, '..\\x'), 'x')],
+    ['a version-control folder', 'INPUT_UNSAFE', (source) => mkfile(source, '.git', 'config')],
+    ['an empty folder', 'INPUT_UNSAFE', (source) => mkdir(join(source, 'empty'))],
+    ['no manifest', 'INPUT_MISSING', (source) => rm(join(source, 'custody.json'))],
+    ['no folder', 'INPUT_MISSING', (source) => rm(source, { recursive: true })],
+    ['nothing in it', 'INPUT_EMPTY', (source) => rm(source, { recursive: true }).then(() => mkdir(source))],
+    [
+      'a link for the folder itself',
+      'INPUT_UNSAFE',
+      (source) => rename(source, `${source}2`).then(() => symlink(`${source}2`, source)),
+    ],
+  ];
+
+  it.each(cases)('attack: with %s is refused as %s, and nothing is stored', async (_, code, change) => {
+    await expect(ingestAfter(change)).rejects.toEqual(refused(code));
+    expect([...(await keysUnder('blobs/')), ...(await keysUnder('versions/'))]).toEqual([]);
+  });
+
+  it('attack: a socket is refused', async () => {
+    const server = createServer();
+    const listening = async (source: string): Promise<void> => {
+      server.listen(join(source, 'socket'));
+      await once(server, 'listening');
+    };
+    await expect(ingestAfter(listening)).rejects.toEqual(refused('INPUT_UNSAFE', /socket/));
+    server.close();
+  });
+
+  it('attack: more files than the policy allows are refused before one is read', async () => {
+    intake = await createIntake((policy) => ({ ...policy, artifacts: { maxFiles: 5, maxFileBytes: 1024 } }));
+    const many = async (source: string): Promise<void> => {
+      for (let at = 0; at < 5; at += 1) await writeFile(join(source, `${at}`), 'x');
+    };
+    await expect(ingestAfter(many)).rejects.toEqual(refused('INPUT_UNSAFE', /more than 5 files/));
+    const folders = (source: string): Promise<unknown> => mkdir(join(source, 'd/'.repeat(200)), { recursive: true });
+    await expect(ingestAfter(folders)).rejects.toEqual(refused('INPUT_UNSAFE', /more than 5 files/));
+  });
+
+  it('attack: a file larger than the policy allows is refused before it is read', async () => {
+    intake = await createIntake((policy) => ({ ...policy, artifacts: { maxFiles: 5, maxFileBytes: 20 } }));
+    await expect(ingestAfter(async () => undefined)).rejects.toEqual(refused('INPUT_UNSAFE', /allows 20/));
+  });
+});
+
+async function relink(source: string, target: string): Promise<void> {
+  await rm(join(source, 'config.json'));
+  await symlink(target, join(source, 'config.json'));
+}
+
+async function mkfile(source: string, folder: string, name: string): Promise<void> {
+  await mkdir(join(source, folder));
+  await writeFile(join(source, folder, name), 'x');
+}
+
+function latin1(source: string, name: string): Buffer {
+  return Buffer.concat([Buffer.from(`${source}/`), Buffer.from(name, 'latin1')]);
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { CustodyError } from '../domain/errors.js';
+import type { VaultSocket } from '../domain/vault.js';
+import { checkShape, parseJson } from '../formats/json.js';
+import type { PinnedRoot } from '../formats/policy.js';
+
+/** What the kernel has room for in the address of a unix socket, without the byte that ends it. */
+const MAX_SOCKET_PATH_BYTES = 103;
+
+const path = z.string().startsWith('/', 'expected an absolute path');
+const socketPath = path.refine((text) => Buffer.byteLength(text) <= MAX_SOCKET_PATH_BYTES, {
+  message: `a socket's path has at most ${MAX_SOCKET_PATH_BYTES} bytes`,
+});
+/** Who may connect: this user alone, or this group. By default whoever may enter a folder that is closed to others. */
+const socketSchema = z.union([
+  z.strictObject({
+    path: socketPath,
+    uid: z.int().min(0).exactOptional(),
+    gid: z.int().min(0).exactOptional(),
+  }),
+  socketPath.transform((text) => ({ path: text })),
+]);
+export interface SocketConfig {
+  readonly path: string;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+const schema = z.strictObject({
+  environment: z.string(),
+  /** The pinned root: a JSON file that only the host's administrator writes. */
+  root: path,
+  /** A folder of the vault's own. */
+  state: path,
+  sockets: z.strictObject({ create: socketSchema, open: socketSchema, destroy: socketSchema }),
+});
+
+export interface VaultConfig {
+  readonly root: PinnedRoot;
+  readonly state: string;
+  readonly sockets: Readonly<Record<VaultSocket, SocketConfig>>;
+}
+
+const rootSchema = z.strictObject({
+  environment: z.string(),
+  rootKeys: z.array(z.string()).min(1),
+  threshold: z.int().min(1),
+});
+
+/** CONFIG_INVALID lists everything that does not fit. */
+export function loadConfig(file: string | undefined): VaultConfig {
+  if (file === undefined) throw new CustodyError('USAGE', 'usage: vault <config.json>');
+  const config = read(schema, file);
+  const root = read(rootSchema, config.root);
+  if (root.environment !== config.environment)
+    throw new CustodyError('CONFIG_INVALID', `${config.root} is the root of the environment ${root.environment}`);
+  return { root, state: config.state, sockets: config.sockets };
+}
+
+function read<T>(shape: z.ZodType<T>, file: string): T {
+  try {
+    return checkShape(shape, parseJson(readFileSync(file, 'utf8'), file), file);
+  } catch (cause) {
+    throw new CustodyError('CONFIG_INVALID', cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}

@@ -1,0 +1,114 @@
+import { authoriseDestruction, denied, signedInRole } from '../domain/authorise.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError } from '../domain/errors.js';
+import type { Manifest } from '../domain/manifest.js';
+import { isoTime } from '../domain/time.js';
+import type { DestroyAnswer, DestroyRequest, ProbeAnswer, ProbeRequest } from '../domain/vault.js';
+import { envelopeDigest, parseEnvelope } from '../formats/dsse.js';
+import { demand, verifyRetirement } from '../formats/evidence.js';
+import { keyRing, verifyStatement } from '../formats/statements.js';
+import type { Destruction } from './ledger-schema.js';
+import type { Vault } from './vault.js';
+
+/**
+ * Destroys the keys that only this release holds. What will be destroyed is decided once, under the locks of all its files,
+ * and on disk before the first key goes; from then on the same request is carried out to its end and gets the same answer.
+ */
+export async function destroy(vault: Vault, asked: DestroyRequest): Promise<DestroyAnswer> {
+  const earlier = await vault.ledger.destruction(asked.release);
+  if (earlier !== null) return repeat(vault, earlier, asked);
+  const { request, revocation, manifest } = await authorise(vault, asked);
+  const destruction = await vault.locks.hold(digestsOf(manifest), async () => {
+    const raced = await vault.ledger.destruction(asked.release);
+    if (raced !== null) return raced;
+    const answer = await decide(vault, asked.release, manifest);
+    const decided = { release: asked.release, request, revocation, answer, done: false };
+    await vault.ledger.recordDestruction(decided);
+    await carryOut(vault, decided);
+    return decided;
+  });
+  return repeat(vault, destruction, asked);
+}
+
+/** Before the first socket opens: what was decided is carried out. */
+export async function finishDestructions(vault: Vault): Promise<void> {
+  for (const destruction of await vault.ledger.unfinished()) await finish(vault, destruction);
+}
+
+/** What an attempt to use a blob's key comes to. */
+export async function probe({ ledger }: Vault, { blob }: ProbeRequest): Promise<ProbeAnswer> {
+  const isGone = await ledger.isGone(blob);
+  return isGone
+    ? { refused: true, answer: `ERASED: the key of blob ${blob} has been destroyed` }
+    : { refused: false, answer: `the key of blob ${blob} has not been destroyed` };
+}
+
+async function repeat(vault: Vault, destruction: Destruction, asked: DestroyRequest): Promise<DestroyAnswer> {
+  const { release, request, answer } = destruction;
+  if (envelopeDigest(parseEnvelope(asked.evidence.request)) !== request)
+    throw new CustodyError('REPLAYED', `the release ${release} was destroyed for another request, ${request}`);
+  await finish(vault, destruction);
+  return answer;
+}
+
+function finish(vault: Vault, { release, answer }: Destruction): Promise<void> {
+  return vault.locks.hold(digestsOf({ files: [...answer.destroyed, ...answer.kept] }), async () => {
+    const current = await vault.ledger.destruction(release);
+    if (current?.done === false) await carryOut(vault, current);
+  });
+}
+
+async function authorise(
+  { root, seen }: Vault,
+  { release, evidence, revocation: envelope }: DestroyRequest,
+): Promise<{ request: Digest; revocation: Digest; manifest: Manifest }> {
+  const { retirement, manifest, rules } = verifyRetirement(evidence, root, isoTime(Date.now()));
+  await seen.acceptPolicy(rules.newest);
+  if (retirement.release !== release)
+    demand(denied('REPLAYED', `the evidence is about the release ${retirement.release}`));
+  demand(authoriseDestruction(retirement, rules));
+  const revocation = verifyStatement(envelope, 'revocation', keyRing(rules.newest));
+  const said = revocation.predicate;
+  if (!signedInRole(rules, revocation, 'control') && !signedInRole(rules, revocation, 'release-signer'))
+    demand(denied('NOT_AUTHORISED', `${revocation.signers.join(', ')} may not revoke releases`));
+  if (said.environment !== rules.environment)
+    demand(denied('REPLAYED', `the revocation is for environment ${said.environment}`));
+  if (revocation.subject !== release || said.model !== retirement.model || said.version !== retirement.version)
+    demand(denied('REPLAYED', 'the revocation is about another release'));
+  if (said.request !== retirement.request.digest) demand(denied('REPLAYED', 'the revocation rests on another request'));
+  return { request: retirement.request.digest, revocation: revocation.digest, manifest };
+}
+
+async function decide({ ledger }: Vault, release: Digest, { files }: Manifest): Promise<DestroyAnswer> {
+  const destroyed: DestroyAnswer['destroyed'][number][] = [];
+  const kept: DestroyAnswer['kept'][number][] = [];
+  const remains = new Map<string, DestroyAnswer['remains'][number]>();
+  for (const { path, sha256 } of files) {
+    const entry = await ledger.living(sha256);
+    if (entry === null) continue;
+    const { blob, stored } = entry;
+    const holders = entry.holders.filter((holder) => holder !== release && !ledger.isDestroyed(holder));
+    if (holders.length > 0) kept.push({ path, sha256, holders });
+    else {
+      destroyed.push({ path, sha256, blob });
+      if (stored !== null) remains.set(blob, { blob, versionId: stored.versionId, size: stored.ciphertextSize });
+    }
+  }
+  return { destroyed, kept, remains: [...remains.values()], destroyedAt: isoTime(Date.now()) };
+}
+
+async function carryOut({ ledger }: Vault, destruction: Destruction): Promise<void> {
+  const { release, request, answer } = destruction;
+  for (const { sha256, blob } of answer.destroyed)
+    await ledger.bury({ blob, sha256, release, request, destroyedAt: answer.destroyedAt });
+  for (const { sha256 } of answer.kept) {
+    const entry = await ledger.living(sha256);
+    if (!entry?.holders.includes(release)) continue;
+    await ledger.replace(entry, { ...entry, holders: entry.holders.filter((holder) => holder !== release) });
+  }
+  await ledger.recordDestruction({ ...destruction, done: true });
+}
+
+function digestsOf({ files }: { readonly files: readonly { readonly sha256: Digest }[] }): Digest[] {
+  return files.map((file) => file.sha256);
+}

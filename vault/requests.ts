@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
+import { MAX_OPENED_FILES, type VaultSocket } from '../domain/vault.js';
+import { parseEnvelope } from '../formats/dsse.js';
+import { digestSchema } from '../formats/in-toto.js';
+import { checkShape } from '../formats/json.js';
+import { claim, stored } from './create.js';
+import { destroy, probe } from './destroy.js';
+import { blobSchema, claimSchema, storedSchema } from './ledger-schema.js';
+import { open } from './open.js';
+import type { Vault } from './vault.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** One operation: how large its request may be, and what it answers. */
+export interface Operation {
+  readonly maxBytes: number;
+  readonly answer: (body: unknown) => Promise<unknown>;
+}
+export type Operations = Readonly<Record<string, Operation>>;
+
+const envelope = z.unknown().transform(parseEnvelope);
+const policies = z.array(envelope).min(1).max(10_000);
+const approvals = z.array(envelope).max(100);
+
+const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
+  policies,
+  manifest: z.string(),
+  bundle: z.string(),
+  signature: z.string().nullable(),
+  admission: envelope,
+  testResult: envelope,
+  request: envelope,
+  approvals,
+  status: envelope.nullable(),
+});
+const retirementEvidence: z.ZodType<RetirementEvidence> = z.strictObject({
+  policies,
+  manifest: z.string(),
+  request: envelope,
+  approvals,
+  notice: envelope,
+});
+
+const openSchema = z.strictObject({
+  sha256s: z.array(digestSchema).min(1).max(MAX_OPENED_FILES),
+  evidence: releaseEvidence,
+});
+const probeSchema = z.strictObject({ blob: blobSchema });
+const destroySchema = z.strictObject({ release: digestSchema, evidence: retirementEvidence, revocation: envelope });
+
+/** What each socket serves, and nothing else. */
+export function operationsOf(vault: Vault): Readonly<Record<VaultSocket, Operations>> {
+  const operation = <T>(
+    name: string,
+    maxBytes: number,
+    schema: z.ZodType<T>,
+    act: (vault: Vault, request: T) => Promise<unknown>,
+  ): Operation => ({ maxBytes, answer: (body) => act(vault, checkShape(schema, body, `the request to ${name}`)) });
+  return {
+    create: {
+      claim: operation('claim', 16 * KIB, claimSchema, claim),
+      stored: operation('stored', 16 * KIB, storedSchema, stored),
+    },
+    // Manifests have up to 16 MiB, and a model signature has more than its manifest.
+    open: { open: operation('open', 128 * MIB, openSchema, open) },
+    destroy: {
+      destroy: operation('destroy', 64 * MIB, destroySchema, destroy),
+      probe: operation('probe', 16 * KIB, probeSchema, probe),
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import type { PinnedRoot } from '../formats/policy.js';
+import type { VaultConfig } from './config.js';
+import { finishDestructions } from './destroy.js';
+import { ensureFolder } from './files.js';
+import { Ledger } from './ledger.js';
+import { NamedLocks } from './locks.js';
+import { Seen } from './seen.js';
+import { becomeSole } from './sole.js';
+
+/** What every operation works with. `locks` are named by plaintext digest. */
+export interface Vault {
+  readonly root: PinnedRoot;
+  readonly ledger: Ledger;
+  readonly seen: Seen;
+  readonly locks: NamedLocks;
+}
+
+/** Opens the vault's folder for this process alone, and carries out what an earlier process had decided. */
+export async function openVault({ state, root }: Pick<VaultConfig, 'state' | 'root'>): Promise<Vault> {
+  await ensureFolder(state);
+  await becomeSole(state);
+  const vault = { root, ledger: await Ledger.open(state), seen: await Seen.open(state), locks: new NamedLocks() };
+  await finishDestructions(vault);
+  return vault;
+}

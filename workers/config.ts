@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { CustodyError } from '../domain/errors.js';
+import { ZONES } from '../domain/names.js';
+import { importPrivateKey, type SigningKey } from '../formats/keys.js';
+import { checkShape, parseJson } from '../formats/json.js';
+import type { PinnedRoot } from '../formats/policy.js';
+
+const path = z.string().startsWith('/');
+const key = z.strictObject({ id: z.string(), path });
+
+const common = {
+  environment: z.string(),
+  /** The pinned root: a JSON file that only the host's administrator writes. */
+  root: path,
+  /** A folder of this zone's own. */
+  state: path,
+  temporal: z.strictObject({ address: z.string(), namespace: z.string() }),
+  store: z.strictObject({
+    endpoint: z.url(),
+    region: z.string(),
+    accessKey: z.string(),
+    secretKey: z.string(),
+    /** The signed proof that this store is WORM. */
+    proof: path,
+  }),
+};
+const gateways = z.array(path).min(1);
+const desk = z.url();
+
+const schema = z.discriminatedUnion('zone', [
+  z.strictObject({
+    zone: z.literal('control'),
+    ...common,
+    key,
+    gateways,
+    audit: z.strictObject({
+      store: z.strictObject({ accessKey: z.string(), secretKey: z.string() }),
+      key: path,
+      origin: z.string(),
+      port: z.int(),
+    }),
+    mail: z.strictObject({ smtp: z.string(), from: z.string(), directory: path }),
+  }),
+  z.strictObject({ zone: z.literal('intake'), ...common, key, vault: path }),
+  z.strictObject({ zone: z.literal('signing'), ...common, key, vault: path }),
+  z.strictObject({
+    zone: z.literal('serving'),
+    ...common,
+    key,
+    gateways,
+    vault: path,
+    desk,
+    modelServerUser: z.int().nullable(),
+  }),
+  z.strictObject({
+    zone: z.literal('training'),
+    ...common,
+    key,
+    outputs: path,
+    /** Files that say what may be run, by name. */
+    trainers: z.record(z.string(), path),
+  }),
+  z.strictObject({ zone: z.literal('watch'), ...common, gateways }),
+]);
+
+export type ZoneConfig = z.infer<typeof schema>;
+export type ConfigOf<Z extends ZoneConfig['zone']> = Extract<ZoneConfig, { zone: Z }>;
+
+/** Reads a zone's configuration. CONFIG_INVALID lists everything that does not fit. */
+export function loadConfig(file: string | undefined): ZoneConfig {
+  if (file === undefined)
+    throw new CustodyError('USAGE', `usage: worker <config.json>, of one of the zones ${ZONES.join(', ')}`);
+  try {
+    return checkShape(schema, parseJson(readText(file), file), file);
+  } catch (cause) {
+    if (cause instanceof CustodyError && cause.code !== 'MALFORMED') throw cause;
+    throw new CustodyError('CONFIG_INVALID', cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+const rootSchema = z.strictObject({
+  environment: z.string(),
+  rootKeys: z.array(z.string()).min(1),
+  threshold: z.int().min(1),
+});
+
+export function loadRoot({ root, environment }: Pick<ZoneConfig, 'root' | 'environment'>): PinnedRoot {
+  const pinned = checkShape(rootSchema, parseJson(readText(root), root), root);
+  if (pinned.environment === environment) return pinned;
+  throw new CustodyError('CONFIG_INVALID', `${root} is the root of the environment ${pinned.environment}`);
+}
+
+export function loadKey({ path: file }: { readonly path: string }): SigningKey {
+  return importPrivateKey(readText(file));
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new CustodyError('CONFIG_INVALID', `cannot read ${file}`, { details: { file }, cause });
+  }
+}

@@ -1,0 +1,64 @@
+import { createControlActivities } from '../activities/control.js';
+import { Freshness } from '../activities/freshness.js';
+import { Router } from '../activities/router.js';
+import { AuditDesk } from '../adapters/audit/desk.js';
+import { openAuditLog } from '../adapters/audit/log.js';
+import { createGatewayClient } from '../adapters/gateway/client.js';
+import { createMailer } from '../adapters/mail.js';
+import { checkOwnLock } from '../adapters/object-store/proof.js';
+import { openBucket } from '../adapters/object-store/s3.js';
+import { bucketNames } from '../domain/store-keys.js';
+import { isoTime } from '../domain/time.js';
+import { loadKey, type ConfigOf } from './config.js';
+import { checkSearchAttributes, connectClient } from './temporal.js';
+import type { Zone, ZoneBase } from './zone.js';
+
+/** Workflows, routes, the audit log and its desk, notices, and the status document. */
+export async function wireControl(config: ConfigOf<'control'>, { records, log }: ZoneBase): Promise<Zone> {
+  const { custody, audit, log: logBucket } = bucketNames(config.environment);
+  const { proof: _proof, ...store } = config.store;
+  await checkOwnLock(store, custody, `records/locks/${isoTime(Date.now())}`, Buffer.from('{}'));
+  const temporal = await connectClient(config);
+  await checkSearchAttributes(temporal);
+
+  const auditStore = { ...store, ...config.audit.store };
+  const buckets = { audit: openBucket(auditStore, audit), log: openBucket(auditStore, logBucket) };
+  const auditKey = loadKey({ path: config.audit.key });
+  const { origin, port } = config.audit;
+  const auditLog = await openAuditLog({ ...buckets, key: auditKey, origin, lock: () => records.lock('auditDays') });
+  const desk = new AuditDesk({ records, audit: auditLog, buckets, key: auditKey, origin, log });
+  await desk.listen(port);
+
+  const key = loadKey(config.key);
+  const gateways = config.gateways.map(createGatewayClient);
+  const router = new Router({ records, key, id: config.key.id, audit: auditLog, gateways });
+  const freshness = new Freshness({
+    records,
+    key,
+    router,
+    gateways,
+    onError: (error, doing) => log.warn({ err: error }, `could not finish ${doing}`),
+  });
+  freshness.start();
+
+  const activities = createControlActivities({
+    records,
+    key,
+    id: config.key.id,
+    audit: auditLog,
+    gateways,
+    router,
+    temporal,
+    notifier: createMailer(config.mail),
+    reissueStatus: () => freshness.reissue(),
+  });
+  return {
+    activities,
+    stop: async () => {
+      await freshness.stop();
+      await desk.close();
+      await auditLog.close();
+      await temporal.connection.close();
+    },
+  };
+}

@@ -1,0 +1,18 @@
+import { join } from 'node:path';
+import { createIngestActivities } from '../activities/ingest.js';
+import { createValidateActivities } from '../activities/validate.js';
+import { createVaultClient } from '../adapters/vault/client.js';
+import { loadKey, type ConfigOf } from './config.js';
+import type { Zone, ZoneBase } from './zone.js';
+
+/** Reads sources, tries candidates out in isolation, encrypts and uploads. It makes keys and can open none. */
+export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Zone {
+  const vault = createVaultClient({ create: config.vault });
+  return {
+    activities: {
+      ...createIngestActivities({ records, vault }),
+      ...createValidateActivities({ records, validatorKey: loadKey(config.key), work: join(config.state, 'work') }),
+    },
+    stop: async () => undefined,
+  };
+}

@@ -1,0 +1,35 @@
+import { CustodyError, exitCodeOf } from '../domain/errors.js';
+import { asActivities } from '../activities/failures.js';
+import { loadConfig } from './config.js';
+import { createWorker, installRuntime } from './temporal.js';
+import { zoneLogger } from './zone.js';
+import { wire } from './wire.js';
+
+const log = zoneLogger('worker');
+
+try {
+  const config = loadConfig(process.argv[2]);
+  const zoneLog = zoneLogger(config.zone);
+  installRuntime(zoneLog);
+  const zone = await wire(config, zoneLog);
+  try {
+    const worker = await createWorker(config, asActivities(zone.activities));
+    const stop = (): void => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+    };
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+    // Whoever supervises us holds our stdin open: nothing outlives a killed supervisor.
+    process.stdin.on('end', stop).resume();
+    const run = worker.run();
+    process.stdout.write(`${JSON.stringify({ ready: true, zone: config.zone })}\n`);
+    await run;
+  } finally {
+    await zone.stop();
+  }
+} catch (error) {
+  const code = error instanceof CustodyError ? error.code : 'INTERNAL';
+  log.fatal({ code, err: error }, error instanceof Error ? error.message : String(error));
+  process.exitCode = exitCodeOf(code);
+}
+process.stdin.destroy();

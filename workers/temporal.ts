@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker, type LogLevel } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { CustodyError } from '../domain/errors.js';
+import { SEARCH_ATTRIBUTES } from '../workflows/messages.js';
+import { bundlePath } from './bundle.js';
+import type { ZoneConfig } from './config.js';
+
+const GRACE = '10 seconds';
+
+export function installRuntime(log: Logger): void {
+  const level: Record<LogLevel, (meta: object, message: string) => void> = {
+    TRACE: (meta, message) => log.trace(meta, message),
+    DEBUG: (meta, message) => log.debug(meta, message),
+    INFO: (meta, message) => log.info(meta, message),
+    WARN: (meta, message) => log.warn(meta, message),
+    ERROR: (meta, message) => log.error(meta, message),
+  };
+  const logger = new DefaultLogger('INFO', (entry) => level[entry.level](entry.meta ?? {}, entry.message));
+  Runtime.install({ logger, shutdownSignals: [] });
+}
+
+export async function connectClient({ temporal }: ZoneConfig): Promise<Client> {
+  const connection = await Connection.connect({ address: temporal.address });
+  return new Client({ connection, namespace: temporal.namespace });
+}
+
+/** Without them every workflow task would fail, for ever and in silence. */
+export async function checkSearchAttributes(client: Client): Promise<void> {
+  const { customAttributes } = await client.connection.operatorService.listSearchAttributes({
+    namespace: client.options.namespace,
+  });
+  const missing = Object.values(SEARCH_ATTRIBUTES)
+    .map(({ name }) => name)
+    .filter((name) => customAttributes[name] === undefined);
+  if (missing.length > 0)
+    throw new CustodyError(
+      'CONFIG_INVALID',
+      `the namespace lacks the search attributes ${missing.join(', ')}: ` +
+        '`temporal operator search-attribute create --type Keyword --name <name>`',
+    );
+}
+
+/** The zone's worker on the zone's own queue; control alone also runs the workflows. */
+export async function createWorker(config: ZoneConfig, activities: object): Promise<Worker> {
+  const { zone, temporal } = config;
+  const connection = await NativeConnection.connect({ address: temporal.address });
+  const runsWorkflows = zone === 'control';
+  return Worker.create({
+    connection,
+    namespace: temporal.namespace,
+    taskQueue: zone,
+    identity: `${zone}@${process.pid}`,
+    activities,
+    shutdownGraceTime: GRACE,
+    // A watch is one long activity each, and is told at once when it has been cancelled.
+    ...(zone === 'watch' ? { maxConcurrentActivityTaskExecutions: 200, maxHeartbeatThrottleInterval: '1s' } : {}),
+    ...(runsWorkflows
+      ? {
+          workflowBundle: { code: readFileSync(bundlePath(), 'utf8') },
+          // After a crash the next worker is asked within a second: a kill cannot wait for ten.
+          stickyQueueScheduleToStartTimeout: '1s',
+        }
+      : {}),
+  });
+}

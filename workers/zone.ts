@@ -1,0 +1,43 @@
+import { pino, type Logger } from 'pino';
+import { openBucket } from '../adapters/object-store/s3.js';
+import { Records } from '../adapters/records.js';
+import { CustodyError } from '../domain/errors.js';
+import { holdsRole } from '../domain/policy.js';
+import { bucketNames } from '../domain/store-keys.js';
+import { isoTime, outsideValidity } from '../domain/time.js';
+import { readFileSync } from 'node:fs';
+import { loadRoot, type ZoneConfig } from './config.js';
+
+/** What a zone brings to its worker. */
+export interface Zone {
+  readonly activities: object;
+  readonly stop: () => Promise<void>;
+}
+
+/** What every zone works with. */
+export interface ZoneBase {
+  readonly records: Records;
+  readonly log: Logger;
+}
+
+export function zoneLogger(zone: string): Logger {
+  return pino({ base: { zone }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
+}
+
+/** The store, once it is known to be WORM: by a signed proof that has not expired and names this very store. */
+export async function openRecords(config: ZoneConfig): Promise<Records> {
+  const { proof, ...store } = config.store;
+  const records = new Records(openBucket(store, bucketNames(config.environment).custody), loadRoot(config));
+  const { newest } = await records.policies();
+  const { verified } = await records.verify('storeProof', readFileSync(proof, 'utf8'));
+  const { endpoint, holds } = verified.predicate;
+  const refuse = (problem: string): CustodyError =>
+    new CustodyError('STORE_NOT_WORM', `${problem}: run \`custody doctor --store\``);
+  if (!verified.signers.some((id) => holdsRole(newest, newest, id, 'control')))
+    throw refuse(`${verified.signers.join(', ')} may not vouch for the store`);
+  if (endpoint !== store.endpoint) throw refuse(`the proof is of the store ${endpoint}, not of ${store.endpoint}`);
+  if (!holds) throw refuse(`the store ${endpoint} is not WORM`);
+  const outside = outsideValidity(verified.predicate, isoTime(Date.now()));
+  if (outside !== null) throw refuse(`the proof of the store is ${outside}`);
+  return records;
+}

@@ -1,0 +1,45 @@
+import { CancellationScope, log } from '@temporalio/workflow';
+import type { ReleaseReference, RolloutEnded } from '../domain/endpoint.js';
+import { control, failureOf, serving } from './zones.js';
+
+/** What an endpoint has to do, sooner or later, and nothing waits for. */
+export type Chore =
+  | { readonly kind: 'reply'; readonly replyTo: string; readonly ended: RolloutEnded }
+  | { readonly kind: 'stop'; readonly stopped: ReleaseReference };
+
+/** Each chore runs by itself, tried again by its activity until it is done; a continued run begins the rest anew. */
+export class Chores {
+  private open: Chore[] = [];
+
+  constructor(carried: readonly Chore[]) {
+    for (const chore of carried) this.add(chore);
+  }
+
+  add(chore: Chore): void {
+    if (this.open.some((other) => JSON.stringify(other) === JSON.stringify(chore))) return;
+    this.open.push(chore);
+    // It may come from a handler, which a cancellation of the workflow would reach.
+    void CancellationScope.nonCancellable(() => this.run(chore));
+  }
+
+  get unfinished(): readonly Chore[] {
+    return this.open;
+  }
+
+  private async run(chore: Chore): Promise<void> {
+    try {
+      if (chore.kind === 'reply') await control.replyRollout(chore.replyTo, chore.ended);
+      else
+        await serving.stopRelease(
+          { model: chore.stopped.model, version: chore.stopped.version },
+          chore.stopped.release,
+        );
+    } catch (error) {
+      // The lifecycle asks by itself, and the gateways route nothing to what should have stopped.
+      const failure = failureOf(error);
+      if (failure === null) throw error;
+      log.error(`an endpoint's chore was refused: ${chore.kind}`, { ...failure });
+    }
+    this.open = this.open.filter((other) => other !== chore);
+  }
+}

@@ -1,0 +1,165 @@
+import { allHandlersFinished, condition, continueAsNew, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { LifecycleStatus, Progress, Stage } from '../domain/lifecycle.js';
+import type { ReleaseName } from '../domain/names.js';
+import { insist, refuseStrays, type Stray } from './desk.js';
+import { show } from './display.js';
+import type { Counting } from './gate.js';
+import { Inbox, type CarriedMessages } from './inbox.js';
+import type { lifecycle } from './lifecycle.js';
+import { LIFECYCLE_DECISIONS, lifecycleStatusQuery, rolloutEndedSignal, type LifecycleInput } from './messages.js';
+
+/** What a continued run takes over: everything else it reads from verified records. */
+export interface LifecycleCarried {
+  readonly messages: CarriedMessages;
+  readonly counting: Counting | null;
+}
+
+/** What all stages of a lifecycle share: what is known, what people see, and the places where a history may end. */
+export class LifecycleRun {
+  readonly name: ReleaseName;
+  readonly input: LifecycleInput;
+  readonly inbox: Inbox;
+  progress: Progress = {};
+  counting: Counting | null;
+  /** Set by the endpoint's reply; the endpoint is asked before it is believed. */
+  rolloutEnded = false;
+  /** Whether decisions count now, or may once the gate that is being prepared opens. */
+  asking = true;
+  /** Set once no message can count any more. */
+  closed: string | null = null;
+  private stage: Stage = 'admit';
+  private why: string | null = null;
+  private resting = false;
+  private readonly continueAfterEvents: number | null;
+
+  constructor(
+    name: ReleaseName,
+    input: LifecycleInput,
+    continueAfterEvents: number | null,
+    carried?: LifecycleCarried,
+  ) {
+    this.name = name;
+    this.input = input;
+    this.continueAfterEvents = continueAfterEvents;
+    this.counting = carried?.counting ?? null;
+    this.inbox = new Inbox(LIFECYCLE_DECISIONS, carried?.messages);
+    this.inbox.rest = () => this.resting && this.due() && allHandlersFinished();
+    setHandler(rolloutEndedSignal, () => {
+      this.rolloutEnded = true;
+    });
+    setHandler(lifecycleStatusQuery, (): LifecycleStatus => ({
+      stage: this.stage,
+      progress: this.progress,
+      gate: this.counting?.gate ?? null,
+      missing: this.counting?.missing ?? 0,
+      trouble: this.trouble(),
+    }));
+    this.inbox.listen();
+  }
+
+  refuseStrays(): Promise<never> {
+    return refuseStrays(this.name.model, this.inbox, () => this.strays());
+  }
+
+  /** Answers what a stage has recorded, or enters the stage and does its work. */
+  async part<K extends keyof Progress>(
+    part: K,
+    stage: Stage,
+    work: () => Promise<NonNullable<Progress[K]>>,
+  ): Promise<NonNullable<Progress[K]>> {
+    const known = this.progress[part];
+    if (known !== undefined) return known;
+    this.enter(stage);
+    const made = await work();
+    this.progress = { ...this.progress, [part]: made };
+    return made;
+  }
+
+  /** An act that must come to pass: what refuses it is shown, and it is tried again. */
+  async insist<T>(act: () => Promise<T>): Promise<T> {
+    const pause = async (ms: number): Promise<boolean> => this.until(() => false, ms, 'before it is tried again');
+    const done = await insist(act, { trouble: (why) => this.held(why), pause });
+    return done as T; // A pause that nothing interrupts ends by time.
+  }
+
+  /** Waits where the run may be handed on to a fresh history; `false` when the time ran out first. */
+  async until(arrived: () => boolean, ms?: number, summary?: string): Promise<boolean> {
+    const ready = (): boolean => this.due() && allHandlersFinished() && this.inbox.settled;
+    this.resting = true;
+    const either = (): boolean => arrived() || ready();
+    const happened =
+      ms === undefined
+        ? await condition(either).then(() => true)
+        : await condition(either, ms, summary === undefined ? {} : { summary });
+    this.resting = false;
+    if (happened && ready()) await this.handOn();
+    return happened;
+  }
+
+  /** Refuses all that still arrives, and returns when nothing is unanswered. */
+  async close(reason: string): Promise<void> {
+    this.closed = reason;
+    await condition(() => this.inbox.empty && this.inbox.settled && allHandlersFinished());
+  }
+
+  enter(stage: Stage): void {
+    this.stage = stage;
+    this.display();
+  }
+
+  count(counting: Counting | null): void {
+    this.counting = counting;
+    this.display();
+  }
+
+  held(why: string | null): void {
+    this.why = why;
+    this.display();
+  }
+
+  get at(): Stage {
+    return this.stage;
+  }
+
+  private handOn(): Promise<never> {
+    const carried: LifecycleCarried = { messages: this.inbox.carry(), counting: this.counting };
+    return continueAsNew<typeof lifecycle>(this.input, this.continueAfterEvents, carried);
+  }
+
+  private due(): boolean {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    return continueAsNewSuggested || historyLength > (this.continueAfterEvents ?? Infinity);
+  }
+
+  private strays(): Stray[] {
+    const { closed, counting } = this;
+    if (closed !== null) return [{ names: LIFECYCLE_DECISIONS, reason: closed }];
+    const strays: Stray[] = [];
+    if (!this.asking && !this.inbox.has('retire'))
+      strays.push({ names: ['approve', 'reject'], reason: 'nothing waits for a decision' });
+    if (counting?.act === 'retire')
+      strays.push({ names: ['retire'], reason: `request ${counting.gate.requestId} to retire is already open` });
+    return strays;
+  }
+
+  private trouble(): string[] {
+    return this.why === null ? [] : [this.why];
+  }
+
+  private display(): void {
+    const { retirement, outcome, ingested } = this.progress;
+    const facts: [string, string][] = [];
+    if (retirement !== undefined) facts.push(['Retires', retirement.retiresAt]);
+    if (outcome !== undefined)
+      facts.push(['Outcome', 'reason' in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind]);
+    show({
+      ...this.name,
+      title: `${this.name.model} ${this.name.version}`,
+      stage: this.stage,
+      digest: ingested?.release ?? null,
+      facts,
+      counting: this.counting,
+      trouble: this.trouble(),
+    });
+  }
+}

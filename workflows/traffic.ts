@@ -1,0 +1,149 @@
+import { setHandler } from '@temporalio/workflow';
+import type { Digest } from '../domain/digest.js';
+import { movedTo, type EndpointPosition, type EndpointStatus, type RoutedPosition } from '../domain/endpoint.js';
+import { Chores, type Chore } from './chores.js';
+import type { Stray } from './desk.js';
+import { show } from './display.js';
+import type { Counting } from './gate.js';
+import { Inbox, type CarriedMessages } from './inbox.js';
+import { ENDPOINT_DECISIONS, endpointStatusQuery, routesChangedSignal } from './messages.js';
+import { Rollouts, type RolloutsCarried } from './rollouts.js';
+
+/** What a continued run takes over: everything else it reads from verified records. */
+export interface EndpointCarried {
+  readonly messages: CarriedMessages;
+  readonly rollouts: RolloutsCarried;
+  readonly chores: readonly Chore[];
+  readonly restore: Counting | null;
+}
+
+/** Where one endpoint stands and what people see of it; the desks act on it. */
+export class Traffic {
+  readonly model: string;
+  readonly inbox: Inbox;
+  readonly chores: Chores;
+  readonly rollouts: Rollouts;
+  position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
+  restore: Counting | null;
+  /** The records are to be read again. */
+  stale = true;
+  /** The records have been read. */
+  resumed = false;
+  rollingBack = false;
+  restoring = false;
+  /** A gate is being opened: decisions wait for it. */
+  asking = false;
+  private lifted: readonly Digest[] = [];
+  private readonly troubles = new Map<string, string>();
+
+  constructor(model: string, carried?: EndpointCarried) {
+    this.model = model;
+    this.inbox = new Inbox(ENDPOINT_DECISIONS, carried?.messages);
+    this.chores = new Chores(carried?.chores ?? []);
+    this.restore = carried?.restore ?? null;
+    this.rollouts = new Rollouts(this, carried?.rollouts);
+    // A handler is given at once what has arrived before it: everything that it needs is there by now.
+    this.rollouts.listen();
+    setHandler(routesChangedSignal, () => {
+      this.stale = true;
+    });
+    setHandler(endpointStatusQuery, () => this.status());
+    this.inbox.listen();
+  }
+
+  killed(order: Digest): void {
+    this.moved({ ...this.position, killedBy: [...this.position.killedBy, order] });
+  }
+
+  moved(to: EndpointPosition): void {
+    const before = this.position.killedBy;
+    this.position = movedTo(this.position, to, this.lifted);
+    const order = this.position.killedBy.find((each) => !before.includes(each));
+    if (order !== undefined) this.rollouts.current?.stop({ reason: 'the endpoint was killed', actor: order });
+    this.display();
+  }
+
+  routed(to: RoutedPosition): void {
+    this.moved(to);
+    for (const stopped of to.stopped) this.chores.add({ kind: 'stop', stopped });
+  }
+
+  /** Of the orders that stood when the restore was carried out, those that its answer no longer lists are lifted. */
+  restored(before: readonly Digest[], to: EndpointPosition): void {
+    this.lifted = [...this.lifted, ...before.filter((order) => !to.killedBy.includes(order))];
+    this.moved(to);
+  }
+
+  count(counting: Counting | null): void {
+    this.restore = counting;
+    this.display();
+  }
+
+  held(what: string, why: string | null): void {
+    if (why === null) this.troubles.delete(what);
+    else this.troubles.set(what, why);
+    this.display();
+  }
+
+  strays(): Stray[] {
+    const { restore } = this;
+    if (restore !== null)
+      return [{ names: ['restore'], reason: `request ${restore.gate.requestId} to restore is already open` }];
+    if (this.asking || this.inbox.has('restore')) return [];
+    return [{ names: ['approve', 'reject'], reason: 'nothing waits for a decision' }];
+  }
+
+  /** Nothing is under way that a new run could not begin again. */
+  get quiet(): boolean {
+    return this.inbox.settled && !this.restoring && this.rollouts.quiet;
+  }
+
+  carry(): EndpointCarried {
+    return {
+      messages: this.inbox.carry(),
+      rollouts: this.rollouts.carry(),
+      chores: this.chores.unfinished,
+      restore: this.restore,
+    };
+  }
+
+  display(): void {
+    const { position, restore } = this;
+    const { current, orders } = this.rollouts;
+    const steady = current === null ? 'steady' : `rolling out ${current.state.order.version}`;
+    const serves = position.serving.map((entry) => `${entry.version} ${entry.weight} %`).join(', ');
+    const waiting = orders.map((order) => order.version).join(', ');
+    show({
+      model: this.model,
+      version: position.serving[0]?.version ?? null,
+      title: `endpoint ${this.model}`,
+      stage: position.killedBy.length > 0 ? 'killed' : steady,
+      digest: position.serving[0]?.release ?? null,
+      facts: [
+        ['Serves', serves === '' ? 'nothing' : serves],
+        ['Revision', String(position.revision)],
+        ...(waiting === '' ? [] : [['Waiting for their turn', waiting] as const]),
+      ],
+      counting: restore,
+      trouble: this.trouble(),
+    });
+  }
+
+  private status(): EndpointStatus {
+    const { position, restore } = this;
+    const { current, orders, ended } = this.rollouts;
+    return {
+      ...position,
+      rollout: current === null ? null : { order: current.state.order, step: current.state.step },
+      queued: orders.map((order) => order.request),
+      ended,
+      gate: restore?.gate ?? null,
+      missing: restore?.missing ?? 0,
+      trouble: this.trouble(),
+    };
+  }
+
+  private trouble(): string[] {
+    return [...this.troubles].map(([what, why]) => `${what}: ${why}`);
+  }
+}
