@@ -123,8 +123,8 @@ export interface EndpointControl {
   routeStep(model: string, order: RolloutOrder, step: number): Promise<RoutedStep>;
   promoteRelease(model: string, order: RolloutOrder): Promise<RoutedPosition>;
   /**
-   * One document back to `target`. `null`: ends the plan under way, so that the stable release serves all callers; with
-   * no plan under way nothing changes.
+   * One document back to `target`, which the order `actor` names. `null`: ends the plan of the request `actor`, so that the
+   * stable release serves all callers; where that plan is not under way nothing changes.
    */
   rollBack(model: string, target: Digest | null, reason: string, actor: Digest): Promise<RoutedPosition>;
   /** Verifies an operator's rollback order. */

@@ -20,6 +20,8 @@ export interface Entry {
   readonly before?: Digest | null;
   readonly after?: Digest | null;
   readonly policy?: Digest | null;
+  /** When it took effect, where that was before it could be written down. */
+  readonly time?: string;
   readonly reason: string;
 }
 
@@ -82,7 +84,7 @@ export function digestOfAnything(value: unknown): Digest {
 export function toRecord(entry: Entry, workflow: AuditRecord['workflow']): AuditRecord {
   return {
     id: sha256(canonicalBytes([entry.change, entry.key, workflow?.id ?? ''])),
-    time: isoTime(Date.now()),
+    time: entry.time ?? isoTime(Date.now()),
     actor: entry.actor,
     change: entry.change,
     subject: entry.subject,

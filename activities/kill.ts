@@ -35,6 +35,7 @@ export function createKill({ records, journal, router, gateways, reissueStatus }
         return { order, kill, relayed };
       });
       const ms = performance.now() - startedAt;
+      const time = isoTime(Date.now());
       const reached = relayed.filter(({ status }) => status === 'fulfilled').length;
       await records.keep(order, storeKeys.kill(model, kill.digest));
       await reissueStatus();
@@ -44,6 +45,7 @@ export function createKill({ records, journal, router, gateways, reissueStatus }
         actor: { id: kill.signers[0] ?? '', statement: kill.digest },
         subject,
         after: kill.digest,
+        time,
         reason: `${kill.predicate.reason} (${reached} of ${gateways.length} gateways in ${Math.round(ms)} ms)`,
       });
       const failed = relayed.find((result) => result.status === 'rejected');

@@ -1,5 +1,7 @@
 import type { Answer } from '../adapters/audit/desk.js';
+import { decodeRecord } from '../adapters/audit/record.js';
 import { exchange } from '../adapters/exchange.js';
+import type { AuditRecord } from '../domain/audit.js';
 import { CustodyError } from '../domain/errors.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { openCheckpoint, parseVerifierKey } from '../formats/checkpoint.js';
@@ -15,6 +17,8 @@ export async function ask({ description }: Custody, question: SignedEnvelope): P
 export interface VerifiedLog {
   readonly size: number;
   readonly root: string;
+  /** In log order; an id that comes again is the same record. */
+  readonly records: readonly AuditRecord[];
 }
 
 /**
@@ -30,16 +34,18 @@ export async function verifyWholeLog({ description }: Custody, answer: Answer): 
   };
   const checkpoint = openCheckpoint(await read('checkpoint'), parseVerifierKey(description.audit.vkey));
   const leaves: Buffer[] = [];
+  const records: AuditRecord[] = [];
   for (let index = 0; leaves.length < checkpoint.size; index += 1) {
     const width = Math.min(TILE_WIDTH, checkpoint.size - leaves.length);
     const path = bundlePath(index, width);
     const entries = decodeBundle(await read(path), path);
     if (entries.length !== width) throw new CustodyError('LOG_INVALID', `${path} holds ${entries.length} entries`);
-    leaves.push(...entries.map(leafHash));
+    leaves.push(...entries.map((entry) => leafHash(entry)));
+    records.push(...entries.map((entry, at) => decodeRecord(entry, leaves.length - width + at)));
   }
   const found = rootOver(leaves).toString('hex');
   if (found !== checkpoint.root)
     throw new CustodyError('LOG_INVALID', `the log's entries do not give the root that was signed`);
   if (checkpoint.size < answer.size) throw new CustodyError('LOG_INVALID', 'the log is shorter than the desk says');
-  return { size: checkpoint.size, root: found };
+  return { size: checkpoint.size, root: found, records };
 }

@@ -99,7 +99,7 @@ function developmentPolicy(environment: string, authorities: readonly Authority[
         { weight: 50, bakeSeconds: 3 },
         { weight: 100, bakeSeconds: 3 },
       ],
-      triggers: { minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 250 },
+      triggers: { minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 1000 },
       stepTimeoutSeconds: 120,
       deployWithinSeconds: hour,
     },

@@ -33,6 +33,7 @@ function request(
   workflowId: string,
   about: { readonly model: string; readonly version: string | null; readonly release: Digest | null },
   action: RequestAction,
+  seconds = REQUEST_SECONDS,
 ): SignedEnvelope {
   const predicate: RequestPredicate = {
     requestId: `${action.kind}-${about.model}-${randomBytes(4).toString('hex')}`,
@@ -45,7 +46,7 @@ function request(
     policy,
     requester: id,
     producer: null,
-    ...validity(REQUEST_SECONDS),
+    ...validity(seconds),
   };
   // A request about no release yet is about what it acts on.
   const subject = about.release ?? sha256(canonicalBytes([workflowId, action]));
@@ -78,17 +79,20 @@ export function requestRetirement(
   signer: Signer,
   name: ReleaseName,
   { release, reason, noticeSeconds }: { release: Digest; reason: string; noticeSeconds: number },
+  withinSeconds: number,
 ): SignedEnvelope {
-  return request(signer, lifecycleId(name), { ...name, release }, { kind: 'retire', reason, noticeSeconds });
+  const action = { kind: 'retire', reason, noticeSeconds } as const;
+  return request(signer, lifecycleId(name), { ...name, release }, action, withinSeconds);
 }
 
 export function requestRestore(
   signer: Signer,
   model: string,
   { kills, revision }: { kills: readonly Digest[]; revision: number },
+  withinSeconds: number,
 ): SignedEnvelope {
   const about = { model, version: null, release: null };
-  return request(signer, endpointId(model), about, { kind: 'restore', kills, revision });
+  return request(signer, endpointId(model), about, { kind: 'restore', kills, revision }, withinSeconds);
 }
 
 /** One person's decision on one request, which they have seen. */

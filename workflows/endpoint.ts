@@ -93,7 +93,7 @@ async function rollbackDesk(traffic: Traffic): Promise<never> {
       traffic.rollingBack = true;
       await answering(message, async () => {
         const { target, reason, by, statement } = await control.checkRollback(model, message.decision.envelope);
-        const undone = await traffic.rollouts.stop({ reason, actor: statement });
+        const undone = await traffic.rollouts.stop(reason);
         // Undoing the rollout has brought the stable release back; anything else takes one more document.
         if (!undone || target !== null) traffic.routed(await control.rollBack(model, target, reason, statement));
         return { by, statement };

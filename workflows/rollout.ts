@@ -1,16 +1,9 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { RoutedStep } from '../activities/contract.js';
-import type { Digest } from '../domain/digest.js';
 import type { RolloutOrder, RoutedPosition, StepVerdict } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
 import { insist } from './desk.js';
 import { control, failureOf, refusalOf, serving, watch } from './zones.js';
-
-interface Stopped {
-  readonly reason: string;
-  /** Digest of what ended it: an order, or the request whose plan it fails. */
-  readonly actor: Digest;
-}
 
 /** Where a rollout is: a continued run goes on from here. */
 export interface RolloutState {
@@ -20,11 +13,12 @@ export interface RolloutState {
   readonly watchedSince: string | null;
   /** Whether anything may have been routed. */
   readonly begun: boolean;
-  readonly stoppedBy: Stopped | null;
+  /** Why it is to be undone. */
+  readonly stopped: string | null;
 }
 
 export function unbegun(order: RolloutOrder): RolloutState {
-  return { order, step: 0, watchedSince: null, begun: false, stoppedBy: null };
+  return { order, step: 0, watchedSince: null, begun: false, stopped: null };
 }
 
 interface Surroundings {
@@ -53,8 +47,8 @@ export class Rollout {
     this.around = around;
   }
 
-  stop(stoppedBy: Stopped): void {
-    if (this.state.stoppedBy === null) this.set({ stoppedBy });
+  stop(why: string): void {
+    if (this.state.stopped === null) this.set({ stopped: why });
     this.scope.cancel();
   }
 
@@ -74,17 +68,17 @@ export class Rollout {
 
   private async toItsEnd(): Promise<RolloutResult | 'paused'> {
     const { order } = this.state;
-    if (this.state.stoppedBy === null && this.yielding) return 'paused';
-    if (this.state.stoppedBy === null) {
+    if (this.state.stopped === null && this.yielding) return 'paused';
+    if (this.state.stopped === null) {
       this.scope = new CancellationScope();
       try {
         return await this.scope.run(() => this.forward(order));
       } catch (error) {
-        if (this.state.stoppedBy === null) {
+        if (this.state.stopped === null) {
           if (this.yielding && isCancellation(error)) return 'paused';
           const refusal = refusalOf(error);
           if (refusal !== null && !this.state.begun) return { kind: 'refused', ...refusal };
-          this.set({ stoppedBy: { reason: reasonOf(error), actor: order.request } });
+          this.set({ stopped: reasonOf(error) });
         }
       }
     }
@@ -142,10 +136,10 @@ export class Rollout {
 
   private async undo(): Promise<RolloutResult | 'paused'> {
     const { model, moved, revision, trouble } = this.around;
-    const { begun, order, stoppedBy } = this.state;
-    const reason = stoppedBy?.reason ?? 'stopped';
+    const { begun, order, stopped } = this.state;
+    const reason = stopped ?? 'stopped';
     if (!begun) return { kind: 'rolled back', revision: revision(), reason };
-    const position = await insist(() => control.rollBack(model, null, reason, stoppedBy?.actor ?? order.request), {
+    const position = await insist(() => control.rollBack(model, null, reason, order.request), {
       trouble,
       pause: (ms) => condition(() => this.yielding, ms, { summary: 'before the rollback is tried again' }),
     });

@@ -1,5 +1,4 @@
 import { condition, setHandler } from '@temporalio/workflow';
-import type { Digest } from '../domain/digest.js';
 import { isRolloutOrder, type RolloutEnded, type RolloutOrder } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
 import { rolloutSignal } from './messages.js';
@@ -42,12 +41,12 @@ export class Rollouts {
     for (;;) {
       const current = (this.current ??= await this.next());
       this.traffic.display();
-      const { stoppedBy } = current.state;
+      const { stopped } = current.state;
       const result = await current.run();
       if (result !== 'paused') {
         this.current = null;
         this.end(current.state.order, result);
-      } else await condition(() => current.state.stoppedBy !== stoppedBy);
+      } else await condition(() => current.state.stopped !== stopped);
     }
   }
 
@@ -67,10 +66,10 @@ export class Rollouts {
   }
 
   /** Ends the rollout under way, if any, and waits until it is undone; whether that brought the stable release back. */
-  async stop(stoppedBy: { reason: string; actor: Digest }): Promise<boolean> {
+  async stop(why: string): Promise<boolean> {
     const { current } = this;
     if (current === null) return false;
-    current.stop(stoppedBy);
+    current.stop(why);
     await condition(() => this.current !== current);
     const end = this.ended.find((each) => each.request === current.state.order.request);
     return end?.result.kind !== 'promoted';

@@ -58,8 +58,8 @@ export class Traffic {
   moved(to: EndpointPosition): void {
     const before = this.position.killedBy;
     this.position = movedTo(this.position, to, this.lifted);
-    const order = this.position.killedBy.find((each) => !before.includes(each));
-    if (order !== undefined) this.rollouts.current?.stop({ reason: 'the endpoint was killed', actor: order });
+    if (this.position.killedBy.some((order) => !before.includes(order)))
+      this.rollouts.current?.stop('the endpoint was killed');
     this.display();
   }
 

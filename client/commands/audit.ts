@@ -3,7 +3,7 @@ import { CustodyError } from '../../domain/errors.js';
 import { assertModelName } from '../../domain/names.js';
 import { isIsoTime, isoTime } from '../../domain/time.js';
 import { ask, verifyWholeLog } from '../audit.js';
-import { answer, good, heading } from '../output.js';
+import { answer, good, heading, plain } from '../output.js';
 import { askAuditor } from '../requests.js';
 import { connected, KEY_OPTION, signerOf } from '../session.js';
 
@@ -18,7 +18,30 @@ export function auditCommands(program: Command): void {
         const signer = await signerOf(session, options.key);
         const found = await ask(session.custody, askAuditor(signer, { question: 'log' }));
         const log = await verifyWholeLog(session.custody, found);
-        answer(session, log, [good(`the log holds: ${log.size} records, root ${log.root}`)]);
+        const { size, root } = log;
+        answer(session, { size, root }, [good(`the log holds: ${size} records, root ${root}`)]);
+      }),
+    );
+  audit
+    .command('list')
+    .description('the records of the log, after it was verified')
+    .option('--model <name>', 'only of this model')
+    .requiredOption(...KEY_OPTION)
+    .action(
+      connected(async (session, options: { key: string; model?: string }) => {
+        const signer = await signerOf(session, options.key);
+        const found = await ask(session.custody, askAuditor(signer, { question: 'log' }));
+        const { records } = await verifyWholeLog(session.custody, found);
+        const wanted = records.filter(({ subject }) => options.model === undefined || subject.model === options.model);
+        answer(
+          session,
+          wanted,
+          wanted.map(({ time, change, actor, subject, reason }) =>
+            plain(
+              `${time}  ${change.padEnd(18)} ${actor.id.padEnd(10)} ${subject.model} ${subject.version ?? ''}  ${reason}`,
+            ),
+          ),
+        );
       }),
     );
 

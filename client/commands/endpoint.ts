@@ -40,7 +40,10 @@ export function endpointCommands(program: Command): void {
         assertModelName(model);
         const { killedBy, revision } = await endpointStatus(session.custody, model);
         if (killedBy.length === 0) throw new CustodyError('INPUT_MISSING', `${model} is not killed`);
-        const request = requestRestore(await signerOf(session, options.key), model, { kills: killedBy, revision });
+        const { newest } = await session.custody.records.policies();
+        const signer = await signerOf(session, options.key);
+        const within = newest.approvals.restore.withinSeconds;
+        const request = requestRestore(signer, model, { kills: killedBy, revision }, within);
         const receipt = await send(session.custody, endpointId(model), 'restore', request);
         answer(session, receipt, [`asked as ${receipt.by}: custody approvals`]);
       }),

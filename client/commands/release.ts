@@ -109,11 +109,16 @@ export function releaseCommands(program: Command): void {
           if (ingested === undefined)
             throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
           const { newest } = await records.policies();
-          const request = requestRetirement(await signerOf(session, options.key), name, {
-            release: ingested.release,
-            reason: options.reason,
-            noticeSeconds: Number(options.notice ?? newest.retirement.noticeSeconds),
-          });
+          const request = requestRetirement(
+            await signerOf(session, options.key),
+            name,
+            {
+              release: ingested.release,
+              reason: options.reason,
+              noticeSeconds: Number(options.notice ?? newest.retirement.noticeSeconds),
+            },
+            newest.approvals.retire.withinSeconds,
+          );
           const receipt = await send(session.custody, lifecycleId(name), 'retire', request);
           answer(session, receipt, [`asked as ${receipt.by}: custody approvals`]);
         },

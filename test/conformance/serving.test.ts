@@ -125,14 +125,18 @@ describe('serving with a real store, a real vault and a real gateway', () => {
 
   it('reads the version that intake stored, whatever is written over it', async () => {
     const release = await admit(await trainedFiles('1.0.0'));
-    for (const { blob } of told)
-      await site.bucket.compareAndSet(storeKeys.blob(blob), Buffer.from('forged'), await etagOf(blob));
+    for (const { blob } of told) {
+      const key = storeKeys.blob(blob);
+      const head = await site.bucket.head(key, null);
+      expect(await site.bucket.compareAndSet(key, Buffer.from('forged'), head?.etag ?? null)).not.toBeNull();
+      expect(await site.bucket.versions(key)).toHaveLength(2);
+    }
     host = await site.begin({ vault: opener() });
     await host.start(release.name, release.release);
     expect(site.gateway.heard).toHaveLength(1);
   });
 
-  it('gets no key of a release that the vault has seen revoked, and waits while the vault is down', async () => {
+  it('waits, unreported, while the vault is down, and does not wait for it once the release is revoked', async () => {
     const release = await admit(await trainedFiles('1.0.0'));
     host = await site.begin({ vault: opener() });
     await vault.stop();
@@ -165,10 +169,6 @@ describe('serving with a real store, a real vault and a real gateway', () => {
     expect(await site.copies()).toEqual([]);
   });
 });
-
-async function etagOf(blob: string): Promise<string | null> {
-  return (await site.bucket.head(storeKeys.blob(blob), null))?.etag ?? null;
-}
 
 /** The store keeps objects as files; the bucket's name says which store of this machine is ours. */
 async function fileOf(key: string): Promise<string> {

@@ -175,12 +175,12 @@ describe('a kill', () => {
   it('ends the rollout under way and stays in force', async () => {
     zones.acts.watchStep = never;
     await start();
-    const { replyTo } = await order('1.1.0');
+    const { replyTo, request } = await order('1.1.0');
     await zones.called('watchStep');
     expect(await update('kill', envelope('stop'))).toMatchObject({ statement: digestOf('stop') });
     await zones.called('replyRollout');
     expect(replies()).toMatchObject([{ to: replyTo, kind: 'rolled back', reason: 'the endpoint was killed' }]);
-    expect(zones.argsOf('rollBack')).toEqual([[model, null, 'the endpoint was killed', digestOf('stop')]]);
+    expect(zones.argsOf('rollBack')).toEqual([[model, null, 'the endpoint was killed', request]]);
     expect((await status()).killedBy).toEqual([digestOf('stop')]);
     await capture(handle, 'endpoint-killed');
   });
@@ -350,10 +350,14 @@ describe('an order to roll back', () => {
   it('ends the rollout under way first', async () => {
     zones.acts.watchStep = never;
     await start();
-    await order('1.1.0');
+    const { request } = await order('1.1.0');
     await zones.called('watchStep');
     await update('rollback', envelope('target'));
-    expect(zones.argsOf('rollBack').map(([, target]) => target)).toEqual([null, 'target']);
+    // Its own plan is ended in the name of its request; the operator's order then says where to go.
+    expect(zones.argsOf('rollBack').map(([, target, , actor]) => [target, actor])).toEqual([
+      [null, request],
+      ['target', digestOf('rollback')],
+    ]);
     await zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'slow' }]);
   });

@@ -18,7 +18,8 @@ export async function retire(scene: Scene): Promise<void> {
   const release = progress.ingested?.release ?? '';
   const { newest } = await custody.records.policies();
   const asked = { release, reason: '1.1.0 has taken its place', noticeSeconds: newest.retirement.noticeSeconds };
-  const request = requestRetirement(await signer(scene, 'otto'), RETIRED, asked);
+  const within = newest.approvals.retire.withinSeconds;
+  const request = requestRetirement(await signer(scene, 'otto'), RETIRED, asked, within);
   await tell(scene, lifecycleId(RETIRED), 'retire', request);
   narrator.decided('otto', `asks for its retirement: “${asked.reason}”`);
   const waiting = await openGate(scene, RETIRED);

@@ -89,11 +89,22 @@ async function ask(scene: Scene, sources: Sources, version: string, reason: stri
   await approve(scene, waiting, 'alice', reason);
 }
 
-async function inService(scene: Scene, version: string): Promise<void> {
-  await eventually(`${version} in service`, async () => {
-    const { stage } = await lifecycleStatus(scene.custody, { model: MODEL, version });
-    if (stage !== 'in service') throw new NotYet(`${version} in service (${stage})`);
+/** Waits until the release serves; one that ended before it did is no release of this story. */
+async function inService(
+  scene: Scene,
+  version: string,
+  meanwhile = async (): Promise<void> => undefined,
+): Promise<void> {
+  const name = { model: MODEL, version };
+  const reached = await eventually(`${version} in service`, async () => {
+    await meanwhile();
+    const { stage } = await lifecycleStatus(scene.custody, name);
+    if (stage !== 'in service' && stage !== 'ended') throw new NotYet(`${version} in service (${stage})`);
+    return stage;
   });
+  if (reached === 'in service') return;
+  const outcome = await outcomeOf(scene.custody, name);
+  throw new CustodyError('INTERNAL', `${version} did not get into service: ${JSON.stringify(outcome)}`);
 }
 
 export async function first(scene: Scene, sources: Sources): Promise<void> {
@@ -108,22 +119,15 @@ export async function better(scene: Scene, sources: Sources): Promise<void> {
   scene.narrator.step('1.1.0, better on held-out images, goes 10 → 50 → 100 % under live traffic');
   await ask(scene, sources, '1.1.0', 'better on images it has never seen');
   let shown = '';
-  await scene.narrator.timed('promoted', async () => {
-    await eventually('the promotion of 1.1.0', async () => {
-      const { serving } = await endpointStatus(scene.custody, MODEL);
-      const weights = serving.filter(({ weight }) => weight > 0).map(({ version, weight }) => `${version} ${weight} %`);
-      const now = weights.join(', ');
-      if (now !== shown) scene.narrator.say(now);
-      shown = now;
-      await inServiceNow(scene, '1.1.0');
-    });
-  });
+  const showWeights = async (): Promise<void> => {
+    const { serving } = await endpointStatus(scene.custody, MODEL);
+    const weights = serving.filter(({ weight }) => weight > 0).map(({ version, weight }) => `${version} ${weight} %`);
+    const now = weights.join(', ');
+    if (now !== shown) scene.narrator.say(now);
+    shown = now;
+  };
+  await scene.narrator.timed('promoted', () => inService(scene, '1.1.0', showWeights));
   scene.moments.set('1.1.0 promoted', isoTime(Date.now()));
-}
-
-async function inServiceNow(scene: Scene, version: string): Promise<void> {
-  const { stage } = await lifecycleStatus(scene.custody, { model: MODEL, version });
-  if (stage !== 'in service') throw new NotYet(`${version} in service`);
 }
 
 export async function worse(scene: Scene, sources: Sources): Promise<void> {

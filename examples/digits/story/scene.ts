@@ -15,7 +15,9 @@ import { Mailbox } from './mailbox.js';
 import type { Narrator } from './narrator.js';
 
 export const MODEL = 'digits';
-const CALLERS = 4;
+/** A caller stays with a release within a step, so there must be enough of them for ten percent to be somebody. */
+const CALLERS = 40;
+const WITH_MAIL = 3;
 const REQUESTS_PER_SECOND = 60;
 const PATIENCE_SECONDS = 180;
 
@@ -35,7 +37,7 @@ export async function openScene(narrator: Narrator, state?: string): Promise<Sce
   const layout = new Layout(state);
   const mailbox = new Mailbox();
   const smtp = await mailbox.open();
-  const callers = Array.from({ length: CALLERS }, (_, index) => `caller-${index}`);
+  const callers = Array.from({ length: WITH_MAIL }, (_, index) => `caller-${index}`);
   const stack = await startStack({ ...digitsStack(layout, smtp), say: (line) => narrator.say(line) });
   const consumers = callers.map((caller) => [caller, { mail: `${caller}@consumers.example` }] as const);
   replaceFile(layout.path('directory.json'), JSON.stringify({ consumers: Object.fromEntries(consumers) }));

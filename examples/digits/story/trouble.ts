@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { open, rename, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { createGatewayClient } from '../../../adapters/gateway/client.js';
-import { ask } from '../../../client/audit.js';
+import { ask, verifyWholeLog } from '../../../client/audit.js';
 import { replaceFile } from '../../../client/files.js';
 import { endpointStatus, lifecycleStatus } from '../../../client/messages.js';
 import { askAuditor, orderKill, requestRestore } from '../../../client/requests.js';
@@ -23,19 +23,20 @@ export async function tamper(scene: Scene): Promise<void> {
   );
   const release = progress.ingested?.release ?? '';
   const gateway = createGatewayClient(custody.description.gateway.admin);
-  const replica = await eventually('the replica', () => replicaOf(gateway, release));
+  await eventually('the replica', () => replicaOf(gateway, release));
   const file = stack.layout.path('zones', 'serving', 'state', 'releases', release, 'weights.safetensors');
   const original = (await stat(file)).ino;
   await flipOneBit(file);
   narrator.say(`one bit of ${TAMPERED}'s weights is flipped, and its model server killed`);
-  process.kill(await eventually('its process', async () => processOf(replica.port)), 'SIGKILL');
+  process.kill(await eventually('its process', async () => processIn(dirname(file))), 'SIGKILL');
 
   const startedAt = performance.now();
   await eventually('the report of the refused load', async () => {
     const ada = await signer(scene, 'ada');
-    const found = await ask(custody, askAuditor(ada, { question: 'state', model: MODEL, at: isoTime(Date.now()) }));
-    const seen = found.question === 'state' ? found.state.releases : [];
-    const refused = seen.some(({ version, lastChange }) => version === TAMPERED && lastChange === 'load.refused');
+    const log = await verifyWholeLog(custody, await ask(custody, askAuditor(ada, { question: 'log' })));
+    const refused = log.records.some(
+      ({ change, subject }) => change === 'load.refused' && subject.version === TAMPERED,
+    );
     if (!refused) throw new NotYet('the refusal');
   });
   narrator.say('the load was refused, and the refusal is in the audit log');
@@ -48,11 +49,10 @@ export async function tamper(scene: Scene): Promise<void> {
 
 type Gateway = ReturnType<typeof createGatewayClient>;
 
-async function replicaOf(gateway: Gateway, release: string): Promise<{ readonly port: number }> {
+async function replicaOf(gateway: Gateway, release: string): Promise<void> {
   const { models } = await gateway.state();
   const replica = models.find(({ model }) => model === MODEL)?.replicas.find((live) => live.release === release);
   if (replica === undefined) throw new NotYet('the replica');
-  return replica;
 }
 
 /** As somebody with the rights of the host's administrator could: the copy itself is read-only. */
@@ -73,21 +73,18 @@ async function flipOneBit(file: string): Promise<void> {
   await rename(swapped, file);
 }
 
-/** The process that was told to listen at this port. */
-function processOf(port: number): number {
+/** The model server that runs in a release's folder. */
+function processIn(folder: string): number {
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     try {
-      const command = readFileSync(join('/proc', pid, 'cmdline'), 'utf8').split('\0');
-      const at = command.indexOf('--port');
-      const program = readlinkSync(join('/proc', pid, 'exe'));
-      if (command[at + 1] === String(port) && program.endsWith('node')) return Number(pid);
+      if (readlinkSync(join('/proc', pid, 'cwd')) === folder) return Number(pid);
     } catch (error) {
-      // Processes end while one looks at them.
+      // Processes end while one looks at them, and others' are none of our business.
       if (!['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
-  throw new NotYet(`the process at port ${port}`);
+  throw new NotYet(`a process in ${folder}`);
 }
 
 /** One person stops the endpoint with the plain Temporal CLI; two others must agree before it serves again. */
@@ -113,14 +110,15 @@ export async function killAndRestore(scene: Scene): Promise<void> {
   narrator.say(
     `${Math.round(now - sentAt)} ms after the signal was taken (${Math.round(now - startedAt)} ms with the CLI's own start)`,
   );
-  scene.moments.set('killed', isoTime(Date.now()));
 
   const { killedBy, revision } = await eventually('the kill in the workflow', async () => {
     const status = await endpointStatus(custody, MODEL);
     if (status.killedBy.length === 0) throw new NotYet('the kill');
     return status;
   });
-  const request = requestRestore(await signer(scene, 'otto'), MODEL, { kills: killedBy, revision });
+  scene.moments.set('killed', isoTime(Date.now()));
+  const within = (await custody.records.policies()).newest.approvals.restore.withinSeconds;
+  const request = requestRestore(await signer(scene, 'otto'), MODEL, { kills: killedBy, revision }, within);
   await tell(scene, endpointId(MODEL), 'restore', request);
   narrator.decided('otto', 'asks to restore it');
   const waiting = await endpointGate(scene);

@@ -13,7 +13,7 @@ const good = world.release();
 const other = world.release({ version: '2.0.0' });
 const verify = (change: Partial<Release['evidence']>, now = at(0)) =>
   verifyRelease({ ...good.evidence, ...change }, root, now);
-const error = (code: string, message: RegExp = /./) =>
+const error = (code: string, message: RegExp = /./): unknown =>
   expect.objectContaining({ code, message: expect.stringMatching(message) as string });
 
 describe("a release's evidence", () => {

@@ -13,7 +13,7 @@ const world = createWorld();
 const { keys, pems, policy, policyEnvelope, root } = world;
 const roots = [keys['root-a'], keys['root-b']];
 const newKey = (): SigningKey => importPrivateKey(generateKey('ed25519').privatePem);
-const refused = (message: RegExp) =>
+const refused = (message: RegExp): unknown =>
   expect.objectContaining({ code: 'POLICY_REFUSED', message: expect.stringMatching(message) as string });
 
 function withAuthority(id: string, change: Partial<Authority>): (policy: Policy) => Policy {
@@ -107,7 +107,7 @@ describe('the policy chain', () => {
   });
 
   test('attack: refuses new root keys that no old one has signed, and strangers altogether', () => {
-    const invalid = expect.objectContaining({ code: 'SIGNATURE_INVALID' });
+    const invalid: unknown = expect.objectContaining({ code: 'SIGNATURE_INVALID' });
     expect(() => verify(policyEnvelope, world.nextPolicy(handOver, policy, [carol, dave]).envelope)).toThrow(invalid);
     expect(() => verify(signPolicy(policy, [keys.mallory, keys.alice]))).toThrow(invalid);
   });

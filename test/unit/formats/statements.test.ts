@@ -14,9 +14,9 @@ const { at, keys, policy } = world;
 const ring = keyRing(policy);
 const { request } = world.release();
 const approval = world.approve(request, 'alice');
-const invalid = (message: RegExp) =>
+const invalid = (message: RegExp): unknown =>
   expect.objectContaining({ code: 'SIGNATURE_INVALID', message: expect.stringMatching(message) as string });
-const malformed = (message: RegExp) =>
+const malformed = (message: RegExp): unknown =>
   expect.objectContaining({ code: 'MALFORMED', message: expect.stringMatching(message) as string });
 
 describe('a statement', () => {

@@ -241,6 +241,22 @@ describe('kill orders', () => {
     expect(await status()).toBe(200);
   });
 
+  test('nor does it take such an order in another spelling, which would have another digest', async () => {
+    const orders = Array.from({ length: 20 }, () => world.kill());
+    const order = orders.find(({ envelope }) => /[+/]/.test(envelope.signatures[0]!.sig))!;
+    await rig.deliver(world.restored(steady, [order]));
+    const signature = order.envelope.signatures[0]!;
+    const sig = signature.sig.replaceAll('+', '-').replaceAll('/', '_');
+    for (const signatures of [
+      [{ ...signature, sig }],
+      [{ ...signature, keyid: '' }],
+      [{ ...signature, keyid: world.keys.alice.keyId }],
+      [signature, world.kill().envelope.signatures[0]!],
+    ])
+      await expect(rig.client.deliverKill({ ...order.envelope, signatures })).rejects.toBeDefined();
+    expect(await status()).toBe(200);
+  });
+
   test('neither control alone nor one person lifts an order, and a quorum only the orders it names', async () => {
     const [one, two] = [world.kill(), world.kill()];
     await rig.client.deliverKill(one.envelope);

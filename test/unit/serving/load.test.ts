@@ -164,6 +164,15 @@ describe('bytes that are not those of the release', () => {
     await expectRefused(release, 'DIGEST_MISMATCH');
   });
 
+  it('stop the load when they are the right ones in ciphertext that intake never stored', async () => {
+    const release = await site.admit();
+    const file = site.vault.files.get(sha256(weights(release)));
+    const again = await encrypt(weights(release), file?.key ?? Buffer.alloc(0));
+    await replaceBlob(release, () => again);
+    host = await site.begin();
+    await expectRefused(release, 'DIGEST_MISMATCH');
+  });
+
   it('stop the load when another file of the release stands in, whole and authentic', async () => {
     const release = await site.admit();
     const other = site.vault.files.get(sha256(release.files.get('config.json') as Buffer));
@@ -242,6 +251,18 @@ describe('a release that may not be loaded', () => {
     await expectReported(release, 'REVOKED');
   });
 
+  it('because it is revoked while it loads is not started, and its copy is removed', async () => {
+    const release = await site.admit();
+    const readStream = site.bucket.readStream.bind(site.bucket);
+    vi.spyOn(site.bucket, 'readStream').mockImplementationOnce(async (key, versionId) => {
+      await site.issueStatus({ revoked: [release.release], version: Date.now() + 1 });
+      return readStream(key, versionId);
+    });
+    host = await site.begin();
+    await expectRefused(release, 'REVOKED');
+    expect(site.vault.opened).toBe(1);
+  });
+
   it('whose records are not complete waits, unreported', async () => {
     const release = site.world.release();
     await site.put(recordsOf(release).filter(([key]) => !key.endsWith('/approved')));
@@ -274,9 +295,13 @@ describe('the status document', () => {
 
   it('is refused when somebody else than control has signed it', async () => {
     const release = await site.admit();
-    await site.issueStatus({ version: later(1) }, 'gateway');
+    const version = later(1);
+    await site.issueStatus({ version }, 'gateway');
     host = await site.begin();
     await expectRefused(release, 'NOT_AUTHORISED');
+    // Nor is its version remembered: that would lock out control's own.
+    await site.issueStatus({ version: version - 1 }, 'control', version + 1);
+    await host.start(release.name, release.release);
   });
 
   it('is refused when it is for another environment', async () => {
