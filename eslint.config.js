@@ -94,5 +94,14 @@ export default tseslint.config(
     },
   },
   { files: ['client/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts'], rules: { 'no-console': 'off' } },
-  { files: ['test/**/*.ts'], rules: { 'max-lines': 'off', '@typescript-eslint/unbound-method': 'off' } },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      'max-lines': 'off',
+      '@typescript-eslint/unbound-method': 'off',
+      // vitest types its asymmetric matchers as any.
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+    },
+  },
 );

@@ -6,6 +6,7 @@ import { endpointId } from '../domain/names.js';
 import { holdsRole } from '../domain/policy.js';
 import { establishedOf, planStep, promote, rollbackTo, stableOf } from '../domain/routing.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
+import { rolloutSignal, startEndpoint } from '../workflows/messages.js';
 import type { Desk } from './control.js';
 import type { EndpointControl, LifecycleControl } from './contract.js';
 import type { Grounds } from './router.js';
@@ -36,13 +37,11 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
   return {
     askEndpoint: async (model, order) => {
       await temporal.workflow.signalWithStart('endpoint', {
-        workflowId: endpointId(model),
-        taskQueue: 'control',
-        signal: 'rollout',
+        ...startEndpoint(model),
+        signal: rolloutSignal,
         signalArgs: [order],
         args: [],
         workflowIdConflictPolicy: 'USE_EXISTING',
-        staticSummary: `Traffic of ${model}`,
       });
     },
 
@@ -94,7 +93,8 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       const current = await router.current(model);
       if ((await router.activeKills(model, current)).length > 0)
         throw new CustodyError('POLICY_REFUSED', 'the endpoint is killed: restore it first');
-      if ((await progressOf(records, { model, version })).outcome !== undefined)
+      const { rollout: over, outcome } = await progressOf(records, { model, version });
+      if (over !== undefined || outcome !== undefined)
         throw new CustodyError('REPLAYED', 'the lifecycle that asked for this has ended');
       const position = current?.document.plan;
       const { rollout, rollback } = (await records.policies()).byDigest(policy);

@@ -29,7 +29,7 @@ export async function progressOf(records: Records, name: ReleaseName): Promise<P
   const found = await Promise.all(
     PARTS.map(async (part) => [part, await records.record(storeKeys.record(name, part))] as const),
   );
-  return Object.fromEntries(found.filter(([, value]) => value !== null)) as Progress;
+  return Object.fromEntries(found.filter(([, value]) => value !== null));
 }
 
 /** The release's name by its digest, from the manifest that has that digest. */

@@ -15,12 +15,12 @@ import { policyDigest } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
 import { loadKey, type ConfigOf } from './config.js';
 import { checkSearchAttributes, connectClient } from './temporal.js';
-import type { Zone, ZoneBase } from './zone.js';
+import { storeOf, type Zone, type ZoneBase } from './zone.js';
 
 /** Workflows, routes, the audit log and its desk, notices, and the status document. */
 export async function wireControl(config: ConfigOf<'control'>, { records, log }: ZoneBase): Promise<Zone> {
   const { custody, audit, log: logBucket } = bucketNames(config.environment);
-  const { proof: _proof, ...store } = config.store;
+  const store = storeOf(config);
   await checkOwnLock(store, custody, `records/locks/${isoTime(Date.now())}`, Buffer.from('{}'));
   const temporal = await connectClient(config);
   await checkSearchAttributes(temporal);

@@ -1,4 +1,5 @@
 import { pino, type Logger } from 'pino';
+import type { S3Config } from '../adapters/object-store/s3-session.js';
 import { openBucket } from '../adapters/object-store/s3.js';
 import { Records } from '../adapters/records.js';
 import { CustodyError } from '../domain/errors.js';
@@ -24,9 +25,15 @@ export function zoneLogger(zone: string): Logger {
   return pino({ base: { zone }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
 }
 
+export function storeOf({ store }: ZoneConfig): S3Config {
+  const { endpoint, region, accessKey, secretKey } = store;
+  return { endpoint, region, accessKey, secretKey };
+}
+
 /** The store, once it is known to be WORM: by a signed proof that has not expired and names this very store. */
 export async function openRecords(config: ZoneConfig): Promise<Records> {
-  const { proof, ...store } = config.store;
+  const { proof } = config.store;
+  const store = storeOf(config);
   const records = new Records(openBucket(store, bucketNames(config.environment).custody), loadRoot(config));
   const { newest } = await records.policies();
   const { verified } = await records.verify('storeProof', readFileSync(proof, 'utf8'));

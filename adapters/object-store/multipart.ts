@@ -28,21 +28,26 @@ interface Part {
   readonly etag: string;
 }
 
+/** Not Promise.race against one promise for all: that would keep every chunk until the signal is dropped. */
+function nextUnless<T>(iterator: AsyncIterator<T>, signal: AbortSignal): Promise<IteratorResult<T>> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    iterator
+      .next()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
 /** Ends as soon as the signal does, even while the source is silent. */
 async function* until<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
-  let stop = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-  });
-  signal.addEventListener('abort', stop, { once: true });
-  // Also observed when nothing is waiting for it at that moment.
-  aborted.catch(() => undefined);
   let ended = false;
   try {
     for (;;) {
       signal.throwIfAborted();
-      const next = await Promise.race([iterator.next(), aborted]);
+      const next = await nextUnless(iterator, signal);
       if (next.done === true) {
         ended = true;
         return;
@@ -50,7 +55,6 @@ async function* until<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGe
       yield next.value;
     }
   } finally {
-    signal.removeEventListener('abort', stop);
     // Not awaited: a source that hangs would hold the failure back. What it throws at its end no longer matters.
     if (!ended) iterator.return?.().catch(() => undefined);
   }

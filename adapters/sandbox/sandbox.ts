@@ -105,7 +105,7 @@ interface Guard {
 function watchLimits(running: RunningProcess, request: SandboxRequest, writable: readonly string[]): Guard {
   const limit = (request.limits.outputMb ?? DEFAULT_OUTPUT_MB) * MEGABYTE;
   let ended: SandboxResult['ended'] | 'aborted' = 'exited';
-  let failure: unknown;
+  let failure: Error | undefined;
   let measuring = Promise.resolve();
   const end = (reason: typeof ended): void => {
     if (ended === 'exited') ended = reason;
@@ -115,7 +115,7 @@ function watchLimits(running: RunningProcess, request: SandboxRequest, writable:
     try {
       if ((await measure(writable)) > limit) end('output-limit');
     } catch (error) {
-      failure = error;
+      failure = error instanceof Error ? error : new Error(String(error));
       running.kill();
     }
   };

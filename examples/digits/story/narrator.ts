@@ -7,20 +7,20 @@ export class Narrator {
 
   step(title: string): void {
     this.#step += 1;
-    this.#write(`\n${colors.bold(`${this.#step}. ${title}`)}  ${colors.dim(`${this.seconds()} s`)}`);
+    this.write(`\n${colors.bold(`${this.#step}. ${title}`)}  ${colors.dim(`${this.seconds()} s`)}`);
   }
 
   say(line: string): void {
-    this.#write(`   ${line}`);
+    this.write(`   ${line}`);
   }
 
   /** Somebody's decision. */
   decided(who: string, what: string): void {
-    this.#write(`   ${colors.cyan(who)} ${what}`);
+    this.write(`   ${colors.cyan(who)} ${what}`);
   }
 
   watch(address: string): void {
-    this.#write(`   ${colors.dim(address)}`);
+    this.write(`   ${colors.dim(address)}`);
   }
 
   /** Milliseconds that an act took. */
@@ -35,7 +35,8 @@ export class Narrator {
     return ((performance.now() - this.#startedAt) / 1000).toFixed(1);
   }
 
-  #write(line: string): void {
+  /** Where a line goes. */
+  protected write(line: string): void {
     process.stderr.write(`${line}\n`);
   }
 }

@@ -70,6 +70,7 @@ const ABOUT_REQUEST: Attack[] = [
 
 const ABOUT_ADMISSION: Attack[] = [
   ['asks for a deployment', { admission: { action: deploy } }, 'REPLAYED', /asks for something else/],
+  ['has another release as its subject', { requested: other.release }, 'REPLAYED', /another release/],
   ['is of another lifecycle', { admission: { workflowId: 'lifecycle/digits/2.0.0' } }, 'REPLAYED', /something else/],
   ['is for another environment', { admission: { environment: 'production' } }, 'REPLAYED', /something else/],
   [
@@ -79,6 +80,7 @@ const ABOUT_ADMISSION: Attack[] = [
     /nobody else/,
   ],
   ['is by somebody who may not ask', { admissionBy: 'oscar' }, 'NOT_AUTHORISED', /oscar may not ask/],
+  ['is signed by somebody else, too', { admissionBy: ['ci', 'alice'] }, 'NOT_AUTHORISED', /nobody else/],
 ];
 
 const ABOUT_VALIDATION: Attack[] = [
@@ -292,6 +294,14 @@ describe('loading', () => {
     const gate = withRoles('release-signer', ['publisher'])(policy);
     expect(authoriseLoading(checked.release, { ...checked.rules, gate }, checked.status)).toEqual(
       denial('NOT_AUTHORISED', /release-signer may not sign releases/),
+    );
+  });
+
+  test('attack: refused where the producer was none when the release was approved', () => {
+    const checked = verifyRelease(good.evidence, world.root, at(0));
+    const gate = withRoles('trainer', ['publisher'])(policy);
+    expect(authoriseLoading(checked.release, { ...checked.rules, gate }, checked.status)).toEqual(
+      denial('NOT_AUTHORISED', /trainer is not the release's authorised producer/),
     );
   });
 

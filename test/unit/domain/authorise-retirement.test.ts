@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { authoriseDestruction, authoriseRetirement } from '../../../domain/authorise.js';
+import { authoriseDestruction, authoriseRetirement, personAsks } from '../../../domain/authorise.js';
 import type { ErrorCode } from '../../../domain/errors.js';
 import { verifyRetirement } from '../../../formats/evidence.js';
 import { denial, verdictsOf } from '../../support/verdicts.js';
@@ -124,6 +124,21 @@ describe('a retirement', () => {
     const { evidence } = world.retirement(release, { request: { action: retire(31) } });
     expect(verdicts.destruction(evidence)).toEqual(denial('PENDING', /notice period ends/));
     expect(verdictsOf(world, at(NOTICED + 31)).destruction(evidence)).toMatchObject({ allowed: true });
+  });
+
+  test('attack: is not asked for by two, of whom one could then agree', () => {
+    const { evidence } = world.retirement(release, { requestBy: ['rita', 'alice'] });
+    expect(verdicts.destruction(evidence)).toEqual(denial('NOT_AUTHORISED', /rita, and nobody else/));
+  });
+
+  test('is refused at the door, before anybody is asked, when it would stay open for too long', () => {
+    const { retirement, rules } = verifyRetirement(
+      world.retirement(release, { request: { expiresAt: at(561) } }).evidence,
+      world.root,
+      at(0),
+    );
+    const asked = personAsks(rules, retirement.request, 'retire', 'lifecycle/digits/1.0.0');
+    expect(asked).toEqual(denial('POLICY_REFUSED', /may stay open for 600 s/));
   });
 
   test('attack: a person who may both ask and approve is not counted for what they asked', () => {

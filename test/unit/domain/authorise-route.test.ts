@@ -4,8 +4,10 @@ import type { ErrorCode } from '../../../domain/errors.js';
 import type { RoutingDocument } from '../../../domain/routing.js';
 import type { RequestAction } from '../../../domain/statements.js';
 import { sha256 } from '../../../formats/sha256.js';
+import { keyRing, verifyStatement } from '../../../formats/statements.js';
+import { personAsks } from '../../../domain/authorise.js';
 import { denial, verdictsOf } from '../../support/verdicts.js';
-import { createWorld, type Route } from '../../support/world.js';
+import { createWorld, type KeyName, type Route } from '../../support/world.js';
 
 const world = createWorld();
 const { at } = world;
@@ -33,10 +35,17 @@ function planWith(change: Partial<Deploy>, current: Route = stable): Route {
   return world.routePlan(current, two, { request, approvals: [world.approve(request, 'alice')] });
 }
 
-function requestWith(change: Partial<NonNullable<Route['request']>['predicate']>, by: 'control' | 'oscar' = 'control') {
+function requestWith(
+  change: Partial<NonNullable<Route['request']>['predicate']>,
+  by: KeyName = 'control',
+  subject = change.release ?? two.release,
+) {
   const asked = ten.request as NonNullable<Route['request']>;
-  const subject = { name: 'lifecycle/digits/1.1.0', sha256: change.release ?? two.release };
-  const request = world.request(subject, { ...asked.predicate, ...change }, by);
+  const request = world.request(
+    { name: 'lifecycle/digits/1.1.0', sha256: subject },
+    { ...asked.predicate, ...change },
+    by,
+  );
   return world.routePlan(stable, two, { request, approvals: [world.approve(request, 'alice')] });
 }
 
@@ -112,6 +121,12 @@ describe('a step of a plan', () => {
       requestWith({ workflowId: 'lifecycle/digits/1.0.0' }),
       'REPLAYED',
       /belongs to/,
+    ],
+    [
+      'rests on a request about another release',
+      requestWith({}, 'control', three.release),
+      'MALFORMED',
+      /names no release/,
     ],
     ['rests on a request without a release', requestWith({ release: null }), 'MALFORMED', /names no release/],
     [
@@ -511,6 +526,15 @@ describe('a restore', () => {
   ];
   test.each(attacks)('attack: refused when it %s', (_, current, next, code, reason) => {
     expect(judge(current, next)).toEqual(denial(code, reason));
+  });
+
+  test('is refused at the door, before anybody is asked, when it would stay open for too long', () => {
+    const request = world.restoreRequest(promoted, digest, { expiresAt: at(561) });
+    const verified = verifyStatement(request.envelope, 'request', keyRing(world.policy));
+    const rules = { environment: 'test', gate: world.policy, newest: world.policy, now: at(0) };
+    expect(personAsks(rules, verified, 'restore', 'endpoint/digits')).toEqual(
+      denial('POLICY_REFUSED', /may stay open for 600 s/),
+    );
   });
 
   test('is refused once the policy has expired, and where nothing was ever served', () => {

@@ -335,7 +335,7 @@ describe('verifyOms refuses', () => {
       /hash_type/,
     ],
   ])('a signed statement with %s', (_, change, problem) => {
-    const bytes = signedOver(change as never);
+    const bytes = signedOver(change);
     expect(() => verifyOms(bytes, [key], files)).toThrow(error('MALFORMED', problem));
   });
 

@@ -1,16 +1,6 @@
-import {
-  chmod,
-  link,
-  lstat,
-  mkdir,
-  readFile,
-  rename,
-  rm,
-  symlink,
-  truncate,
-  utimes,
-  writeFile,
-} from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { chmod, link, lstat, mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
@@ -26,20 +16,28 @@ beforeEach(async () => {
 });
 afterEach(() => site.close());
 
-/** What an intruder with root does: writes where nothing can be written, and hides that it was there. */
+/** What an intruder with root does: writes where nothing can be written, and puts modes and times back to the nanosecond. */
 async function asIntruder(path: string, act: () => Promise<void>): Promise<void> {
   const folder = dirname(path);
-  const [before, inside] = [await lstat(folder), await lstat(path).catch(() => null)];
+  const isFile = async (): Promise<boolean> => (await lstat(path).catch(() => null))?.isFile() === true;
+  const was = await isFile();
+  const undo = [await timesOf(folder), ...(was ? [await timesOf(path)] : [])];
   await chmod(folder, 0o755);
-  if (inside?.isFile() === true) await chmod(path, 0o644);
+  if (was) await chmod(path, 0o644);
   await act();
-  const after = await lstat(path).catch(() => null);
-  if (inside?.isFile() === true && after?.isFile() === true) {
-    await chmod(path, 0o444);
-    await utimes(path, inside.atime, inside.mtime);
-  }
+  if (was && (await isFile())) await chmod(path, 0o444);
   await chmod(folder, 0o555);
-  await utimes(folder, before.atime, before.mtime);
+  for (const restore of undo.reverse()) await restore();
+}
+
+async function timesOf(path: string): Promise<() => Promise<void>> {
+  const kept = join(site.state, `times-${randomUUID()}`);
+  execFileSync('touch', ['--reference', path, kept]);
+  return async () => {
+    if ((await lstat(path).catch(() => null)) !== null)
+      execFileSync('touch', ['--no-create', '--no-dereference', '--reference', kept, path]);
+    await rm(kept);
+  };
 }
 
 async function flipBit(path: string): Promise<void> {

@@ -193,6 +193,9 @@ describe('bytes that are not those of the release', () => {
     host = await site.begin();
     await expectRefused(release, 'DIGEST_MISMATCH');
     await expectReported(release, 'DIGEST_MISMATCH');
+    // Found while it was written, before there was any copy to look at.
+    expect(site.desk.incidents).toHaveLength(1);
+    expect(site.desk.incidents[0]?.predicate.reason).not.toContain('materialised copy');
   });
 
   it('leave no copy when the store stops answering half way, and the next attempt succeeds', async () => {

@@ -1,0 +1,86 @@
+import type * as Audit from '../../../client/audit.js';
+import type * as Requests from '../../../client/requests.js';
+import type { AuditRecord } from '../../../domain/audit.js';
+import type * as SceneModule from '../../../examples/digits/story/scene.js';
+import { load } from './product.js';
+
+const { ask, verifyWholeLog } = await load<typeof Audit>('client/audit.js');
+const { askAuditor } = await load<typeof Requests>('client/requests.js');
+const { signer, MODEL } = await load<typeof SceneModule>('examples/digits/story/scene.js');
+
+/** What a story leaves behind that must not depend on who died meanwhile: no digest, no time, nothing read. */
+export interface Projection {
+  /** `<change> <version>` in the order in which the changes took effect. */
+  readonly changes: readonly string[];
+  /** `<change> <version> <weight>, ...` of each routing revision. */
+  readonly routes: readonly string[];
+  /** What was signed for good, by kind. */
+  readonly statements: Readonly<Record<string, number>>;
+  readonly records: readonly string[];
+  readonly nonces: number;
+  readonly blobs: number;
+  readonly revocations: number;
+  readonly kills: number;
+}
+
+/** Says what happened around the story, or how often it was looked at; two runs may differ in it. */
+const ASIDE: ReadonlySet<string> = new Set(['log.read', 'load.refused']);
+const READ = 'auditQuestion';
+
+export async function project(scene: SceneModule.Scene): Promise<Projection> {
+  const { custody } = scene;
+  const { records, bucket } = { records: custody.records, bucket: custody.records.bucket };
+  const keys = async (prefix: string): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const key of bucket.list(prefix)) found.push(key);
+    return found;
+  };
+  const log = await readLog(scene);
+  const statements: Record<string, number> = {};
+  for (const key of await keys('statements/')) {
+    const kind = kindOf(JSON.parse(await text(key)) as object);
+    statements[kind] = (statements[kind] ?? 0) + 1;
+  }
+  const routes: string[] = [];
+  for (const key of await keys(`routes/${MODEL}/`)) {
+    const document = (await records.find('route', key))?.verified.predicate;
+    const releases = document?.releases.map(({ version, weight }) => `${version} ${weight} %`) ?? [];
+    routes.push(`${document?.revision} ${document?.change}: ${releases.join(', ')}`);
+  }
+  const questions = statements[READ] ?? 0;
+  return {
+    changes: log
+      .filter(({ change }) => !ASIDE.has(change))
+      .map(({ change, subject }) => `${change} ${subject.version ?? '-'}`),
+    routes,
+    statements: Object.fromEntries(Object.entries(statements).filter(([kind]) => !['incident', READ].includes(kind))),
+    records: (await keys(`records/${MODEL}/`)).sort(),
+    nonces: (await keys('nonces/')).length - questions,
+    blobs: (await keys('blobs/')).length,
+    revocations: (await keys('revocations/')).length,
+    kills: (await keys(`kills/${MODEL}/`)).length,
+  };
+
+  async function text(key: string): Promise<string> {
+    const stored = await bucket.read(key);
+    if (stored === null) throw new Error(`${key} is gone`);
+    return stored.body.toString('utf8');
+  }
+}
+
+/** Each record once, in the order of effect: what lowers exposure acts first and is written down after. */
+export async function readLog(scene: SceneModule.Scene): Promise<readonly AuditRecord[]> {
+  const ada = await signer(scene, 'ada');
+  const log = await verifyWholeLog(scene.custody, await ask(scene.custody, askAuditor(ada, { question: 'log' })));
+  const first = new Map<string, AuditRecord>();
+  for (const record of log.records) if (!first.has(record.id)) first.set(record.id, record);
+  return [...first.values()].sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
+}
+
+/** The last part of the predicate type; what is no in-toto statement is named by its media type or form. */
+function kindOf(value: { payload?: string; mediaType?: string; dsseEnvelope?: { payload: string } }): string {
+  const payload = value.payload ?? value.dsseEnvelope?.payload;
+  if (payload === undefined) return value.mediaType ?? 'document';
+  const { predicateType } = JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as { predicateType: string };
+  return predicateType.replace(/^urn:custody:predicate:(.*):v1$/, '$1');
+}

@@ -1,0 +1,224 @@
+import type { Digest } from '../../../domain/digest.js';
+import type { ReleaseEvidence, RetirementEvidence } from '../../../domain/evidence.js';
+import type { Manifest } from '../../../domain/manifest.js';
+import { lifecycleId, type ReleaseName } from '../../../domain/names.js';
+import { stableOf, type RoutingDocument } from '../../../domain/routing.js';
+import type {
+  ApprovalPredicate,
+  NoticePredicate,
+  RequestAction,
+  RequestPredicate,
+  TestResultPredicate,
+} from '../../../domain/statements.js';
+import { plusSeconds } from '../../../domain/time.js';
+import { manifestBytes, omsResources } from '../../../formats/manifest.js';
+import { signOms } from '../../../formats/oms.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { defaultFiles, filesOf, manifestOf } from './files.js';
+import type { KeyName, Organisation, Signed, Signers } from './organisation.js';
+import { firstOf, type Words } from './words.js';
+
+export interface Release {
+  readonly name: ReleaseName;
+  /** The release digest. */
+  readonly release: Digest;
+  readonly manifest: Manifest;
+  readonly manifestText: string;
+  /** Everything but `custody.json`, by path. */
+  readonly files: ReadonlyMap<string, Buffer>;
+  /** The producer's model signature, as text. */
+  readonly bundle: string;
+  readonly admission: Signed<RequestPredicate>;
+  readonly testResult: Signed<TestResultPredicate>;
+  /** The deploy request. */
+  readonly request: Signed<RequestPredicate>;
+  readonly approvals: readonly Signed<ApprovalPredicate>[];
+  readonly evidence: ReleaseEvidence;
+}
+
+/** What a release is made of where it is not to be the plain, complete one. */
+export interface ReleaseOptions {
+  readonly model?: string;
+  readonly version?: string;
+  readonly files?: Readonly<Record<string, Buffer | string>>;
+  readonly command?: readonly string[];
+  /** The routing document in force when deployment is asked for; by default there is none. */
+  readonly after?: { readonly document: RoutingDocument } | null;
+  readonly producedBy?: KeyName;
+  readonly signedBy?: KeyName | null;
+  readonly admission?: Partial<RequestPredicate>;
+  readonly admissionBy?: Signers;
+  readonly testResult?: Partial<TestResultPredicate>;
+  readonly testedBy?: KeyName;
+  /** The release that the test result is about. */
+  readonly tested?: Digest;
+  readonly request?: Partial<RequestPredicate>;
+  readonly requestBy?: Signers;
+  /** The release that is the deploy request's subject. */
+  readonly requested?: Digest;
+  readonly approvals?: (request: Signed<RequestPredicate>) => readonly Signed<ApprovalPredicate>[];
+  readonly evidence?: Partial<ReleaseEvidence>;
+}
+
+export interface RetirementOptions {
+  readonly request?: Partial<RequestPredicate>;
+  readonly requestBy?: Signers;
+  readonly approvals?: (request: Signed<RequestPredicate>) => readonly Signed<ApprovalPredicate>[];
+  readonly notice?: Partial<NoticePredicate>;
+  readonly noticeBy?: KeyName;
+  readonly noticed?: Digest;
+}
+
+export interface SignedRetirement {
+  readonly request: Signed<RequestPredicate>;
+  readonly approvals: readonly Signed<ApprovalPredicate>[];
+  readonly notice: Signed<NoticePredicate>;
+  readonly evidence: RetirementEvidence;
+}
+
+/** Releases from their start request to the status document, and the ends of releases. */
+export function createReleases(organisation: Organisation, words: Words) {
+  const { environment, at, keys, policy, policyEnvelope, statement } = organisation;
+  const { request, approve } = words;
+
+  function release(options: ReleaseOptions = {}): Release {
+    const name = { model: options.model ?? 'digits', version: options.version ?? '1.0.0' };
+    const files = filesOf(options.files ?? defaultFiles(name.version));
+    const manifest = manifestOf(name, files, options.command ?? ['node', 'serve.mjs']);
+    const bytes = manifestBytes(manifest);
+    const digest = sha256(bytes);
+    const resources = omsResources(manifest, bytes);
+    const title = `${name.model} ${name.version}`;
+    const bundle = signOms(title, resources, keys[options.producedBy ?? 'trainer']).toString('utf8');
+    const signer = options.signedBy === undefined ? 'release-signer' : options.signedBy;
+    const subject = { name: lifecycleId(name), sha256: options.requested ?? digest };
+    const requester = options.admission?.requester ?? firstOf(options.admissionBy ?? 'ci');
+
+    const action: RequestAction = { kind: 'release', source: 'file:///releases', bundle: 'file:///releases.sigstore' };
+    const admission = request(
+      { name: lifecycleId(name), sha256: sha256(lifecycleId(name)) },
+      { ...name, workflowId: lifecycleId(name), action, requester, issuedAt: at(-50), ...options.admission },
+      options.admissionBy ?? 'ci',
+    );
+    const testResult = statement(
+      'testResult',
+      { name: title, sha256: options.tested ?? digest },
+      {
+        result: 'PASSED',
+        configuration: [{ name: 'suite.yaml', digest: { sha256: policy.validation.suite } }],
+        passedTests: ['accuracy', 'latency', 'robustness'],
+        failedTests: [],
+        ...options.testResult,
+      },
+      options.testedBy ?? 'intake',
+    );
+    const deploy = deployRequest(
+      { name, release: digest, bundle, admission, testResult, requester },
+      options.after ?? null,
+      options.request,
+      options.requestBy,
+    );
+    const approvals = options.approvals?.(deploy) ?? [approve(deploy, 'alice')];
+    const evidence: ReleaseEvidence = {
+      policies: [policyEnvelope],
+      manifest: bytes.toString('utf8'),
+      bundle,
+      signature: signer === null ? null : signOms(title, resources, keys[signer]).toString('utf8'),
+      admission: admission.envelope,
+      testResult: testResult.envelope,
+      request: deploy.envelope,
+      approvals: approvals.map(({ envelope }) => envelope),
+      status: words.status().envelope,
+      ...options.evidence,
+    };
+    const manifestText = bytes.toString('utf8');
+    const made = { name, release: digest, manifest, manifestText, files, bundle, admission, testResult };
+    return { ...made, request: deploy, approvals, evidence };
+
+    /** What control makes of a validated release: the request that people approve. */
+    function deployRequest(
+      of: Pick<Release, 'name' | 'release' | 'bundle' | 'admission' | 'testResult'> & { readonly requester: string },
+      after: { readonly document: RoutingDocument } | null,
+      overrides: Partial<RequestPredicate> = {},
+      by: Signers = 'control',
+    ): Signed<RequestPredicate> {
+      return request(
+        subject,
+        {
+          ...of.name,
+          workflowId: lifecycleId(of.name),
+          release: of.release,
+          action: deployAction(after),
+          evidence: {
+            admission: of.admission.digest,
+            manifest: of.release,
+            bundle: sha256(of.bundle),
+            testResult: of.testResult.digest,
+          },
+          requester: of.requester,
+          producer: 'trainer',
+          ...overrides,
+        },
+        by,
+      );
+    }
+  }
+
+  function deployAction(
+    after: { readonly document: RoutingDocument } | null,
+  ): Extract<RequestAction, { kind: 'deploy' }> {
+    const stable = stableOf(after?.document ?? null)?.release ?? null;
+    const { steps, deployWithinSeconds } = policy.rollout;
+    return {
+      kind: 'deploy',
+      from: { revision: after?.document.revision ?? 0, stable },
+      plan: stable === null ? steps.slice(-1) : steps,
+      deployBefore: plusSeconds(at(-40), 600 + deployWithinSeconds),
+    };
+  }
+
+  /** A retirement that was asked for by rita, approved by alice and bob, and whose notice period is over. */
+  function retirement(of: Release, options: RetirementOptions = {}): SignedRetirement {
+    const { name, release: digest } = of;
+    const by = options.requestBy ?? 'rita';
+    const { noticeSeconds } = policy.retirement;
+    const subject = { name: lifecycleId(name), sha256: digest };
+    const asked = request(
+      subject,
+      {
+        ...name,
+        workflowId: lifecycleId(name),
+        release: digest,
+        action: { kind: 'retire', reason: 'replaced', noticeSeconds },
+        requester: firstOf(by),
+        ...options.request,
+      },
+      by,
+    );
+    const approvals = options.approvals?.(asked) ?? [approve(asked, 'alice'), approve(asked, 'bob')];
+    const notice = statement(
+      'notice',
+      { name: lifecycleId(name), sha256: options.noticed ?? digest },
+      {
+        environment,
+        ...name,
+        consumers: [],
+        retiresAt: plusSeconds(at(-20), noticeSeconds),
+        request: asked.digest,
+        issuedAt: at(-20),
+        ...options.notice,
+      },
+      options.noticeBy ?? 'control',
+    );
+    const evidence: RetirementEvidence = {
+      policies: [policyEnvelope],
+      manifest: of.manifestText,
+      request: asked.envelope,
+      approvals: approvals.map(({ envelope }) => envelope),
+      notice: notice.envelope,
+    };
+    return { request: asked, approvals, notice, evidence };
+  }
+
+  return { release, deployAction, retirement };
+}
