@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { checkDecision, tally } from '../domain/approvals.js';
-import { policyInForce } from '../domain/authorise.js';
+import type { AuditRecord } from '../domain/audit.js';
+import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { OpenGate } from '../domain/lifecycle.js';
 import { lifecycleId } from '../domain/names.js';
-import type { Quorum } from '../domain/policy.js';
+import type { Policy, Quorum } from '../domain/policy.js';
 import { stableOf } from '../domain/routing.js';
 import type { ApprovalPredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
@@ -156,6 +157,49 @@ export function createGates(desk: Desk): Gates {
       return { accepted: false, code: error.code, reason: error.message };
     }
   }
+}
+
+/**
+ * Opens a gate on a person's own signed request: kept, its nonce spent, and in the log. `check` throws what speaks against
+ * it besides; a refusal is audited.
+ */
+export function openAskedGate(
+  { records, journal }: Desk,
+  asked: {
+    readonly kind: 'restore' | 'retire';
+    readonly envelope: unknown;
+    readonly workflowId: string;
+    readonly subject: AuditRecord['subject'];
+    readonly check: (predicate: RequestPredicate, newest: Policy) => Promise<void> | void;
+  },
+): Promise<OpenGate> {
+  const { kind, envelope, workflowId, subject, check } = asked;
+  return journal.refusing({ name: kind, envelope, subject }, async () => {
+    const { envelope: request, verified } = await records.verify('request', envelope);
+    const { predicate, digest } = verified;
+    const { newest } = await records.policies();
+    const now = isoTime(Date.now());
+    const rules: Rules = { environment: records.environment, gate: newest, newest, now };
+    demand(policyInForce(rules));
+    demand(personAsks(rules, verified, kind, workflowId));
+    const outside = outsideValidity(predicate, now);
+    if (outside !== null) throw new CustodyError('EXPIRED', `the request is ${outside}`);
+    await check(predicate, newest);
+    await records.keep(request, storeKeys.request(digest));
+    await records.spend(predicate.nonce, { statement: digest, request: digest });
+    const { role, count } = newest.approvals[kind];
+    const { requestId, expiresAt, requester, policy } = predicate;
+    await journal.note({
+      change: 'gate.opened',
+      key: digest,
+      actor: { id: requester, statement: digest },
+      subject,
+      after: digest,
+      policy,
+      reason: `${count} × ${role} must approve ${requestId} before ${expiresAt}`,
+    });
+    return { request: digest, requestId, role, count, expiresAt, envelope: request };
+  });
 }
 
 function outcomeOf(count: ReturnType<typeof tally>, gate: OpenGate): Counted['outcome'] {

@@ -1,18 +1,18 @@
-import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
 import { CustodyError } from '../domain/errors.js';
 import { endpointId } from '../domain/names.js';
 import { holdsRole } from '../domain/policy.js';
 import { restored } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
-import { demand } from '../formats/evidence.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
+import { openAskedGate } from './gate.js';
 
 type Kill = Pick<EndpointControl, 'killEndpoint' | 'openRestoreGate' | 'restoreEndpoint'>;
 
 /** Stopping an endpoint, by one person at once, and starting it again, by a quorum. */
-export function createKill({ records, journal, router, gateways, reissueStatus }: Desk): Kill {
+export function createKill(desk: Desk): Kill {
+  const { records, journal, router, gateways, reissueStatus } = desk;
   return {
     killEndpoint: async (model, envelope) => {
       const startedAt = performance.now();
@@ -54,43 +54,20 @@ export function createKill({ records, journal, router, gateways, reissueStatus }
     },
 
     openRestoreGate: (model, envelope) =>
-      journal.refusing({ name: 'restore', envelope, subject: { model, version: null, release: null } }, async () => {
-        const { envelope: request, verified } = await records.verify('request', envelope);
-        const { newest } = await records.policies();
-        const now = isoTime(Date.now());
-        const rules: Rules = { environment: records.environment, gate: newest, newest, now };
-        demand(policyInForce(rules));
-        demand(personAsks(rules, verified, 'restore', endpointId(model)));
-        const asked = verified.predicate;
-        const outside = outsideValidity(asked, now);
-        if (outside !== null) throw new CustodyError('EXPIRED', `the request is ${outside}`);
-        if (asked.action.kind !== 'restore') throw new CustodyError('MALFORMED', 'the request is not to restore');
-        const position = await router.position(model);
-        if (asked.action.revision !== position.revision)
-          throw new CustodyError('REPLAYED', `the request was made for revision ${asked.action.revision}`);
-        const unknown = asked.action.kills.find((order) => !position.killedBy.includes(order));
-        if (unknown !== undefined)
-          throw new CustodyError('POLICY_REFUSED', `no order ${unknown.slice(0, 12)} stops the endpoint`);
-        await records.keep(request, storeKeys.request(verified.digest));
-        await records.spend(asked.nonce, { statement: verified.digest, request: verified.digest });
-        const { role, count } = newest.approvals.restore;
-        await journal.note({
-          change: 'gate.opened',
-          key: verified.digest,
-          actor: { id: asked.requester, statement: verified.digest },
-          subject: { model, version: null, release: null },
-          after: verified.digest,
-          policy: asked.policy,
-          reason: `${count} × ${role} must approve ${asked.requestId} before ${asked.expiresAt}`,
-        });
-        return {
-          request: verified.digest,
-          requestId: asked.requestId,
-          role,
-          count,
-          expiresAt: asked.expiresAt,
-          envelope: request,
-        };
+      openAskedGate(desk, {
+        kind: 'restore',
+        envelope,
+        workflowId: endpointId(model),
+        subject: { model, version: null, release: null },
+        check: async ({ action }) => {
+          if (action.kind !== 'restore') throw new CustodyError('MALFORMED', 'the request is not to restore');
+          const position = await router.position(model);
+          if (action.revision !== position.revision)
+            throw new CustodyError('REPLAYED', `the request was made for revision ${action.revision}`);
+          const unknown = action.kills.find((order) => !position.killedBy.includes(order));
+          if (unknown !== undefined)
+            throw new CustodyError('POLICY_REFUSED', `no order ${unknown.slice(0, 12)} stops the endpoint`);
+        },
       }),
 
     restoreEndpoint: async (model, { request: digest, approvals, approvers }) => {

@@ -1,51 +1,36 @@
-import { authoriseRetirement, personAsks, policyInForce, type Rules } from '../domain/authorise.js';
+import { authoriseRetirement } from '../domain/authorise.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Retirement } from '../domain/lifecycle.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';
 import { withdraw } from '../domain/routing.js';
 import type { NoticePredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
-import { isoTime, outsideValidity, plusSeconds } from '../domain/time.js';
+import { isoTime, plusSeconds } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import type { LifecycleControl } from './contract.js';
+import { openAskedGate } from './gate.js';
 
 type Retirements = Pick<LifecycleControl, 'openRetireGate' | 'giveNotice' | 'withdrawRelease'>;
 
 /** The end of a release: asked for, agreed to, told to everyone who depends on it, and taken out of service. */
-export function createRetirement({ records, journal, router, gateways, key, id, notifier }: Desk): Retirements {
+export function createRetirement(desk: Desk): Retirements {
+  const { records, journal, router, gateways, key, id, notifier } = desk;
   return {
     openRetireGate: (name, release, envelope) =>
-      journal.refusing({ name: 'retire', envelope, subject: { ...name, release } }, async () => {
-        const { envelope: request, verified } = await records.verify('request', envelope);
-        const { newest } = await records.policies();
-        const now = isoTime(Date.now());
-        const rules: Rules = { environment: records.environment, gate: newest, newest, now };
-        demand(policyInForce(rules));
-        demand(personAsks(rules, verified, 'retire', lifecycleId(name)));
-        const asked = verified.predicate;
-        const outside = outsideValidity(asked, now);
-        if (outside !== null) throw new CustodyError('EXPIRED', `the request is ${outside}`);
-        if (asked.release !== release) throw new CustodyError('REPLAYED', 'the request is about another release');
-        const least = newest.retirement.noticeSeconds;
-        if (asked.action.kind === 'retire' && asked.action.noticeSeconds < least)
-          throw new CustodyError('POLICY_REFUSED', `the policy demands ${least} s of notice`);
-        await records.keep(request, storeKeys.request(verified.digest));
-        await records.spend(asked.nonce, { statement: verified.digest, request: verified.digest });
-        const { role, count } = newest.approvals.retire;
-        await journal.note({
-          change: 'gate.opened',
-          key: verified.digest,
-          actor: { id: asked.requester, statement: verified.digest },
-          subject: { ...name, release },
-          after: verified.digest,
-          policy: asked.policy,
-          reason: `${count} × ${role} must approve ${asked.requestId} before ${asked.expiresAt}`,
-        });
-        const { requestId, expiresAt } = asked;
-        return { request: verified.digest, requestId, role, count, expiresAt, envelope: request };
+      openAskedGate(desk, {
+        kind: 'retire',
+        envelope,
+        workflowId: lifecycleId(name),
+        subject: { ...name, release },
+        check: ({ action, release: about }, { retirement }) => {
+          if (about !== release) throw new CustodyError('REPLAYED', 'the request is about another release');
+          const least = retirement.noticeSeconds;
+          if (action.kind === 'retire' && action.noticeSeconds < least)
+            throw new CustodyError('POLICY_REFUSED', `the policy demands ${least} s of notice`);
+        },
       }),
 
     giveNotice: async (name, release, { request: digest, approvals }) => {

@@ -26,6 +26,7 @@ const CODES = {
   ERASED: { exit: 3, permanent: true },
   STATUS_STALE: { exit: 3, permanent: false },
   VALIDATION_FAILED: { exit: 3, permanent: true },
+  TRAINING_FAILED: { exit: 3, permanent: true },
   REPLAYED: { exit: 3, permanent: true },
   SANDBOX_UNAVAILABLE: { exit: 3, permanent: true },
   // 4: not authorised

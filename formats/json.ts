@@ -51,6 +51,15 @@ export function checkShape<T>(schema: z.ZodType<T>, value: unknown, what: string
   });
 }
 
+/** A process's configuration file. CONFIG_INVALID lists everything that does not fit. */
+export function parseConfig<T>(schema: z.ZodType<T>, text: Uint8Array | string, file: string): T {
+  try {
+    return checkShape(schema, parseJson(text, file), file);
+  } catch (cause) {
+    throw new CustodyError('CONFIG_INVALID', cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
 /** Somebody else's text in quotes, safe in a message: no control, bidi or invisible characters, at most 200 characters. */
 export function quote(text: string): string {
   return `"${printable(text)}"`;

@@ -1,8 +1,10 @@
+import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import type { Digest } from '../domain/digest.js';
 import type { Policy } from '../domain/policy.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { canonicalBytes } from './jcs.js';
+import { parseConfig } from './json.js';
 import { importPublicKey, type SigningKey } from './keys.js';
 import { policySchema } from './policy-schema.js';
 import { sha256 } from './sha256.js';
@@ -15,6 +17,19 @@ export interface PinnedRoot {
   /** Public keys as PEM. */
   readonly rootKeys: readonly string[];
   readonly threshold: number;
+}
+
+const rootSchema = z.strictObject({
+  environment: z.string(),
+  rootKeys: z.array(z.string()).min(1),
+  threshold: z.int().min(1),
+});
+
+/** Reads a pinned root's file. CONFIG_INVALID when it is none, or of another environment than this process serves. */
+export function parsePinnedRoot(text: string | Uint8Array, file: string, environment: string): PinnedRoot {
+  const root = parseConfig<PinnedRoot>(rootSchema, text, file);
+  if (root.environment === environment) return root;
+  throw new CustodyError('CONFIG_INVALID', `${file} is the root of the environment ${root.environment}`);
 }
 
 export function policyDigest(policy: Policy): Digest {

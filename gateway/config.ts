@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
-import { checkShape, parseJson } from '../formats/json.js';
-import type { PinnedRoot } from '../formats/policy.js';
+import { parseConfig } from '../formats/json.js';
+import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
 
 const path = z.string().startsWith('/');
 
@@ -18,30 +18,21 @@ const configSchema = z.strictObject({
   admin: z.strictObject({ socket: path.max(107, 'a socket path has at most 107 bytes') }),
 });
 
-const rootSchema = z.strictObject({
-  environment: z.string(),
-  rootKeys: z.array(z.string()).min(1),
-  threshold: z.int().min(1),
-});
-
 export type GatewayConfig = Omit<z.infer<typeof configSchema>, 'root'> & { readonly root: PinnedRoot };
 
 /** Reads the configuration and the pinned root, and makes the state folder. CONFIG_INVALID lists everything that does not fit. */
 export function loadConfig(file: string | undefined): GatewayConfig {
   if (file === undefined) throw new CustodyError('USAGE', 'usage: gateway <config.json>');
-  const config = read(configSchema, file);
-  const root = read(rootSchema, config.root);
-  if (root.environment !== config.environment)
-    throw new CustodyError('CONFIG_INVALID', `${config.root} is the root of the environment ${root.environment}`);
+  const config = parseConfig(configSchema, readText(file), file);
+  const root = parsePinnedRoot(readText(config.root), config.root, config.environment);
   mkdirSync(config.state, { recursive: true, mode: 0o700 });
   return { ...config, root };
 }
 
-function read<T>(schema: z.ZodType<T>, file: string): T {
+function readText(file: string): Buffer {
   try {
-    return checkShape(schema, parseJson(readFileSync(file), file), file);
+    return readFileSync(file);
   } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
-    throw new CustodyError('CONFIG_INVALID', `cannot use ${file}: ${problem}`, { cause });
+    throw new CustodyError('CONFIG_INVALID', `cannot read ${file}`, { details: { file }, cause });
   }
 }

@@ -54,15 +54,22 @@ export class Endpoint {
   readonly #callers = new Set<string>();
   readonly #counters: Counters[] = [];
   readonly #onBreach: () => void;
+  readonly #onCaller: () => void;
   #route: HeldRoute | null = null;
   #breach: Breach | null = null;
   #killed: Refusal | null = null;
   #entries: readonly Entry[] = [];
   #empty: Refusal | null = null;
 
-  constructor(model: string, onBreach: () => void) {
+  constructor(model: string, on: { readonly breach: () => void; readonly caller: () => void }) {
     this.model = model;
-    this.#onBreach = onBreach;
+    this.#onBreach = on.breach;
+    this.#onCaller = on.caller;
+  }
+
+  /** Who has called so far: those a retirement is told to. */
+  get callers(): readonly string[] {
+    return [...this.#callers];
   }
 
   get route(): HeldRoute | null {
@@ -126,8 +133,14 @@ export class Endpoint {
   }
 
   seen(caller: string): void {
-    if (!this.#callers.has(caller) && this.#callers.size < MAX_CALLERS && CALLER.test(caller))
-      this.#callers.add(caller);
+    if (this.#callers.has(caller) || this.#callers.size >= MAX_CALLERS || !CALLER.test(caller)) return;
+    this.#callers.add(caller);
+    this.#onCaller();
+  }
+
+  /** Callers that an earlier process has seen. */
+  remember(callers: readonly string[]): void {
+    for (const caller of callers) this.#callers.add(caller);
   }
 
   /** One request's outcome. A breach of the triggers takes effect before this returns. */
@@ -162,7 +175,7 @@ export class Endpoint {
           expiresAt: isoTime(expiresAtMs),
         })),
       ),
-      callers: [...this.#callers],
+      callers: this.callers,
     };
   }
 

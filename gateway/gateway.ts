@@ -54,6 +54,7 @@ export class Gateway {
       this.#open(model).use(route, breach);
     }
     for (const order of before.orders) this.#open(order.model).hold(order);
+    for (const { model, ids } of before.callers) this.#open(model).remember(ids);
     // The document may have been written and its orders not yet marked.
     for (const endpoint of this.#endpoints.values()) this.#lift(endpoint);
     if (before.status !== null) this.#takeStatus(before.status);
@@ -249,12 +250,20 @@ export class Gateway {
   #open(model: string): Endpoint {
     const known = this.#endpoints.get(model);
     if (known !== undefined) return known;
-    const endpoint = new Endpoint(model, () => {
-      this.#deps.report(endpoint.breach, `a trigger of ${model} was breached`);
-      this.#file.save().catch((error: unknown) => this.#deps.report(error, 'the breach could not be written'));
+    const endpoint = new Endpoint(model, {
+      breach: () => {
+        this.#deps.report(endpoint.breach, `a trigger of ${model} was breached`);
+        this.#saveSoon('the breach');
+      },
+      // A new caller is rare, and after a crash it must still be told of a retirement.
+      caller: () => this.#saveSoon('a new caller'),
     });
     this.#endpoints.set(model, endpoint);
     return endpoint;
+  }
+
+  #saveSoon(what: string): void {
+    this.#file.save().catch((error: unknown) => this.#deps.report(error, `${what} could not be written`));
   }
 
   #snapshot(): Durable {
@@ -267,6 +276,7 @@ export class Gateway {
       routes: [...routes.values()].filter((route) => route !== null),
       orders: endpoints.flatMap(({ orders }) => [...orders.values()]),
       breaches: endpoints.flatMap(({ model, breach }) => (breach === null ? [] : [{ model, breach }])),
+      callers: endpoints.map(({ model, callers }) => ({ model, ids: callers })),
     };
   }
 

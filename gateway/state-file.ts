@@ -37,9 +37,10 @@ export interface Durable {
   readonly routes: readonly HeldRoute[];
   readonly orders: readonly HeldOrder[];
   readonly breaches: readonly { readonly model: string; readonly breach: Breach }[];
+  readonly callers: readonly { readonly model: string; readonly ids: readonly string[] }[];
 }
 
-const EMPTY: Durable = { policies: [], status: null, routes: [], orders: [], breaches: [] };
+const EMPTY: Durable = { policies: [], status: null, routes: [], orders: [], breaches: [], callers: [] };
 const MAX_BYTES = 256 * 1024 * 1024;
 
 const route = predicateSchema('route');
@@ -71,6 +72,7 @@ const schema: z.ZodType<Durable> = z.strictObject({
       }),
     }),
   ),
+  callers: z.array(z.strictObject({ model: z.string(), ids: z.array(z.string()) })).default([]),
 });
 
 /** One file, replaced whole: after SIGKILL at any moment it holds what the last answered change left. */

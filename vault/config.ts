@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import type { VaultSocket } from '../domain/vault.js';
-import { checkShape, parseJson } from '../formats/json.js';
-import type { PinnedRoot } from '../formats/policy.js';
+import { parseConfig } from '../formats/json.js';
+import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
 
 /** What the kernel has room for in the address of a unix socket, without the byte that ends it. */
 const MAX_SOCKET_PATH_BYTES = 103;
@@ -42,26 +42,18 @@ export interface VaultConfig {
   readonly sockets: Readonly<Record<VaultSocket, SocketConfig>>;
 }
 
-const rootSchema = z.strictObject({
-  environment: z.string(),
-  rootKeys: z.array(z.string()).min(1),
-  threshold: z.int().min(1),
-});
-
 /** CONFIG_INVALID lists everything that does not fit. */
 export function loadConfig(file: string | undefined): VaultConfig {
   if (file === undefined) throw new CustodyError('USAGE', 'usage: vault <config.json>');
-  const config = read(schema, file);
-  const root = read(rootSchema, config.root);
-  if (root.environment !== config.environment)
-    throw new CustodyError('CONFIG_INVALID', `${config.root} is the root of the environment ${root.environment}`);
+  const config = parseConfig(schema, readText(file), file);
+  const root = parsePinnedRoot(readText(config.root), config.root, config.environment);
   return { root, state: config.state, sockets: config.sockets };
 }
 
-function read<T>(shape: z.ZodType<T>, file: string): T {
+function readText(file: string): Buffer {
   try {
-    return checkShape(shape, parseJson(readFileSync(file, 'utf8'), file), file);
+    return readFileSync(file);
   } catch (cause) {
-    throw new CustodyError('CONFIG_INVALID', cause instanceof Error ? cause.message : String(cause), { cause });
+    throw new CustodyError('CONFIG_INVALID', `cannot read ${file}`, { details: { file }, cause });
   }
 }

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import { ZONES } from '../domain/names.js';
 import { importPrivateKey, type SigningKey } from '../formats/keys.js';
-import { checkShape, parseJson } from '../formats/json.js';
-import type { PinnedRoot } from '../formats/policy.js';
+import { parseConfig } from '../formats/json.js';
+import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
 
 const path = z.string().startsWith('/');
 const key = z.strictObject({ id: z.string(), path });
@@ -71,24 +71,11 @@ export type ConfigOf<Z extends ZoneConfig['zone']> = Extract<ZoneConfig, { zone:
 export function loadConfig(file: string | undefined): ZoneConfig {
   if (file === undefined)
     throw new CustodyError('USAGE', `usage: worker <config.json>, of one of the zones ${ZONES.join(', ')}`);
-  try {
-    return checkShape(schema, parseJson(readText(file), file), file);
-  } catch (cause) {
-    if (cause instanceof CustodyError && cause.code !== 'MALFORMED') throw cause;
-    throw new CustodyError('CONFIG_INVALID', cause instanceof Error ? cause.message : String(cause), { cause });
-  }
+  return parseConfig<ZoneConfig>(schema, readText(file), file);
 }
 
-const rootSchema = z.strictObject({
-  environment: z.string(),
-  rootKeys: z.array(z.string()).min(1),
-  threshold: z.int().min(1),
-});
-
 export function loadRoot({ root, environment }: Pick<ZoneConfig, 'root' | 'environment'>): PinnedRoot {
-  const pinned = checkShape(rootSchema, parseJson(readText(root), root), root);
-  if (pinned.environment === environment) return pinned;
-  throw new CustodyError('CONFIG_INVALID', `${root} is the root of the environment ${pinned.environment}`);
+  return parsePinnedRoot(readText(root), root, environment);
 }
 
 export function loadKey({ path: file }: { readonly path: string }): SigningKey {

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { CustodyError } from '../../domain/errors.js';
 import type { ReleaseName } from '../../domain/names.js';
@@ -12,6 +13,8 @@ const READY_WITHIN_MS = 120_000;
 const HEALTH_WITHIN_MS = 1000;
 const STOP_WITHIN_MS = 10_000;
 const MAX_READY_LINE = 64 * 1024;
+/** For stderr to be read to its end; a child that it has left may keep it open. */
+const LAST_WORDS_WITHIN_MS = 500;
 const TAIL_CHARACTERS = 2000;
 
 const readySchema = z.looseObject({ ready: z.literal(true), port: z.int().min(1).max(65_535) });
@@ -65,13 +68,19 @@ export async function startModelServer(launch: Launch): Promise<ModelServer> {
     });
   });
   const failed = (problem: string): CustodyError =>
-    new CustodyError('MODEL_SERVER_FAILED', `the model server of ${name.model} ${name.version}: ${problem}${tail()}`);
+    new CustodyError(
+      'MODEL_SERVER_FAILED',
+      `the model server of ${name.model} ${name.version}: ${problem}${tail.lastWords()}`,
+    );
 
   const patience = AbortSignal.any([launch.signal, AbortSignal.timeout(READY_WITHIN_MS)]);
   const overdue = once(patience, 'abort').then(() => Promise.reject(failed('it was not ready in time')));
   overdue.catch(() => {});
   try {
-    const died = ended.then((how) => Promise.reject(failed(how)));
+    const died = ended.then(async (how) => {
+      await Promise.race([tail.ended, delay(LAST_WORDS_WITHIN_MS)]);
+      throw failed(how);
+    });
     died.catch(() => {});
     if (patience.aborted) throw failed('it was stopped before it was ready');
     const port = await Promise.race([readyPort(child.stdout), died, overdue]);
@@ -135,15 +144,19 @@ function readyPort(stdout: Readable): Promise<number> {
   });
 }
 
-function tailOf(stderr: Readable): () => string {
+/** What it wrote last; of that, what looks like a reason. */
+function tailOf(stderr: Readable): { readonly lastWords: () => string; readonly ended: Promise<unknown> } {
   let tail = '';
   stderr.on('data', (bytes: Buffer) => {
     tail = (tail + bytes.toString('utf8')).slice(-TAIL_CHARACTERS);
   });
-  return () => {
-    const line = tail.split('\n').findLast((each) => /\S/.test(each));
+  const lastWords = (): string => {
+    const lines = tail.split('\n').filter((each) => /\S/.test(each));
+    const line = lines.findLast((each) => /error/i.test(each)) ?? lines.at(-1);
     return line === undefined ? '' : `, its last words: ${quote(line)}`;
   };
+  // A pipe that breaks has ended too.
+  return { lastWords, ended: once(stderr, 'end').catch(() => null) };
 }
 
 /** Only while it lives: its id may be another's afterwards. */

@@ -15,7 +15,7 @@ const TOLD = 200;
 /**
  * Runs a trainer in a sandbox without network, its data and mounts read-only; answers the folder it has written. What it
  * wrote is not looked at. DIGEST_MISMATCH: the data are not the expected ones. SANDBOX_UNAVAILABLE: there is none here.
- * VALIDATION_FAILED: the run failed, or ran into its limits. `work` is an empty folder of the caller's.
+ * TRAINING_FAILED: the run failed, or ran into its limits. `work` is an empty folder of the caller's.
  */
 export async function runTrainer(
   trainer: Trainer,
@@ -49,7 +49,7 @@ export async function runTrainer(
   if (result.ended !== 'exited' || result.exitCode !== 0) {
     const how = result.ended === 'exited' ? `exit ${result.exitCode ?? result.signal ?? 'unknown'}` : result.ended;
     const said = quote(result.stderr.trim().slice(-TOLD));
-    throw new CustodyError('VALIDATION_FAILED', `the training run failed (${how}), saying ${said}`);
+    throw new CustodyError('TRAINING_FAILED', `the training run failed (${how}), saying ${said}`);
   }
   return { release: join(output, RELEASE), sandbox: result.sandbox };
 }

@@ -4,10 +4,10 @@ import { CustodyError } from '../../domain/errors.js';
 import type { RequestPredicate, Verified } from '../../domain/statements.js';
 import type { Custody } from '../connect.js';
 import { gateById, openGates, requestOf, send } from '../messages.js';
-import { answer, faint, heading, plain, talk } from '../output.js';
+import { answer, heading, plain, talk } from '../output.js';
 import { decide } from '../requests.js';
 import { connected, KEY_OPTION, signerOf, type Session } from '../session.js';
-import { replaceFile } from '../files.js';
+import { printMessage } from './print.js';
 
 interface Options {
   readonly key: string;
@@ -62,12 +62,7 @@ async function decideOn(
   if (yes !== true && print === undefined) await confirm(decision);
   const envelope = decide(signer, request, decision, reason ?? '');
   if (print !== undefined) {
-    replaceFile(print, JSON.stringify([envelope]));
-    const { address, namespace } = session.custody.description.temporal;
-    const target = `--workflow-id ${waiting.workflowId} --address ${address} --namespace ${namespace}`;
-    const update = `temporal workflow update execute ${target} --name ${decision} --input-file ${print} --command-timeout 30s`;
-    const signal = `temporal workflow signal ${target} --name ${decision} --input-file ${print}`;
-    answer(session, { update, signal }, [update, faint('while no worker is up:'), signal]);
+    printMessage(session, print, { workflowId: waiting.workflowId, name: decision, envelope });
     return;
   }
   const receipt = await send(session.custody, waiting.workflowId, decision, envelope);

@@ -5,7 +5,15 @@ import { assertModelName, endpointId } from '../../domain/names.js';
 import { endpointStatus, send } from '../messages.js';
 import { answer } from '../output.js';
 import { orderKill, orderRollback, requestRestore } from '../requests.js';
+import { printMessage } from './print.js';
 import { connected, KEY_OPTION, signerOf } from '../session.js';
+
+interface KillOptions {
+  readonly reason: string;
+  readonly key: string;
+  readonly direct?: true;
+  readonly print?: string;
+}
 
 export function endpointCommands(program: Command): void {
   program
@@ -14,11 +22,14 @@ export function endpointCommands(program: Command): void {
     .requiredOption('--reason <text>', 'told to callers')
     .requiredOption(...KEY_OPTION)
     .option('--direct', 'straight to the gateways, also while Temporal is down')
+    .option('--print <file>', 'write the signed order to a file instead of sending it')
     .addHelpText('after', "\nExample:\n  custody kill digits --reason 'poisoned data' --key oscar")
     .action(
-      connected(async (session, model: string, options: { reason: string; key: string; direct?: true }) => {
+      connected(async (session, model: string, options: KillOptions) => {
         assertModelName(model);
         const order = orderKill(await signerOf(session, options.key), model, options.reason);
+        if (options.print !== undefined)
+          return printMessage(session, options.print, { workflowId: endpointId(model), name: 'kill', envelope: order });
         const startedAt = performance.now();
         if (options.direct === true) {
           await createGatewayClient(session.custody.description.gateway.admin).deliverKill(order);

@@ -116,7 +116,7 @@ describe('a training run', () => {
     const outputs = join(folder, 'leftovers');
     await mkdir(join(outputs, 'run-1.unfinished-abc', 'output'), { recursive: true });
     const stopped = trainWith(outputs, { trainers: { digits: { ...trainer, command: ['sh', '-c', 'exit 3'] } } });
-    await expect(stopped('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({ code: 'VALIDATION_FAILED' });
+    await expect(stopped('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({ code: 'TRAINING_FAILED' });
     expect(await readdir(outputs)).toEqual([]);
   });
 });

@@ -26,9 +26,9 @@ export async function retire(scene: Scene): Promise<void> {
   await approve(scene, waiting, 'alice', 'nobody is routed to it any more');
   await approve(scene, waiting, 'bob', 'agreed');
   const letters = await eventually('the notices', async () => {
-    const told = mailbox.letters.filter(({ subject }) => subject.includes('1.0.0'));
-    if (told.length === 0) throw new NotYet('the notice');
-    return told;
+    const { stage } = await lifecycleStatus(custody, RETIRED);
+    if (stage !== 'retire' && stage !== 'ended') throw new NotYet('the notice');
+    return mailbox.letters.filter(({ subject }) => subject.includes('1.0.0'));
   });
   narrator.say(`notice received by ${letters.map(({ to }) => to).join(', ')}`);
   const outcome = await narrator.timed(`notice period of ${asked.noticeSeconds} s waited out, and the rest`, () =>

@@ -25,7 +25,7 @@ export interface Projection {
 
 /** Says what happened around the story, or how often it was looked at; two runs may differ in it. */
 const ASIDE: ReadonlySet<string> = new Set(['log.read', 'load.refused']);
-const READ = 'auditQuestion';
+const READ = 'audit-question';
 
 export async function project(scene: SceneModule.Scene): Promise<Projection> {
   const { custody } = scene;
@@ -38,7 +38,7 @@ export async function project(scene: SceneModule.Scene): Promise<Projection> {
   const log = await readLog(scene);
   const statements: Record<string, number> = {};
   for (const key of await keys('statements/')) {
-    const kind = kindOf(JSON.parse(await text(key)) as object);
+    const kind = kindOf(await text(key));
     statements[kind] = (statements[kind] ?? 0) + 1;
   }
   const routes: string[] = [];
@@ -77,10 +77,12 @@ export async function readLog(scene: SceneModule.Scene): Promise<readonly AuditR
   return [...first.values()].sort((a, b) => Date.parse(a.time) - Date.parse(b.time));
 }
 
-/** The last part of the predicate type; what is no in-toto statement is named by its media type or form. */
-function kindOf(value: { payload?: string; mediaType?: string; dsseEnvelope?: { payload: string } }): string {
-  const payload = value.payload ?? value.dsseEnvelope?.payload;
-  if (payload === undefined) return value.mediaType ?? 'document';
-  const { predicateType } = JSON.parse(Buffer.from(payload, 'base64').toString('utf8')) as { predicateType: string };
+/** The last part of the predicate type; what is signed otherwise is a bundle, and what is no JSON object a document. */
+function kindOf(text: string): string {
+  if (!text.startsWith('{')) return 'document';
+  const { payload, dsseEnvelope } = JSON.parse(text) as { payload?: string; dsseEnvelope?: { payload: string } };
+  const signed = payload ?? dsseEnvelope?.payload;
+  if (signed === undefined) return 'document';
+  const { predicateType } = JSON.parse(Buffer.from(signed, 'base64').toString('utf8')) as { predicateType: string };
   return predicateType.replace(/^urn:custody:predicate:(.*):v1$/, '$1');
 }

@@ -1,0 +1,265 @@
+import { execFile } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { packRelease } from '../../adapters/source/pack.js';
+import { readTrainer } from '../../adapters/training/trainer.js';
+import { ask, verifyWholeLog } from '../../client/audit.js';
+import { connect, type Custody } from '../../client/connect.js';
+import { replaceFile } from '../../client/files.js';
+import { readKey } from '../../client/init.js';
+import { endpointStatus, lifecycleStatus, requestOf, send, type WaitingGate } from '../../client/messages.js';
+import { askAuditor, decide, type Signer } from '../../client/requests.js';
+import { digitsStack } from '../../client/stack/digits.js';
+import type * as StackModule from '../../client/stack/stack.js';
+import { startRelease, type ReleaseSource } from '../../client/start.js';
+import type { AuditRecord } from '../../domain/audit.js';
+import { CustodyError, type ErrorCode } from '../../domain/errors.js';
+import { endpointId, lifecycleId, type ReleaseName } from '../../domain/names.js';
+import type { SignedEnvelope } from '../../domain/statements.js';
+import { digitsFolder } from '../../examples/digits/assets.js';
+import { startLoad } from '../../examples/digits/load.js';
+import { shippedFolder } from '../../examples/digits/ship.js';
+import type { SigningKey } from '../../formats/keys.js';
+import { omsResources, parseManifest } from '../../formats/manifest.js';
+import { signOms } from '../../formats/oms.js';
+import { sha256 } from '../../formats/sha256.js';
+import { compiled, load } from './support/product.js';
+import { until } from './support/until.js';
+
+// What starts processes is taken as it was compiled, because they are started from beside it.
+const { startStack } = await load<typeof StackModule>('client/stack/stack.js');
+
+export const MODEL = 'digits';
+export const FIRST: ReleaseName = { model: MODEL, version: '1.0.0' };
+const PATIENCE_SECONDS = 90;
+const COMMAND_MS = 60_000;
+
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How callers are answered: the status, and which version did it. */
+export interface Answered {
+  readonly status: number;
+  readonly version: string | null;
+  readonly reason: string | null;
+}
+
+/** A real stack with its people, callers and releases; nothing outlives `stop`. */
+export class Bench {
+  readonly stack: StackModule.Stack;
+  readonly custody: Custody;
+  /** A folder that the zones may read. */
+  readonly folder: string;
+  readonly #load: ReturnType<typeof startLoad>;
+
+  private constructor(stack: StackModule.Stack, custody: Custody, folder: string) {
+    this.stack = stack;
+    this.custody = custody;
+    this.folder = folder;
+    const url = stack.description.gateway.url;
+    this.#load = startLoad({ url, model: MODEL, ratePerSecond: 40, callers: 40, maxSeconds: 3600 });
+  }
+
+  static async start(): Promise<Bench> {
+    const folder = mkdtempSync(join(tmpdir(), 'custody-e2e-'));
+    chmodSync(folder, 0o755);
+    mkdirSync(join(folder, 'bin'));
+    symlinkSync(environment('CUSTODY_TEMPORAL'), join(folder, 'bin', 'temporal'));
+    const { Layout } = await load<typeof import('../../client/stack/layout.js')>('client/stack/layout.js');
+    const layout = new Layout(join(folder, 'state'));
+    const stack = await startStack({ ...digitsStack(layout, 'smtp://127.0.0.1:9'), say: () => undefined });
+    try {
+      return new Bench(stack, await connect(layout), folder);
+    } catch (error) {
+      await stack.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#load.stop();
+    await this.custody.close();
+    await this.stack.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  get state(): string {
+    return this.stack.layout.state;
+  }
+
+  key(id: string): SigningKey {
+    return readKey(this.stack.layout.key(id));
+  }
+
+  async signer(id: string): Promise<Signer> {
+    const { newestDigest } = await this.custody.records.policies();
+    return { key: this.key(id), id, environment: this.custody.description.environment, policy: newestDigest };
+  }
+
+  /** A copy of a shipped release under a version of its own, changed by `change`, signed by its producer or by `key`. */
+  async source(
+    version: string,
+    { change, key = this.key('trainer') }: { change?: (folder: string) => void; key?: SigningKey } = {},
+  ): Promise<ReleaseSource & { readonly release: string }> {
+    const folder = join(this.folder, `release-${version}`);
+    rmSync(folder, { recursive: true, force: true });
+    cpSync(shippedFolder('1.0.0'), folder, { recursive: true });
+    change?.(folder);
+    const { components, serving } = await readTrainer(join(digitsFolder(), 'trainer.json'));
+    const { release } = await packRelease(folder, { model: MODEL, version, components, serving });
+    const bundle = `${folder}.sig.json`;
+    this.sign(folder, bundle, key);
+    return { folder, bundle, release };
+  }
+
+  sign(folder: string, bundle: string, key: SigningKey): void {
+    const text = readFileSync(join(folder, 'custody.json'));
+    replaceFile(bundle, signOms(MODEL, omsResources(parseManifest(text), text), key));
+  }
+
+  async start(source: ReleaseSource, who = 'ci'): Promise<Awaited<ReturnType<typeof startRelease>>> {
+    return startRelease(this.custody, await this.signer(who), source);
+  }
+
+  /** The request that a release waits with. */
+  openGate(version: string): Promise<WaitingGate> {
+    const name = { model: MODEL, version };
+    return until(`a request of ${version}`, PATIENCE_SECONDS, async () => {
+      const { gate, missing } = await lifecycleStatus(this.custody, name);
+      return gate === null ? null : { workflowId: lifecycleId(name), gate, missing };
+    });
+  }
+
+  restoreGate(): Promise<WaitingGate> {
+    return until('a request to restore', PATIENCE_SECONDS, async () => {
+      const { gate, missing } = await endpointStatus(this.custody, MODEL);
+      return gate === null ? null : { workflowId: endpointId(MODEL), gate, missing };
+    });
+  }
+
+  async decision(who: string, waiting: WaitingGate, decision: 'approve' | 'reject' = 'approve') {
+    return decide(await this.signer(who), await requestOf(this.custody, waiting), decision, `${who} has looked`);
+  }
+
+  /** The verdict on a message: `accepted`, or the code it was refused with. */
+  async tell(workflowId: string, name: string, envelope: SignedEnvelope): Promise<'accepted' | ErrorCode> {
+    try {
+      await send(this.custody, workflowId, name, envelope);
+      return 'accepted';
+    } catch (error) {
+      if (error instanceof CustodyError) return error.code;
+      throw error;
+    }
+  }
+
+  signal(workflowId: string, name: string, ...args: unknown[]): Promise<void> {
+    return this.custody.temporal.workflow.getHandle(workflowId).signal(name, ...args);
+  }
+
+  reached(version: string, stage: string): Promise<unknown> {
+    return until(`${version}: ${stage}`, PATIENCE_SECONDS, async () =>
+      (await lifecycleStatus(this.custody, { model: MODEL, version })).stage === stage ? true : null,
+    );
+  }
+
+  /** The release `1.0.0` into service, by its people. */
+  async putFirstInService(): Promise<void> {
+    await this.start(await this.source(FIRST.version));
+    const waiting = await this.openGate(FIRST.version);
+    const verdict = await this.tell(waiting.workflowId, 'approve', await this.decision('alice', waiting));
+    if (verdict !== 'accepted') throw new Error(`1.0.0 was not approved: ${verdict}`);
+    await this.reached(FIRST.version, 'in service');
+  }
+
+  /** Asks for what stops the endpoint to be lifted; two operators agree. */
+  async restore(): Promise<void> {
+    const asked = await this.cli('restore', MODEL, '--key', 'otto');
+    if (asked.code !== 0) throw new Error(asked.stderr);
+    const waiting = await this.restoreGate();
+    for (const who of ['oscar', 'olga'])
+      await this.tell(waiting.workflowId, 'approve', await this.decision(who, waiting));
+    await this.answers({ status: 200 });
+  }
+
+  async call(): Promise<Answered> {
+    const data = Array.from({ length: 64 }, () => 0);
+    const answer = await fetch(new URL(`/v2/models/${MODEL}/infer`, this.stack.description.gateway.url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ inputs: [{ name: 'image', shape: [1, 64], datatype: 'FP32', data }] }),
+    });
+    const body = (await answer.json()) as { reason?: string };
+    const version = answer.headers.get('x-custody-release-version');
+    return { status: answer.status, version, reason: body.reason ?? null };
+  }
+
+  /** Waits until callers are answered like this. */
+  answers(expected: Partial<Answered>): Promise<Answered> {
+    return until(`callers get ${JSON.stringify(expected)}`, PATIENCE_SECONDS, async () => {
+      const answered = await this.call();
+      const differs = Object.entries(expected).some(([name, value]) => answered[name as keyof Answered] !== value);
+      if (differs) throw new Error(JSON.stringify(answered));
+      return answered;
+    });
+  }
+
+  /** Every record of the log, once verified. */
+  async log(): Promise<readonly AuditRecord[]> {
+    const ada = await this.signer('ada');
+    const found = await ask(this.custody, askAuditor(ada, { question: 'log' }));
+    return (await verifyWholeLog(this.custody, found)).records;
+  }
+
+  /** The refusal of this very message, once it is in the log. */
+  refusalOf(envelope: unknown): Promise<AuditRecord> {
+    const digest = sha256(JSON.stringify(envelope));
+    return until('the refusal in the audit log', PATIENCE_SECONDS, async () => {
+      const records = await this.log();
+      return records.find(({ change, after }) => change === 'message.refused' && after === digest) ?? null;
+    });
+  }
+
+  async keys(prefix: string): Promise<readonly string[]> {
+    const found: string[] = [];
+    for await (const key of this.custody.records.bucket.list(prefix)) found.push(key);
+    return found;
+  }
+
+  /** The `custody` command against this stack. */
+  cli(...args: readonly string[]): Promise<Ended> {
+    return run(process.execPath, [compiled('client/main.js'), '--state', this.state, ...args]);
+  }
+
+  /** A line as a person pastes it into a shell that has the Temporal CLI on its PATH. */
+  shell(line: string): Promise<Ended> {
+    return run('/bin/sh', ['-c', line], {
+      PATH: `${join(this.folder, 'bin')}:${process.env['PATH'] ?? ''}`,
+      HOME: this.folder,
+    });
+  }
+}
+
+export function environment(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || !existsSync(value)) throw new Error(`${name} names nothing: run the tests with npm test`);
+  return value;
+}
+
+export function run(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
+  return new Promise((resolve) => {
+    const options = { timeout: COMMAND_MS, env: { ...process.env, NO_COLOR: '1', ...env }, maxBuffer: 64 * 2 ** 20 };
+    const child = execFile(command, [...args], options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 128;
+      resolve({ code, stdout, stderr });
+    });
+    child.stdin?.end();
+  });
+}
