@@ -10,25 +10,33 @@ import type { PinnedRoot } from '../formats/policy.js';
 import { keyRing } from '../formats/statements.js';
 import { readDescription, type Layout, type StackDescription } from './stack/layout.js';
 
-/** A running stack as a command sees it: it reads and knocks, and holds no credential that writes. */
-export interface Custody {
+/** What the store says of a stack, also while Temporal is down. */
+export interface Reading {
   readonly description: StackDescription;
   readonly records: Records;
+}
+
+/** A running stack as a command sees it: it reads and knocks, and holds no credential that writes. */
+export interface Custody extends Reading {
   readonly temporal: Client;
   close(): Promise<void>;
 }
 
 const CONNECT_MS = 5_000;
 
-export async function connect(layout: Layout): Promise<Custody> {
+export function openReading(layout: Layout): Reading {
   const description = readDescription(layout);
   const root = parseJson(readFileSync(layout.root, 'utf8'), layout.root) as PinnedRoot;
   const records = new Records(openBucket(description.store, bucketNames(description.environment).custody), root);
-  const { address, namespace } = description.temporal;
+  return { description, records };
+}
+
+export async function connect(layout: Layout): Promise<Custody> {
+  const reading = openReading(layout);
+  const { address, namespace } = reading.description.temporal;
   const connection = await reach(address);
   return {
-    description,
-    records,
+    ...reading,
     temporal: new Client({ connection, namespace }),
     close: () => connection.close(),
   };
@@ -47,7 +55,7 @@ async function reach(address: string): Promise<Connection> {
 }
 
 /** Whose key this is, by the newest policy. NOT_AUTHORISED for a key that nobody in it has. */
-export async function ownerOf({ records }: Custody, key: SigningKey): Promise<string> {
+export async function ownerOf({ records }: Reading, key: SigningKey): Promise<string> {
   const { newest } = await records.policies();
   const held = keyRing(newest).find((entry) => entry.key.keyId === key.keyId);
   if (held !== undefined) return held.owner;

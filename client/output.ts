@@ -15,7 +15,8 @@ export function talk(line: string): void {
 }
 
 /** Says what went wrong, once, and sets the exit code. */
-export function fail(output: Output, error: unknown): void {
+export function fail(output: Output, thrown: unknown): void {
+  const error = named(thrown);
   const code: ErrorCode = error instanceof CustodyError ? error.code : 'INTERNAL';
   const message = error instanceof Error ? error.message : String(error);
   if (output.json) {
@@ -31,6 +32,29 @@ export function fail(output: Output, error: unknown): void {
   )
     talk(error.stack);
   process.exitCode = exitCodeOf(code);
+}
+
+/** What the operating system says of files, by our own name for it. */
+function named(error: unknown): unknown {
+  if (error instanceof CustodyError || !(error instanceof Error)) return error;
+  const { code, path = '' } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new CustodyError('NO_SPACE', `no room is left for ${path || 'a file'}: free some and run this again`, {
+        cause: error,
+      });
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new CustodyError('INPUT_MISSING', `there is no ${path || error.message}`, { cause: error });
+    case 'EACCES':
+    case 'EPERM':
+    case 'EISDIR':
+    case 'EROFS':
+      return new CustodyError('USAGE', `cannot use ${path || error.message}: ${code}`, { cause: error });
+    default:
+      return error;
+  }
 }
 
 /** Others' text on a terminal: no escape sequence and no bidirectional trick gets through. Line breaks stay. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { connect, ownerOf, type Custody } from './connect.js';
+import { connect, ownerOf, type Custody, type Reading } from './connect.js';
 import { readKey } from './init.js';
 import { fail, type Output } from './output.js';
 import type { Signer } from './requests.js';
@@ -31,18 +31,25 @@ export function action<A extends unknown[]>(
   };
 }
 
+export type ConnectedSession = Session & { readonly custody: Custody };
+
 /** The same, with a connection to the running stack. */
 export function connected<A extends unknown[]>(
-  body: (session: Session & { readonly custody: Custody }, ...args: A) => Promise<void>,
+  body: (session: ConnectedSession, ...args: A) => Promise<void>,
 ): (...args: unknown[]) => Promise<void> {
-  return action<A>(async (session, ...args) => {
-    const custody = await connect(session.layout);
-    try {
-      await body({ ...session, custody }, ...args);
-    } finally {
-      await custody.close();
-    }
-  });
+  return action<A>((session, ...args) => whileConnected(session, (own) => body(own, ...args)));
+}
+
+export async function whileConnected(
+  session: Session,
+  body: (session: ConnectedSession) => Promise<void>,
+): Promise<void> {
+  const custody = await connect(session.layout);
+  try {
+    await body({ ...session, custody });
+  } finally {
+    await custody.close();
+  }
 }
 
 export const KEY_OPTION = [
@@ -52,7 +59,7 @@ export const KEY_OPTION = [
 
 /** The person behind `--key`. */
 export async function signerOf(
-  session: { readonly layout: Layout; readonly custody: Custody },
+  session: { readonly layout: Layout; readonly custody: Reading },
   given: string,
 ): Promise<Signer> {
   const file = existsSync(given) ? given : session.layout.key(given);

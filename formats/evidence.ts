@@ -3,7 +3,7 @@ import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
 import type { Manifest } from '../domain/manifest.js';
-import { findAuthority, type Policy, type Role } from '../domain/policy.js';
+import type { Policy, Role } from '../domain/policy.js';
 import type { RequestPredicate, SignedEnvelope, StatusPredicate, Verified } from '../domain/statements.js';
 import { omsResources, parseManifest } from './manifest.js';
 import { verifyOms } from './oms.js';
@@ -119,7 +119,7 @@ export function signerOf(
     omsResources(manifest, text),
   );
   const owner = held.find(({ key }) => key.keyId === keyId)?.owner;
-  if (owner === undefined || findAuthority(policy, owner) === null)
+  if (owner === undefined)
     throw new CustodyError('NOT_AUTHORISED', `nobody with the role ${role} has signed the model`);
   return owner;
 }

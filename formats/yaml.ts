@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import { quote } from './json.js';
@@ -22,7 +22,7 @@ export function readYaml<T>(schema: z.ZodType<T>, text: string, file: string): T
       syntax.push(`${at(alias.range?.[0])}: the alias *${alias.source}: write out what it stands for`);
     },
     Pair: (_, { key }) => {
-      if (isScalar(key) || isAlias(key)) return;
+      if (isScalar(key)) return;
       syntax.push(`${at(startOf(key))}: a key must be plain text`);
     },
   });

@@ -13,6 +13,7 @@ export function auditCommands(program: Command): void {
     .command('verify')
     .description('check the whole log against the key that signs it')
     .requiredOption(...KEY_OPTION)
+    .addHelpText('after', '\nExample:\n  custody audit verify --key ada')
     .action(
       connected(async (session, options: { key: string }) => {
         const signer = await signerOf(session, options.key);
@@ -27,6 +28,7 @@ export function auditCommands(program: Command): void {
     .description('the records of the log, after it was verified')
     .option('--model <name>', 'only of this model')
     .requiredOption(...KEY_OPTION)
+    .addHelpText('after', '\nExample:\n  custody audit list --model digits --key ada')
     .action(
       connected(async (session, options: { key: string; model?: string }) => {
         const signer = await signerOf(session, options.key);

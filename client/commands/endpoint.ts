@@ -2,11 +2,20 @@ import type { Command } from 'commander';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { CustodyError } from '../../domain/errors.js';
 import { assertModelName, endpointId } from '../../domain/names.js';
+import { openReading } from '../connect.js';
 import { endpointStatus, send } from '../messages.js';
 import { answer } from '../output.js';
 import { orderKill, orderRollback, requestRestore } from '../requests.js';
 import { printMessage } from './print.js';
-import { connected, KEY_OPTION, signerOf } from '../session.js';
+import {
+  action,
+  connected,
+  KEY_OPTION,
+  signerOf,
+  whileConnected,
+  type ConnectedSession,
+  type Session,
+} from '../session.js';
 
 interface KillOptions {
   readonly reason: string;
@@ -25,20 +34,11 @@ export function endpointCommands(program: Command): void {
     .option('--print <file>', 'write the signed order to a file instead of sending it')
     .addHelpText('after', "\nExample:\n  custody kill digits --reason 'poisoned data' --key oscar")
     .action(
-      connected(async (session, model: string, options: KillOptions) => {
+      action(async (session, model: string, options: KillOptions) => {
         assertModelName(model);
-        const order = orderKill(await signerOf(session, options.key), model, options.reason);
-        if (options.print !== undefined)
-          return printMessage(session, options.print, { workflowId: endpointId(model), name: 'kill', envelope: order });
-        const startedAt = performance.now();
-        if (options.direct === true) {
-          await createGatewayClient(session.custody.description.gateway.admin).deliverKill(order);
-          const ms = Math.round(performance.now() - startedAt);
-          return answer(session, { killed: model, ms }, [`${model} is killed (${ms} ms, straight to the gateway)`]);
-        }
-        const receipt = await send(session.custody, endpointId(model), 'kill', order);
-        const ms = Math.round(performance.now() - startedAt);
-        answer(session, { ...receipt, ms }, [`${model} is killed (${ms} ms; ${receipt.by})`]);
+        return options.direct === true
+          ? killDirectly(session, model, options)
+          : whileConnected(session, (own) => kill(own, model, options));
       }),
     );
 
@@ -46,6 +46,7 @@ export function endpointCommands(program: Command): void {
     .command('restore <model>')
     .description('ask to lift every kill of an endpoint; a quorum of others must approve')
     .requiredOption(...KEY_OPTION)
+    .addHelpText('after', '\nExample:\n  custody restore digits --key otto')
     .action(
       connected(async (session, model: string, options: { key: string }) => {
         assertModelName(model);
@@ -66,6 +67,7 @@ export function endpointCommands(program: Command): void {
     .option('--to <version>', 'which one; by default the one before')
     .requiredOption('--reason <text>', 'kept with the order')
     .requiredOption(...KEY_OPTION)
+    .addHelpText('after', "\nExample:\n  custody rollback digits --to 1.0.0 --reason 'slower than before' --key oscar")
     .action(
       connected(async (session, model: string, options: { to?: string; reason: string; key: string }) => {
         assertModelName(model);
@@ -78,4 +80,24 @@ export function endpointCommands(program: Command): void {
         answer(session, receipt, [`rolled back by ${receipt.by}`]);
       }),
     );
+}
+
+async function kill(session: ConnectedSession, model: string, { key, reason, print }: KillOptions): Promise<void> {
+  const envelope = orderKill(await signerOf(session, key), model, reason);
+  const message = { workflowId: endpointId(model), name: 'kill', envelope };
+  if (print !== undefined) return printMessage(session, print, message);
+  const startedAt = performance.now();
+  const receipt = await send(session.custody, message.workflowId, message.name, envelope);
+  const ms = Math.round(performance.now() - startedAt);
+  answer(session, { ...receipt, ms }, [`${model} is killed (${ms} ms; ${receipt.by})`]);
+}
+
+/** Needs neither Temporal nor a worker: control hears of the order from the gateway. */
+async function killDirectly(session: Session, model: string, { key, reason }: KillOptions): Promise<void> {
+  const custody = openReading(session.layout);
+  const order = orderKill(await signerOf({ ...session, custody }, key), model, reason);
+  const startedAt = performance.now();
+  await createGatewayClient(custody.description.gateway.admin).deliverKill(order);
+  const ms = Math.round(performance.now() - startedAt);
+  answer(session, { killed: model, ms }, [`${model} is killed (${ms} ms, straight to the gateway)`]);
 }

@@ -9,6 +9,7 @@ import { demand } from '../../formats/evidence.js';
 import { omsResources } from '../../formats/manifest.js';
 import { signOms } from '../../formats/oms.js';
 import { readComponents } from '../components.js';
+import { checkPacked, checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
 import { replaceFile } from '../files.js';
 import { readKey } from '../init.js';
@@ -44,6 +45,7 @@ export function releaseCommands(program: Command): void {
         const name = named(options.model, options.as);
         const description = readComponents(options.components);
         const { release, manifest, text } = await packRelease(resolve(folder), { ...name, ...description });
+        await checkPacked(resolve(folder));
         const title = `${name.model} ${name.version}`;
         replaceFile(options.bundle, signOms(title, omsResources(manifest, text), readKey(options.key)));
         answer(session, { ...name, release }, [`release digest ${release}`, `signature in ${options.bundle}`]);
@@ -60,7 +62,9 @@ export function releaseCommands(program: Command): void {
     .action(
       connected(async (session, folder: string, options: { bundle: string; key: string; wait?: true }) => {
         const signer = await signerOf(session, options.key);
-        const started = await startRelease(session.custody, signer, { folder, bundle: options.bundle });
+        const source = { folder, bundle: options.bundle };
+        await checkSource(session.custody, source);
+        const started = await startRelease(session.custody, signer, source);
         const result = options.wait === true ? await inService(session.custody, started) : {};
         answer(session, { ...started, ...result }, [
           `${started.already ? 'runs already' : 'started'}: ${started.workflowId}`,
@@ -100,6 +104,7 @@ export function releaseCommands(program: Command): void {
     .requiredOption('--reason <text>', 'told to everyone who depends on it')
     .option('--notice <seconds>', "the notice period; at least the policy's")
     .requiredOption(...KEY_OPTION)
+    .addHelpText('after', "\nExample:\n  custody retire digits 1.0.0 --reason 'replaced by 1.1.0' --key otto")
     .action(
       connected(
         async (session, model: string, version: string, options: { reason: string; notice?: string; key: string }) => {
@@ -128,6 +133,7 @@ export function releaseCommands(program: Command): void {
   program
     .command('verify <model> <version>')
     .description('check everything behind a release, from its signatures on, as a serving host does')
+    .addHelpText('after', '\nExample:\n  custody verify digits 1.0.0')
     .action(
       connected(async (session, model: string, version: string) => {
         const { records } = session.custody;

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CustodyError } from '../../domain/errors.js';
 import { initialise } from '../init.js';
+import { interruption, whenAborted } from '../interruption.js';
 import { answer, talk } from '../output.js';
 import { action } from '../session.js';
 import { digitsStack } from '../stack/digits.js';
-import { startStack, type Stack } from '../stack/stack.js';
+import { startStack } from '../stack/stack.js';
 
 export function stackCommands(program: Command): void {
   program
@@ -14,6 +15,7 @@ export function stackCommands(program: Command): void {
     .description('make keys and a signed policy for a development environment')
     .requiredOption('--suite <file>', 'the suite that every release must pass')
     .option('--environment <name>', 'dev, test or prod', 'dev')
+    .addHelpText('after', '\nExample:\n  custody init --suite examples/digits/suite.yaml')
     .action(
       action(async (session, options: { suite: string; environment: string }) => {
         if (!existsSync(options.suite)) throw new CustodyError('INPUT_MISSING', `there is no suite ${options.suite}`);
@@ -31,13 +33,15 @@ export function stackCommands(program: Command): void {
     .option('--ui-port <port>', 'for the Temporal UI')
     .option('--gateway-port <port>', 'for callers')
     .option('--smtp <url>', 'the mail server that takes notices', 'smtp://127.0.0.1:1025')
+    .addHelpText('after', '\nExample:\n  custody dev --gateway-port 8080')
     .action(
       action(async (session, options: { uiPort?: string; gatewayPort?: string; smtp: string }) => {
         const ports = {
           ...(options.uiPort === undefined ? {} : { ui: port(options.uiPort) }),
           ...(options.gatewayPort === undefined ? {} : { gateway: port(options.gatewayPort) }),
         };
-        const stack = await startStack({ ...digitsStack(session.layout, options.smtp), ports, say: talk });
+        const signal = interruption();
+        const stack = await startStack({ ...digitsStack(session.layout, options.smtp), ports, say: talk, signal });
         const { temporal, gateway } = stack.description;
         if (stack.shared !== null) talk(`the zones share one user: ${stack.shared}`);
         talk('the embedded store is safe against crashes of processes, not of power: it is for development');
@@ -46,7 +50,9 @@ export function stackCommands(program: Command): void {
           `gateway      ${gateway.url}`,
           'Ctrl-C ends it',
         ]);
-        await untilInterrupted(stack);
+        await whenAborted(signal);
+        talk('stopping …');
+        await stack.stop();
       }),
     );
 }
@@ -55,13 +61,4 @@ function port(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value > 0 && value < 65_536) return value;
   throw new CustodyError('USAGE', `${text} is not a port: 1 to 65535`);
-}
-
-/** Stops the stack in order; a second Ctrl-C changes nothing, because everything ends anyway. */
-export async function untilInterrupted(stack: Stack): Promise<void> {
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
-  });
-  talk('stopping …');
-  await stack.stop();
 }

@@ -104,7 +104,7 @@ export async function choosePorts(layout: Layout, asked: Partial<Ports> = {}): P
   return chosen as Ports;
 }
 
-function freePort(port = 0): Promise<number> {
+export function freePort(port = 0): Promise<number> {
   return new Promise((done, fail) => {
     const server = createServer();
     server.once('error', fail);

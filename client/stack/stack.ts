@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { CustodyError } from '../../domain/errors.js';
 import { encodeVerifierKey } from '../../formats/checkpoint.js';
 import { AUDIT_KEY, initialise, readKey } from '../init.js';
+import { unlessAborted } from '../interruption.js';
 import {
   choosePorts,
   isAlive,
@@ -29,6 +30,8 @@ export interface StackOptions {
   readonly trainers: ZoneSettings['trainers'];
   readonly mail: ZoneSettings['mail'];
   readonly say: (line: string) => void;
+  /** Aborted, it ends what has been started, and the start fails with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Stack {
@@ -44,7 +47,7 @@ const DIST = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Brings up everything Custody needs on this host, on loopback, and keeps it up until it is stopped. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { environment = 'dev', say } = options;
+  const { environment = 'dev', say, signal = new AbortController().signal } = options;
   const layout = new Layout(options.state);
   const folders = ['logs', 'zones', 'sockets'].map((name) => layout.folder(name));
   if (folders.length > 0) claim(layout);
@@ -94,26 +97,29 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   supervisor.on('restarted', () => writeDescription(layout, describe()));
 
-  try {
+  const bringUp = async (): Promise<void> => {
     const storeProcess = store.process(executable('CUSTODY_VERSITYGW', 'versitygw'));
     const temporalSpec = temporalProcess(temporal);
     await Promise.all([
       supervisor.start({ ...storeProcess, command: users.command(null, storeProcess.command) }),
       supervisor.start({ ...temporalSpec, command: users.command(null, temporalSpec.command) }),
     ]);
-    await keepHistories(temporal);
+    await keepHistories(temporal, signal);
     await store.prepare();
     const { checks } = await store.prove();
     say(`the store proved itself WORM: ${checks.map(({ check }) => check).join(', ')} were all refused`);
     await store.publish([options.suite, ...options.documents]);
     await Promise.all([supervisor.start(zones.vault()), supervisor.start(zones.gateway())]);
     await Promise.all(zones.zones().map((zone) => supervisor.start(zone)));
+  };
+  try {
+    await unlessAborted(signal, bringUp());
     const description = describe();
     writeDescription(layout, description);
     return { layout, description, supervisor, shared: users.whyNot, stop };
   } catch (error) {
     await stop();
-    throw error;
+    throw signal.aborted ? signal.reason : error;
   }
 }
 

@@ -79,12 +79,13 @@ export class EmbeddedStack {
       command: [command, ...args],
       env: { PATH: process.env['PATH'] ?? '', ...env },
       logFile: this.#layout.log('store'),
-      ready: () =>
-        until('the store', 30, async () => {
-          const answer = await fetch(`${this.endpoint}/health`);
-          if (!answer.ok) throw new CustodyError('STORE_UNAVAILABLE', `the store answers ${answer.status}`);
-        }),
+      ready: (signal) => until('the store', 30, () => this.#answers(), signal),
     };
+  }
+
+  async #answers(): Promise<void> {
+    const answer = await fetch(`${this.endpoint}/health`);
+    if (!answer.ok) throw new CustodyError('STORE_UNAVAILABLE', `the store answers ${answer.status}`);
   }
 
   /** Buckets, accounts and grants; all of it can be done again. */

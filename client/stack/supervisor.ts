@@ -11,8 +11,8 @@ export interface ProcessSpec {
   readonly env: Readonly<Record<string, string>>;
   /** Takes what the process writes to stderr. */
   readonly logFile: string;
-  /** Resolves when it answers; without it, a line of JSON with `ready` on stdout says so. */
-  readonly ready?: () => Promise<void>;
+  /** Resolves when it answers, and gives up at the signal; without it, a line of JSON with `ready` on stdout says so. */
+  readonly ready?: (signal: AbortSignal) => Promise<void>;
 }
 
 const FIRST_BACKOFF_MS = 100;
@@ -35,8 +35,12 @@ export class Supervisor extends EventEmitter<{
   readonly #running = new Map<string, Running>();
   #stopping = false;
 
-  /** Starts a process and waits until it is ready. INTERNAL with the end of its log when it dies before. */
+  /**
+   * Starts a process and waits until it is ready. INTERNAL with the end of its log when it dies before; INTERRUPTED once all
+   * has been stopped.
+   */
   async start(spec: ProcessSpec): Promise<void> {
+    if (this.#stopping) throw new CustodyError('INTERRUPTED', `${spec.name} is not started any more`);
     const child = this.#spawn(spec);
     const running: Running = { spec, child, backoff: FIRST_BACKOFF_MS, restart: null };
     this.#running.set(spec.name, running);
@@ -51,9 +55,12 @@ export class Supervisor extends EventEmitter<{
         ),
       );
     });
+    const given = new AbortController();
     try {
-      await Promise.race([spec.ready === undefined ? readyLine(child) : spec.ready(), died]);
+      const ready = spec.ready === undefined ? readyLine(child) : spec.ready(given.signal);
+      await Promise.race([ready, died]);
     } catch (error) {
+      given.abort();
       this.#running.delete(spec.name);
       child.kill('SIGKILL');
       throw error;
@@ -78,7 +85,8 @@ export class Supervisor extends EventEmitter<{
   #spawn(spec: ProcessSpec): ChildProcess {
     const [command, ...args] = spec.command;
     const log = openSync(spec.logFile, 'a', 0o600);
-    const child = spawn(command, args, { env: { ...spec.env }, stdio: ['pipe', 'pipe', log] });
+    // In a session of its own: Ctrl-C reaches the supervisor alone, which ends them in order.
+    const child = spawn(command, args, { env: { ...spec.env }, stdio: ['pipe', 'pipe', log], detached: true });
     closeSync(log);
     child.stdout?.on('error', () => undefined);
     return child;

@@ -44,7 +44,7 @@ export function temporalProcess({
       ...['--dynamic-config-value', 'history.timerProcessorMaxTimeShift="1ms"'],
       ...Object.values(SEARCH_ATTRIBUTES).flatMap(({ name }) => ['--search-attribute', `${name}=Keyword`]),
     ],
-    ready: () => until('Temporal', 60, () => answers(address, namespace)),
+    ready: (signal) => until('Temporal', 60, () => answers(address, namespace), signal),
   };
 }
 
@@ -60,10 +60,11 @@ async function answers(address: string, namespace: string): Promise<void> {
   }
 }
 
-export async function keepHistories({ executable, port, namespace }: TemporalOptions): Promise<void> {
+export async function keepHistories(
+  { executable, port, namespace }: TemporalOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const address = `127.0.0.1:${port}`;
-  await execa(executable, [
-    ...['operator', 'namespace', 'update', '--namespace', namespace],
-    ...['--retention', RETENTION, '--address', address],
-  ]);
+  const command = ['operator', 'namespace', 'update', '--namespace', namespace];
+  await execa(executable, [...command, '--retention', RETENTION, '--address', address], { cancelSignal: signal });
 }

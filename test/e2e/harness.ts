@@ -1,7 +1,19 @@
 import { execFile } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { packRelease } from '../../adapters/source/pack.js';
 import { readTrainer } from '../../adapters/training/trainer.js';
 import { ask, verifyWholeLog } from '../../client/audit.js';
@@ -54,14 +66,15 @@ export class Bench {
   readonly custody: Custody;
   /** A folder that the zones may read. */
   readonly folder: string;
-  readonly #load: ReturnType<typeof startLoad>;
+  /** Callers, all the time. */
+  readonly load: ReturnType<typeof startLoad>;
 
   private constructor(stack: StackModule.Stack, custody: Custody, folder: string) {
     this.stack = stack;
     this.custody = custody;
     this.folder = folder;
     const url = stack.description.gateway.url;
-    this.#load = startLoad({ url, model: MODEL, ratePerSecond: 40, callers: 40, maxSeconds: 3600 });
+    this.load = startLoad({ url, model: MODEL, ratePerSecond: 40, callers: 40, maxSeconds: 3600 });
   }
 
   static async start(): Promise<Bench> {
@@ -81,7 +94,7 @@ export class Bench {
   }
 
   async stop(): Promise<void> {
-    await this.#load.stop();
+    await this.load.stop();
     await this.custody.close();
     await this.stack.stop();
     rmSync(this.folder, { recursive: true, force: true });
@@ -221,6 +234,26 @@ export class Bench {
       const records = await this.log();
       return records.find(({ change, after }) => change === 'message.refused' && after === digest) ?? null;
     });
+  }
+
+  /** Sends a signal of the operating system to a process of the stack. */
+  signalProcess(name: string, signal: NodeJS.Signals): void {
+    const pid = this.stack.supervisor.pids()[name];
+    if (pid === undefined) throw new Error(`there is no process ${name}`);
+    process.kill(pid, signal);
+  }
+
+  /** The gateway comes up again on an empty state folder, while control is held and so cannot deliver anything. */
+  async emptyGateway(): Promise<void> {
+    this.signalProcess('control', 'SIGSTOP');
+    this.signalProcess('gateway', 'SIGSTOP');
+    const state = join(this.state, 'zones', 'gateway', 'state');
+    for (const name of readdirSync(state)) rmSync(join(state, name), { recursive: true });
+    const restarted = once(this.stack.supervisor, 'restarted');
+    this.signalProcess('gateway', 'SIGKILL');
+    await restarted;
+    const gateway = createGatewayClient(this.custody.description.gateway.admin);
+    await until('the gateway', PATIENCE_SECONDS, () => gateway.state());
   }
 
   async keys(prefix: string): Promise<readonly string[]> {

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask } from '../../client/audit.js';
 import { lifecycleStatus } from '../../client/messages.js';
 import { askAuditor } from '../../client/requests.js';
-import { endpointId } from '../../domain/names.js';
 import { parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
 import { Bench, environment, MODEL, run, type Ended } from './harness.js';
@@ -54,7 +53,14 @@ describe('the plain Temporal CLI, with the file and the commands that custody pr
   test('approves by an update, whose caller hears the verdict', async () => {
     await bench.start(await bench.source('1.0.0'));
     const { gate } = await bench.openGate('1.0.0');
-    const { update } = await printed('approve', gate.requestId, '--key', 'alice', '--print', join(bench.folder, 'a.json'));
+    const { update } = await printed(
+      'approve',
+      gate.requestId,
+      '--key',
+      'alice',
+      '--print',
+      join(bench.folder, 'a.json'),
+    );
     const ended = await bench.shell(update);
     expect(ended, ended.stderr).toMatchObject({ code: 0 });
     expect(ended.stdout).toContain('alice');
@@ -76,7 +82,14 @@ describe('the plain Temporal CLI, with the file and the commands that custody pr
     const { bundle } = (await progress('1.0.1')).ingested ?? { bundle: '' };
     expect(await stored(bundle)).toEqual(readFileSync(source.bundle));
 
-    const { signal } = await printed('approve', gate.requestId, '--key', 'bob', '--print', join(bench.folder, 'b.json'));
+    const { signal } = await printed(
+      'approve',
+      gate.requestId,
+      '--key',
+      'bob',
+      '--print',
+      join(bench.folder, 'b.json'),
+    );
     const ended = await bench.shell(signal);
     expect(ended, ended.stderr).toMatchObject({ code: 0 });
     await bench.reached('1.0.1', 'in service');
@@ -193,7 +206,7 @@ describe('Google Tink on the blobs in the store', () => {
     const entries = readdirSync(vault('entries')).map(
       (name) => JSON.parse(readFileSync(vault('entries', name), 'utf8')) as Entry,
     );
-    for (const { path, sha256: digest } of files.filter(({ size }) => size < 5_000)) {
+    for (const { path, sha256: digest } of files) {
       const entry = entries.find((each) => each.sha256 === digest);
       if (entry?.stored == null) throw new Error(`the vault knows nothing of ${path}`);
       const cipher = join(bench.folder, 'blob');
@@ -223,7 +236,6 @@ describe("Tessera's fsck", () => {
     expect(said).toContain("Successfully fsck'd");
     expect(found.size).toBeGreaterThan(20);
     expect(found.vkey).toBe(bench.custody.description.audit.vkey);
-    expect(endpointId(MODEL)).toBe('endpoint/digits');
   });
 });
 

@@ -4,9 +4,9 @@ import { ask, verifyWholeLog } from '../../../client/audit.js';
 import { lifecycleStatus, outcomeOf } from '../../../client/messages.js';
 import { askAuditor, requestRetirement } from '../../../client/requests.js';
 import { uiAddress } from '../../../client/start.js';
-import { CustodyError } from '../../../domain/errors.js';
+import { CustodyError, isPermanent } from '../../../domain/errors.js';
 import { lifecycleId } from '../../../domain/names.js';
-import { approve, eventually, MODEL, NotYet, openGate, signer, tell, type Scene } from './scene.js';
+import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, tell, type Scene } from './scene.js';
 
 const RETIRED = { model: MODEL, version: '1.0.0' };
 
@@ -14,20 +14,24 @@ const RETIRED = { model: MODEL, version: '1.0.0' };
 export async function retire(scene: Scene): Promise<void> {
   const { narrator, custody, mailbox, stack } = scene;
   narrator.step('1.0.0 is retired: notice, notice period, revocation, key destruction, certificate');
-  const { progress } = await eventually('its status', () => lifecycleStatus(custody, RETIRED));
+  const { progress, stage, gate } = await eventually('its status', () => lifecycleStatus(custody, RETIRED));
   const release = progress.ingested?.release ?? '';
-  const { newest } = await custody.records.policies();
+  const { newest } = await eventually('the policy', () => custody.records.policies());
   const asked = { release, reason: '1.1.0 has taken its place', noticeSeconds: newest.retirement.noticeSeconds };
-  const within = newest.approvals.retire.withinSeconds;
-  const request = requestRetirement(await signer(scene, 'otto'), RETIRED, asked, within);
-  await tell(scene, lifecycleId(RETIRED), 'retire', request);
-  narrator.decided('otto', `asks for its retirement: “${asked.reason}”`);
-  const waiting = await openGate(scene, RETIRED);
-  await approve(scene, waiting, 'alice', 'nobody is routed to it any more');
-  await approve(scene, waiting, 'bob', 'agreed');
+  if (stage === 'in service' && gate === null) {
+    const within = newest.approvals.retire.withinSeconds;
+    const request = requestRetirement(await signer(scene, 'otto'), RETIRED, asked, within);
+    await tell(scene, lifecycleId(RETIRED), 'retire', request);
+    narrator.decided('otto', `asks for its retirement: “${asked.reason}”`);
+  }
+  const waiting = await openGate(scene, RETIRED, 'in service');
+  if (waiting !== null) {
+    await approve(scene, waiting, 'alice', 'nobody is routed to it any more');
+    await approve(scene, waiting, 'bob', 'agreed');
+  }
   const letters = await eventually('the notices', async () => {
-    const { stage } = await lifecycleStatus(custody, RETIRED);
-    if (stage !== 'retire' && stage !== 'ended') throw new NotYet('the notice');
+    const now = await lifecycleStatus(custody, RETIRED);
+    if (!hasPassed(now.stage, 'in service')) throw new NotYet('the notice');
     return mailbox.letters.filter(({ subject }) => subject.includes('1.0.0'));
   });
   narrator.say(`notice received by ${letters.map(({ to }) => to).join(', ')}`);
@@ -35,18 +39,28 @@ export async function retire(scene: Scene): Promise<void> {
     eventually('the end of 1.0.0', () => outcomeOf(custody, RETIRED)),
   );
   if (outcome.kind !== 'retired') throw new CustodyError('INTERNAL', `1.0.0 was not retired: ${outcome.kind}`);
-  const { predicate } = (await custody.records.get('destruction', outcome.certificate)).verified;
-  narrator.say(`destruction certificate ${outcome.certificate}`);
+  const { certificate } = outcome;
+  const found = await eventually('the certificate', () => custody.records.get('destruction', certificate));
+  const { predicate } = found.verified;
+  narrator.say(`destruction certificate ${certificate}`);
   narrator.say(`${predicate.destroyed.length} keys destroyed, ${predicate.kept.length} files kept for living releases`);
   narrator.watch(uiAddress(custody, lifecycleId(RETIRED)));
 
   const file = predicate.destroyed[0];
   if (file === undefined) throw new CustodyError('INTERNAL', 'no key was destroyed');
-  const evidence = await gatherRelease(custody.records, RETIRED, await newestStatus(custody.records));
+  const evidence = await eventually('the evidence', async () =>
+    gatherRelease(custody.records, RETIRED, await newestStatus(custody.records)),
+  );
   const vault = createVaultClient({ open: stack.layout.path('sockets', 'vault-open', 'vault-open.sock') });
-  const refused = await vault.open({ sha256s: [file.sha256], evidence }).then(
-    () => null,
-    (error: unknown) => error,
+  const refused = await eventually('an answer of the vault', () =>
+    vault.open({ sha256s: [file.sha256], evidence }).then(
+      () => null,
+      (error: unknown) => {
+        // That nobody answers is no verdict.
+        if (error instanceof CustodyError && !isPermanent(error.code)) throw error;
+        return error;
+      },
+    ),
   );
   if (!(refused instanceof CustodyError)) throw new CustodyError('INTERNAL', 'a destroyed key could still be opened');
   narrator.say(`decrypting ${file.path} with every credential of serving: ${refused.code}: ${refused.message}`);
@@ -57,12 +71,16 @@ export async function prove(scene: Scene): Promise<void> {
   const { narrator, custody, moments } = scene;
   narrator.step('The audit log is verified, and the state in the middle of the story reconstructed');
   const ada = await signer(scene, 'ada');
-  const log = await narrator.timed('every record checked against the signed root', async () =>
-    verifyWholeLog(custody, await ask(custody, askAuditor(ada, { question: 'log' }))),
+  const log = await narrator.timed('every record checked against the signed root', () =>
+    eventually('the audit desk', async () =>
+      verifyWholeLog(custody, await ask(custody, askAuditor(ada, { question: 'log' }))),
+    ),
   );
   narrator.say(`${log.size} records, root ${log.root}`);
   for (const [moment, at] of moments) {
-    const found = await ask(custody, askAuditor(ada, { question: 'state', model: MODEL, at }));
+    const found = await eventually('the audit desk', () =>
+      ask(custody, askAuditor(ada, { question: 'state', model: MODEL, at })),
+    );
     if (found.question !== 'state') throw new CustodyError('INTERNAL', 'the desk answered another question');
     const serves = (found.route?.releases ?? []).map(({ version, weight }) => `${version} ${weight} %`).join(', ');
     narrator.say(`at ${at} (${moment}): ${found.state.killed ? 'killed; ' : ''}${serves}`);

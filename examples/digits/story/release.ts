@@ -13,7 +13,7 @@ import { signOms } from '../../../formats/oms.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { digitsFolder } from '../assets.js';
 import { SHIPPED_VERSIONS, shippedFolder } from '../ship.js';
-import { approve, eventually, MODEL, NotYet, openGate, signer, type Scene } from './scene.js';
+import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, type Scene } from './scene.js';
 
 type Sources = ReadonlyMap<string, ReleaseSource>;
 
@@ -71,7 +71,7 @@ function sourceOf(sources: Sources, version: string): ReleaseSource {
   return source;
 }
 
-/** From the request to the approval. */
+/** From the request to the approval; what an earlier telling has approved is not asked again. */
 async function ask(scene: Scene, sources: Sources, version: string, reason: string): Promise<void> {
   const { narrator, custody } = scene;
   const ci = await signer(scene, 'ci');
@@ -80,13 +80,14 @@ async function ask(scene: Scene, sources: Sources, version: string, reason: stri
   narrator.watch(started.ui);
   const name = { model: MODEL, version };
   const waiting = await narrator.timed('ingested, encrypted, validated against an isolated replica', () =>
-    openGate(scene, name),
+    openGate(scene, name, 'approve'),
   );
   const { ingested, validated } = (await eventually('its status', () => lifecycleStatus(custody, name))).progress;
   narrator.say(`release digest ${ingested?.release ?? ''}`);
   const accuracy = ((validated?.accuracy ?? 0) * 100).toFixed(1);
   narrator.say(`${validated?.passed ?? 0} cases passed, accuracy ${accuracy} % on images it has never seen`);
-  await approve(scene, waiting, 'alice', reason);
+  if (waiting === null) narrator.say('it has been decided on before');
+  else await approve(scene, waiting, 'alice', reason);
 }
 
 /** Waits until the release serves; one that ended before it did is no release of this story. */
@@ -99,11 +100,12 @@ async function inService(
   const reached = await eventually(`${version} in service`, async () => {
     await meanwhile();
     const { stage } = await lifecycleStatus(scene.custody, name);
-    if (stage !== 'in service' && stage !== 'ended') throw new NotYet(`${version} in service (${stage})`);
+    if (!hasPassed(stage, 'roll out')) throw new NotYet(`${version} in service (${stage})`);
     return stage;
   });
-  if (reached === 'in service') return;
+  if (reached !== 'ended') return;
   const outcome = await outcomeOf(scene.custody, name);
+  if (outcome.kind === 'retired') return;
   throw new CustodyError('INTERNAL', `${version} did not get into service: ${JSON.stringify(outcome)}`);
 }
 

@@ -9,6 +9,7 @@ import { startStack, type Stack } from '../../../client/stack/stack.js';
 import { until } from '../../../client/stack/until.js';
 import { CustodyError, isPermanent } from '../../../domain/errors.js';
 import { endpointId, lifecycleId, type ReleaseName } from '../../../domain/names.js';
+import { STAGES, type Stage } from '../../../domain/lifecycle.js';
 import type { SignedEnvelope } from '../../../domain/statements.js';
 import { startLoad, type Load } from '../load.js';
 import { Mailbox } from './mailbox.js';
@@ -33,12 +34,27 @@ export interface Scene {
   close(): Promise<void>;
 }
 
-export async function openScene(narrator: Narrator, state?: string): Promise<Scene> {
+export async function openScene(narrator: Narrator, state?: string, signal?: AbortSignal): Promise<Scene> {
   const layout = new Layout(state);
   const mailbox = new Mailbox();
+  try {
+    return await openWith(narrator, layout, mailbox, signal);
+  } catch (error) {
+    await mailbox.close();
+    throw error;
+  }
+}
+
+async function openWith(
+  narrator: Narrator,
+  layout: Layout,
+  mailbox: Mailbox,
+  signal: AbortSignal | undefined,
+): Promise<Scene> {
   const smtp = await mailbox.open();
   const callers = Array.from({ length: WITH_MAIL }, (_, index) => `caller-${index}`);
-  const stack = await startStack({ ...digitsStack(layout, smtp), say: (line) => narrator.say(line) });
+  const say = (line: string): void => narrator.say(line);
+  const stack = await startStack({ ...digitsStack(layout, smtp), say, ...(signal === undefined ? {} : { signal }) });
   const consumers = callers.map((caller) => [caller, { mail: `${caller}@consumers.example` }] as const);
   replaceFile(layout.path('directory.json'), JSON.stringify({ consumers: Object.fromEntries(consumers) }));
   try {
@@ -67,7 +83,6 @@ export async function openScene(narrator: Narrator, state?: string): Promise<Sce
     };
   } catch (error) {
     await stack.stop();
-    await mailbox.close();
     throw error;
   }
 }
@@ -88,13 +103,18 @@ export class NotYet extends CustodyError {
   }
 }
 
-/** The request that a release waits with, once it does; a release that ended meanwhile has been refused. */
-export function openGate({ custody }: Scene, name: ReleaseName): Promise<WaitingGate> {
+/** The request that a release waits with, once it does; `null` where it has passed `stage`, in an earlier telling. */
+export function openGate({ custody }: Scene, name: ReleaseName, stage: Stage): Promise<WaitingGate | null> {
   return eventually(`a request of ${name.version}`, async () => {
-    const { gate, missing } = await lifecycleStatus(custody, name);
-    if (gate === null) throw new NotYet(`the request of ${name.version}`);
-    return { workflowId: lifecycleId(name), gate, missing };
+    const status = await lifecycleStatus(custody, name);
+    if (hasPassed(status.stage, stage)) return null;
+    if (status.gate === null) throw new NotYet(`the request of ${name.version}`);
+    return { workflowId: lifecycleId(name), gate: status.gate, missing: status.missing };
   });
+}
+
+export function hasPassed(at: Stage, stage: Stage): boolean {
+  return STAGES.indexOf(at) > STAGES.indexOf(stage);
 }
 
 export function endpointGate({ custody }: Scene): Promise<WaitingGate> {

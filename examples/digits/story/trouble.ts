@@ -10,7 +10,7 @@ import { askAuditor, orderKill, requestRestore } from '../../../client/requests.
 import { CustodyError } from '../../../domain/errors.js';
 import { endpointId } from '../../../domain/names.js';
 import { isoTime } from '../../../domain/time.js';
-import { approve, endpointGate, eventually, MODEL, NotYet, signer, tell, type Scene } from './scene.js';
+import { approve, endpointGate, eventually, hasPassed, MODEL, NotYet, signer, tell, type Scene } from './scene.js';
 
 const TAMPERED = '1.0.0';
 
@@ -18,9 +18,11 @@ const TAMPERED = '1.0.0';
 export async function tamper(scene: Scene): Promise<void> {
   const { narrator, custody, stack } = scene;
   narrator.step('One bit of an artifact is flipped on the serving host: the load is refused');
-  const { progress } = await eventually('its status', () =>
+  const { progress, stage } = await eventually('its status', () =>
     lifecycleStatus(custody, { model: MODEL, version: TAMPERED }),
   );
+  if (hasPassed(stage, 'in service'))
+    return narrator.say(`${TAMPERED} has been retired before: it is not here any more`);
   const release = progress.ingested?.release ?? '';
   const gateway = createGatewayClient(custody.description.gateway.admin);
   await eventually('the replica', () => replicaOf(gateway, release));
@@ -89,8 +91,31 @@ function processIn(folder: string): number {
 
 /** One person stops the endpoint with the plain Temporal CLI; two others must agree before it serves again. */
 export async function killAndRestore(scene: Scene): Promise<void> {
-  const { narrator, custody, stack } = scene;
+  const { narrator, custody } = scene;
   narrator.step('An operator kills the endpoint with `temporal workflow signal`; a quorum of two restores it');
+  const before = await eventually('the endpoint', () => endpointStatus(custody, MODEL));
+  if (before.killedBy.length === 0) await kill(scene);
+  const { killedBy, revision, gate } = await eventually('the kill in the workflow', async () => {
+    const status = await endpointStatus(custody, MODEL);
+    if (status.killedBy.length === 0) throw new NotYet('the kill');
+    return status;
+  });
+  scene.moments.set('killed', isoTime(Date.now()));
+  if (gate === null) {
+    const policies = await eventually('the policy', () => custody.records.policies());
+    const within = policies.newest.approvals.restore.withinSeconds;
+    const request = requestRestore(await signer(scene, 'otto'), MODEL, { kills: killedBy, revision }, within);
+    await tell(scene, endpointId(MODEL), 'restore', request);
+    narrator.decided('otto', 'asks to restore it');
+  }
+  const waiting = await endpointGate(scene);
+  await approve(scene, waiting, 'oscar', 'it was a wrong alarm');
+  await approve(scene, waiting, 'olga', 'checked: the digits are right');
+  await narrator.timed('callers are served again', () => eventually('200 for callers', () => served(scene)));
+}
+
+async function kill(scene: Scene): Promise<void> {
+  const { narrator, custody, stack } = scene;
   const order = orderKill(await signer(scene, 'oscar'), MODEL, 'a customer reports wrong digits');
   const file = stack.layout.path('kill.json');
   replaceFile(file, JSON.stringify(order));
@@ -110,21 +135,6 @@ export async function killAndRestore(scene: Scene): Promise<void> {
   narrator.say(
     `${Math.round(now - sentAt)} ms after the signal was taken (${Math.round(now - startedAt)} ms with the CLI's own start)`,
   );
-
-  const { killedBy, revision } = await eventually('the kill in the workflow', async () => {
-    const status = await endpointStatus(custody, MODEL);
-    if (status.killedBy.length === 0) throw new NotYet('the kill');
-    return status;
-  });
-  scene.moments.set('killed', isoTime(Date.now()));
-  const within = (await custody.records.policies()).newest.approvals.restore.withinSeconds;
-  const request = requestRestore(await signer(scene, 'otto'), MODEL, { kills: killedBy, revision }, within);
-  await tell(scene, endpointId(MODEL), 'restore', request);
-  narrator.decided('otto', 'asks to restore it');
-  const waiting = await endpointGate(scene);
-  await approve(scene, waiting, 'oscar', 'it was a wrong alarm');
-  await approve(scene, waiting, 'olga', 'checked: the digits are right');
-  await narrator.timed('callers are served again', () => eventually('200 for callers', () => served(scene)));
 }
 
 function temporalCli(): string {

@@ -9,6 +9,7 @@ type Scene = SceneModule.Scene;
 export type Moment = (scene: Scene) => Promise<unknown>;
 
 const PATIENCE_SECONDS = 240;
+/** PENDING_ACTIVITY_STATE_STARTED of Temporal's API. */
 const STARTED = 2;
 
 export interface Kill {
@@ -79,7 +80,7 @@ export const inActivity =
     until(`the activity ${activity}`, PATIENCE_SECONDS, async () => {
       const { raw } = await custody.temporal.workflow.getHandle(workflowId).describe();
       const pending = raw.pendingActivities?.some(
-        ({ activityType, state }) => activityType?.name === activity && state === STARTED,
+        ({ activityType, state }) => activityType?.name === activity && Number(state) === STARTED,
       );
       return pending === true ? true : null;
     });

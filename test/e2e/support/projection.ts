@@ -2,6 +2,8 @@ import type * as Audit from '../../../client/audit.js';
 import type * as Requests from '../../../client/requests.js';
 import type { AuditRecord } from '../../../domain/audit.js';
 import type * as SceneModule from '../../../examples/digits/story/scene.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { SHIPPED_VERSIONS } from '../../../examples/digits/ship.js';
 import { load } from './product.js';
 
 const { ask, verifyWholeLog } = await load<typeof Audit>('client/audit.js');
@@ -17,6 +19,10 @@ export interface Projection {
   /** What was signed for good, by kind. */
   readonly statements: Readonly<Record<string, number>>;
   readonly records: readonly string[];
+  /** How each release has ended. */
+  readonly outcomes: Readonly<Record<string, string>>;
+  /** Who was written to, once for each letter. */
+  readonly letters: readonly string[];
   readonly nonces: number;
   readonly blobs: number;
   readonly revocations: number;
@@ -29,7 +35,8 @@ const READ = 'audit-question';
 
 export async function project(scene: SceneModule.Scene): Promise<Projection> {
   const { custody } = scene;
-  const { records, bucket } = { records: custody.records, bucket: custody.records.bucket };
+  const { records } = custody;
+  const { bucket } = records;
   const keys = async (prefix: string): Promise<string[]> => {
     const found: string[] = [];
     for await (const key of bucket.list(prefix)) found.push(key);
@@ -55,11 +62,24 @@ export async function project(scene: SceneModule.Scene): Promise<Projection> {
     routes,
     statements: Object.fromEntries(Object.entries(statements).filter(([kind]) => !['incident', READ].includes(kind))),
     records: (await keys(`records/${MODEL}/`)).sort(),
+    outcomes: await outcomes(),
+    letters: scene.mailbox.letters.map(({ to }) => to).sort(),
     nonces: (await keys('nonces/')).length - questions,
     blobs: (await keys('blobs/')).length,
     revocations: (await keys('revocations/')).length,
     kills: (await keys(`kills/${MODEL}/`)).length,
   };
+
+  async function outcomes(): Promise<Record<string, string>> {
+    const found: Record<string, string> = {};
+    for (const version of SHIPPED_VERSIONS) {
+      const outcome = (await records.record(storeKeys.record({ model: MODEL, version }, 'outcome'))) as {
+        kind: string;
+      } | null;
+      found[version] = outcome?.kind ?? 'in service';
+    }
+    return found;
+  }
 
   async function text(key: string): Promise<string> {
     const stored = await bucket.read(key);

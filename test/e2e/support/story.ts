@@ -5,7 +5,6 @@ import type * as NarratorModule from '../../../examples/digits/story/narrator.js
 import type * as SceneModule from '../../../examples/digits/story/scene.js';
 import type * as Tell from '../../../examples/digits/story/tell.js';
 import type { LoadReport } from '../../../examples/digits/load.js';
-import type { Letter } from '../../../examples/digits/story/mailbox.js';
 import { isAlive, processesOf } from './processes.js';
 import { load } from './product.js';
 import { project, readLog, type Projection } from './projection.js';
@@ -18,7 +17,6 @@ export { MODEL };
 export interface Told {
   readonly lines: readonly string[];
   readonly projection: Projection;
-  readonly letters: readonly Letter[];
   readonly load: LoadReport;
   readonly refusedLoads: number;
   /** Process ids that were ever started by the supervisor and still live, and whatever else works on the state folder. */
@@ -58,12 +56,11 @@ export async function tell(
     await tellStory(scene, beside(scene));
     const projection = await project(scene);
     const refusedLoads = (await readLog(scene)).filter(({ change }) => change === 'load.refused').length;
-    const letters = [...scene.mailbox.letters];
     const report = scene.load.report();
     await scene.close();
     closed = true;
     const left = [...[...pids].filter(isAlive).map(String), ...processesOf(state)];
-    return { lines: narrator.lines, projection, letters, load: report, refusedLoads, left };
+    return { lines: narrator.lines, projection, load: report, refusedLoads, left };
   } catch (error) {
     throw new Error(`the story failed after:\n${narrator.lines.slice(-12).join('\n')}\n${logs(state)}`, {
       cause: error,

@@ -126,8 +126,8 @@ describe('a retirement', () => {
     expect(verdictsOf(world, at(NOTICED + 31)).destruction(evidence)).toMatchObject({ allowed: true });
   });
 
-  test('attack: is not asked for by two, of whom one could then agree', () => {
-    const { evidence } = world.retirement(release, { requestBy: ['rita', 'alice'] });
+  test.each(['alice', 'sam'] as const)('attack: is not asked for by two, of whom %s could then agree', (second) => {
+    const { evidence } = world.retirement(release, { requestBy: ['rita', second] });
     expect(verdicts.destruction(evidence)).toEqual(denial('NOT_AUTHORISED', /rita, and nobody else/));
   });
 

@@ -232,6 +232,13 @@ describe('a step of a plan', () => {
     expect(judge(back, skipping)).toEqual(denial('REPLAYED', /step 2 does not follow the step before it/));
   });
 
+  test('attack: refused when a restore stands in for the step that was skipped', () => {
+    const lifted = world.restored(ten, [kill]);
+    expect(judge(ten, lifted)).toMatchObject({ allowed: true });
+    const skipping = world.routePlan(lifted, two, { step: 2, request: ten.request, approvals: ten.approvals });
+    expect(judge(lifted, skipping)).toEqual(denial('REPLAYED', /step 2 does not follow the step before it/));
+  });
+
   test('attack: refused before the step before it was watched for its time', () => {
     const issuedAt = new Date(Date.parse(ten.document.issuedAt) + 199).toISOString();
     const hasty = world.routePlan(ten, two, { step: 1, document: { issuedAt } });
@@ -255,6 +262,12 @@ describe('a step of a plan', () => {
     const late = verdictsOf(world, at(1500));
     expect(late.route(stable, ten.delivery)).toEqual(denial('EXPIRED', /had to begin this step before/));
     expect(late.route(stable, { ...ten.delivery, isNewest: false })).toMatchObject({ allowed: true });
+  });
+
+  test('attack: refused when it was made late, also while it is only caught up with', () => {
+    const made = world.routePlan(stable, two, { document: { issuedAt: at(1221) } });
+    const late = verdictsOf(world, at(1500));
+    expect(late.route(stable, { ...made.delivery, isNewest: false })).toEqual(denial('EXPIRED', /had to begin this/));
   });
 });
 

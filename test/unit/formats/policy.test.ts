@@ -4,7 +4,13 @@ import type { Authority, Policy } from '../../../domain/policy.js';
 import type { SignedEnvelope } from '../../../domain/statements.js';
 import { verifyPolicies } from '../../../formats/evidence.js';
 import { generateKey, importPrivateKey, type SigningKey } from '../../../formats/keys.js';
-import { parsePolicyYaml, policyDigest, signPolicy, verifyPolicyChain } from '../../../formats/policy.js';
+import {
+  parsePinnedRoot,
+  parsePolicyYaml,
+  policyDigest,
+  signPolicy,
+  verifyPolicyChain,
+} from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { signStatement } from '../../../formats/statements.js';
 import { createWorld } from '../../support/world.js';
@@ -137,6 +143,26 @@ describe('the policy chain', () => {
   test('attack: one signature twice in an envelope counts once', () => {
     const { signatures, ...rest } = signPolicy(policy, [keys['root-a']]);
     expect(() => verify({ ...rest, signatures: [...signatures, ...signatures] })).toThrow(refused(/1 root signatures/));
+  });
+});
+
+describe('a pinned root', () => {
+  const text = JSON.stringify(root);
+
+  test('is read from its file', () => {
+    expect(parsePinnedRoot(text, 'root.json', 'test')).toEqual(root);
+  });
+
+  test.each([
+    ['of another environment', text, 'production', /root of the environment test/],
+    ['without keys', JSON.stringify({ ...root, rootKeys: [] }), 'test', /rootKeys/],
+    ['without a threshold', JSON.stringify({ ...root, threshold: 0 }), 'test', /threshold/],
+    ['with something else in it', JSON.stringify({ ...root, also: 'x' }), 'test', /also/],
+    ['that is no JSON', '{', 'test', /root\.json/],
+  ])('is refused %s', (_, content, environment, message) => {
+    expect(() => parsePinnedRoot(content, 'root.json', environment)).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringMatching(message) as string }),
+    );
   });
 });
 

@@ -1,0 +1,25 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { readRelease } from '../adapters/source/folder.js';
+import { inspectRelease } from '../adapters/source/inspect.js';
+import { signerOf } from '../formats/evidence.js';
+import type { Reading } from './connect.js';
+import { readName, type ReleaseSource } from './start.js';
+
+const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
+
+/** What intake would refuse of a folder that has just been packed, before its producer signs it. */
+export async function checkPacked(folder: string): Promise<void> {
+  await inspectRelease(await readRelease(folder, NO_LIMITS));
+}
+
+/**
+ * What intake would refuse at once, before a workflow begins under the release's name: names, links and sizes in the folder,
+ * and a signature that is no producer's. The bytes themselves are hashed by intake alone.
+ */
+export async function checkSource({ records }: Reading, source: ReleaseSource): Promise<void> {
+  readName(source);
+  const { newest } = await records.policies();
+  const { manifest, text } = await readRelease(resolve(source.folder), newest.artifacts);
+  signerOf(readFileSync(source.bundle, 'utf8'), 'producer', newest, manifest, text);
+}

@@ -1,0 +1,105 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { execa } from 'execa';
+import { parse } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const folder = mkdtempSync(join(tmpdir(), 'custody-setup-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+describe('deploy/setup.mjs', () => {
+  const state = join(folder, 'private');
+  beforeAll(async () => {
+    await execa('node', ['deploy/setup.mjs', state]);
+  });
+  const filesOf = (): string[] =>
+    readdirSync(state, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(state, name)).isFile());
+
+  it('makes every file that docker-compose.yml takes from deploy/private, but the proof, which the store must give', () => {
+    const compose = parse(readFileSync('docker-compose.yml', 'utf8'), { merge: true }) as {
+      configs: Record<string, { file: string }>;
+      secrets: Record<string, { file: string }>;
+      services: Record<string, { env_file?: string[] }>;
+    };
+    const named = [
+      ...Object.values({ ...compose.configs, ...compose.secrets }).map(({ file }) => file),
+      ...Object.values(compose.services).flatMap(({ env_file: files = [] }) => files),
+    ].filter((file) => file.startsWith('deploy/private/'));
+    expect(named.length).toBeGreaterThan(10);
+    const made = filesOf();
+    for (const file of named.filter((each) => !each.endsWith('/store-proof.json')))
+      expect(made).toContain(file.slice('deploy/private/'.length));
+  });
+
+  it('lets nobody else into the folder', () => {
+    expect(statSync(state).mode & 0o777).toBe(0o700);
+  });
+
+  it('gives each zone the secret of its own account, and no two the same', () => {
+    const secrets = ['control', 'intake', 'signing', 'serving', 'training', 'watch'].map(
+      (zone) =>
+        (
+          JSON.parse(readFileSync(join(state, zone, 'config.json'), 'utf8')) as {
+            store: { accessKey: string; secretKey: string };
+          }
+        ).store,
+    );
+    for (const { secretKey } of secrets) expect(secretKey.length).toBeGreaterThanOrEqual(32);
+    expect(new Set(secrets.map(({ secretKey }) => secretKey)).size).toBe(secrets.length);
+    expect(secrets.map(({ accessKey }) => accessKey)).not.toContain('admin');
+  });
+
+  it('changes nothing when it is run again', async () => {
+    const read = (): string[] => filesOf().map((name) => `${name} ${readFileSync(join(state, name), 'utf8')}`);
+    const before = read();
+    await execa('node', ['deploy/setup.mjs', state]);
+    expect(read()).toEqual(before);
+  });
+});
+
+describe('deploy/metrics.mjs', () => {
+  const socket = join(folder, 'admin.sock');
+  let gateway: Server;
+  let child: ChildProcess;
+  let url: string;
+  beforeAll(async () => {
+    gateway = createServer((request, response) => response.end(`${request.method} ${request.url}`)).listen(socket);
+    await once(gateway, 'listening');
+    child = spawn(process.execPath, ['deploy/metrics.mjs', socket, '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = (await once(createInterface(child.stdout as NodeJS.ReadableStream), 'line')) as [string];
+    url = `http://127.0.0.1:${(JSON.parse(line) as { port: number }).port}`;
+  });
+  afterAll(async () => {
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    gateway.close();
+  });
+
+  it('hands the metrics on', async () => {
+    expect(await (await fetch(`${url}/metrics`)).text()).toBe('GET /metrics');
+  });
+
+  it.each([
+    ['GET', '/state'],
+    ['POST', '/metrics'],
+    ['POST', '/kills'],
+    ['GET', '/metrics?x=/kills'],
+  ])('hands nothing else on: %s %s', async (method, path) => {
+    expect((await fetch(`${url}${path}`, { method })).status).toBe(404);
+  });
+
+  it('says so while the gateway is down', async () => {
+    gateway.close();
+    gateway.closeAllConnections();
+    await once(gateway, 'close');
+    expect((await fetch(`${url}/metrics`)).status).toBe(502);
+  });
+});
