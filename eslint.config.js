@@ -54,7 +54,17 @@ const arrows = Object.entries(ALLOWED).map(([target, allowed]) => ({
 }));
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.custody/', '.custody-last/', 'tools/**/*.mjs', '**/*.mjs', 'eslint.config.js'] },
+  {
+    ignores: [
+      'dist/',
+      'node_modules/',
+      '.custody/',
+      '.custody-last/',
+      'tools/**/*.mjs',
+      '**/*.mjs',
+      'eslint.config.js',
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     plugins: { 'import-x': importX },

@@ -177,10 +177,13 @@ export function openAskedGate(
   return journal.refusing({ name: kind, envelope, subject }, async () => {
     const { envelope: request, verified } = await records.verify('request', envelope);
     const { predicate, digest } = verified;
-    const { newest } = await records.policies();
+    const { newest, newestDigest } = await records.policies();
     const now = isoTime(Date.now());
     const rules: Rules = { environment: records.environment, gate: newest, newest, now };
     demand(policyInForce(rules));
+    // An older policy could ask for fewer people.
+    if (predicate.policy !== newestDigest)
+      throw new CustodyError('POLICY_REFUSED', 'the policy has changed since the request was made: ask again');
     demand(personAsks(rules, verified, kind, workflowId));
     const outside = outsideValidity(predicate, now);
     if (outside !== null) throw new CustodyError('EXPIRED', `the request is ${outside}`);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Digest } from '../../domain/digest.js';
+import { CustodyError } from '../../domain/errors.js';
 import { MANIFEST_FILE, type Component, type Manifest, type ManifestFile } from '../../domain/manifest.js';
 import { manifestBytes, parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
@@ -70,6 +71,9 @@ async function writeManifest(path: string, text: Buffer): Promise<void> {
     await handle.writeFile(text);
     await handle.chmod(0o644);
     await handle.sync();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
+    throw new CustodyError('NO_SPACE', `no room is left for ${path}: free some and pack it again`, { cause });
   } finally {
     await handle.close();
   }

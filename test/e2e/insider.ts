@@ -34,9 +34,10 @@ export class Insider {
     this.#stop = stop;
     this.key = bench.key('control');
     const config = JSON.parse(readFileSync(join(bench.state, 'zones', 'control', 'config.json'), 'utf8')) as {
-      readonly store: S3Config & { readonly proof: string };
+      readonly store: S3Config;
     };
-    const { proof: _proof, ...store } = config.store;
+    const { endpoint, region, accessKey, secretKey } = config.store;
+    const store = { endpoint, region, accessKey, secretKey };
     const bucket = openBucket(store, bucketNames(bench.custody.description.environment).custody);
     this.records = new Records(bucket, bench.custody.records.root);
     this.gateway = createGatewayClient(bench.custody.description.gateway.admin);

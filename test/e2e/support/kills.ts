@@ -16,6 +16,8 @@ export interface Kill {
   readonly step: string;
   readonly process: string;
   readonly moment: Moment;
+  /** Stopped from the step's beginning on, so that it cannot be done before its moment is seen. */
+  readonly held?: true;
 }
 
 export interface Landed {
@@ -50,7 +52,8 @@ export class Killer {
     return Promise.all(this.#under);
   }
 
-  async #kill(scene: Scene, { step, process: name, moment }: Kill): Promise<Landed> {
+  async #kill(scene: Scene, { step, process: name, moment, held }: Kill): Promise<Landed> {
+    if (held === true) process.kill(scene.stack.supervisor.pids()[name] ?? 0, 'SIGSTOP');
     await moment(scene);
     const pid = scene.stack.supervisor.pids()[name];
     if (pid === undefined) throw new Error(`there is no process ${name}`);
@@ -93,18 +96,14 @@ export const atStage =
       return (await handle.query<LifecycleStatus>('status')).stage === stage ? true : null;
     });
 
-export const atEndpoint =
-  (what: string, holds: (status: EndpointStatus) => boolean): Moment =>
+export const atWeight =
+  (version: string, weight: number): Moment =>
   ({ custody }) =>
-    until(what, PATIENCE_SECONDS, async () => {
+    until(`${version} at ${weight} %`, PATIENCE_SECONDS, async () => {
       const handle = custody.temporal.workflow.getHandle(`endpoint/${MODEL}`);
-      return holds(await handle.query<EndpointStatus>('status')) ? true : null;
+      const { serving } = await handle.query<EndpointStatus>('status');
+      return serving.some((entry) => entry.version === version && entry.weight === weight) ? true : null;
     });
-
-export const atWeight = (version: string, weight: number): Moment =>
-  atEndpoint(`${version} at ${weight} %`, ({ serving }) =>
-    serving.some((entry) => entry.version === version && entry.weight === weight),
-  );
 
 /** A line of the story has been told. */
 export const afterLine =

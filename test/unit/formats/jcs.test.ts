@@ -51,7 +51,7 @@ describe('canonicalBytes', () => {
     ['undefined', undefined, /at "\$": undefined/],
     ['an undefined member', { a: { b: undefined } }, /at "\$\.a\.b": undefined/],
     ['an undefined item', [1, undefined], /at "\$\[1\]": undefined/],
-     
+
     ['a hole in an array', [1, , 3], /at "\$\[1\]": undefined/],
     ['NaN', { a: NaN }, /NaN/],
     ['Infinity', [-Infinity], /-Infinity/],

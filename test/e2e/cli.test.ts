@@ -1,0 +1,639 @@
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { StoreAdmin } from '../../adapters/object-store/admin.js';
+import { openBucket } from '../../adapters/object-store/s3.js';
+import type { S3Config } from '../../adapters/object-store/s3-session.js';
+import { lifecycleStatus, outcomeOf } from '../../client/messages.js';
+import type { AuditRecord } from '../../domain/audit.js';
+import { exitCodeOf, type ErrorCode } from '../../domain/errors.js';
+import type { StoreProofPredicate } from '../../domain/statements.js';
+import { bucketNames, storeKeys } from '../../domain/store-keys.js';
+import { isoTime, plusSeconds } from '../../domain/time.js';
+import { digitsFolder } from '../../examples/digits/assets.js';
+import { shippedFolder } from '../../examples/digits/ship.js';
+import { canonicalBytes } from '../../formats/jcs.js';
+import { generateKey, importPrivateKey } from '../../formats/keys.js';
+import { sha256 } from '../../formats/sha256.js';
+import { signStatement } from '../../formats/statements.js';
+import { Bench, MODEL, run, type Ended } from './harness.js';
+import { compiled } from './support/product.js';
+import { until } from './support/until.js';
+
+let bench: Bench;
+
+beforeAll(async () => {
+  bench = await Bench.start();
+});
+
+afterAll(() => bench.stop());
+
+/** Without a stack of its own. */
+const custody = (...args: readonly string[]): Promise<Ended> =>
+  run(process.execPath, [compiled('client/main.js'), ...args]);
+
+interface Failure {
+  readonly code: ErrorCode;
+  readonly says: string | RegExp;
+}
+
+/** One clear message on stderr; with --json, the same as one JSON object on stdout; the exit code of its error code. */
+async function expectFailure(command: typeof custody, args: readonly string[], { code, says }: Failure): Promise<void> {
+  const [text, json] = await Promise.all([command(...args), command('--json', ...args)]);
+  expect(text.stdout, 'stdout').toBe('');
+  expect(text.stderr.trim().split('\n'), text.stderr).toHaveLength(1);
+  expect(text.stderr).toContain(code);
+  expect(text.stderr).toMatch(says);
+  expect(text.code).toBe(exitCodeOf(code));
+  const answered = JSON.parse(json.stdout) as { error: { code: string; message: string; details: object } };
+  expect(answered).toMatchObject({
+    error: { code, message: expect.stringMatching(says), details: expect.any(Object) },
+  });
+  expect(json.stdout.trim().split('\n')).toHaveLength(1);
+  expect(json.code).toBe(exitCodeOf(code));
+}
+
+const cli = (...args: readonly string[]): Promise<Ended> => bench.cli(...args);
+
+/** What a command answers on success: in words, and as JSON. */
+async function answered<T>(...args: readonly string[]): Promise<{ readonly text: string; readonly json: T }> {
+  const [text, json] = await Promise.all([cli(...args), cli('--json', ...args)]);
+  expect(text, text.stderr).toMatchObject({ code: 0, stderr: '' });
+  expect(json, json.stderr).toMatchObject({ code: 0 });
+  return { text: text.stdout, json: JSON.parse(json.stdout) as T };
+}
+
+/** An unsigned copy of a shipped release, changed. */
+function folder(name: string, change: (folder: string) => void = () => undefined): string {
+  const copy = join(bench.folder, name);
+  rmSync(copy, { recursive: true, force: true });
+  cpSync(shippedFolder('1.0.0'), copy, { recursive: true });
+  change(copy);
+  return copy;
+}
+
+const parts = (): string => join(digitsFolder(), 'trainer.json');
+const pack = (of: string, version = '1.0.1', bundle = join(bench.folder, 'sig.json')): string[] => [
+  ...['pack', of, '--model', MODEL, '--as', version, '--components', parts()],
+  ...['--key', bench.stack.layout.key('trainer'), '--bundle', bundle],
+];
+const release = (of: string, bundle: string): string[] => ['release', of, '--bundle', bundle, '--key', 'ci'];
+
+describe('what is no use of the command', () => {
+  test.each<[string, string[], string | RegExp]>([
+    ['an unknown command', ['statsu', 'digits'], 'Did you mean status?'],
+    ['an unknown option', ['status', 'digits', '--jsno'], 'Did you mean --json?'],
+    [
+      'an argument too few',
+      ['retire', 'digits', '--reason', 'x', '--key', 'otto'],
+      "missing required argument 'version'",
+    ],
+    ['no key', ['kill', 'digits', '--reason', 'x'], '--key'],
+  ])('%s is told', async (_, args, says) => {
+    const [text, json] = await Promise.all([custody(...args), custody('--json', ...args)]);
+    expect(text).toMatchObject({ code: 2, stdout: '' });
+    expect(text.stderr).toMatch(says);
+    expect(json.code).toBe(2);
+    expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: 'USAGE', message: expect.any(String) } });
+  });
+
+  test.each<[string, string[], Failure]>([
+    ['a model name', ['status', 'Digits'], { code: 'USAGE', says: 'is not valid' }],
+    [
+      'a version',
+      ['status', MODEL, '1.0'],
+      { code: 'VERSION_INVALID', says: /Semantic Versioning.*for example 1\.4\.0/ },
+    ],
+    ['a time', ['state', MODEL, '--at', 'noon', '--key', 'ada'], { code: 'USAGE', says: 'not a time like' }],
+    [
+      'a key file',
+      ['kill', MODEL, '--reason', 'x', '--key', '/no/key.pem'],
+      { code: 'INPUT_MISSING', says: '/no/key.pem' },
+    ],
+    [
+      'a request',
+      ['approve', 'deploy-x', '--key', 'alice'],
+      { code: 'INPUT_MISSING', says: 'no request deploy-x waits' },
+    ],
+    [
+      'a model that is not there',
+      ['status', 'letters'],
+      { code: 'INPUT_MISSING', says: 'no workflow endpoint/letters' },
+    ],
+    [
+      'a release that is not there',
+      ['verify', MODEL, '7.0.0'],
+      { code: 'INPUT_MISSING', says: 'no release digits 7.0.0' },
+    ],
+    ['a port', ['dev', '--gateway-port', '70000'], { code: 'USAGE', says: '1 to 65535' }],
+    ['a suite', ['init', '--suite', '/no/suite.yaml'], { code: 'INPUT_MISSING', says: '/no/suite.yaml' }],
+  ])('%s that cannot be is told', async (_, args, failure) => {
+    await expectFailure(cli, args, failure);
+  });
+
+  test('a key that nobody in the policy has is told', async () => {
+    const file = join(bench.folder, 'stranger.pem');
+    writeFileSync(file, generateKey('ed25519').privatePem);
+    await expectFailure(cli, ['kill', MODEL, '--reason', 'x', '--key', file], {
+      code: 'NOT_AUTHORISED',
+      says: 'belongs to nobody',
+    });
+    writeFileSync(file, 'no key at all');
+    await expectFailure(cli, ['kill', MODEL, '--reason', 'x', '--key', file], { code: 'MALFORMED', says: 'key' });
+  });
+
+  test('the help of every command that takes something has an example', async () => {
+    const names = async (...of: string[]): Promise<string[]> => {
+      const { stdout } = await custody(...of, '--help');
+      const commands = stdout.split('Commands:')[1] ?? '';
+      return [...commands.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name ?? '').filter((name) => name !== 'help');
+    };
+    const all: string[][] = [];
+    for (const name of await names()) {
+      const nested = await names(name);
+      all.push(...(nested.length === 0 ? [[name]] : nested.map((inner) => [name, inner])));
+    }
+    expect(all.length).toBeGreaterThan(14);
+    const helps = await Promise.all(
+      all.map(async (path) => [path.join(' '), await custody(...path, '--help')] as const),
+    );
+    for (const [path, { code, stdout }] of helps) {
+      expect(code).toBe(0);
+      const takes = /Usage:.*</.test(stdout) || /--(key|suite)/.test(stdout);
+      if (takes) expect(stdout, path).toMatch(/Examples?:\n {2}custody /);
+    }
+  });
+});
+
+describe('a stack', () => {
+  let taken: Server;
+
+  beforeAll(async () => {
+    taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+  });
+
+  afterAll(() => taken.close());
+
+  test('that was never started is told', async () => {
+    const state = join(bench.folder, 'nothing');
+    const elsewhere = (...args: readonly string[]): Promise<Ended> => custody('--state', state, ...args);
+    await expectFailure(elsewhere, ['status', MODEL], { code: 'INPUT_MISSING', says: 'custody dev' });
+  });
+
+  test('is not started twice in the same folder', async () => {
+    await expectFailure(cli, ['dev'], { code: 'USAGE', says: /already running.*stop it first/ });
+  });
+
+  test('is not started on a port in use', async () => {
+    const { port } = taken.address() as AddressInfo;
+    const state = join(bench.folder, 'second');
+    const second = (...args: readonly string[]): Promise<Ended> => custody('--state', state, ...args);
+    await expectFailure(second, ['dev', '--gateway-port', String(port)], {
+      code: 'PORT_IN_USE',
+      says: `port ${port} for gateway is in use`,
+    });
+    expect(readdirSync(state)).not.toContain('stack.json');
+  });
+
+  test('that has died is told', async () => {
+    const state = join(bench.folder, 'dead');
+    mkdirSync(state);
+    const description = {
+      ...bench.stack.description,
+      temporal: { ...bench.stack.description.temporal, address: '127.0.0.1:9' },
+    };
+    writeFileSync(join(state, 'stack.json'), JSON.stringify(description));
+    cpSync(bench.stack.layout.root, join(state, 'root.json'));
+    const dead = (...args: readonly string[]): Promise<Ended> => custody('--state', state, ...args);
+    await expectFailure(dead, ['status', MODEL], { code: 'TEMPORAL_UNAVAILABLE', says: 'is the stack up?' });
+  });
+});
+
+describe('a folder that cannot be a release is refused before anything is signed or sent', () => {
+  test.each<[string, (folder: string) => void, Failure]>([
+    [
+      'no file at all',
+      (at) => readdirSync(at).forEach((name) => rmSync(join(at, name))),
+      { code: 'INPUT_EMPTY', says: 'no file' },
+    ],
+    [
+      'weights of zero bytes',
+      (at) => writeFileSync(join(at, 'weights.safetensors'), ''),
+      { code: 'INPUT_EMPTY', says: 'zero bytes' },
+    ],
+    [
+      'weights that are none',
+      (at) => writeFileSync(join(at, 'weights.safetensors'), 'pickle'),
+      { code: 'MALFORMED', says: 'weights.safetensors' },
+    ],
+    [
+      'a link out of it',
+      (at) => {
+        rmSync(join(at, 'labels.json'));
+        symlinkSync('/etc/passwd', join(at, 'labels.json'));
+      },
+      { code: 'INPUT_UNSAFE', says: /labels\.json.*symbolic link/ },
+    ],
+    [
+      'twins in case',
+      (at) => writeFileSync(join(at, 'Labels.json'), '{}'),
+      { code: 'INPUT_UNSAFE', says: /[Ll]abels\.json.*but for case/ },
+    ],
+    [
+      'a file of no component',
+      (at) => writeFileSync(join(at, 'evil.mjs'), ''),
+      { code: 'MALFORMED', says: 'evil.mjs' },
+    ],
+  ])('%s', async (name, change, failure) => {
+    const at = folder('bad', change);
+    const bundle = join(bench.folder, 'never.json');
+    await expectFailure(cli, pack(at, '1.0.1', bundle), failure);
+    expect(readdirSync(bench.folder)).not.toContain('never.json');
+    if (name !== 'no file at all') await bench.custody.records.policies();
+  });
+
+  test('one that is not there', async () => {
+    await expectFailure(cli, pack(join(bench.folder, 'nowhere')), { code: 'INPUT_MISSING', says: 'nowhere' });
+    await expectFailure(cli, release(join(bench.folder, 'nowhere'), 'x'), { code: 'INPUT_MISSING', says: 'nowhere' });
+  });
+
+  test('one without a manifest', async () => {
+    mkdirSync(join(bench.folder, 'empty'));
+    await expectFailure(cli, release(join(bench.folder, 'empty'), 'x'), { code: 'INPUT_EMPTY', says: 'custody pack' });
+  });
+
+  test('parts in a file that is not there, or that name what climbs out', async () => {
+    const at = folder('parts');
+    const args = pack(at);
+    const without = args.map((arg) => (arg === parts() ? '/no/parts.json' : arg));
+    await expectFailure(cli, without, { code: 'INPUT_MISSING', says: '/no/parts.json' });
+    const climbing = join(bench.folder, 'climbing.json');
+    const described = JSON.parse(readFileSync(parts(), 'utf8')) as { components: { files: string[] }[] };
+    described.components[0]?.files.push('../passwd');
+    writeFileSync(climbing, JSON.stringify(described));
+    await expectFailure(
+      cli,
+      args.map((arg) => (arg === parts() ? climbing : arg)),
+      {
+        code: 'MALFORMED',
+        says: 'not a safe relative path',
+      },
+    );
+  });
+
+  test('a wrong version', async () => {
+    await expectFailure(cli, pack(folder('bad'), 'v1'), { code: 'VERSION_INVALID', says: 'Semantic Versioning' });
+  });
+
+  test('a manifest in which a name climbs out, or which the folder has changed since', async () => {
+    const source = await bench.source('1.0.1');
+    const manifest = join(source.folder, 'custody.json');
+    const text = readFileSync(manifest, 'utf8');
+    writeFileSync(manifest, text.replaceAll('labels.json', '../labels.json'));
+    await expectFailure(cli, release(source.folder, source.bundle), {
+      code: 'MALFORMED',
+      says: 'not a safe relative path',
+    });
+    writeFileSync(manifest, text);
+    appendFileSync(join(source.folder, 'README.md'), 'more');
+    await expectFailure(cli, release(source.folder, source.bundle), { code: 'DIGEST_MISMATCH', says: 'README.md' });
+  });
+
+  test('unsigned, or signed by a stranger', async () => {
+    const source = await bench.source('1.0.1', { key: importPrivateKey(generateKey('ecdsa-p256').privatePem) });
+    await expectFailure(cli, release(source.folder, source.bundle), { code: 'SIGNATURE_INVALID', says: 'sign' });
+    await expectFailure(cli, release(source.folder, '/no/sig.json'), {
+      code: 'UNSIGNED',
+      says: 'signed by its producer',
+    });
+    // None of them has used the version up.
+    expect(await bench.keys(`records/${MODEL}/1.0.1/`)).toEqual([]);
+    await expect(lifecycleStatus(bench.custody, { model: MODEL, version: '1.0.1' })).rejects.toMatchObject({
+      code: 'INPUT_MISSING',
+    });
+  });
+
+  test('a disk without room for what is written', async (context) => {
+    const small = join(bench.folder, 'small');
+    mkdirSync(small);
+    const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'none', small]);
+    if (mounted.code !== 0) context.skip(`this host lets nobody mount a small file system: ${mounted.stderr.trim()}`);
+    try {
+      const args = pack(folder('whole'), '1.0.1', join(small, 'sig.json'));
+      await expectFailure(cli, args, { code: 'NO_SPACE', says: /no room is left for .*sig\.json: free some/ });
+      expect(readdirSync(small)).toEqual([]);
+      await run('mount', ['-o', 'remount,size=1m', small]);
+      expect(await cli(...args)).toMatchObject({ code: 0 });
+    } finally {
+      await run('umount', [small]);
+    }
+  });
+});
+
+describe('intake refuses what comes past the command', () => {
+  test.each<[string, () => Promise<{ folder: string; bundle: string }>, string]>([
+    [
+      'a stranger',
+      () => bench.source('2.0.0', { key: importPrivateKey(generateKey('ecdsa-p256').privatePem) }),
+      'SIGNATURE_INVALID',
+    ],
+    [
+      'nobody',
+      async () => {
+        const source = await bench.source('2.0.1');
+        return { ...source, bundle: `${source.folder}.sig.json` };
+      },
+      'UNSIGNED',
+    ],
+  ])('signed by %s', async (_, make, code) => {
+    const source = await make();
+    const { model, version } = JSON.parse(readFileSync(join(source.folder, 'custody.json'), 'utf8')) as {
+      model: string;
+      version: string;
+    };
+    const started = bench.start(source);
+    if (code === 'UNSIGNED') {
+      await started;
+      rmSync(source.bundle);
+    }
+    await started;
+    const outcome = await outcomeOf(bench.custody, { model, version });
+    expect(outcome).toMatchObject({ kind: 'rejected', stage: 'ingest', code });
+  });
+});
+
+describe('a release', () => {
+  let source: { readonly folder: string; readonly bundle: string; readonly release: string };
+
+  test('is packed by the command as the trainer packs it', async () => {
+    const at = folder('mine');
+    const bundle = join(bench.folder, 'mine.sig.json');
+    const { json, text } = await answered<{ release: string }>(...pack(at, '1.0.0', bundle));
+    expect(json).toEqual({ model: MODEL, version: '1.0.0', release: sha256(readFileSync(join(at, 'custody.json'))) });
+    expect(text).toContain(json.release);
+    source = { folder: at, bundle, release: json.release };
+  });
+
+  test('goes its way by the commands, and is waited for', async () => {
+    const under = cli('--json', ...release(source.folder, source.bundle), '--wait');
+    const { gate } = await bench.openGate('1.0.0');
+    const { json: gates, text } = await answered<{ gate: { requestId: string }; missing: number }[]>('approvals');
+    expect(gates).toMatchObject([{ gate: { requestId: gate.requestId }, missing: 1 }]);
+    expect(text).toContain(`${gate.requestId}  1 × release-approver`);
+    await expectFailureOfDecision(gate.requestId);
+    const approved = await cli('approve', gate.requestId, '--key', 'alice', '--yes', '--reason', 'good enough');
+    expect(approved, approved.stderr).toMatchObject({ code: 0, stdout: 'approve: counted as alice\n' });
+    expect(approved.stderr).toContain(`release digest  ${source.release}`);
+    const ended = await under;
+    expect(ended, ended.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(ended.stdout)).toMatchObject({
+      workflowId: 'lifecycle/digits/1.0.0',
+      already: false,
+      stage: 'in service',
+    });
+  });
+
+  /** Nobody is at the terminal. */
+  async function expectFailureOfDecision(requestId: string): Promise<void> {
+    const ended = await cli('approve', requestId, '--key', 'alice');
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain('--yes');
+    const refused = await cli('--json', 'approve', requestId, '--key', 'oscar', '--yes');
+    expect(refused.code).toBe(4);
+    expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'NOT_AUTHORISED' } });
+  }
+
+  test('asked for again is the same workflow, and leaves nothing behind', async () => {
+    const kept = async (): Promise<unknown> => {
+      const prefixes = ['records/', 'requests/', 'nonces/', 'versions/', 'blobs/', 'manifests/', 'routes/'];
+      return Promise.all(prefixes.map((prefix) => bench.keys(prefix)));
+    };
+    const log = async (): Promise<unknown> =>
+      (await bench.log()).filter(({ change }) => change !== 'log.read').map(({ id }) => id);
+    const recorded = await log();
+    const before = await kept();
+    const again = await cli('--json', ...release(source.folder, source.bundle));
+    expect(JSON.parse(again.stdout)).toMatchObject({ workflowId: 'lifecycle/digits/1.0.0', already: true });
+    expect(again.code).toBe(0);
+    expect(await kept()).toEqual(before);
+    expect(await log()).toEqual(recorded);
+  });
+
+  test('of other bytes gets another version', async () => {
+    const other = await bench.source('1.0.0', { change: (at) => appendFileSync(join(at, 'README.md'), 'more') });
+    await expectFailure(cli, release(other.folder, other.bundle), {
+      code: 'VERSION_TAKEN',
+      says: 'choose a new version',
+    });
+  });
+
+  test('is shown by status, verify and state', async () => {
+    const endpoint = await answered<{ revision: number; serving: { version: string; weight: number }[] }>(
+      'status',
+      MODEL,
+    );
+    expect(endpoint.json).toMatchObject({ killedBy: [], serving: [{ version: '1.0.0', weight: 100 }] });
+    expect(endpoint.text).toContain('digits: steady');
+    expect(endpoint.text).toMatch(/100 % {2}1\.0\.0/);
+    const lifecycle = await answered<{ stage: string }>('status', MODEL, '1.0.0');
+    expect(lifecycle.json.stage).toBe('in service');
+    expect(lifecycle.text).toContain(source.release);
+    const verified = await answered<object>('verify', MODEL, '1.0.0');
+    expect(verified.json).toMatchObject({
+      ...{
+        release: source.release,
+        requester: 'ci',
+        producer: 'trainer',
+        approvers: ['alice'],
+        signer: 'release-signer',
+      },
+      tests: { result: 'PASSED', failedTests: [] },
+    });
+    expect(verified.text).toContain('approved by alice');
+    const state = await answered<{ state: object; route: object }>('state', MODEL, '--key', 'ada');
+    expect(state.json).toMatchObject({
+      state: { killed: false },
+      route: { releases: [{ version: '1.0.0', weight: 100 }] },
+    });
+    expect(state.text).toMatch(/100 % {2}1\.0\.0/);
+    const before = await answered<{ state: object; route: object | null }>(
+      'state',
+      MODEL,
+      '--at',
+      '2020-01-01T00:00:00.000Z',
+      '--key',
+      'ada',
+    );
+    expect(before.json).toMatchObject({ state: { releases: [] }, route: null });
+  });
+
+  test('is in the audit log, for auditors', async () => {
+    const verified = await answered<{ size: number; root: string }>('audit', 'verify', '--key', 'ada');
+    expect(verified.json).toEqual({ size: expect.any(Number), root: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(verified.text).toContain('the log holds');
+    const listed = await answered<AuditRecord[]>('audit', 'list', '--model', MODEL, '--key', 'ada');
+    const changes = listed.json.map(({ change }) => change);
+    for (const change of [
+      'release.admitted',
+      'release.ingested',
+      'gate.opened',
+      'decision.accepted',
+      'release.signed',
+      'route.changed',
+    ])
+      expect(changes).toContain(change);
+    expect(listed.text).toContain('alice');
+    await expectFailure(cli, ['audit', 'verify', '--key', 'oscar'], { code: 'NOT_AUTHORISED', says: 'role auditor' });
+  });
+
+  test('a reader that goes away is no failure', async () => {
+    const command = `${process.execPath} ${compiled('client/main.js')} --state ${bench.state} audit list --key ada`;
+    const piped = await run('/bin/bash', ['-c', `set -o pipefail; ${command} | head -n 1`]);
+    expect(piped).toMatchObject({ code: 0, stderr: '' });
+    expect(piped.stdout.trim().split('\n')).toHaveLength(1);
+    const closed = await run('/bin/bash', ['-c', `${command} | true; exit \${PIPESTATUS[0]}`]);
+    expect(closed).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('and doctor finds nothing to complain about, the store included', async () => {
+    const { json, text } = await answered<{ what: string; ok: boolean; found: string }[]>('doctor', '--store');
+    expect(json.filter(({ ok }) => !ok)).toEqual([]);
+    expect(json.map(({ what }) => what)).toEqual([
+      'sandbox',
+      'stack',
+      'disk',
+      'keys',
+      'temporal',
+      'policy',
+      'gateway',
+      'store',
+    ]);
+    expect(json.at(-1)?.found).toMatch(/^WORM: .*all refused/);
+    expect(text).toMatch(/^ok {2}store/m);
+  });
+});
+
+describe('a zone that is not running', () => {
+  test('leaves a kill order on its way, which counts as soon as it is', async () => {
+    bench.signalProcess('control', 'SIGSTOP');
+    try {
+      const under = await cli('--json', 'kill', MODEL, '--reason', 'nobody is there', '--key', 'oscar');
+      expect(under.code).toBe(5);
+      expect(JSON.parse(under.stdout)).toMatchObject({
+        error: { code: 'PENDING', message: expect.stringContaining('on its way') },
+      });
+      expect((await bench.call()).status).toBe(200);
+    } finally {
+      bench.signalProcess('control', 'SIGCONT');
+    }
+    await bench.answers({ status: 503, reason: 'nobody is there' });
+    await bench.restore();
+  });
+
+  test('nor Temporal: a kill straight at the gateway takes effect, control hears of it, and it can be restored', async () => {
+    bench.signalProcess('temporal', 'SIGSTOP');
+    try {
+      const killed = await cli('--json', 'kill', MODEL, '--reason', 'Temporal is down', '--key', 'oscar', '--direct');
+      expect(killed, killed.stderr).toMatchObject({ code: 0 });
+      expect(await bench.call()).toMatchObject({ status: 503, reason: 'Temporal is down' });
+      await expectFailure(cli, ['status', MODEL], { code: 'TEMPORAL_UNAVAILABLE', says: 'is the stack up?' });
+    } finally {
+      bench.signalProcess('temporal', 'SIGCONT');
+    }
+    const { killedBy } = await until('the order in the workflow', 60, async () => {
+      const { json } = await answered<{ killedBy: string[] }>('status', MODEL);
+      return json.killedBy.length > 0 ? json : null;
+    });
+    expect(await bench.keys(`kills/${MODEL}/`)).toContain(storeKeys.kill(MODEL, killedBy[0] ?? ''));
+    const recorded = (await bench.log()).filter(
+      ({ change, after }) => change === 'endpoint.killed' && after === killedBy[0],
+    );
+    expect(recorded).toMatchObject([{ actor: { id: 'oscar', statement: killedBy[0] } }]);
+    await bench.restore();
+  });
+});
+
+describe('a store without Object Lock', () => {
+  const ENVIRONMENT = 'test';
+  let state: string;
+  let admin: S3Config;
+
+  beforeAll(async () => {
+    state = join(bench.folder, 'unlocked');
+    const made = await custody(
+      '--state',
+      state,
+      'init',
+      '--environment',
+      ENVIRONMENT,
+      '--suite',
+      join(digitsFolder(), 'suite.yaml'),
+    );
+    expect(made, made.stderr).toMatchObject({ code: 0 });
+    const secrets = JSON.parse(readFileSync(bench.stack.layout.path('store-secrets.json'), 'utf8')) as {
+      admin: string;
+    };
+    const { endpoint, region } = bench.custody.description.store;
+    admin = { endpoint, region, accessKey: 'admin', secretKey: secrets.admin };
+    const name = bucketNames(ENVIRONMENT).custody;
+    await new StoreAdmin(admin).ensureBucket(name, { objectLock: false, versioning: false });
+    const policy = JSON.parse(readFileSync(join(state, 'policies', '1.json'), 'utf8')) as unknown;
+    await openBucket(admin, name).createOnce(storeKeys.policy(1), canonicalBytes(policy));
+  });
+
+  /** The control zone's worker, with a proof of the store that says this. */
+  async function worker(changes: Partial<StoreProofPredicate>): Promise<Ended> {
+    const issuedAt = isoTime(Date.now());
+    const proof: StoreProofPredicate = {
+      ...{ endpoint: admin.endpoint, checks: [], holds: true, issuedAt, expiresAt: plusSeconds(issuedAt, 3600) },
+      ...changes,
+    };
+    const key = join(state, 'keys', 'control.pem');
+    const subject = { name: proof.endpoint, sha256: sha256(canonicalBytes(proof)) };
+    const signed = signStatement('storeProof', subject, proof, [importPrivateKey(readFileSync(key, 'utf8'))]);
+    writeFileSync(join(state, 'proof.json'), JSON.stringify(signed));
+    const whole = JSON.parse(readFileSync(join(bench.state, 'zones', 'control', 'config.json'), 'utf8')) as Record<
+      string,
+      unknown
+    >;
+    const config = {
+      ...whole,
+      ...{ environment: ENVIRONMENT, root: join(state, 'root.json'), state, key: { id: 'control', path: key } },
+      store: { ...admin, proof: join(state, 'proof.json') },
+    };
+    writeFileSync(join(state, 'config.json'), JSON.stringify(config));
+    return run(process.execPath, [compiled('workers/main.js'), join(state, 'config.json')]);
+  }
+
+  test.each<[string, Partial<StoreProofPredicate>, string]>([
+    ['that was proved not to be WORM', { holds: false }, 'is not WORM'],
+    [
+      'whose proof has expired',
+      { issuedAt: '2026-01-01T00:00:00.000Z', expiresAt: '2026-01-02T00:00:00.000Z' },
+      'proof of the store is',
+    ],
+    ['of which there is only the proof of another', { endpoint: 'http://127.0.0.1:1' }, 'not of http'],
+    ['that was proved WORM all the same', {}, 'Object Lock'],
+  ])('%s: a worker does not start on it', async (_, changes, says) => {
+    const ended = await worker(changes);
+    expect(ended.code, ended.stderr).toBe(exitCodeOf('STORE_NOT_WORM'));
+    expect(ended.stdout).toBe('');
+    const fatal = ended.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { level: number; code?: string; msg: string });
+    expect(fatal.at(-1)).toMatchObject({ code: 'STORE_NOT_WORM', msg: expect.stringContaining(says) });
+  });
+});
