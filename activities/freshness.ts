@@ -5,6 +5,7 @@ import type { GatewayState } from '../domain/gateway.js';
 import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
+import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
@@ -14,12 +15,16 @@ import type { Router } from './router.js';
 const DAY_MS = 86_400_000;
 /** How long a gateway that came back may wait for what it missed. */
 const RECONCILE_MS = 1_000;
+/** The endpoint gets an order again after so long without a record of it. */
+const TELL_AGAIN_MS = 60_000;
 
 export interface FreshnessDeps {
   readonly records: Records;
   readonly key: SigningKey;
   readonly router: Router;
   readonly gateways: readonly GatewayClient[];
+  /** Gives an endpoint a kill order, as its message. */
+  readonly tell: (model: string, order: SignedEnvelope) => Promise<void>;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
@@ -31,6 +36,7 @@ export class Freshness {
   readonly #deps: FreshnessDeps;
   #newest: SignedEnvelope | null = null;
   #issuedAt = 0;
+  readonly #told = new Map<Digest, number>();
   #turn: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -130,7 +136,34 @@ export class Freshness {
         for (const { envelope, verified } of kills)
           if (!known.includes(verified.digest)) await gateway.deliverKill(envelope);
       }
+      const recorded = kills.map(({ verified }) => verified.digest);
+      for (const [at, gateway] of gateways.entries())
+        await this.#adopt(
+          gateway,
+          model,
+          (has[at]?.killedBy ?? []).map(({ order }) => order).filter((order) => !recorded.includes(order)),
+        );
     }
+  }
+
+  /** Orders that reached a gateway without control are told to the endpoint, which keeps and audits them as any other. */
+  async #adopt(gateway: GatewayClient, model: string, unknown: readonly Digest[]): Promise<void> {
+    if (unknown.length === 0) return;
+    for (const order of await gateway.kills()) {
+      const digest = envelopeDigest(order);
+      if (!unknown.includes(digest)) continue;
+      // At first sight it may be on its way through control.
+      const toldAt = this.#told.get(digest) ?? Date.now() - TELL_AGAIN_MS;
+      if (!this.#told.has(digest)) this.#told.set(digest, toldAt);
+      else if (Date.now() - toldAt >= TELL_AGAIN_MS) await this.#tell(model, digest, order);
+    }
+  }
+
+  async #tell(model: string, digest: Digest, order: SignedEnvelope): Promise<void> {
+    const { records, tell } = this.#deps;
+    if ((await records.record(storeKeys.lifted(model, digest))) !== null) return;
+    await tell(model, order);
+    this.#told.set(digest, Date.now());
   }
 
   async #refresh(states: readonly GatewayState[]): Promise<void> {

@@ -1,6 +1,6 @@
 import { CustodyError } from '../domain/errors.js';
 import { endpointId } from '../domain/names.js';
-import { holdsRole } from '../domain/policy.js';
+import { mayKill } from '../domain/policy.js';
 import { restored } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
@@ -21,15 +21,17 @@ export function createKill(desk: Desk): Kill {
       const { order, kill, relayed } = await journal.refusing({ name: 'kill', envelope, subject }, async () => {
         const { envelope: order, verified: kill } = await records.verify('kill', envelope, policies);
         const said = kill.predicate;
-        if (!kill.signers.some((id) => holdsRole(policies.newest, policies.newest, id, 'operator')))
+        if (!kill.signers.some((id) => mayKill(policies.newest, id)))
           throw new CustodyError('NOT_AUTHORISED', `${kill.signers.join(', ')} does not hold the role operator`);
         if (said.environment !== records.environment || said.model !== model)
           throw new CustodyError('REPLAYED', `the order is for ${said.model} in ${said.environment}`);
-        const outside = outsideValidity(said, isoTime(Date.now()));
-        if (outside !== null && (await records.record(storeKeys.kill(model, kill.digest))) === null)
-          throw new CustodyError('EXPIRED', `the order is ${outside}`);
         // The gateways act before anything is written; one that knows the order was lifted refuses it.
         const relayed = await Promise.allSettled(gateways.map((gateway) => gateway.deliverKill(order)));
+        const outside = outsideValidity(said, isoTime(Date.now()));
+        // What a gateway holds it took in time: expiry bounds the acceptance of an order, never its effect.
+        const isHeld = relayed.some(({ status }) => status === 'fulfilled');
+        if (outside !== null && !isHeld && (await records.record(storeKeys.kill(model, kill.digest))) === null)
+          throw new CustodyError('EXPIRED', `the order is ${outside}`);
         if ((await records.record(storeKeys.lifted(model, kill.digest))) !== null)
           throw new CustodyError('REPLAYED', 'this order was lifted by a quorum: it does nothing any more');
         return { order, kill, relayed };

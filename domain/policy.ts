@@ -95,3 +95,8 @@ export function holdsRole(gate: Policy, newest: Policy, id: string, role: Role):
   const now = findAuthority(newest, id);
   return then !== null && now !== null && then.roles.includes(role) && now.roles.includes(role);
 }
+
+/** One operator may stop an endpoint; so may control and gateways, by orders of their own. */
+export function mayKill(policy: Policy, id: string): boolean {
+  return (['operator', 'control', 'gateway'] as const).some((role) => holdsRole(policy, policy, id, role));
+}

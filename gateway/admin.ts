@@ -37,6 +37,7 @@ export async function listenAdmin(
     'POST /kills': (body) => gateway.latchKill(body),
     'POST /status': (body) => gateway.admitStatus(body),
     'POST /replicas': (body) => gateway.admitReplica(body),
+    'GET /kills': () => gateway.stoppedBy(),
     'GET /state': () => gateway.state(),
     'GET /metrics': () => metrics.text(),
   };

@@ -5,8 +5,9 @@ import type { RouteDelivery } from '../domain/evidence.js';
 import type { GatewayState, KillLatched, RouteAdmitted } from '../domain/gateway.js';
 import { holdsRole, type Role } from '../domain/policy.js';
 import type { RoutingDocument } from '../domain/routing.js';
-import type { Verified } from '../domain/statements.js';
+import type { SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
+import { parseEnvelope } from '../formats/dsse.js';
 import { demand, rulesFor } from '../formats/evidence.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import { Endpoint, type Choice, type Refusal } from './endpoint.js';
@@ -97,7 +98,8 @@ export class Gateway {
     if (known === undefined && outside !== null)
       throw new CustodyError('EXPIRED', `the order is ${outside}: it changes nothing`);
     const order = known?.order ?? digest;
-    this.#open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false });
+    const held = known?.envelope ?? parseEnvelope(envelope);
+    this.#open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false, envelope: held });
     await this.#file.save();
     return { model, order };
   }
@@ -119,7 +121,7 @@ export class Gateway {
       const endpoint = this.#open(model);
       if (endpoint.orders.has(order) || this.#liftedBy(endpoint.route?.head.document, order, null)) continue;
       const reason = `stopped by the order ${order}`;
-      endpoint.hold({ order, model, reason, nonce: null, expiresAt: null, lifted: false });
+      endpoint.hold({ order, model, reason, nonce: null, expiresAt: null, lifted: false, envelope: null });
     }
     this.#takeStatus({ digest: status.digest, predicate: status.predicate });
     this.#forgetOrders();
@@ -140,6 +142,12 @@ export class Gateway {
     const pool = this.#open(model).pool(replica.subject);
     pool.add({ version, host, port, expiresAtMs: Date.parse(expiresAt) }, now);
     return { release: replica.subject };
+  }
+
+  /** The orders that stop something here, as they came. */
+  stoppedBy(): readonly SignedEnvelope[] {
+    const held = [...this.#endpoints.values()].flatMap(({ orders }) => [...orders.values()]);
+    return held.flatMap(({ lifted, envelope }) => (lifted || envelope === null ? [] : [envelope]));
   }
 
   state(): GatewayState {

@@ -1,12 +1,9 @@
 import { CustodyError } from '../domain/errors.js';
-import { holdsRole, type Policy } from '../domain/policy.js';
+import { mayKill, type Policy } from '../domain/policy.js';
 import type { KillPredicate, Verified } from '../domain/statements.js';
 import { decodeBase64, encodeBase64 } from '../formats/base64.js';
 import { parseEnvelope } from '../formats/dsse.js';
 import { keyRing, verifyStatement } from '../formats/statements.js';
-
-/** One operator may stop an endpoint; so may control and gateways, by orders of their own. */
-const MAY_KILL = ['operator', 'control', 'gateway'] as const;
 
 /**
  * Reads a kill order. It must come in the one form its digest stands for: else whoever relays a lifted order could give it
@@ -24,7 +21,7 @@ export function readOrder(input: unknown, policy: Policy, environment: string): 
   if (named.length === 0)
     throw new CustodyError('MALFORMED', 'a kill order is relayed unchanged: its keyid names no key of the policy');
   verifyStatement(envelope, 'kill', named);
-  if (!order.signers.some((id) => MAY_KILL.some((role) => holdsRole(policy, policy, id, role))))
+  if (!order.signers.some((id) => mayKill(policy, id)))
     throw new CustodyError('NOT_AUTHORISED', `${order.signers.join(', ')} may not stop an endpoint`);
   if (order.predicate.environment !== environment)
     throw new CustodyError('REPLAYED', `the order is for environment ${order.predicate.environment}`);

@@ -21,6 +21,8 @@ export interface HeldOrder {
   readonly nonce: string | null;
   readonly expiresAt: string | null;
   readonly lifted: boolean;
+  /** The order itself, for control, where it came without control; `null` as the nonce is. */
+  readonly envelope: SignedEnvelope | null;
 }
 
 export interface HeldRoute {
@@ -58,6 +60,7 @@ const schema: z.ZodType<Durable> = z.strictObject({
       nonce: z.string().nullable(),
       expiresAt: z.string().nullable(),
       lifted: z.boolean(),
+      envelope: z.unknown().transform((value) => (value === null ? null : parseEnvelope(value))),
     }),
   ),
   breaches: z.array(

@@ -13,6 +13,7 @@ import { bucketNames } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { policyDigest } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
+import { startEndpoint } from '../workflows/messages.js';
 import { loadKey, type ConfigOf } from './config.js';
 import { checkSearchAttributes, connectClient } from './temporal.js';
 import { storeOf, type Zone, type ZoneBase } from './zone.js';
@@ -42,6 +43,15 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     key,
     router,
     gateways,
+    tell: async (model, order) => {
+      await temporal.workflow.signalWithStart('endpoint', {
+        ...startEndpoint(model),
+        args: [],
+        signal: 'kill',
+        signalArgs: [order],
+        workflowIdConflictPolicy: 'USE_EXISTING',
+      });
+    },
     onError: (error, doing) => log.warn({ err: error }, `could not finish ${doing}`),
   });
   freshness.start();

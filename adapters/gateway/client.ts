@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { RouteDelivery } from '../../domain/evidence.js';
 import type { GatewayState, KillLatched, ModelState, RouteAdmitted } from '../../domain/gateway.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
+import { parseEnvelope } from '../../formats/dsse.js';
 import { digestSchema } from '../../formats/in-toto.js';
 import { checkShape } from '../../formats/json.js';
 import { exchange, exchangeText } from '../exchange.js';
@@ -20,6 +21,8 @@ export interface GatewayClient {
   deliverReplica(replica: SignedEnvelope): Promise<void>;
   /** Every policy of the environment, oldest first: also what a new gateway needs before it can verify anything. */
   deliverPolicies(policies: readonly SignedEnvelope[]): Promise<{ readonly policyVersion: number | null }>;
+  /** The orders that stop something there, as they came. */
+  kills(): Promise<readonly SignedEnvelope[]>;
   state(): Promise<GatewayState>;
   /** Prometheus text. */
   metrics(): Promise<string>;
@@ -72,6 +75,7 @@ const stateSchema: z.ZodType<GatewayState> = z.strictObject({
 });
 const routeSchema = z.strictObject({ model: z.string(), revision: count, document: digestSchema });
 const killSchema = z.strictObject({ model: z.string(), order: digestSchema });
+const killsSchema = z.array(z.unknown().transform(parseEnvelope));
 const statusSchema = z.strictObject({ statusVersion: count });
 const policiesSchema = z.strictObject({ policyVersion: count.nullable() });
 const replicaSchema = z.strictObject({ release: digestSchema });
@@ -94,6 +98,7 @@ export function createGatewayClient(socket: string): GatewayClient {
     deliverStatus: (status) => ask('POST', '/status', status, statusSchema),
     deliverReplica: async (replica) => void (await ask('POST', '/replicas', replica, replicaSchema)),
     deliverPolicies: (policies) => ask('POST', '/policies', { policies }, policiesSchema),
+    kills: () => ask('GET', '/kills', undefined, killsSchema),
     state: () => ask('GET', '/state', undefined, stateSchema),
     metrics: () => exchangeText(target, '/metrics', 'GATEWAY_UNAVAILABLE'),
   };

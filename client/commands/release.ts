@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { checkRelease, newestStatus, progressOf } from '../../adapters/dossier.js';
 import { packRelease } from '../../adapters/source/pack.js';
@@ -13,11 +14,13 @@ import { checkPacked, checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
 import { replaceFile } from '../files.js';
 import { readKey } from '../init.js';
-import { endpointStatus, lifecycleStatus, outcomeOf, send } from '../messages.js';
+import { endpointStatus, lifecycleStatus, send } from '../messages.js';
 import { answer, faint, heading, plain } from '../output.js';
 import { requestRetirement } from '../requests.js';
 import { connected, KEY_OPTION, signerOf, action } from '../session.js';
 import { startRelease, uiAddress } from '../start.js';
+
+const POLL_MS = 500;
 
 interface PackOptions {
   readonly model: string;
@@ -172,21 +175,18 @@ function named(model: string, version: string): ReleaseName {
   return { model, version };
 }
 
-/** Waits, by long polls, until the release serves or has been refused. Refusals are POLICY_REFUSED. */
+/** Waits until the release serves or has been refused. Refusals are POLICY_REFUSED, or what they were refused with. */
 async function inService(custody: Custody, name: ReleaseName): Promise<{ readonly stage: string }> {
-  let ended: Awaited<ReturnType<typeof outcomeOf>> | null = null;
-  const result = outcomeOf(custody, name).then((outcome) => (ended = outcome));
   for (;;) {
-    const { stage } = await lifecycleStatus(custody, name);
+    const { stage, progress } = await lifecycleStatus(custody, name);
     if (stage === 'in service') return { stage };
-    const tick = new Promise((resolve) => setTimeout(resolve, 500));
-    await Promise.race([result, tick]);
-    const outcome = ended as Awaited<ReturnType<typeof outcomeOf>> | null;
-    if (outcome !== null)
+    const { outcome } = progress;
+    if (stage === 'ended' && outcome !== undefined)
       throw new CustodyError(
         'code' in outcome ? outcome.code : 'POLICY_REFUSED',
         `${outcome.kind}${'reason' in outcome ? `: ${outcome.reason}` : ''}`,
       );
+    await setTimeout(POLL_MS);
   }
 }
 

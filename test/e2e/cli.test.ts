@@ -50,18 +50,18 @@ interface Failure {
 
 /** One clear message on stderr; with --json, the same as one JSON object on stdout; the exit code of its error code. */
 async function expectFailure(command: typeof custody, args: readonly string[], { code, says }: Failure): Promise<void> {
-  const [text, json] = await Promise.all([command(...args), command('--json', ...args)]);
-  expect(text.stdout, 'stdout').toBe('');
-  expect(text.stderr.trim().split('\n'), text.stderr).toHaveLength(1);
-  expect(text.stderr).toContain(code);
-  expect(text.stderr).toMatch(says);
-  expect(text.code).toBe(exitCodeOf(code));
-  const answered = JSON.parse(json.stdout) as { error: { code: string; message: string; details: object } };
-  expect(answered).toMatchObject({
-    error: { code, message: expect.stringMatching(says), details: expect.any(Object) },
-  });
-  expect(json.stdout.trim().split('\n')).toHaveLength(1);
-  expect(json.code).toBe(exitCodeOf(code));
+  const { stdout, stderr, code: exit } = await command('--json', ...args);
+  const lines = stderr.trim().split('\n');
+  expect(
+    lines.filter((line) => /^[A-Z_]+ /.test(line)),
+    stderr,
+  ).toHaveLength(1);
+  expect(lines.at(-1)).toContain(`${code} `);
+  expect(lines.at(-1)).toMatch(says);
+  expect(stdout.trim().split('\n')).toHaveLength(1);
+  const { error } = JSON.parse(stdout) as { error: { code: string; message: string; details: object } };
+  expect(error).toMatchObject({ code, message: expect.stringMatching(says), details: expect.any(Object) });
+  expect(exit).toBe(exitCodeOf(code));
 }
 
 const cli = (...args: readonly string[]): Promise<Ended> => bench.cli(...args);
@@ -101,11 +101,17 @@ describe('what is no use of the command', () => {
     ],
     ['no key', ['kill', 'digits', '--reason', 'x'], '--key'],
   ])('%s is told', async (_, args, says) => {
-    const [text, json] = await Promise.all([custody(...args), custody('--json', ...args)]);
-    expect(text).toMatchObject({ code: 2, stdout: '' });
-    expect(text.stderr).toMatch(says);
-    expect(json.code).toBe(2);
-    expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: 'USAGE', message: expect.any(String) } });
+    const { stdout, stderr, code } = await custody('--json', ...args);
+    expect(stderr).toMatch(says);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'USAGE', message: expect.any(String) } });
+    expect(code).toBe(2);
+  });
+
+  test('without --json, nothing is on stdout', async () => {
+    const elsewhere = ['--state', join(bench.folder, 'nothing')];
+    const [usage, failed] = await Promise.all([custody('statsu'), custody(...elsewhere, 'status', MODEL)]);
+    expect(usage).toMatchObject({ code: 2, stdout: '' });
+    expect(failed).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^INPUT_MISSING .*\n$/) });
   });
 
   test.each<[string, string[], Failure]>([
@@ -154,24 +160,20 @@ describe('what is no use of the command', () => {
   });
 
   test('the help of every command that takes something has an example', async () => {
-    const names = async (...of: string[]): Promise<string[]> => {
-      const { stdout } = await custody(...of, '--help');
-      const commands = stdout.split('Commands:')[1] ?? '';
-      return [...commands.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name ?? '').filter((name) => name !== 'help');
+    const helpOf = async (...path: string[]) => ({ path, ...(await custody(...path, '--help')) });
+    const nested = ({ path, stdout }: { path: string[]; stdout: string }): string[][] => {
+      const [, commands = ''] = stdout.split('Commands:');
+      const names = [...commands.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name ?? '');
+      return names.filter((name) => name !== 'help').map((name) => [...path, name]);
     };
-    const all: string[][] = [];
-    for (const name of await names()) {
-      const nested = await names(name);
-      all.push(...(nested.length === 0 ? [[name]] : nested.map((inner) => [name, inner])));
-    }
+    const top = await Promise.all(nested(await helpOf()).map((path) => helpOf(...path)));
+    const below = await Promise.all(top.flatMap(nested).map((path) => helpOf(...path)));
+    const all = [...top.filter((help) => nested(help).length === 0), ...below];
     expect(all.length).toBeGreaterThan(14);
-    const helps = await Promise.all(
-      all.map(async (path) => [path.join(' '), await custody(...path, '--help')] as const),
-    );
-    for (const [path, { code, stdout }] of helps) {
+    for (const { path, code, stdout } of all) {
       expect(code).toBe(0);
       const takes = /Usage:.*</.test(stdout) || /--(key|suite)/.test(stdout);
-      if (takes) expect(stdout, path).toMatch(/Examples?:\n {2}custody /);
+      if (takes) expect(stdout, path.join(' ')).toMatch(/Examples?:\n {2}custody /);
     }
   });
 });
@@ -567,6 +569,7 @@ describe('a zone that is not running', () => {
 
 describe('a store without Object Lock', () => {
   const ENVIRONMENT = 'test';
+  const CHECKS = [{ check: 'delete', refused: true, answer: 'AccessDenied' }];
   let state: string;
   let admin: S3Config;
 
@@ -597,7 +600,7 @@ describe('a store without Object Lock', () => {
   async function worker(changes: Partial<StoreProofPredicate>): Promise<Ended> {
     const issuedAt = isoTime(Date.now());
     const proof: StoreProofPredicate = {
-      ...{ endpoint: admin.endpoint, checks: [], holds: true, issuedAt, expiresAt: plusSeconds(issuedAt, 3600) },
+      ...{ endpoint: admin.endpoint, checks: CHECKS, holds: true, issuedAt, expiresAt: plusSeconds(issuedAt, 3600) },
       ...changes,
     };
     const key = join(state, 'keys', 'control.pem');

@@ -1,10 +1,10 @@
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SignedEnvelope } from '../../../domain/statements.js';
 import { isoTime } from '../../../domain/time.js';
 import { createWorld, nonce, type Release, type Route, type World } from '../../support/world.js';
-import { ask, Cleanup, startRig, versions, type Rig } from './rig.js';
+import { ask, Cleanup, startRig, temporaryFolder, versions, type Rig } from './rig.js';
 
 const cleanup = new Cleanup();
 let world: World;
@@ -426,6 +426,17 @@ describe('what a gateway remembers', () => {
       `custody_gateway_requests{model="digits",revision="2",release="${stable.release}",version="1.0.0"} 1`,
     );
     expect(text).toContain('custody_gateway_status_fresh 1');
+  });
+
+  test('callers it has seen once are not forgotten by SIGKILL: a retirement is still told to them', async () => {
+    await ask(rig.port, { caller: 'team-a' });
+    const file = join(rig.folder, 'state.json');
+    await expect.poll(() => readFileSync(file, 'utf8')).toContain('team-a');
+    // What a killed process leaves, while this one still holds its own folder.
+    const left = temporaryFolder(cleanup);
+    cpSync(file, join(left, 'state.json'));
+    const next = await startRig(world, cleanup, { folder: left });
+    expect((await next.model()).callers).toEqual(['team-a']);
   });
 
   test('a gateway that is not there is GATEWAY_UNAVAILABLE', async () => {
