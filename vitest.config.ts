@@ -1,7 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
-const project = (name: string, options: object = {}) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout: 60_000, hookTimeout: 60_000, ...options },
+/** One tier after the other, the fast ones first: tests of real processes do not share the machine with the rest. */
+const TIERS = ['unit', 'workflow', 'replay', 'conformance', 'e2e'] as const;
+
+const tier = (name: (typeof TIERS)[number], options: object = {}) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    sequence: { groupOrder: TIERS.indexOf(name) },
+    ...options,
+  },
 });
 
 export default defineConfig({
@@ -9,11 +19,11 @@ export default defineConfig({
     pool: 'forks',
     passWithNoTests: false,
     projects: [
-      project('unit'),
-      project('workflow', { fileParallelism: false }),
-      project('replay', { fileParallelism: false }),
-      project('conformance', { fileParallelism: false, testTimeout: 120_000 }),
-      project('e2e', { fileParallelism: false, testTimeout: 600_000, hookTimeout: 300_000 }),
+      tier('unit'),
+      tier('workflow', { fileParallelism: false }),
+      tier('replay', { fileParallelism: false }),
+      tier('conformance', { fileParallelism: false, testTimeout: 120_000 }),
+      tier('e2e', { fileParallelism: false, testTimeout: 600_000, hookTimeout: 300_000 }),
     ],
   },
 });
