@@ -101,7 +101,7 @@ describe.concurrent('whoever holds the processes', () => {
       expect(await stack.interrupts()).toBe(0);
     }));
 
-  test('may be stopped by Ctrl-C at any moment: exit code 130, nothing is left running, and the next start goes on', ({
+  test('may be stopped by Ctrl-C at any moment: exit code 130, nothing is left running, and the next start works', ({
     onTestFinished,
   }) =>
     turn(async () => {
@@ -120,6 +120,10 @@ describe.concurrent('whoever holds the processes', () => {
       stack.story();
       await stack.says('signed, loaded, serving every caller');
       expect(await stack.interrupts()).toBe(130);
+
+      await stack.dev();
+      await stack.serves();
+      expect(await stack.interrupts()).toBe(0);
     }));
 });
 

@@ -31,7 +31,8 @@ export function stateFolder(): string {
 }
 
 export function dropState(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
+  // A story that begins anew keeps the last one beside it.
+  for (const path of [folder, `${folder}-last`]) rmSync(path, { recursive: true, force: true });
 }
 
 class Scribe extends Narrator {
