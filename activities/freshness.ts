@@ -122,9 +122,9 @@ export class Freshness {
     const { envelopes, newest: policy } = await this.#deps.records.policies();
     let states = await Promise.all(gateways.map((gateway) => gateway.state()));
     // A gateway believes nothing before it knows the policy that says whom to believe.
-    for (const [at, gateway] of gateways.entries())
-      if (states[at]?.policyVersion !== policy.version) await gateway.deliverPolicies(envelopes);
-    states = await Promise.all(gateways.map((gateway) => gateway.state()));
+    const behind = gateways.filter((_, at) => states[at]?.policyVersion !== policy.version);
+    for (const gateway of behind) await gateway.deliverPolicies(envelopes);
+    if (behind.length > 0) states = await Promise.all(gateways.map((gateway) => gateway.state()));
     await this.#refresh(states);
     for (const model of await this.#modelsUnder('routes/')) {
       const current = await router.current(model);

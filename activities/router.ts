@@ -42,6 +42,8 @@ export interface RouterDeps {
 /** The routing documents of WORM and the gateways that serve by them. `routes/` is create-once, so revisions never fork. */
 export class Router {
   readonly #deps: RouterDeps;
+  /** The newest key seen of each model: nothing older can become the newest again. */
+  readonly #newest = new Map<string, string>();
 
   constructor(deps: RouterDeps) {
     this.#deps = deps;
@@ -49,9 +51,13 @@ export class Router {
 
   /** The newest routing document of a model; `null` before the first. */
   async current(model: string): Promise<Route | null> {
-    let newest: string | null = null;
-    for await (const key of this.#deps.records.bucket.list(`routes/${model}/`)) newest = key;
-    return newest === null ? null : this.#read(newest);
+    const known = this.#newest.get(model);
+    let newest = known;
+    const after = known === undefined ? {} : { startAfter: known };
+    for await (const key of this.#deps.records.bucket.list(`routes/${model}/`, after)) newest = key;
+    if (newest === undefined) return null;
+    this.#newest.set(model, newest);
+    return this.#read(newest);
   }
 
   /**
@@ -135,7 +141,10 @@ export class Router {
 
   /** Where the endpoint stands, by WORM alone. */
   async position(model: string): Promise<EndpointPosition> {
-    const current = await this.current(model);
+    return this.#positionAt(model, await this.current(model));
+  }
+
+  async #positionAt(model: string, current: Route | null): Promise<EndpointPosition> {
     const kills = await this.activeKills(model, current);
     return {
       revision: current?.document.revision ?? 0,
@@ -147,7 +156,8 @@ export class Router {
 
   /** The same, with what the newest document no longer lists. */
   async routed(model: string): Promise<RoutedPosition> {
-    return { ...(await this.position(model)), stopped: await this.#dropped(await this.current(model)) };
+    const current = await this.current(model);
+    return { ...(await this.#positionAt(model, current)), stopped: await this.#dropped(current) };
   }
 
   /** The document of one revision; `null` where there is none. */

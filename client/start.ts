@@ -3,10 +3,12 @@ import { join, resolve } from 'node:path';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { CustodyError } from '../domain/errors.js';
 import { MANIFEST_FILE } from '../domain/manifest.js';
-import { lifecycleId, trainingId, type ReleaseName } from '../domain/names.js';
+import type { ReleaseName } from '../domain/names.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+import { storeKeys } from '../domain/store-keys.js';
 import { parseManifest } from '../formats/manifest.js';
 import { sha256 } from '../formats/sha256.js';
-import { SEARCH_ATTRIBUTES } from '../workflows/messages.js';
+import { SEARCH_ATTRIBUTES, startLifecycle, startTraining as trainingOptions } from '../workflows/messages.js';
 import type { Custody } from './connect.js';
 import { requestRelease, requestTraining, type Signer } from './requests.js';
 
@@ -43,7 +45,7 @@ export async function startRelease(
   source: ReleaseSource,
 ): Promise<Started & ReleaseName> {
   const { release, ...name } = readName(source);
-  const taken = await custody.records.record(`versions/${name.model}/${name.version}`);
+  const taken = await custody.records.record(storeKeys.version(name));
   if (taken !== null && (taken as { release?: string }).release !== release)
     throw new CustodyError(
       'VERSION_TAKEN',
@@ -51,7 +53,7 @@ export async function startRelease(
     );
   const where = { source: `file://${resolve(source.folder)}`, bundle: `file://${resolve(source.bundle)}` };
   const request = requestRelease(signer, name, where);
-  const started = await start(custody, 'lifecycle', lifecycleId(name), `${name.model} ${name.version}`, request, [
+  const started = await start(custody, 'lifecycle', startLifecycle(name), request, [
     { key: SEARCH_ATTRIBUTES.model, value: name.model },
     { key: SEARCH_ATTRIBUTES.version, value: name.version },
   ]);
@@ -64,32 +66,26 @@ export async function startTraining(
   training: Parameters<typeof requestTraining>[1],
 ): Promise<Started> {
   const { model, run } = training;
-  return start(
-    custody,
-    'training',
-    trainingId(model, run),
-    `training ${model} ${run}`,
-    requestTraining(signer, training),
-    [{ key: SEARCH_ATTRIBUTES.model, value: model }],
-  );
+  const request = requestTraining(signer, training);
+  return start(custody, 'training', trainingOptions(model, run), request, [
+    { key: SEARCH_ATTRIBUTES.model, value: model },
+  ]);
 }
 
 async function start(
   { temporal, description }: Custody,
   type: 'lifecycle' | 'training',
-  workflowId: string,
-  staticSummary: string,
-  request: ReturnType<typeof requestRelease>,
+  options: ReturnType<typeof startLifecycle>,
+  request: SignedEnvelope,
   typedSearchAttributes: { key: (typeof SEARCH_ATTRIBUTES)['model']; value: string }[],
 ): Promise<Started> {
+  const { workflowId } = options;
   const ui = uiAddress({ description }, workflowId);
   try {
     const handle = await temporal.workflow.start(type, {
-      workflowId,
-      taskQueue: 'control',
+      ...options,
       args: [{ request }],
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
-      staticSummary,
       typedSearchAttributes,
     });
     return { workflowId, runId: handle.firstExecutionRunId, ui, already: false };

@@ -1,6 +1,5 @@
 import type { Digest } from './digest.js';
 import type { PlanPosition, RouteEntry, Triggers } from './routing.js';
-import type { SignedEnvelope } from './statements.js';
 
 /** What one gateway has counted of one release while one revision was in force. In memory: a restart begins at 0. */
 export interface ReleaseCounters {
@@ -72,10 +71,6 @@ export interface RouteAdmitted {
 export interface KillLatched {
   readonly model: string;
   readonly order: Digest;
-}
-
-export interface PoliciesDelivery {
-  readonly policies: readonly SignedEnvelope[];
 }
 
 /** Counts that may be of one gateway or the sum over several: each is exact, which a percentile could not be. */

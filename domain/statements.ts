@@ -51,8 +51,6 @@ export type RequestAction =
   | { readonly kind: 'restore'; readonly kills: readonly Digest[]; readonly revision: number }
   | { readonly kind: 'retire'; readonly reason: string; readonly noticeSeconds: number };
 
-export type ActionKind = RequestAction['kind'];
-
 /** What somebody asks for: in WORM before anyone is asked to approve it. Subject: the release, or the id of what it acts on. */
 export interface RequestPredicate {
   readonly requestId: string;

@@ -53,9 +53,8 @@ export interface TrainingInput {
 const started = (workflowId: string, staticSummary: string) => ({ workflowId, taskQueue: 'control', staticSummary });
 
 /** How each workflow is started, by whoever does: its id, its queue and the line that the UI shows beside it. */
-export const startLifecycle = (name: ReleaseName) =>
-  started(lifecycleId(name), `release ${name.version} of ${name.model}: from its first byte to its destruction`);
+export const startLifecycle = (name: ReleaseName) => started(lifecycleId(name), `${name.model} ${name.version}`);
 export const startEndpoint = (model: string) =>
   started(endpointId(model), `traffic of ${model}: rollouts, rollback, kill, restore`);
 export const startTraining = (model: string, run: string) =>
-  started(trainingId(model, run), `training run ${run} of ${model}`);
+  started(trainingId(model, run), `training ${model} ${run}`);

@@ -6,6 +6,7 @@ import type { Digest } from '../../domain/digest.js';
 import { CustodyError, exitCodeOf } from '../../domain/errors.js';
 import { holdsRole } from '../../domain/policy.js';
 import type { RoutingDocument } from '../../domain/routing.js';
+import type { AuditQuestionPredicate } from '../../domain/statements.js';
 import { isoTime, outsideValidity } from '../../domain/time.js';
 import { encodeVerifierKey } from '../../formats/checkpoint.js';
 import { canonicalBytes } from '../../formats/jcs.js';
@@ -13,7 +14,7 @@ import { parseJson } from '../../formats/json.js';
 import type { SigningKey } from '../../formats/keys.js';
 import { sha256 } from '../../formats/sha256.js';
 import type { Bucket } from '../object-store/port.js';
-import type { Records } from '../records.js';
+import type { Found, Records } from '../records.js';
 import { serveLog } from './http.js';
 import type { AuditLog } from './log.js';
 import { readLog, type LogReader } from './reader.js';
@@ -112,9 +113,10 @@ export class AuditDesk {
     const { records } = this.#deps;
     const { newest, newestDigest } = await records.policies();
     const subject = { model: '', version: null, release: null };
-    let asked;
+    let found: Found<AuditQuestionPredicate> | undefined;
     try {
-      asked = (await records.verify('auditQuestion', input)).verified;
+      found = await records.verify('auditQuestion', input);
+      const asked = found.verified;
       if (!asked.signers.some((id) => holdsRole(newest, newest, id, 'auditor')))
         throw new CustodyError('NOT_AUTHORISED', `${asked.signers.join(', ')} does not hold the role auditor`);
       if (asked.predicate.environment !== records.environment)
@@ -126,7 +128,7 @@ export class AuditDesk {
       if (!(error instanceof CustodyError)) throw error;
       const digest = sha256(JSON.stringify(input) ?? '');
       await this.#note('log.read', `refused ${digest} ${Date.now()}`, {
-        actor: { id: asked?.signers[0] ?? 'unverified', statement: asked?.digest ?? null },
+        actor: { id: found?.verified.signers[0] ?? 'unverified', statement: found?.verified.digest ?? null },
         subject,
         after: digest,
         policy: newestDigest,
@@ -134,8 +136,9 @@ export class AuditDesk {
       });
       throw error;
     }
+    const asked = found.verified;
     const { question, model, at } = asked.predicate;
-    await records.keep((await records.verify('auditQuestion', input)).envelope);
+    await records.keep(found.envelope);
     await this.#note('log.read', asked.digest, {
       actor: { id: asked.signers[0] ?? '', statement: asked.digest },
       subject: { ...subject, model: model ?? '' },

@@ -1,6 +1,6 @@
-import { statfsSync } from 'node:fs';
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
+import colors from 'picocolors';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
 import { CustodyError } from '../../domain/errors.js';
@@ -9,7 +9,6 @@ import { answer, good, plain } from '../output.js';
 import { action } from '../session.js';
 import { isAlive, readDescription } from '../stack/layout.js';
 import { EmbeddedStack } from '../stack/store.js';
-import colors from 'picocolors';
 
 interface Finding {
   readonly what: string;

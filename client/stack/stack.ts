@@ -1,5 +1,4 @@
 import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CustodyError } from '../../domain/errors.js';
 import { encodeVerifierKey } from '../../formats/checkpoint.js';
@@ -14,6 +13,7 @@ import {
   type Ports,
   type StackDescription,
 } from './layout.js';
+import { onPath } from './on-path.js';
 import { EmbeddedStack } from './store.js';
 import { Supervisor } from './supervisor.js';
 import { keepHistories, temporalProcess } from './temporal.js';
@@ -49,8 +49,8 @@ const DIST = fileURLToPath(new URL('../../', import.meta.url));
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { environment = 'dev', say, signal = new AbortController().signal } = options;
   const layout = new Layout(options.state);
-  const folders = ['logs', 'zones', 'sockets'].map((name) => layout.folder(name));
-  if (folders.length > 0) claim(layout);
+  claim(layout);
+  for (const name of ['logs', 'zones', 'sockets']) layout.folder(name);
   const { created } = initialise(layout, { environment, suite: options.suite });
   if (created) say('made development keys and a signed policy');
   const ports = await choosePorts(layout, options.ports);
@@ -135,10 +135,7 @@ function claim(layout: Layout): void {
 function executable(variable: string, name: string): string {
   const found = process.env[variable];
   if (found !== undefined && existsSync(found)) return found;
-  const beside = (process.env['PATH'] ?? '')
-    .split(':')
-    .map((folder) => join(folder, name))
-    .find((file) => existsSync(file));
-  if (beside !== undefined) return beside;
+  const installed = onPath(name);
+  if (installed !== null) return installed;
   throw new CustodyError('TOOL_MISSING', `${name} was not found: run \`npm run setup\`, or name it in ${variable}`);
 }

@@ -1,7 +1,8 @@
-import { accessSync, chmodSync, chownSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ZONES } from '../../domain/names.js';
+import { onPath } from './on-path.js';
 
 /** Processes of the embedded stack that get an operating-system user of their own. */
 const MEMBERS = [...ZONES, 'vault', 'gateway', 'model-server'] as const;
@@ -92,17 +93,4 @@ function ancestors(path: string): string[] {
     if (existsSync(folder)) folders.push(folder);
     if (folder === dirname(folder)) return folders;
   }
-}
-
-function onPath(name: string): string | null {
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
-    const candidate = join(folder, name);
-    try {
-      accessSync(candidate, constants.X_OK);
-      return candidate;
-    } catch (error) {
-      if (!['ENOENT', 'EACCES', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    }
-  }
-  return null;
 }

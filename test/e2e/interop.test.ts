@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
 import { appendFileSync, cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask } from '../../client/audit.js';
 import { lifecycleStatus } from '../../client/messages.js';
@@ -9,6 +7,7 @@ import { askAuditor } from '../../client/requests.js';
 import { parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
 import { Bench, environment, MODEL, run, type Ended } from './harness.js';
+import { runTink } from '../support/tink.js';
 import { until } from './support/until.js';
 
 interface Printed {
@@ -159,30 +158,6 @@ describe('model_signing 1.1.1 on the release that serves', () => {
   });
 });
 
-/** argv: key and associated data in hex, ciphertext file. Writes the plaintext to stdout. */
-const TINK = `
-import sys, tink
-from tink import cleartext_keyset_handle, streaming_aead
-from tink.proto import aes_gcm_hkdf_streaming_pb2, tink_pb2
-
-key, associated_data, source = sys.argv[1:]
-streaming_aead.register()
-template = streaming_aead.streaming_aead_key_templates.AES256_GCM_HKDF_1MB
-key_format = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKeyFormat.FromString(template.value)
-aead_key = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKey(key_value=bytes.fromhex(key), params=key_format.params)
-keyset = tink_pb2.Keyset(primary_key_id=1)
-keyset.key.add(
-    key_data=tink_pb2.KeyData(
-        type_url=template.type_url,
-        value=aead_key.SerializeToString(),
-        key_material_type=tink_pb2.KeyData.SYMMETRIC),
-    status=tink_pb2.ENABLED, key_id=1, output_prefix_type=template.output_prefix_type)
-handle = cleartext_keyset_handle.read(tink.BinaryKeysetReader(keyset.SerializeToString()))
-primitive = handle.primitive(streaming_aead.StreamingAead)
-with primitive.new_decrypting_stream(open(source, 'rb'), bytes.fromhex(associated_data)) as plain:
-    sys.stdout.buffer.write(plain.read())
-`;
-
 describe('Google Tink on the blobs in the store', () => {
   interface Entry {
     readonly sha256: string;
@@ -191,10 +166,11 @@ describe('Google Tink on the blobs in the store', () => {
   }
   const vault = (...parts: string[]): string => join(bench.state, 'zones', 'vault', 'state', ...parts);
 
-  async function decrypt(key: Buffer, associatedData: string, file: string): Promise<Buffer> {
-    const args = ['-c', TINK, key.toString('hex'), associatedData, file];
-    const { stdout } = await promisify(execFile)(python(), args, { encoding: 'buffer', timeout: 60_000 });
-    return stdout;
+  async function decrypt(key: Buffer, associatedData: string, source: string): Promise<Buffer> {
+    const target = `${source}.plain`;
+    const answer = await runTink(python(), { action: 'decrypt', key, associatedData, source, target });
+    if (answer !== 'done') throw new Error(`Tink answers ${answer}`);
+    return readFileSync(target);
   }
 
   test('decrypts every file of a release with its key, bound to its plaintext', async () => {
