@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { checkDecision, tally } from '../domain/approvals.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
-import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { OpenGate } from '../domain/lifecycle.js';
 import { lifecycleId } from '../domain/names.js';
@@ -15,7 +14,7 @@ import { demand, rulesFor } from '../formats/evidence.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import type { Counted, Decision, DecisionVerdict, LifecycleControl } from './contract.js';
-import { refusal } from './journal.js';
+import { refusal, type Entry } from './journal.js';
 
 type Gates = Pick<LifecycleControl, 'openDeployGate' | 'decide' | 'refuse'>;
 
@@ -87,12 +86,9 @@ export function createGates(desk: Desk): Gates {
       const rules = rulesFor(policies, request, isoTime(Date.now()));
       const quorum = rules.gate.approvals[act];
       const verdicts: DecisionVerdict[] = [];
-      const accepted: Digest[] = [];
-      for (const decision of decisions) {
-        const verdict = await judge(decision, request, { ...rules, quorum });
-        verdicts.push(verdict);
-        if (verdict.accepted) accepted.push(verdict.statement);
-      }
+      for (const decision of decisions) verdicts.push(await judge(decision, request, { ...rules, quorum }));
+      await journal.note(...refusals(decisions, verdicts, request));
+      const accepted = verdicts.flatMap((verdict) => (verdict.accepted ? [verdict.statement] : []));
       const statements = await Promise.all(
         [...new Set([...counted, ...accepted])].map((digest) => records.get('approval', digest)),
       );
@@ -153,10 +149,28 @@ export function createGates(desk: Desk): Gates {
       return { accepted: true, by: checked.approver, statement: said.digest };
     } catch (error) {
       if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-      await journal.note(refusal(message, [envelope], subject, `${error.code}: ${error.message}`));
       return { accepted: false, code: error.code, reason: error.message };
     }
   }
+}
+
+/** One record for all that were refused for the same reason. */
+function refusals(
+  decisions: readonly Decision[],
+  verdicts: readonly DecisionVerdict[],
+  { predicate: { model, version, release } }: Verified<RequestPredicate>,
+): Entry[] {
+  const refused = new Map<string, { readonly message: string; readonly why: string; readonly envelopes: unknown[] }>();
+  decisions.forEach(({ message, envelope }, index) => {
+    const verdict = verdicts[index];
+    if (verdict === undefined || verdict.accepted) return;
+    const why = `${verdict.code}: ${verdict.reason}`;
+    const same = refused.get(`${message} ${why}`) ?? { message, why, envelopes: [] };
+    same.envelopes.push(envelope);
+    refused.set(`${message} ${why}`, same);
+  });
+  const subject = { model, version, release };
+  return [...refused.values()].map(({ message, why, envelopes }) => refusal(message, envelopes, subject, why));
 }
 
 /**

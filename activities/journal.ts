@@ -36,6 +36,7 @@ export class Journal {
   }
 
   async note(...entries: readonly Entry[]): Promise<void> {
+    if (entries.length === 0) return;
     const { workflowExecution } = activityInfo();
     const workflow =
       workflowExecution === undefined ? null : { id: workflowExecution.workflowId, runId: workflowExecution.runId };

@@ -33,6 +33,8 @@ const MAX_PAYLOAD_CHARS = 64 * 1024;
 // Counted for each name, so that a flood of one never crowds out another.
 const MAX_WAITING = 200;
 const MAX_CARRIED_CHARS = 768 * 1024;
+/** What one activity is given of them: a flood costs few, and none is too large for its payload. */
+const MAX_TAKEN_CHARS = 1024 * 1024;
 
 /**
  * Where messages wait for whoever acts on them. Handlers only put them here, so that signal and update share one path:
@@ -89,9 +91,13 @@ export class Inbox {
     return this.taken.every((item) => item.verdict !== null || item.name === 'kill');
   }
 
-  /** Takes the waiting messages of these names, oldest first, at most `limit`. */
-  take(names: readonly MessageName[], limit = 20): Item[] {
-    const taken = this.items.filter((item) => names.includes(item.name)).slice(0, limit);
+  /** Takes the waiting messages of these names, oldest first, at most `limit` and what fits into one activity. */
+  take(names: readonly MessageName[], limit = MAX_WAITING): Item[] {
+    let room = MAX_TAKEN_CHARS;
+    const taken = this.items
+      .filter((item) => names.includes(item.name))
+      .slice(0, limit)
+      .filter(({ decision }) => (room -= JSON.stringify(decision).length) >= 0);
     this.items = this.items.filter((item) => !taken.includes(item));
     return this.hold(taken);
   }
