@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { activityInfo } from '@temporalio/activity';
 import { checkDecision, tally } from '../domain/approvals.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
@@ -107,7 +108,10 @@ export function createGates(desk: Desk): Gates {
       const names = [...new Set(decisions.map(({ message }) => message.slice(0, 80)))].join(', ');
       const envelopes = decisions.map(({ envelope }) => envelope);
       const told = dropped === 0 ? reason : `${reason}; ${dropped} more were dropped unread`;
-      await journal.note(refusal(names, envelopes, { model, version: null, release: null }, told));
+      const entry = refusal(names, envelopes, { model, version: null, release: null }, told);
+      // What was dropped unread has no digests that would tell one flood from the next.
+      const { activityId, workflowExecution } = activityInfo();
+      await journal.note({ ...entry, key: `${entry.key} ${workflowExecution?.runId ?? ''} ${activityId}` });
     },
   };
 
