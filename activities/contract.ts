@@ -155,6 +155,8 @@ export interface EndpointControl {
     readonly by: string;
     readonly statement: Digest;
   }>;
+  /** Tells the genuine orders of many from the others, and audits those in one go. Nothing is relayed by it. */
+  sortKills(model: string, orders: readonly Decision[]): Promise<readonly DecisionVerdict[]>;
   /** Relays one signed order, unchanged, to all gateways at once. */
   killEndpoint(model: string, order: unknown): Promise<Killed>;
   /** Ends once all gateways list an order that some had not answered, and says how long it took; `null`: it was lifted. */

@@ -3,7 +3,7 @@ import { activityInfo } from '@temporalio/activity';
 import { checkDecision, tally } from '../domain/approvals.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import { CustodyError } from '../domain/errors.js';
 import type { OpenGate } from '../domain/lifecycle.js';
 import { lifecycleId } from '../domain/names.js';
 import type { Policy, Quorum } from '../domain/policy.js';
@@ -15,7 +15,7 @@ import { demand, rulesFor } from '../formats/evidence.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import type { Counted, Decision, DecisionVerdict, LifecycleControl } from './contract.js';
-import { refusal, type Entry } from './journal.js';
+import { refusal, refusals, verdictOn } from './journal.js';
 
 type Gates = Pick<LifecycleControl, 'openDeployGate' | 'decide' | 'refuse'>;
 
@@ -88,7 +88,8 @@ export function createGates(desk: Desk): Gates {
       const quorum = rules.gate.approvals[act];
       const verdicts: DecisionVerdict[] = [];
       for (const decision of decisions) verdicts.push(await judge(decision, request, { ...rules, quorum }));
-      await journal.note(...refusals(decisions, verdicts, request));
+      const { model, version, release } = request.predicate;
+      await journal.note(...refusals(decisions, verdicts, { model, version, release }));
       const accepted = verdicts.flatMap((verdict) => (verdict.accepted ? [verdict.statement] : []));
       const statements = await Promise.all(
         [...new Set([...counted, ...accepted])].map((digest) => records.get('approval', digest)),
@@ -129,7 +130,7 @@ export function createGates(desk: Desk): Gates {
   ): Promise<DecisionVerdict> {
     const { model, version, release } = request.predicate;
     const subject = { model, version, release };
-    try {
+    return verdictOn(async () => {
       const found = await records.verify('approval', envelope);
       const said: Verified<ApprovalPredicate> = found.verified;
       const checked = checkDecision({ request, ...rules }, said);
@@ -150,31 +151,9 @@ export function createGates(desk: Desk): Gates {
         policy: request.predicate.policy,
         reason: `${said.predicate.decision} ${request.predicate.requestId}: ${said.predicate.reason}`,
       });
-      return { accepted: true, by: checked.approver, statement: said.digest };
-    } catch (error) {
-      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-      return { accepted: false, code: error.code, reason: error.message };
-    }
+      return { by: checked.approver, statement: said.digest };
+    });
   }
-}
-
-/** One record for all that were refused for the same reason. */
-function refusals(
-  decisions: readonly Decision[],
-  verdicts: readonly DecisionVerdict[],
-  { predicate: { model, version, release } }: Verified<RequestPredicate>,
-): Entry[] {
-  const refused = new Map<string, { readonly message: string; readonly why: string; readonly envelopes: unknown[] }>();
-  decisions.forEach(({ message, envelope }, index) => {
-    const verdict = verdicts[index];
-    if (verdict === undefined || verdict.accepted) return;
-    const why = `${verdict.code}: ${verdict.reason}`;
-    const same = refused.get(`${message} ${why}`) ?? { message, why, envelopes: [] };
-    same.envelopes.push(envelope);
-    refused.set(`${message} ${why}`, same);
-  });
-  const subject = { model, version, release };
-  return [...refused.values()].map(({ message, why, envelopes }) => refusal(message, envelopes, subject, why));
 }
 
 /**

@@ -7,15 +7,17 @@ import { mayKill } from '../domain/policy.js';
 import { restored } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
+import type { KillPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { openAskedGate } from './gate.js';
+import { refusals, verdictOn } from './journal.js';
 
 function limitSeconds({ newest }: PolicyChain): number {
   return newest.emergency.killResponseSeconds;
 }
 
-type Kill = Pick<EndpointControl, 'killEndpoint' | 'confirmKill' | 'openRestoreGate' | 'restoreEndpoint'>;
+type Kill = Pick<EndpointControl, 'sortKills' | 'killEndpoint' | 'confirmKill' | 'openRestoreGate' | 'restoreEndpoint'>;
 
 /** Stopping an endpoint, by one person at once, and starting it again, by a quorum. */
 export function createKill(desk: Desk): Kill {
@@ -29,21 +31,42 @@ export function createKill(desk: Desk): Kill {
       after: order,
       reason,
     });
+  const assertGenuine = async (
+    model: string,
+    envelope: unknown,
+    policies: PolicyChain,
+  ): Promise<{ readonly order: SignedEnvelope; readonly kill: Verified<KillPredicate> }> => {
+    const { envelope: order, verified: kill } = await records.verify('kill', envelope, policies);
+    if (!kill.signers.some((signer) => mayKill(policies.newest, signer)))
+      throw new CustodyError('NOT_AUTHORISED', `${kill.signers.join(', ')} does not hold the role operator`);
+    if (kill.predicate.environment !== records.environment || kill.predicate.model !== model)
+      throw new CustodyError('REPLAYED', `the order is for ${kill.predicate.model} in ${kill.predicate.environment}`);
+    return { order, kill };
+  };
   return {
+    sortKills: async (model, orders) => {
+      const policies = await records.knownPolicies();
+      const verdicts = await Promise.all(
+        orders.map(({ envelope }) =>
+          verdictOn(async () => {
+            const { kill } = await assertGenuine(model, envelope, policies);
+            return { by: kill.signers[0] ?? '', statement: kill.digest };
+          }),
+        ),
+      );
+      await journal.note(...refusals(orders, verdicts, { model, version: null, release: null }));
+      return verdicts;
+    },
+
     killEndpoint: async (model, envelope) => {
       const startedAt = performance.now();
       const subject = { model, version: null, release: null };
       const policies = await records.knownPolicies();
       const { order, kill, relayed } = await journal.refusing({ name: 'kill', envelope, subject }, async () => {
-        const { envelope: order, verified: kill } = await records.verify('kill', envelope, policies);
-        const said = kill.predicate;
-        if (!kill.signers.some((id) => mayKill(policies.newest, id)))
-          throw new CustodyError('NOT_AUTHORISED', `${kill.signers.join(', ')} does not hold the role operator`);
-        if (said.environment !== records.environment || said.model !== model)
-          throw new CustodyError('REPLAYED', `the order is for ${said.model} in ${said.environment}`);
+        const { order, kill } = await assertGenuine(model, envelope, policies);
         // The gateways act before anything is written; one that knows the order was lifted refuses it.
         const relayed = await Promise.allSettled(gateways.map((gateway) => gateway.deliverKill(order)));
-        const outside = outsideValidity(said, isoTime(Date.now()));
+        const outside = outsideValidity(kill.predicate, isoTime(Date.now()));
         // What a gateway holds it took in time: expiry bounds the acceptance of an order, never its effect.
         const isHeld = relayed.some(({ status }) => status === 'fulfilled');
         if (outside !== null && !isHeld && (await records.record(storeKeys.kill(model, kill.digest))) === null)

@@ -41,17 +41,21 @@ async function refuse(model: string, items: readonly Item[], reason: string, dro
   settleRefused(items, { code: 'POLICY_REFUSED', reason });
 }
 
-/** Acts on one message and gives it its verdict: what the act says, or the refusal it met. */
+/** Acts on one message, or copies of it, and gives each its verdict: what the act says, or the refusal it met. */
 export async function answering(
-  item: Item,
+  items: readonly Item[],
   act: () => Promise<Omit<Extract<DecisionVerdict, { accepted: true }>, 'accepted'>>,
 ): Promise<void> {
   try {
-    settle([item], [{ accepted: true, ...(await act()) }]);
+    const verdict = { accepted: true, ...(await act()) } as const;
+    settle(
+      items,
+      items.map(() => verdict),
+    );
   } catch (error) {
     const failure = failureOf(error);
     if (failure === null) throw error;
-    settleRefused([item], failure);
+    settleRefused(items, failure);
   }
 }
 

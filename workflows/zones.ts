@@ -67,6 +67,11 @@ export const control = zone<LifecycleControl & EndpointControl>(
     rollBack: (model, target) =>
       `rolls ${model} back to ${target === null ? 'its stable release' : shortDigest(target)}`,
     checkRollback: (model) => `verifies an order to roll ${model} back`,
+    sortKills: (model, orders) => ({
+      summary: `judges ${orders.length} kill orders for ${model}`,
+      retry: { initialInterval: '100ms', maximumInterval: '1 second' },
+      priority: { priorityKey: 1 },
+    }),
     // An order that hangs on one gateway must not hold its worker's slot while others wait; it goes before all else.
     killEndpoint: (model) => ({
       summary: `relays a kill order to the gateways of ${model}`,

@@ -50,6 +50,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   promoteRelease: 'control',
   rollBack: 'control',
   checkRollback: 'control',
+  sortKills: 'control',
   killEndpoint: 'control',
   confirmKill: 'control',
   openRestoreGate: 'control',
@@ -240,6 +241,13 @@ export class FakeZones {
         const target = (order as SignedEnvelope).payload;
         return { target: target === '' ? null : target, reason: 'slow', by: 'olga', statement: digestOf('rollback') };
       },
+      sortKills: async (_model, orders) =>
+        orders.map(({ envelope: sent }) => {
+          const { payload, signatures } = sent as SignedEnvelope;
+          return signatures[0]?.sig === 'valid'
+            ? { accepted: true, by: 'oscar', statement: digestOf(payload) }
+            : { accepted: false, code: 'SIGNATURE_INVALID', reason: 'the signature does not verify' };
+        }),
       killEndpoint: async (_model, order) => {
         const { payload, signatures } = order as SignedEnvelope;
         if (signatures[0]?.sig !== 'valid') throw refusal('SIGNATURE_INVALID', 'the signature does not verify');

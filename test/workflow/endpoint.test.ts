@@ -259,6 +259,30 @@ describe('a kill', () => {
     await expect.poll(async () => (await status()).killedBy.length, POLL).toBe(2);
   });
 
+  it('is relayed once for all its copies, and in the middle of many forged ones, which are judged together', async () => {
+    const judged = deferred();
+    const { sortKills } = zones.acts;
+    zones.acts.sortKills = async (...args) => {
+      await judged.promise;
+      return sortKills(...args);
+    };
+    await start();
+    // Two at once, so that they are sorted; what comes meanwhile waits for nothing but its turn.
+    const sent = [
+      ...Array.from({ length: 300 }, (_, index) => envelope(`forged ${index}`, 'forged')),
+      ...Array.from({ length: 3 }, () => envelope('genuine')),
+      ...Array.from({ length: 300 }, (_, index) => envelope(`forged ${300 + index}`, 'forged')),
+    ];
+    await Promise.all(sent.map((each) => handle.signal(decisionSignal('kill'), each)));
+    judged.resolve();
+    await expect.poll(async () => (await status()).killedBy, POLL).toContain(digestOf('genuine'));
+    expect(new Set((await status()).killedBy).size).toBe(1);
+    const sorted = () => zones.argsOf('sortKills').reduce((sum, [, orders]) => sum + orders.length, 0);
+    const alone = () => zones.argsOf('killEndpoint').length;
+    await expect.poll(() => sorted() + alone(), POLL).toBeGreaterThanOrEqual(603);
+    expect(zones.argsOf('sortKills').length + alone()).toBeLessThan(120);
+  });
+
   it('works before the records can be read', async () => {
     const store = deferred();
     const { resumeEndpoint } = zones.acts;
