@@ -118,7 +118,7 @@ export class Freshness {
   }
 
   async #reconcile(): Promise<void> {
-    const { router, gateways } = this.#deps;
+    const { gateways } = this.#deps;
     const { envelopes, newest: policy } = await this.#deps.records.policies();
     let states = await Promise.all(gateways.map((gateway) => gateway.state()));
     // A gateway believes nothing before it knows the policy that says whom to believe.
@@ -126,24 +126,33 @@ export class Freshness {
     for (const gateway of behind) await gateway.deliverPolicies(envelopes);
     if (behind.length > 0) states = await Promise.all(gateways.map((gateway) => gateway.state()));
     await this.#refresh(states);
-    for (const model of await this.#modelsUnder('routes/')) {
-      const current = await router.current(model);
-      const has = states.map(({ models }) => models.find((served) => served.model === model));
-      if (has.some((served) => served?.revision !== current?.document.revision)) await router.deliver(model);
-      const kills = await router.activeKills(model, current);
-      for (const [at, gateway] of gateways.entries()) {
-        const known = has[at]?.killedBy.map(({ order }) => order) ?? [];
-        for (const { envelope, verified } of kills)
-          if (!known.includes(verified.digest)) await gateway.deliverKill(envelope);
+    for (const model of await this.#modelsUnder('routes/'))
+      try {
+        await this.#reconcileModel(model, states);
+      } catch (error) {
+        // What one endpoint is missing must not keep the others from theirs.
+        this.#deps.onError(error, `keeping the gateways up to date with ${model}`);
       }
-      const recorded = kills.map(({ verified }) => verified.digest);
-      for (const [at, gateway] of gateways.entries())
-        await this.#adopt(
-          gateway,
-          model,
-          (has[at]?.killedBy ?? []).map(({ order }) => order).filter((order) => !recorded.includes(order)),
-        );
+  }
+
+  async #reconcileModel(model: string, states: readonly GatewayState[]): Promise<void> {
+    const { router, gateways } = this.#deps;
+    const current = await router.current(model);
+    const has = states.map(({ models }) => models.find((served) => served.model === model));
+    if (has.some((served) => served?.revision !== current?.document.revision)) await router.deliver(model);
+    const kills = await router.activeKills(model, current);
+    for (const [at, gateway] of gateways.entries()) {
+      const known = has[at]?.killedBy.map(({ order }) => order) ?? [];
+      for (const { envelope, verified } of kills)
+        if (!known.includes(verified.digest)) await gateway.deliverKill(envelope);
     }
+    const recorded = kills.map(({ verified }) => verified.digest);
+    for (const [at, gateway] of gateways.entries())
+      await this.#adopt(
+        gateway,
+        model,
+        (has[at]?.killedBy ?? []).map(({ order }) => order).filter((order) => !recorded.includes(order)),
+      );
   }
 
   /** Orders that reached a gateway without control are told to the endpoint, which keeps and audits them as any other. */

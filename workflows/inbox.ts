@@ -34,7 +34,7 @@ const MAX_PAYLOAD_CHARS = 64 * 1024;
 const MAX_WAITING_CHARS = 16 * 1024 * 1024;
 const MAX_CARRIED_CHARS = 768 * 1024;
 /** What one activity is given of them: a flood costs few, and none is too large for its payload. */
-const MAX_TAKEN_CHARS = 1024 * 1024;
+const MAX_TAKEN_CHARS = 512 * 1024;
 
 /**
  * Where messages wait for whoever acts on them. Handlers only put them here, so that signal and update share one path:

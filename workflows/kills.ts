@@ -9,33 +9,32 @@ const MAX_UNDER_WAY = 100;
 
 /**
  * Every order is relayed at once, beside all others and beside all else. Where several have come together the forged ones
- * are sorted out first, in one go: in any number they hold no genuine one up.
+ * are sorted out first, in one go: in any number they hold no genuine one up. One batch is sorted at a time, because a
+ * workflow task that asks for many of that size is larger than Temporal takes.
  */
 export async function killDesk(traffic: Traffic): Promise<never> {
   let underWay = 0;
   for (;;) {
     await condition(() => traffic.inbox.has('kill') && underWay < MAX_UNDER_WAY);
     const arrived = traffic.inbox.take(['kill']);
-    underWay += 1;
-    void relay(traffic, arrived).then(() => {
-      underWay -= 1;
-    });
+    const orders = arrived.length === 1 ? [arrived] : await sortOut(traffic.model, arrived);
+    for (const copies of orders) {
+      underWay += 1;
+      void relay(traffic, copies).then(() => {
+        underWay -= 1;
+      });
+    }
   }
 }
 
-async function relay(traffic: Traffic, arrived: readonly Item[]): Promise<void> {
-  const orders = arrived.length === 1 ? [arrived] : await sortOut(traffic.model, arrived);
-  await Promise.all(
-    orders.map((copies) =>
-      answering(copies, async () => {
-        const killed = await control.killEndpoint(traffic.model, copies[0]?.decision.envelope);
-        const { order, gateways, ms, late = [] } = killed;
-        traffic.killed(killed);
-        const warning = late.length === 0 ? {} : { warning: late.join('; ') };
-        return { by: `${gateways} gateways in ${ms} ms`, statement: order, ...warning };
-      }),
-    ),
-  );
+async function relay(traffic: Traffic, copies: readonly Item[]): Promise<void> {
+  await answering(copies, async () => {
+    const killed = await control.killEndpoint(traffic.model, copies[0]?.decision.envelope);
+    const { order, gateways, ms, late = [] } = killed;
+    traffic.killed(killed);
+    const warning = late.length === 0 ? {} : { warning: late.join('; ') };
+    return { by: `${gateways} gateways in ${ms} ms`, statement: order, ...warning };
+  });
 }
 
 /** Gives the forged ones their verdicts and answers the genuine ones, copies of the same order together. */

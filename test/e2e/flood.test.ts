@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -96,7 +97,11 @@ test('attack: more forged kills than Temporal takes, with no worker up: the dire
   const stranger = { ...(await bench.signer('oscar')), key: importPrivateKey(generateKey('ed25519').privatePem) };
   bench.signalProcess('control', 'SIGSTOP');
   try {
-    const forged = () => orderKill(stranger, MODEL, 'forged');
+    const one = orderKill(stranger, MODEL, 'forged');
+    const forged = () => ({
+      ...one,
+      signatures: [{ keyid: randomBytes(16).toString('hex'), sig: one.signatures[0]?.sig ?? '' }],
+    });
     expect(await forge(ENDPOINT, 'kill', SIGNALS_OF_A_RUN + 1, forged)).toBeLessThanOrEqual(SIGNALS_OF_A_RUN);
     await expect(bench.signal(ENDPOINT, 'kill', forged())).rejects.toThrow();
     const killed = await bench.cli('kill', MODEL, '--direct', '--key', 'oscar', '--reason', 'a flood');
