@@ -45,12 +45,13 @@ export function createAdmission({ records, journal, id }: Desk): Admissions {
 
         await records.keep(request, storeKeys.request(verified.digest));
         await records.spend(asked.nonce, { statement: verified.digest, request: verified.digest });
-        const { source, bundle } = asked.action as Extract<typeof asked.action, { kind: 'release' }>;
+        const { source, bundle, provenance } = asked.action as Extract<typeof asked.action, { kind: 'release' }>;
         const admission: Admission = {
           request: verified.digest,
           requester: asked.requester,
           source,
           bundle,
+          provenance,
           policy: newestDigest,
         };
         const kept = await records.recordOnce(storeKeys.record(name, 'admission'), admission);

@@ -22,6 +22,7 @@ export async function checkAdmission(records: Records, name: ReleaseName, admiss
     action.kind === 'release' &&
     action.source === admission.source &&
     action.bundle === admission.bundle &&
+    action.provenance === admission.provenance &&
     policy === admission.policy;
   if (!isSame)
     throw new CustodyError('REPLAYED', `the admission of ${name.model} ${name.version} is not what was asked for`);

@@ -187,5 +187,5 @@ export interface TrainingActivities {
     model: string,
     run: string,
     request: unknown,
-  ): Promise<{ readonly source: string; readonly bundle: string; readonly provenance: Digest }>;
+  ): Promise<{ readonly source: string; readonly bundle: string; readonly provenance: string }>;
 }

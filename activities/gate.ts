@@ -54,6 +54,7 @@ export function createGates(desk: Desk): Gates {
           admission: admission.request,
           manifest: ingested.release,
           bundle: ingested.bundle,
+          provenance: ingested.provenance,
           testResult: validated.testResult,
         },
         policy: newestDigest,

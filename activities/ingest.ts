@@ -12,8 +12,11 @@ import type { Admission } from '../domain/lifecycle.js';
 import type { ManifestFile } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
 import { holdsRole } from '../domain/policy.js';
+import { flawInProvenance } from '../domain/provenance.js';
+import type { SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import type { BlobRef, ClaimAnswer, ClaimRequest, StoredRequest } from '../domain/vault.js';
+import { MAX_ENVELOPE_BYTES } from '../formats/dsse.js';
 import { signerOf } from '../formats/evidence.js';
 import { sha256 } from '../formats/sha256.js';
 import { decryptStream, encryptStream } from '../formats/streaming-aead.js';
@@ -52,6 +55,7 @@ export function createIngestActivities({ records, vault }: IngestDependencies): 
           const rules = await checkAdmission(records, name, admission);
           const source = await readRelease(localPath(admission.source), rules.gate.artifacts);
           const { bundle, producer } = await checkSignature(source, name, admission, rules);
+          const provenance = await checkProvenance(records, source, producer, admission, rules);
           await inspectRelease(source, { signal, onBytes: (bytes) => (progress.hashed += bytes) });
           const release = await claimVersion(records, name, source);
           for (const file of distinct(source.manifest.files))
@@ -59,7 +63,11 @@ export function createIngestActivities({ records, vault }: IngestDependencies): 
           await records.keepBytes(source.text, storeKeys.manifest);
           const { files } = source.manifest;
           const bytes = files.reduce((sum, { size }) => sum + size, 0);
-          return { release, producer, bundle: await records.keepBytes(bundle), files: files.length, bytes };
+          return {
+            ...{ release, producer, files: files.length, bytes },
+            bundle: await records.keepBytes(bundle),
+            provenance: await records.keep(provenance),
+          };
         },
       );
     },
@@ -91,6 +99,32 @@ async function readBundle(path: string): Promise<Buffer> {
   } catch (cause) {
     if (!(cause instanceof CustodyError) || cause.code !== 'INPUT_MISSING') throw cause;
     throw new CustodyError('UNSIGNED', `there is no signature at ${path}: the release's producer has to sign it`, {
+      cause,
+    });
+  }
+}
+
+/** How these bytes came to be, as their producer has signed it. PROVENANCE_INVALID without one, or with one that says too little. */
+async function checkProvenance(
+  records: Records,
+  { text }: SourceRelease,
+  producer: string,
+  { provenance: place }: Admission,
+  rules: Rules,
+): Promise<SignedEnvelope> {
+  const path = localPath(place);
+  const { envelope, verified } = await records.verify('provenance', await readProvenance(path));
+  const flaw = flawInProvenance({ release: sha256(text), producer }, verified, rules);
+  if (flaw !== null) throw new CustodyError(flaw.code, `${path}: ${flaw.reason}`);
+  return envelope;
+}
+
+async function readProvenance(path: string): Promise<Buffer> {
+  try {
+    return await readSmall(path, MAX_ENVELOPE_BYTES);
+  } catch (cause) {
+    if (!(cause instanceof CustodyError) || cause.code !== 'INPUT_MISSING') throw cause;
+    throw new CustodyError('PROVENANCE_INVALID', `there is no provenance at ${path}: make it with \`custody pack\``, {
       cause,
     });
   }

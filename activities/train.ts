@@ -1,9 +1,10 @@
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import type { Records } from '../adapters/records.js';
 import type { SandboxKind } from '../adapters/sandbox/port.js';
+import { checksumOf } from '../adapters/source/checksum.js';
 import { readSmall } from '../adapters/source/file.js';
 import { packRelease, type PackedRelease } from '../adapters/source/pack.js';
 import { runTrainer } from '../adapters/training/run.js';
@@ -12,7 +13,8 @@ import { personAsks, policyInForce } from '../domain/authorise.js';
 import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { isModelName, trainingId } from '../domain/names.js';
-import type { ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
+import { dependency } from '../domain/provenance.js';
+import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
@@ -21,6 +23,7 @@ import { checkShape, parseJson, quote } from '../formats/json.js';
 import type { SigningKey } from '../formats/keys.js';
 import { omsResources } from '../formats/manifest.js';
 import { signOms } from '../formats/oms.js';
+import { locksOf } from '../formats/provenance.js';
 import { sha256 } from '../formats/sha256.js';
 import { keysOfRole, signStatement } from '../formats/statements.js';
 import type { TrainingActivities } from './contract.js';
@@ -32,7 +35,7 @@ export interface TrainDependencies {
   readonly producerKey: SigningKey;
   /** What may be asked for, by name. */
   readonly trainers: Readonly<Record<string, Trainer>>;
-  /** Each run gets a folder here: `<run>/release` and `<run>/release.sig.json`. */
+  /** Each run gets a folder here: `<run>/release`, `<run>/release.sig.json` and `<run>/release.provenance.json`. */
   readonly outputs: string;
 }
 
@@ -42,10 +45,11 @@ type TrainRequest = Verified<RequestPredicate> & {
 
 const RELEASE = 'release';
 const SIGNATURE = 'release.sig.json';
+const PROVENANCE = 'release.provenance.json';
 /** Written last of all into a run's folder, which then gets its name. */
 const RESULT = 'run.json';
 const MAX_RESULT_BYTES = 4096;
-const resultSchema = z.strictObject({ request: z.string().refine(isDigest), provenance: z.string().refine(isDigest) });
+const resultSchema = z.strictObject({ request: z.string().refine(isDigest) });
 
 /**
  * Trains what a signed request names, in a sandbox: the data are checked before and read-only, there is no network, and what
@@ -108,8 +112,8 @@ async function findRun(outputs: string, run: string, request: Digest): Promise<T
   const result = checkShape(resultSchema, parseJson(text, RESULT), RESULT);
   if (result.request !== request)
     throw new CustodyError('REPLAYED', `the run ${run} has been made for another request: take another name`);
-  const source = pathToFileURL(join(folder, RELEASE)).href;
-  return { source, bundle: pathToFileURL(join(folder, SIGNATURE)).href, provenance: result.provenance };
+  const place = (name: string): string => pathToFileURL(join(folder, name)).href;
+  return { source: place(RELEASE), bundle: place(SIGNATURE), provenance: place(PROVENANCE) };
 }
 
 async function trainRun(
@@ -130,10 +134,11 @@ async function trainRun(
   const folder = await mkdtemp(join(outputs, `${run}${UNFINISHED}`));
   try {
     const startedOn = isoTime(Date.now());
+    const code = await codeOf(trainer);
     const { release, sandbox } = await runTrainer(trainer, hyperparameters, folder, signal);
     const { components, serving } = trainer;
     const packed = await packRelease(release, { model, version, components, serving });
-    return await finish(dependencies, folder, { model, run, request, trainer, packed, sandbox, startedOn });
+    return await finish(dependencies, folder, { model, run, request, trainer, packed, sandbox, code, startedOn });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -154,6 +159,7 @@ interface Facts {
   readonly trainer: Trainer;
   readonly packed: PackedRelease;
   readonly sandbox: SandboxKind;
+  readonly code: readonly BuildDependency[];
   readonly startedOn: string;
 }
 
@@ -169,12 +175,13 @@ async function finish(
   const statement = signStatement('provenance', { name: title, sha256: packed.release }, provenanceOf(records, facts), [
     producerKey,
   ]);
-  const provenance = await records.keep(statement);
+  await records.keep(statement);
   const complete = join(folder, 'complete');
   await mkdir(complete, { mode: 0o755 });
   await rename(packed.folder, join(complete, RELEASE));
   await writeFile(join(complete, SIGNATURE), signature);
-  await writeFile(join(complete, RESULT), canonicalBytes({ request: request.digest, provenance }));
+  await writeFile(join(complete, PROVENANCE), canonicalBytes(statement));
+  await writeFile(join(complete, RESULT), canonicalBytes({ request: request.digest }));
   try {
     await rename(complete, join(outputs, run));
   } catch (cause) {
@@ -187,8 +194,15 @@ async function finish(
   return trained;
 }
 
+/** What runs, by what its mounts hold: the trainer, its packages, what becomes part of the release. */
+async function codeOf({ mounts }: Trainer): Promise<BuildDependency[]> {
+  const found: BuildDependency[] = [];
+  for (const { source, target } of mounts) found.push(dependency('training-code', target, await checksumOf(source)));
+  return found;
+}
+
 function provenanceOf(records: Records, facts: Facts): ProvenancePredicate {
-  const { model, run, request, trainer, packed, sandbox, startedOn } = facts;
+  const { model, run, request, trainer, packed, sandbox, code, startedOn } = facts;
   const { trainer: name, hyperparameters } = request.predicate.action;
   const described = sha256(
     canonicalBytes({ command: trainer.command, limits: trainer.limits, data: trainer.data.sha256 }),
@@ -199,9 +213,11 @@ function provenanceOf(records: Records, facts: Facts): ProvenancePredicate {
       externalParameters: { model, version: packed.manifest.version, run, trainer: name, request: request.digest },
       internalParameters: { sandbox },
       resolvedDependencies: [
-        { name: 'data', digest: { sha256: trainer.data.sha256 } },
-        { name: 'hyperparameters', digest: { sha256: hyperparameters } },
-        { name: 'trainer', digest: { sha256: described } },
+        dependency('training-data', basename(trainer.data.source), { sha256: trainer.data.sha256 }),
+        dependency('hyperparameters', 'hyperparameters', { sha256: hyperparameters }),
+        dependency('training-code', 'trainer', { sha256: described }),
+        ...code,
+        ...locksOf(packed.manifest),
       ],
     },
     runDetails: {

@@ -67,6 +67,7 @@ export async function gatherRelease(
     bundle: bundle.toString('utf8'),
     signature: signature === null ? null : signature.toString('utf8'),
     admission: await envelope(storeKeys.request(admission.request)),
+    provenance: await envelope(storeKeys.statement(ingested.provenance)),
     testResult: await envelope(storeKeys.statement(validated.testResult)),
     request: await envelope(storeKeys.request(approved.request)),
     approvals: await Promise.all(approved.approvals.map((digest) => envelope(storeKeys.statement(digest)))),

@@ -4,6 +4,7 @@ import { auditCommands } from './commands/audit.js';
 import { decisionCommands } from './commands/decide.js';
 import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
+import { packCommand } from './commands/pack.js';
 import { releaseCommands } from './commands/release.js';
 import { stackCommands } from './commands/stack.js';
 import { fail } from './output.js';
@@ -17,6 +18,7 @@ const program = new Command('custody')
   .configureOutput({ writeErr: (text) => process.stderr.write(text) });
 
 stackCommands(program);
+packCommand(program);
 releaseCommands(program);
 decisionCommands(program);
 endpointCommands(program);

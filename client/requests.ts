@@ -70,9 +70,9 @@ export function requestTraining(
 export function requestRelease(
   signer: Signer,
   name: ReleaseName,
-  { source, bundle }: { source: string; bundle: string },
+  places: { source: string; bundle: string; provenance: string },
 ): SignedEnvelope {
-  return request(signer, lifecycleId(name), { ...name, release: null }, { kind: 'release', source, bundle });
+  return request(signer, lifecycleId(name), { ...name, release: null }, { kind: 'release', ...places });
 }
 
 export function requestRetirement(

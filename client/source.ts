@@ -2,7 +2,11 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readRelease } from '../adapters/source/folder.js';
 import { inspectRelease } from '../adapters/source/inspect.js';
+import { CustodyError } from '../domain/errors.js';
+import { flawInProvenance } from '../domain/provenance.js';
+import { isoTime } from '../domain/time.js';
 import { signerOf } from '../formats/evidence.js';
+import { sha256 } from '../formats/sha256.js';
 import type { Reading } from './connect.js';
 import { readName, type ReleaseSource } from './start.js';
 
@@ -15,11 +19,15 @@ export async function checkPacked(folder: string): Promise<void> {
 
 /**
  * What intake would refuse at once, before a workflow begins under the release's name: names, links and sizes in the folder,
- * and a signature that is no producer's. The bytes themselves are hashed by intake alone.
+ * a signature that is no producer's, and a provenance that is not the same producer's about these bytes. The bytes themselves are hashed by intake alone.
  */
 export async function checkSource({ records }: Reading, source: ReleaseSource): Promise<void> {
   readName(source);
   const { newest } = await records.policies();
   const { manifest, text } = await readRelease(resolve(source.folder), newest.artifacts);
-  signerOf(readFileSync(source.bundle, 'utf8'), 'producer', newest, manifest, text);
+  const producer = signerOf(readFileSync(source.bundle, 'utf8'), 'producer', newest, manifest, text);
+  const { verified } = await records.verify('provenance', readFileSync(source.provenance));
+  const rules = { gate: newest, newest, now: isoTime(Date.now()) };
+  const flaw = flawInProvenance({ release: sha256(text), producer }, verified, rules);
+  if (flaw !== null) throw new CustodyError(flaw.code, flaw.reason);
 }

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import { CustodyError } from '../domain/errors.js';
 import type { LifecycleOutcome } from '../domain/lifecycle.js';
@@ -30,16 +31,19 @@ export interface StartedRelease extends Started, ReleaseName {
 export interface ReleaseSource {
   readonly folder: string;
   readonly bundle: string;
+  readonly provenance: string;
 }
 
 /** The name a folder gives itself, before anything is sent. INPUT_MISSING, INPUT_EMPTY or MALFORMED. */
-export function readName({ folder, bundle }: ReleaseSource): ReleaseName & { readonly release: string } {
+export function readName({ folder, bundle, provenance }: ReleaseSource): ReleaseName & { readonly release: string } {
   if (!existsSync(folder)) throw new CustodyError('INPUT_MISSING', `there is no folder ${folder}`);
   const manifest = join(folder, MANIFEST_FILE);
   if (!existsSync(manifest))
     throw new CustodyError('INPUT_EMPTY', `${folder} holds no ${MANIFEST_FILE}: make it with \`custody pack\``);
   if (!existsSync(bundle))
     throw new CustodyError('UNSIGNED', `there is no signature ${bundle}: a release is signed by its producer`);
+  if (!existsSync(provenance))
+    throw new CustodyError('PROVENANCE_INVALID', `there is no provenance ${provenance}: make it with \`custody pack\``);
   const bytes = readFileSync(manifest);
   const { model, version } = parseManifest(bytes);
   return { model, version, release: sha256(bytes) };
@@ -57,8 +61,11 @@ export async function startRelease(custody: Custody, signer: Signer, source: Rel
       'VERSION_TAKEN',
       `${name.model} ${name.version} is taken by other bytes: choose a new version`,
     );
-  const where = { source: `file://${resolve(source.folder)}`, bundle: `file://${resolve(source.bundle)}` };
-  const request = requestRelease(signer, name, where);
+  const request = requestRelease(signer, name, {
+    source: pathToFileURL(source.folder).href,
+    bundle: pathToFileURL(source.bundle).href,
+    provenance: pathToFileURL(source.provenance).href,
+  });
   const outcome = (await custody.records.record(storeKeys.record(name, 'outcome'))) as LifecycleOutcome | null;
   const attributes = [
     { key: SEARCH_ATTRIBUTES.model, value: name.model },

@@ -3,9 +3,11 @@ import type { Digest } from './digest.js';
 import type { ErrorCode } from './errors.js';
 import { lifecycleId } from './names.js';
 import { holdsRole, type Policy, type Quorum, type Role } from './policy.js';
+import { flawInProvenance } from './provenance.js';
 import type {
   ApprovalPredicate,
   NoticePredicate,
+  ProvenancePredicate,
   RequestPredicate,
   StatusPredicate,
   TestResultPredicate,
@@ -41,6 +43,8 @@ export interface VerifiedRelease {
   /** Whose release signature it bears; `null` before it was signed. */
   readonly signer: string | null;
   readonly admission: Verified<RequestPredicate>;
+  /** How it was made. */
+  readonly provenance: Verified<ProvenancePredicate>;
   readonly testResult: Verified<TestResultPredicate>;
   readonly request: Verified<RequestPredicate>;
   readonly approvals: readonly Verified<ApprovalPredicate>[];
@@ -162,9 +166,19 @@ function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
   if (asked.producer !== producer || !holdsRole(rules.gate, rules.newest, producer, 'producer'))
     return denied('NOT_AUTHORISED', `${producer} is not the release's authorised producer`);
 
+  const made = provenanceHolds(release, rules);
+  if (!made.allowed) return made;
   const tested = validationHolds(release, rules, testResult);
   if (!tested.allowed) return tested;
   return quorumReached(rules, request, release.approvals, rules.gate.approvals.deploy);
+}
+
+/** How the release was made: the statement that the request names, by its producer, about these bytes. */
+function provenanceHolds({ release, producer, provenance, request }: VerifiedRelease, rules: Rules): Permission {
+  if (request.predicate.evidence['provenance'] !== provenance.digest)
+    return denied('REPLAYED', 'the approved request names another provenance');
+  const flaw = flawInProvenance({ release, producer }, provenance, rules);
+  return flaw === null ? { allowed: true, approvers: [] } : denied(flaw.code, flaw.reason);
 }
 
 function validationHolds(
@@ -183,6 +197,8 @@ function validationHolds(
   if (result.predicate.result !== 'PASSED' || result.predicate.failedTests.length > 0)
     return denied('VALIDATION_FAILED', 'the validation did not pass');
   const cases = new Set(result.predicate.passedTests).size;
+  if (cases !== result.predicate.passedTests.length)
+    return denied('VALIDATION_FAILED', 'the test result names a case twice');
   if (cases < minimumCases) return denied('VALIDATION_FAILED', `${cases} cases ran, ${minimumCases} are needed`);
   return { allowed: true, approvers: [] };
 }

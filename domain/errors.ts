@@ -17,6 +17,7 @@ const CODES = {
   // 3: refused by policy or verification
   MALFORMED: { exit: 3, permanent: true },
   SIGNATURE_INVALID: { exit: 3, permanent: true },
+  PROVENANCE_INVALID: { exit: 3, permanent: true },
   UNSIGNED: { exit: 3, permanent: true },
   POLICY_REFUSED: { exit: 3, permanent: true },
   POLICY_EXPIRED: { exit: 3, permanent: true },

@@ -14,6 +14,8 @@ export interface ReleaseEvidence {
   /** Custody's own model signature, as text; `null` before the release was signed. */
   readonly signature: string | null;
   readonly admission: SignedEnvelope;
+  /** How the release was made: SLSA provenance by its producer. */
+  readonly provenance: SignedEnvelope;
   readonly testResult: SignedEnvelope;
   /** The deploy request. */
   readonly request: SignedEnvelope;

@@ -21,6 +21,7 @@ export interface Admission {
   readonly requester: string;
   readonly source: string;
   readonly bundle: string;
+  readonly provenance: string;
   readonly policy: Digest;
 }
 
@@ -30,6 +31,8 @@ export interface Ingested {
   readonly producer: string;
   /** Digest of the producer's signature bundle, in `statements/`. */
   readonly bundle: Digest;
+  /** Digest of the producer's provenance statement. */
+  readonly provenance: Digest;
   readonly files: number;
   readonly bytes: number;
 }

@@ -39,7 +39,7 @@ export interface PlanStep {
 
 export type RequestAction =
   | { readonly kind: 'train'; readonly run: string; readonly trainer: string; readonly hyperparameters: Digest }
-  | { readonly kind: 'release'; readonly source: string; readonly bundle: string }
+  | { readonly kind: 'release'; readonly source: string; readonly bundle: string; readonly provenance: string }
   | {
       readonly kind: 'deploy';
       /** What the endpoint served when the request was made; any other revision voids the approvals. */
@@ -228,13 +228,22 @@ export interface TestResultPredicate {
   readonly failedTests: readonly string[];
 }
 
-/** SLSA provenance v1, the part that Custody fills and reads. Subject: the release. */
+/** What went into a build, as SLSA describes it. `annotations.kind` says what it is to Custody: `DEPENDENCY_KINDS`. */
+export interface BuildDependency {
+  readonly name?: string | undefined;
+  readonly uri?: string | undefined;
+  /** Hex digits by algorithm. */
+  readonly digest?: Readonly<Record<string, string>> | undefined;
+  readonly annotations?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** SLSA provenance v1, the part that Custody fills and reads. Subject: the release. Times: RFC 3339. */
 export interface ProvenancePredicate {
   readonly buildDefinition: {
     readonly buildType: string;
-    readonly externalParameters: Readonly<Record<string, string>>;
-    readonly internalParameters: Readonly<Record<string, string>>;
-    readonly resolvedDependencies: readonly ResourceDescriptor[];
+    readonly externalParameters: Readonly<Record<string, unknown>>;
+    readonly internalParameters?: Readonly<Record<string, unknown>> | undefined;
+    readonly resolvedDependencies: readonly BuildDependency[];
   };
   readonly runDetails: {
     readonly builder: { readonly id: string };

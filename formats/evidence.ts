@@ -71,6 +71,7 @@ export function verifyRelease(evidence: ReleaseEvidence, root: PinnedRoot, now: 
     bundle: sha256(evidence.bundle),
     signer: evidence.signature === null ? null : signerOf(evidence.signature, 'release-signer', newest, manifest, text),
     admission: verifyStatement(evidence.admission, 'request', ring),
+    provenance: verifyStatement(evidence.provenance, 'provenance', validAt(ring, asked)),
     testResult: verifyStatement(evidence.testResult, 'testResult', validAt(ring, asked)),
     request,
     approvals: evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring)),

@@ -20,9 +20,10 @@ const percent = z.int().min(0).max(100);
 
 const timed = { issuedAt: time, expiresAt: time };
 
+const address = z.string().max(4096);
 const action = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('train'), run: id, trainer: id, hyperparameters: digest }),
-  z.strictObject({ kind: z.literal('release'), source: z.string().max(4096), bundle: z.string().max(4096) }),
+  z.strictObject({ kind: z.literal('release'), source: address, bundle: address, provenance: address }),
   z.strictObject({
     kind: z.literal('deploy'),
     from: z.strictObject({ revision: count, stable: maybeDigest }),
@@ -37,7 +38,15 @@ const action = z.discriminatedUnion('kind', [
 ]);
 
 const resource = z.strictObject({ name: z.string().max(1024), digest: z.strictObject({ sha256: digest }) });
-const texts = z.record(z.string(), z.string());
+const parameters = z.record(z.string(), z.unknown());
+/** Other builders write SLSA's times, in any zone and fraction. */
+const builtAt = z.iso.datetime({ offset: true });
+const dependency = z.object({
+  name: z.string().max(1024).optional(),
+  uri: z.string().max(4096).optional(),
+  digest: z.record(z.string(), z.string()).optional(),
+  annotations: parameters.optional(),
+});
 
 const route = z.strictObject({
   environment,
@@ -154,16 +163,17 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     passedTests: z.array(id),
     failedTests: z.array(id),
   }),
-  provenance: z.strictObject({
-    buildDefinition: z.strictObject({
-      buildType: z.string(),
-      externalParameters: texts,
-      internalParameters: texts,
-      resolvedDependencies: z.array(resource),
+  // A foreign standard: what Custody does not read in it is passed over, as in-toto's parsing rules ask.
+  provenance: z.object({
+    buildDefinition: z.object({
+      buildType: z.string().min(1).max(1024),
+      externalParameters: parameters,
+      internalParameters: parameters.optional(),
+      resolvedDependencies: z.array(dependency).max(10_000),
     }),
-    runDetails: z.strictObject({
-      builder: z.strictObject({ id: z.string() }),
-      metadata: z.strictObject({ invocationId: z.string(), startedOn: time, finishedOn: time }),
+    runDetails: z.object({
+      builder: z.object({ id: z.string().min(1).max(1024) }),
+      metadata: z.object({ invocationId: z.string().min(1).max(1024), startedOn: builtAt, finishedOn: builtAt }),
     }),
   }),
 };

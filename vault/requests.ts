@@ -30,6 +30,7 @@ const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   bundle: z.string(),
   signature: z.string().nullable(),
   admission: envelope,
+  provenance: envelope,
   testResult: envelope,
   request: envelope,
   approvals,

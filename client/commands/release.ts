@@ -1,72 +1,43 @@
-import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { checkRelease, newestStatus, progressOf } from '../../adapters/dossier.js';
-import { packRelease } from '../../adapters/source/pack.js';
 import { authoriseLoading } from '../../domain/authorise.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { LifecycleOutcome } from '../../domain/lifecycle.js';
 import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
 import { demand } from '../../formats/evidence.js';
-import { omsResources } from '../../formats/manifest.js';
-import { signOms } from '../../formats/oms.js';
-import { readComponents } from '../components.js';
-import { checkPacked, checkSource } from '../source.js';
+import { checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
-import { replaceFile } from '../files.js';
-import { readKey } from '../init.js';
 import { endpointStatus, lifecycleStatus, send } from '../messages.js';
 import { answer, faint, heading, plain } from '../output.js';
+import { provenanceBeside } from '../provenance.js';
 import { requestRetirement } from '../requests.js';
-import { connected, KEY_OPTION, signerOf, action } from '../session.js';
+import { connected, KEY_OPTION, signerOf } from '../session.js';
 import { startRelease, uiAddress } from '../start.js';
 
 const POLL_MS = 500;
 
-interface PackOptions {
-  readonly model: string;
-  readonly as: string;
-  readonly components: string;
-  readonly key: string;
+interface ReleaseOptions {
   readonly bundle: string;
+  readonly provenance?: string;
+  readonly key: string;
+  readonly wait?: true;
 }
 
 export function releaseCommands(program: Command): void {
-  program
-    .command('pack <folder>')
-    .description('write custody.json, what a release consists of, and sign it as its producer')
-    .requiredOption('--model <name>', 'the model')
-    .requiredOption('--as <version>', 'Semantic Versioning 2.0.0')
-    .requiredOption('--components <file>', 'JSON: the parts of the release, and how it is served')
-    .requiredOption('--key <file>', "the producer's private key, ECDSA P-256 or P-384")
-    .requiredOption('--bundle <file>', 'where to write the signature: outside the folder')
-    .addHelpText(
-      'after',
-      '\nExample:\n  custody pack ./release --model digits --as 1.0.0 --components parts.json --key producer.pem --bundle release.sig.json',
-    )
-    .action(
-      action(async (session, folder: string, options: PackOptions) => {
-        const name = named(options.model, options.as);
-        const description = readComponents(options.components);
-        const { release, manifest, text } = await packRelease(resolve(folder), { ...name, ...description });
-        await checkPacked(resolve(folder));
-        const title = `${name.model} ${name.version}`;
-        replaceFile(options.bundle, signOms(title, omsResources(manifest, text), readKey(options.key)));
-        answer(session, { ...name, release }, [`release digest ${release}`, `signature in ${options.bundle}`]);
-      }),
-    );
-
   program
     .command('release <folder>')
     .description('put a release on its way: ingest, validate, approve, sign, roll out')
     .requiredOption('--bundle <file>', "the producer's signature over the folder")
     .requiredOption(...KEY_OPTION)
+    .option('--provenance <file>', 'how it was made; by default beside the signature, where `custody pack` puts it')
     .option('--wait', 'wait until it is in service or has been refused')
     .addHelpText('after', '\nExample:\n  custody release ./release --bundle release.sig.json --key ci')
     .action(
-      connected(async (session, folder: string, options: { bundle: string; key: string; wait?: true }) => {
+      connected(async (session, folder: string, options: ReleaseOptions) => {
         const signer = await signerOf(session, options.key);
-        const source = { folder, bundle: options.bundle };
+        const { bundle, provenance = provenanceBeside(bundle) } = options;
+        const source = { folder, bundle, provenance };
         await checkSource(session.custody, source);
         const started = await startRelease(session.custody, signer, source);
         if (started.outcome !== null) throw endedAs(started.outcome, `${started.model} ${started.version} has ended`);

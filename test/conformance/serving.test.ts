@@ -10,9 +10,11 @@ import { createIngestActivities } from '../../activities/ingest.js';
 import { createGatewayClient, type GatewayClient } from '../../adapters/gateway/client.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import type { KeyOpener } from '../../adapters/serving/ports.js';
+import { provenanceBeside } from '../../client/provenance.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import { isoTime } from '../../domain/time.js';
 import type { StoredRequest } from '../../domain/vault.js';
+import { canonicalBytes } from '../../formats/jcs.js';
 import { sha256 } from '../../formats/sha256.js';
 import { compileInto, startProcess } from '../support/build.js';
 import { startStore, type TestStore } from '../support/store.js';
@@ -65,7 +67,12 @@ afterEach(async () => {
 async function admit(files: Readonly<Record<string, Buffer | string>>, options: ReleaseOptions = {}): Promise<Release> {
   const version = options.version ?? '1.0.0';
   const [source, bundle] = [join(folder, version), join(folder, `${version}.sig.json`)];
-  const places = { source: pathToFileURL(source).href, bundle: pathToFileURL(bundle).href };
+  const provenance = provenanceBeside(bundle);
+  const places = {
+    source: pathToFileURL(source).href,
+    bundle: pathToFileURL(bundle).href,
+    provenance: pathToFileURL(provenance).href,
+  };
   const action = { kind: 'release' as const, ...places };
   const release = site.world.release({ ...options, files, admission: { action } });
   for (const [path, bytes] of [...release.files, ['custody.json', Buffer.from(release.manifestText)] as const]) {
@@ -73,6 +80,7 @@ async function admit(files: Readonly<Record<string, Buffer | string>>, options: 
     await writeFile(join(source, path), bytes);
   }
   await writeFile(bundle, release.bundle);
+  await writeFile(provenance, canonicalBytes(release.provenance.envelope));
   await site.put(recordsOf(release));
   const { client } = vault;
   const keys = {

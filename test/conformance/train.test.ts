@@ -11,6 +11,7 @@ import { localPath } from '../../adapters/source/file.js';
 import { readRelease } from '../../adapters/source/folder.js';
 import { readTrainer, type Trainer } from '../../adapters/training/trainer.js';
 import { trainingId } from '../../domain/names.js';
+import { flawInProvenance } from '../../domain/provenance.js';
 import type { RequestPredicate } from '../../domain/statements.js';
 import { signerOf } from '../../formats/evidence.js';
 import { sha256 } from '../../formats/sha256.js';
@@ -96,14 +97,22 @@ describe('a training run', () => {
     const bundle = await readFile(localPath(trained.bundle), 'utf8');
     expect(signerOf(bundle, 'producer', intake.world.policy, source.manifest, source.text)).toBe('trainer');
 
-    const { verified } = await intake.records.get('provenance', trained.provenance);
+    const said = await intake.records.verify('provenance', await readFile(localPath(trained.provenance), 'utf8'));
+    const { verified } = await intake.records.get('provenance', said.verified.digest);
     expect(verified).toMatchObject({ subject: sha256(source.text), signers: ['trainer'] });
     const { resolvedDependencies, internalParameters } = verified.predicate.buildDefinition;
-    expect(internalParameters['sandbox']).toBe(sandbox);
-    expect(Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest.sha256]))).toMatchObject({
-      data: trainer.data.sha256,
+    expect(internalParameters?.['sandbox']).toBe(sandbox);
+    expect(
+      Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest?.['sha256']])),
+    ).toMatchObject({
+      'digits.csv.gz': trainer.data.sha256,
       hyperparameters,
+      '/program/package.json': sha256(await readFile('package.json')),
+      'dependencies.lock.json': sha256(await readFile(join(shippedFolder('1.0.0'), 'dependencies.lock.json'))),
     });
+    const about = { release: sha256(source.text), producer: 'trainer' };
+    const rules = { gate: intake.world.policy, newest: intake.world.policy, now: intake.world.at(600) };
+    expect(flawInProvenance(about, verified, rules)).toBeNull();
 
     // A trainer that cannot run shows that the second answer is the first run's.
     const again = trainWith(outputs, { trainers: {} });

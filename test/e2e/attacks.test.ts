@@ -189,7 +189,7 @@ describe('an approval counts once, for what it names, from whom it must come', (
 
 describe('a request that is not one of ours starts nothing', () => {
   const name = (patch: number): ReleaseName => ({ model: MODEL, version: `9.0.${patch}` });
-  const where = { source: 'file:///nowhere', bundle: 'file:///nowhere.sig.json' };
+  const where = { source: 'file:///nowhere', bundle: 'file:///nowhere.sig.json', provenance: 'file:///nowhere.json' };
 
   async function startAnyway(release: ReleaseName, request: SignedEnvelope): Promise<unknown> {
     await bench.custody.temporal.workflow.signalWithStart('lifecycle', {
@@ -416,9 +416,9 @@ describe("with control's key, its credentials and every right in the namespace, 
   });
 
   test('intake ingests nothing that nobody has asked for, and nothing else than what was asked for', async () => {
-    const { folder, bundle } = await bench.source('1.0.4');
+    const { folder, bundle, provenance } = await bench.source('1.0.4');
     const name = { model: MODEL, version: '1.0.4' };
-    const where = { source: `file://${folder}`, bundle: `file://${bundle}` };
+    const where = { source: `file://${folder}`, bundle: `file://${bundle}`, provenance: `file://${provenance}` };
     const request = requestRelease({ ...(await bench.signer('control')), id: 'ci' }, name, where);
     await insider.write(storeKeys.request(envelopeDigest(request)), canonicalBytes(request));
     const { admission: genuine } = progress;

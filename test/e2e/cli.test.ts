@@ -16,6 +16,7 @@ import { StoreAdmin } from '../../adapters/object-store/admin.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import type { S3Config } from '../../adapters/object-store/s3-session.js';
 import { lifecycleStatus, outcomeOf } from '../../client/messages.js';
+import type { ReleaseSource } from '../../client/start.js';
 import type { AuditRecord } from '../../domain/audit.js';
 import { exitCodeOf, type ErrorCode } from '../../domain/errors.js';
 import type { StoreProofPredicate } from '../../domain/statements.js';
@@ -87,6 +88,7 @@ const parts = (): string => join(digitsFolder(), 'trainer.json');
 const pack = (of: string, version = '1.0.1', bundle = join(bench.folder, 'sig.json')): string[] => [
   ...['pack', of, '--model', MODEL, '--as', version, '--components', parts()],
   ...['--key', bench.stack.layout.key('trainer'), '--bundle', bundle],
+  ...['--training-data', join(digitsFolder(), 'data', 'digits.csv.gz')],
 ];
 const release = (of: string, bundle: string): string[] => ['release', of, '--bundle', bundle, '--key', 'ci'];
 
@@ -347,7 +349,7 @@ describe('a folder that cannot be a release is refused before anything is signed
 });
 
 describe('intake refuses what comes past the command', () => {
-  test.each<[string, () => Promise<{ folder: string; bundle: string }>, string]>([
+  test.each<[string, () => Promise<ReleaseSource>, string]>([
     [
       'a stranger',
       () => bench.source('2.0.0', { key: importPrivateKey(generateKey('ecdsa-p256').privatePem) }),
@@ -385,7 +387,10 @@ describe('a release', () => {
     const at = folder('mine');
     const bundle = join(bench.folder, 'mine.sig.json');
     const { json, text } = await answered<{ release: string }>(...pack(at, '1.0.0', bundle));
-    expect(json).toEqual({ model: MODEL, version: '1.0.0', release: sha256(readFileSync(join(at, 'custody.json'))) });
+    expect(json).toEqual({
+      ...{ model: MODEL, version: '1.0.0', release: sha256(readFileSync(join(at, 'custody.json'))) },
+      provenance: join(bench.folder, 'mine.provenance.json'),
+    });
     expect(text).toContain(json.release);
     source = { folder: at, bundle, release: json.release };
   });

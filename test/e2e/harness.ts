@@ -21,6 +21,7 @@ import { connect, type Custody } from '../../client/connect.js';
 import { replaceFile } from '../../client/files.js';
 import { readKey } from '../../client/init.js';
 import { endpointStatus, lifecycleStatus, requestOf, send, type WaitingGate } from '../../client/messages.js';
+import { describeOrigin, provenanceBeside, writeProvenance } from '../../client/provenance.js';
 import { askAuditor, decide, type Signer } from '../../client/requests.js';
 import { digitsStack } from '../../client/stack/digits.js';
 import type * as StackModule from '../../client/stack/stack.js';
@@ -123,10 +124,13 @@ export class Bench {
     cpSync(shippedFolder('1.0.0'), folder, { recursive: true });
     change?.(folder);
     const { components, serving } = await readTrainer(join(digitsFolder(), 'trainer.json'));
-    const { release } = await packRelease(folder, { model: MODEL, version, components, serving });
+    const packed = await packRelease(folder, { model: MODEL, version, components, serving });
     const bundle = `${folder}.sig.json`;
     this.sign(folder, bundle, key);
-    return { folder, bundle, release };
+    const provenance = provenanceBeside(bundle);
+    const data = [join(digitsFolder(), 'data', 'digits.csv.gz')];
+    writeProvenance(provenance, packed, await describeOrigin(packed, { data, code: [], statement: null }), key);
+    return { folder, bundle, provenance, release: packed.release };
   }
 
   sign(folder: string, bundle: string, key: SigningKey): void {

@@ -174,12 +174,16 @@ export class FakeZones {
           requester: 'ci',
           source: 'file:///releases/x',
           bundle: 'file:///releases/x.sigstore',
+          provenance: 'file:///releases/x.provenance.json',
           policy: digestOf('policy'),
         };
         this.progress = { ...this.progress, admission };
         return admission;
       },
-      ingest: async (name) => ({ release: release(name), producer: 'ci', bundle: digestOf('oms'), files: 5, bytes: 9 }),
+      ingest: async (name) => ({
+        ...{ release: release(name), producer: 'ci', files: 5, bytes: 9 },
+        ...{ bundle: digestOf('oms'), provenance: digestOf('provenance') },
+      }),
       validate: async () => ({ testResult: digestOf('test result'), passed: 20, failed: [], accuracy: 0.97 }),
       openDeployGate: async () => {
         const gate = await this.gate('deploy-1', 'release-approver');
@@ -261,7 +265,7 @@ export class FakeZones {
       train: async () => ({
         source: 'file:///out',
         bundle: 'file:///out.sigstore',
-        provenance: digestOf('provenance'),
+        provenance: 'file:///out.provenance.json',
       }),
     };
   }

@@ -278,8 +278,10 @@ describe('messages', () => {
 
 describe('a lifecycle that starts again', () => {
   const release = digestOf('release');
-  const admission = { request: digestOf('s'), requester: 'ci', source: 'x', bundle: 'y', policy: digestOf('p') };
-  const ingested = { release, producer: 'ci', bundle: digestOf('oms'), files: 5, bytes: 9 };
+  const places = { source: 'x', bundle: 'y', provenance: 'z' };
+  const admission = { request: digestOf('s'), requester: 'ci', ...places, policy: digestOf('p') };
+  const signed = { bundle: digestOf('oms'), provenance: digestOf('made') };
+  const ingested = { release, producer: 'ci', ...signed, files: 5, bytes: 9 };
   const validated = { testResult: digestOf('t'), passed: 20, failed: [], accuracy: 0.97 };
   const approved = { request: digestOf('deploy-1'), approvals: [digestOf('a')], approvers: ['alice'] };
   const behind = { admission, ingested, validated, approved, signed: { signature: digestOf('signature') } };

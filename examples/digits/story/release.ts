@@ -4,15 +4,17 @@ import { detectSandbox } from '../../../adapters/sandbox/sandbox.js';
 import { replaceFile } from '../../../client/files.js';
 import { readKey } from '../../../client/init.js';
 import { endpointStatus, lifecycleStatus, outcomeOf } from '../../../client/messages.js';
+import { provenanceBeside, writeProvenance } from '../../../client/provenance.js';
 import { startRelease, startTraining, uiAddress, type ReleaseSource } from '../../../client/start.js';
 import { CustodyError } from '../../../domain/errors.js';
 import { endpointId } from '../../../domain/names.js';
 import { isoTime } from '../../../domain/time.js';
 import { omsResources, parseManifest } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
+import { readProvenance } from '../../../formats/provenance.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { digitsFolder } from '../assets.js';
-import { SHIPPED_VERSIONS, shippedFolder } from '../ship.js';
+import { SHIPPED_VERSIONS, shippedFolder, shippedProvenance } from '../ship.js';
 import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, type Scene } from './scene.js';
 
 type Sources = ReadonlyMap<string, ReleaseSource>;
@@ -39,14 +41,21 @@ export async function train(scene: Scene): Promise<Sources> {
     const outcome = await narrator.timed(`${version} was trained without network (${kind})`, () =>
       eventually(
         'the training',
-        () => handle.result() as Promise<{ kind: string; source?: string; bundle?: string; reason?: string }>,
+        () =>
+          handle.result() as Promise<{
+            kind: string;
+            source?: string;
+            bundle?: string;
+            provenance?: string;
+            reason?: string;
+          }>,
       ),
     );
     narrator.watch(started.ui);
-    const { source, bundle } = outcome;
-    if (source === undefined || bundle === undefined)
+    const { source, bundle, provenance } = outcome;
+    if (source === undefined || bundle === undefined || provenance === undefined)
       throw new CustodyError('INTERNAL', `training ${version} was refused: ${outcome.reason ?? ''}`);
-    sources.set(version, { folder: toPath(source), bundle: toPath(bundle) });
+    sources.set(version, { folder: toPath(source), bundle: toPath(bundle), provenance: toPath(provenance) });
   }
   return sources;
 }
@@ -61,8 +70,13 @@ function signShipped({ stack }: Scene, version: string): ReleaseSource {
   const text = readFileSync(join(folder, 'custody.json'));
   const bundle = `${folder}.sig.json`;
   const key = readKey(stack.layout.key('trainer'));
-  replaceFile(bundle, signOms(`${MODEL} ${version}`, omsResources(parseManifest(text), text), key));
-  return { folder, bundle };
+  const manifest = parseManifest(text);
+  replaceFile(bundle, signOms(`${MODEL} ${version}`, omsResources(manifest, text), key));
+  const provenance = provenanceBeside(bundle);
+  const said = shippedProvenance(version);
+  const release = sha256(text);
+  writeProvenance(provenance, { manifest, release }, readProvenance(readFileSync(said), said, release), key);
+  return { folder, bundle, provenance };
 }
 
 function sourceOf(sources: Sources, version: string): ReleaseSource {

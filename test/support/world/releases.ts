@@ -2,10 +2,12 @@ import type { Digest } from '../../../domain/digest.js';
 import type { ReleaseEvidence, RetirementEvidence } from '../../../domain/evidence.js';
 import type { Manifest } from '../../../domain/manifest.js';
 import { lifecycleId, type ReleaseName } from '../../../domain/names.js';
+import { dependency } from '../../../domain/provenance.js';
 import { stableOf, type RoutingDocument } from '../../../domain/routing.js';
 import type {
   ApprovalPredicate,
   NoticePredicate,
+  ProvenancePredicate,
   RequestAction,
   RequestPredicate,
   TestResultPredicate,
@@ -18,6 +20,12 @@ import { defaultFiles, filesOf, manifestOf } from './files.js';
 import type { KeyName, Organisation, Signed, Signers } from './organisation.js';
 import { firstOf, type Words } from './words.js';
 
+const PLACES = {
+  source: 'file:///releases',
+  bundle: 'file:///releases.sigstore',
+  provenance: 'file:///releases.provenance.json',
+};
+
 export interface Release {
   readonly name: ReleaseName;
   /** The release digest. */
@@ -29,6 +37,7 @@ export interface Release {
   /** The producer's model signature, as text. */
   readonly bundle: string;
   readonly admission: Signed<RequestPredicate>;
+  readonly provenance: Signed<ProvenancePredicate>;
   readonly testResult: Signed<TestResultPredicate>;
   /** The deploy request. */
   readonly request: Signed<RequestPredicate>;
@@ -48,6 +57,10 @@ export interface ReleaseOptions {
   readonly signedBy?: KeyName | null;
   readonly admission?: Partial<RequestPredicate>;
   readonly admissionBy?: Signers;
+  readonly provenance?: (usual: ProvenancePredicate) => ProvenancePredicate;
+  readonly provenanceBy?: Signers;
+  /** The release that the provenance is about. */
+  readonly made?: Digest;
   readonly testResult?: Partial<TestResultPredicate>;
   readonly testedBy?: KeyName;
   /** The release that the test result is about. */
@@ -94,11 +107,28 @@ export function createReleases(organisation: Organisation, words: Words) {
     const subject = { name: lifecycleId(name), sha256: options.requested ?? digest };
     const requester = options.admission?.requester ?? firstOf(options.admissionBy ?? 'ci');
 
-    const action: RequestAction = { kind: 'release', source: 'file:///releases', bundle: 'file:///releases.sigstore' };
+    const action: RequestAction = { kind: 'release', ...PLACES };
     const admission = request(
       { name: lifecycleId(name), sha256: sha256(lifecycleId(name)) },
       { ...name, workflowId: lifecycleId(name), action, requester, issuedAt: at(-50), ...options.admission },
       options.admissionBy ?? 'ci',
+    );
+    const usual: ProvenancePredicate = {
+      buildDefinition: {
+        buildType: 'urn:custody:build:declared:v1',
+        externalParameters: { ...name },
+        resolvedDependencies: [dependency('training-data', 'data.csv', { sha256: sha256('the training data') })],
+      },
+      runDetails: {
+        builder: { id: 'urn:custody:builder:pack' },
+        metadata: { invocationId: 'run-1', startedOn: at(-120), finishedOn: at(-60) },
+      },
+    };
+    const provenance = statement(
+      'provenance',
+      { name: title, sha256: options.made ?? digest },
+      options.provenance?.(usual) ?? usual,
+      options.provenanceBy ?? options.producedBy ?? 'trainer',
     );
     const testResult = statement(
       'testResult',
@@ -113,7 +143,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       options.testedBy ?? 'intake',
     );
     const deploy = deployRequest(
-      { name, release: digest, bundle, admission, testResult, requester },
+      { name, release: digest, bundle, admission, provenance, testResult, requester },
       options.after ?? null,
       options.request,
       options.requestBy,
@@ -125,6 +155,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       bundle,
       signature: signer === null ? null : signOms(title, resources, keys[signer]).toString('utf8'),
       admission: admission.envelope,
+      provenance: provenance.envelope,
       testResult: testResult.envelope,
       request: deploy.envelope,
       approvals: approvals.map(({ envelope }) => envelope),
@@ -132,12 +163,14 @@ export function createReleases(organisation: Organisation, words: Words) {
       ...options.evidence,
     };
     const manifestText = bytes.toString('utf8');
-    const made = { name, release: digest, manifest, manifestText, files, bundle, admission, testResult };
+    const made = { name, release: digest, manifest, manifestText, files, bundle, admission, provenance, testResult };
     return { ...made, request: deploy, approvals, evidence };
 
     /** What control makes of a validated release: the request that people approve. */
     function deployRequest(
-      of: Pick<Release, 'name' | 'release' | 'bundle' | 'admission' | 'testResult'> & { readonly requester: string },
+      of: Pick<Release, 'name' | 'release' | 'bundle' | 'admission' | 'provenance' | 'testResult'> & {
+        readonly requester: string;
+      },
       after: { readonly document: RoutingDocument } | null,
       overrides: Partial<RequestPredicate> = {},
       by: Signers = 'control',
@@ -153,6 +186,7 @@ export function createReleases(organisation: Organisation, words: Words) {
             admission: of.admission.digest,
             manifest: of.release,
             bundle: sha256(of.bundle),
+            provenance: of.provenance.digest,
             testResult: of.testResult.digest,
           },
           requester: of.requester,

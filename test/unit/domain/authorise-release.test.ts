@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { authoriseLoading, policyInForce } from '../../../domain/authorise.js';
 import type { ErrorCode } from '../../../domain/errors.js';
 import type { Policy } from '../../../domain/policy.js';
+import { dependency } from '../../../domain/provenance.js';
+import type { BuildDependency } from '../../../domain/statements.js';
 import { policyDigest } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { verifyRelease } from '../../../formats/evidence.js';
@@ -102,11 +104,59 @@ const ABOUT_VALIDATION: Attack[] = [
     /2 cases ran, 3/,
   ],
   [
+    'names a case twice',
+    { testResult: { passedTests: ['a', 'b', 'c', 'c'] } },
+    'VALIDATION_FAILED',
+    /names a case twice/,
+  ],
+  ['has no case at all', { testResult: { passedTests: [] } }, 'VALIDATION_FAILED', /0 cases ran, 3/],
+  [
     'counts one case three times',
     { testResult: { passedTests: ['a', 'a', 'a'] } },
     'VALIDATION_FAILED',
-    /1 cases ran, 3/,
+    /names a case twice/,
   ],
+];
+
+/** The world's provenance with other dependencies. */
+const madeFrom =
+  (...resolvedDependencies: readonly BuildDependency[]): NonNullable<ReleaseOptions['provenance']> =>
+  (usual) => ({ ...usual, buildDefinition: { ...usual.buildDefinition, resolvedDependencies } });
+
+const builtAt =
+  (startedOn: string, finishedOn: string): NonNullable<ReleaseOptions['provenance']> =>
+  (usual) => ({
+    ...usual,
+    runDetails: { ...usual.runDetails, metadata: { invocationId: 'run-1', startedOn, finishedOn } },
+  });
+
+const data = dependency('training-data', 'data.csv', { sha256: sha256('x') });
+
+const ABOUT_PROVENANCE: Attack[] = [
+  ['is about another release', { made: other.release }, 'REPLAYED', /provenance is about another release/],
+  ['is by the validator', { provenanceBy: 'intake' }, 'NOT_AUTHORISED', /signed by intake, not by the release's prod/],
+  ['is by control', { provenanceBy: 'control' }, 'NOT_AUTHORISED', /not by the release's producer/],
+  ['names no dependency', { provenance: madeFrom() }, 'PROVENANCE_INVALID', /names no training data/],
+  [
+    'names dependencies, and none of them as training data',
+    { provenance: madeFrom({ ...data, annotations: {} }, dependency('training-code', 'a', { sha256: sha256('a') })) },
+    'PROVENANCE_INVALID',
+    /names no training data/,
+  ],
+  [
+    'names a training set without a checksum beside one with it',
+    { provenance: madeFrom(data, { uri: 'https://example.org/data', annotations: { kind: 'training-data' } }) },
+    'PROVENANCE_INVALID',
+    /training data https:\/\/example.org\/data without a SHA-256/,
+  ],
+  [
+    'names a training set by what is no SHA-256',
+    { provenance: madeFrom({ ...data, digest: { sha1: 'a'.repeat(40), sha256: 'a'.repeat(63) } }) },
+    'PROVENANCE_INVALID',
+    /training data data.csv without a SHA-256/,
+  ],
+  ['ends before it began', { provenance: builtAt(at(-60), at(-61)) }, 'PROVENANCE_INVALID', /before it began/],
+  ['ends in the future', { provenance: builtAt(at(-60), at(61)) }, 'PROVENANCE_INVALID', /which is to come/],
 ];
 
 const ABOUT_APPROVALS: Attack[] = [
@@ -135,6 +185,7 @@ const ABOUT_APPROVALS: Attack[] = [
 const ALL = [
   ...ABOUT_REQUEST.map(named('the deploy request')),
   ...ABOUT_ADMISSION.map(named('the start request')),
+  ...ABOUT_PROVENANCE.map(named('the provenance')),
   ...ABOUT_VALIDATION.map(named('the test result')),
   ...ABOUT_APPROVALS.map(named('the approval')),
 ];
@@ -154,6 +205,7 @@ describe('signing and loading', () => {
     ['request', { request: other.evidence.request }, 'REPLAYED', /about another release/],
     ['start request', { admission: other.evidence.admission }, 'REPLAYED', /start request is another/],
     ['test result', { testResult: other.evidence.testResult }, 'REPLAYED', /another test result/],
+    ['provenance', { provenance: other.evidence.provenance }, 'REPLAYED', /names another provenance/],
     ['approval', { approvals: other.evidence.approvals }, 'NOT_AUTHORISED', /1 more/],
     [
       'a second test result of the same release',

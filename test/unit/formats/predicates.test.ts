@@ -75,7 +75,8 @@ describe.each(KINDS)('a %s', (name) => {
     }
   });
 
-  test('is refused with any member more', () => {
+  // SLSA's own provenance is a foreign standard, whose unknown members are passed over.
+  test.runIf(name !== 'provenance')('is refused with any member more', () => {
     expect(accepts(name, { ...valid, comment: '' })).toBe(false);
   });
 

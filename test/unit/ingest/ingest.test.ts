@@ -7,7 +7,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { decryptStream } from '../../../formats/streaming-aead.js';
-import { createIntake, DESCRIPTION, FILES, NAME, signedRelease, type Intake } from './intake.js';
+import { provenanceBeside } from '../../../client/provenance.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import type { KeyName } from '../../support/world.js';
+import { createIntake, DESCRIPTION, FILES, NAME, provenanceOf, signedRelease, type Intake } from './intake.js';
 
 let intake: Intake;
 beforeEach(async () => {
@@ -31,6 +34,65 @@ async function keysUnder(prefix: string): Promise<string[]> {
 }
 
 describe('ingesting a release', () => {
+  it('keeps its provenance, as the producer has signed it', async () => {
+    const { source, bundle, packed } = await signedRelease(intake);
+    const { provenance } = await intake.ingest(NAME, await intake.admit(NAME, source, bundle));
+    const { verified } = await intake.records.get('provenance', provenance);
+    expect(verified).toMatchObject({ subject: packed.release, signers: ['trainer'] });
+  });
+
+  const provenances: [string, Parameters<typeof provenanceOf>[3], KeyName, string, RegExp][] = [
+    ['about another release', { made: sha256('another') }, 'trainer', 'REPLAYED', /about another release/],
+    ['by control', {}, 'control', 'NOT_AUTHORISED', /not by the release's producer/],
+    ['by a stranger', {}, 'mallory', 'SIGNATURE_INVALID', /trusted keys/],
+    [
+      'without training data',
+      { provenance: (p) => ({ ...p, buildDefinition: { ...p.buildDefinition, resolvedDependencies: [] } }) },
+      'trainer',
+      'PROVENANCE_INVALID',
+      /names no training data/,
+    ],
+    [
+      'from the future',
+      {
+        provenance: (p) => ({
+          ...p,
+          runDetails: {
+            ...p.runDetails,
+            metadata: { ...p.runDetails.metadata, finishedOn: '2999-01-01T00:00:00Z' },
+          },
+        }),
+      },
+      'trainer',
+      'PROVENANCE_INVALID',
+      /to come/,
+    ],
+  ];
+  it.each(provenances)('attack: a provenance %s, and nothing is stored', async (_, options, by, code, message) => {
+    const { source, bundle, packed } = await signedRelease(intake);
+    const made = provenanceOf(intake.world, packed, by, options);
+    await writeFile(provenanceBeside(bundle), canonicalBytes(made));
+    await expectRefusedAtTheDoor(source, bundle, code, message);
+  });
+
+  it('attack: an edited provenance, and none at all, and nothing is stored', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    const place = provenanceBeside(bundle);
+    const envelope = JSON.parse(await readFile(place, 'utf8')) as { payload: string };
+    const said = Buffer.from(envelope.payload, 'base64').toString('utf8').replace('data.csv', 'data.tsv');
+    await writeFile(place, JSON.stringify({ ...envelope, payload: Buffer.from(said).toString('base64') }));
+    await expectRefusedAtTheDoor(source, bundle, 'SIGNATURE_INVALID');
+    await rm(place);
+    await expectRefusedAtTheDoor(source, bundle, 'PROVENANCE_INVALID', /no provenance at .*custody pack/);
+  });
+
+  async function expectRefusedAtTheDoor(source: string, bundle: string, code: string, message?: RegExp) {
+    await expect(intake.ingest(NAME, await intake.admit(NAME, source, bundle))).rejects.toEqual(refused(code, message));
+    for (const prefix of ['blobs/', 'versions/', 'manifests/', 'statements/'])
+      expect(await keysUnder(prefix), prefix).toEqual([]);
+    expect(intake.vault.claims).toBe(0);
+  }
+
   it('stores each distinct file once, encrypted and locked, and the manifest and signature beside it', async () => {
     const { source, bundle, packed } = await signedRelease(
       intake,

@@ -10,10 +10,12 @@ import { createMemoryStore, type MemoryStore } from '../../../adapters/object-st
 import type { Bucket } from '../../../adapters/object-store/port.js';
 import { Records } from '../../../adapters/records.js';
 import { packRelease, type PackedRelease, type ReleaseDescription } from '../../../adapters/source/pack.js';
+import { provenanceBeside } from '../../../client/provenance.js';
 import type { Digest } from '../../../domain/digest.js';
 import type { Admission, Ingested } from '../../../domain/lifecycle.js';
 import { lifecycleId, type ReleaseName } from '../../../domain/names.js';
 import type { Policy } from '../../../domain/policy.js';
+import type { SignedEnvelope } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import type { ClaimAnswer, StoredRequest } from '../../../domain/vault.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
@@ -21,7 +23,7 @@ import { omsResources } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
 import { writeSafetensors } from '../../../formats/safetensors.js';
 import { sha256 } from '../../../formats/sha256.js';
-import { createWorld, type KeyName, type World } from '../../support/world.js';
+import { createWorld, type KeyName, type ReleaseOptions, type World } from '../../support/world.js';
 
 /** A vault's promises without its process: the same bytes get the same blob and key until they are stored. */
 export class FakeVault implements BlobKeys {
@@ -83,7 +85,11 @@ async function admit(
   bundle: string,
 ): Promise<Admission> {
   const id = lifecycleId(name);
-  const places = { source: pathToFileURL(source).href, bundle: pathToFileURL(bundle).href };
+  const places = {
+    source: pathToFileURL(source).href,
+    bundle: pathToFileURL(bundle).href,
+    provenance: pathToFileURL(provenanceBeside(bundle)).href,
+  };
   const request = world.request(
     { name: id, sha256: sha256(id) },
     { ...name, workflowId: id, action: { kind: 'release', ...places }, requester: 'ci' },
@@ -115,7 +121,7 @@ export const DESCRIPTION: ReleaseDescription = {
   serving: { protocol: 'open-inference-v2', command: ['node', 'serve.mjs'] },
 };
 
-/** A signed release folder; answers its place and that of its bundle, which lies outside. */
+/** A signed release folder; answers its place and that of its bundle, which lies outside, the provenance beside it. */
 export async function signedRelease(
   { world, folder }: Pick<Intake, 'world' | 'folder'>,
   files: Readonly<Record<string, Buffer | string>> = FILES,
@@ -129,7 +135,19 @@ export async function signedRelease(
   const packed = await packRelease(source, description);
   const bundle = join(parent, 'release.sig.json');
   await writeFile(bundle, signPacked(world, packed, by));
+  await writeFile(provenanceBeside(bundle), canonicalBytes(provenanceOf(world, packed, by)));
   return { source, bundle, packed };
+}
+
+/** What its producer says of how it was made; `options` as of the world's releases. */
+export function provenanceOf(
+  world: World,
+  { manifest, release }: PackedRelease,
+  by: KeyName = 'trainer',
+  options: Pick<ReleaseOptions, 'provenance' | 'made'> = {},
+): SignedEnvelope {
+  const { model, version } = manifest;
+  return world.release({ model, version, made: release, provenanceBy: by, ...options }).provenance.envelope;
 }
 
 export function signPacked(world: World, { manifest, text }: PackedRelease, by: KeyName = 'trainer'): Buffer {

@@ -42,11 +42,16 @@ export function recordsOf(release: Release): [key: string, bytes: Buffer][] {
     [storeKeys.manifest(release.release), Buffer.from(evidence.manifest)],
     text(evidence.bundle),
     request(evidence.admission),
+    statement(evidence.provenance),
     statement(evidence.testResult),
     request(evidence.request),
     ...evidence.approvals.map(statement),
     part('admission', { request: release.admission.digest }),
-    part('ingested', { release: release.release, bundle: sha256(evidence.bundle) }),
+    part('ingested', {
+      release: release.release,
+      bundle: sha256(evidence.bundle),
+      provenance: release.provenance.digest,
+    }),
     part('validated', { testResult: release.testResult.digest }),
     part('approved', {
       request: release.request.digest,

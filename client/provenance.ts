@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { checksumOf } from '../adapters/source/checksum.js';
+import type { PackedRelease } from '../adapters/source/pack.js';
+import { CustodyError } from '../domain/errors.js';
+import { dependency, flawInBuild, type DependencyKind } from '../domain/provenance.js';
+import type { BuildDependency, ProvenancePredicate } from '../domain/statements.js';
+import { isoTime } from '../domain/time.js';
+import type { SigningKey } from '../formats/keys.js';
+import { locksOf, readProvenance } from '../formats/provenance.js';
+import { signStatement } from '../formats/statements.js';
+import { replaceFile } from './files.js';
+
+/** Where the provenance of a release lies when nobody says otherwise: beside the signature of its producer. */
+export function provenanceBeside(bundle: string): string {
+  return `${bundle.replace(/(\.sig)?\.json$/, '')}.provenance.json`;
+}
+
+export interface Origin {
+  /** Files and folders, hashed now. */
+  readonly data: readonly string[];
+  readonly code: readonly string[];
+  /** What the builder itself has said, if it did. */
+  readonly statement: string | null;
+}
+
+/**
+ * How a release came to be: as its builder says, or else as whoever packs it declares, with the training data, code and locks
+ * of dependencies hashed now. PROVENANCE_INVALID unless intake would take it.
+ */
+export async function describeOrigin(packed: PackedRelease, origin: Origin): Promise<ProvenancePredicate> {
+  const startedOn = isoTime(Date.now());
+  const hashed = [...(await hash('training-data', origin.data)), ...(await hash('training-code', origin.code))];
+  const said =
+    origin.statement === null
+      ? declared(packed, startedOn)
+      : readProvenance(readFileSync(origin.statement), origin.statement, packed.release);
+  const { buildDefinition } = said;
+  const resolvedDependencies = [...buildDefinition.resolvedDependencies, ...hashed];
+  const predicate = { ...said, buildDefinition: { ...buildDefinition, resolvedDependencies } };
+  const flaw = flawInBuild(predicate, isoTime(Date.now()));
+  if (flaw !== null) throw new CustodyError(flaw.code, flaw.reason);
+  return predicate;
+}
+
+function declared({ manifest, release }: PackedRelease, startedOn: string): ProvenancePredicate {
+  return {
+    buildDefinition: {
+      buildType: 'urn:custody:build:declared:v1',
+      externalParameters: { model: manifest.model, version: manifest.version, release },
+      resolvedDependencies: locksOf(manifest),
+    },
+    runDetails: {
+      builder: { id: 'urn:custody:builder:pack' },
+      metadata: { invocationId: randomUUID(), startedOn, finishedOn: isoTime(Date.now()) },
+    },
+  };
+}
+
+async function hash(kind: DependencyKind, paths: readonly string[]): Promise<BuildDependency[]> {
+  const found: BuildDependency[] = [];
+  for (const path of paths) found.push(dependency(kind, basename(resolve(path)), await checksumOf(resolve(path))));
+  return found;
+}
+
+/** Signs it as the release's producer and writes it. */
+export function writeProvenance(
+  file: string,
+  { manifest, release }: Pick<PackedRelease, 'manifest' | 'release'>,
+  predicate: ProvenancePredicate,
+  key: SigningKey,
+): void {
+  const subject = { name: `${manifest.model} ${manifest.version}`, sha256: release };
+  replaceFile(file, JSON.stringify(signStatement('provenance', subject, predicate, [key])));
+}

@@ -1,0 +1,68 @@
+import type { Rules } from './authorise.js';
+import { isDigest, type Digest } from './digest.js';
+import type { ErrorCode } from './errors.js';
+import { holdsRole } from './policy.js';
+import type { BuildDependency, ProvenancePredicate, Verified } from './statements.js';
+import { MAX_SKEW_MS } from './time.js';
+
+/** What a dependency of a build is to Custody, in its `annotations.kind`. Others may stand there, too, and mean nothing. */
+export const DEPENDENCY_KINDS = ['training-data', 'training-code', 'hyperparameters', 'dependency-lock'] as const;
+export type DependencyKind = (typeof DEPENDENCY_KINDS)[number];
+
+/** `sha256` of a file's bytes; `dirHash`, as in-toto defines it, of a folder: SHA-256, too. */
+export type Checksum = { readonly sha256: Digest } | { readonly dirHash: Digest };
+
+export function dependency(kind: DependencyKind, name: string, digest: Checksum): BuildDependency {
+  return { name, digest, annotations: { kind } };
+}
+
+/** The dependencies of one kind; `sha256` is `null` for one that names no SHA-256, of a file or a folder. */
+export function dependenciesOf(
+  { buildDefinition }: ProvenancePredicate,
+  kind: DependencyKind,
+): readonly { readonly name: string; readonly sha256: Digest | null }[] {
+  return buildDefinition.resolvedDependencies
+    .filter(({ annotations }) => annotations?.['kind'] === kind)
+    .map(({ name, uri, digest }) => {
+      const found = digest?.['sha256'] ?? digest?.['dirHash'];
+      return { name: name ?? uri ?? '', sha256: found !== undefined && isDigest(found) ? found : null };
+    });
+}
+
+export interface Flaw {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+const flaw = (code: ErrorCode, reason: string): Flaw => ({ code, reason: `the provenance ${reason}` });
+
+/**
+ * What speaks against a provenance statement for these bytes; `null` if nothing does. It is about them, by the authority that
+ * signed them as their producer, names every training-data set with its SHA-256, at least one, and when the build ran.
+ */
+export function flawInProvenance(
+  about: { readonly release: Digest; readonly producer: string },
+  { subject, signers, predicate }: Verified<ProvenancePredicate>,
+  { gate, newest, now }: Pick<Rules, 'gate' | 'newest' | 'now'>,
+): Flaw | null {
+  if (subject !== about.release) return flaw('REPLAYED', `is about another release (${subject})`);
+  if (!signers.includes(about.producer) || !holdsRole(gate, newest, about.producer, 'producer'))
+    return flaw('NOT_AUTHORISED', `is signed by ${signers.join(', ')}, not by the release's producer`);
+  return flawInBuild(predicate, now);
+}
+
+/** The same, of what it says alone. */
+export function flawInBuild(predicate: ProvenancePredicate, now: string): Flaw | null {
+  const data = dependenciesOf(predicate, 'training-data');
+  if (data.length === 0)
+    return flaw('PROVENANCE_INVALID', 'names no training data: mark each set with `annotations.kind` "training-data"');
+  const unnamed = data.find(({ sha256 }) => sha256 === null);
+  if (unnamed !== undefined)
+    return flaw('PROVENANCE_INVALID', `names the training data ${unnamed.name} without a SHA-256`);
+  const { startedOn, finishedOn } = predicate.runDetails.metadata;
+  if (Date.parse(finishedOn) < Date.parse(startedOn))
+    return flaw('PROVENANCE_INVALID', `says the build ended at ${finishedOn}, before it began at ${startedOn}`);
+  if (Date.parse(finishedOn) > Date.parse(now) + MAX_SKEW_MS)
+    return flaw('PROVENANCE_INVALID', `says the build ended at ${finishedOn}, which is to come`);
+  return null;
+}
