@@ -4,6 +4,7 @@ import { auditCommands } from './commands/audit.js';
 import { decisionCommands } from './commands/decide.js';
 import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
+import { keyCommands } from './commands/keys.js';
 import { packCommand } from './commands/pack.js';
 import { releaseCommands } from './commands/release.js';
 import { stackCommands } from './commands/stack.js';
@@ -23,6 +24,7 @@ releaseCommands(program);
 decisionCommands(program);
 endpointCommands(program);
 auditCommands(program);
+keyCommands(program);
 doctorCommand(program);
 for (const command of program.commands) inherit(command);
 

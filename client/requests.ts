@@ -4,13 +4,13 @@ import { endpointId, lifecycleId, trainingId, type ReleaseName } from '../domain
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
 import { canonicalBytes } from '../formats/jcs.js';
-import type { SigningKey } from '../formats/keys.js';
+import type { EnvelopeSigner } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 
 /** Who signs, under which policy. */
 export interface Signer {
-  readonly key: SigningKey;
+  readonly key: EnvelopeSigner;
   readonly id: string;
   readonly environment: string;
   readonly policy: Digest;

@@ -28,13 +28,18 @@ export const WORKLOAD_ROLES = [
 
 export type Role = (typeof PERSON_ROLES)[number] | (typeof WORKLOAD_ROLES)[number];
 
+/** A public key: PEM (SPKI), or of a person the line of an OpenSSH public key. It signs while it is valid. */
+export type AuthorityKey = ({ readonly pem: string } | { readonly ssh: string }) & {
+  readonly validFrom?: string;
+  readonly validUntil?: string;
+};
+
 /** A person or a workload. Its id is the person: two keys of one authority are one vote. */
 export interface Authority {
   readonly id: string;
   readonly kind: 'person' | 'workload';
   readonly roles: readonly Role[];
-  /** Public keys, PEM (SPKI). */
-  readonly keys: readonly { readonly pem: string; readonly validFrom?: string; readonly validUntil?: string }[];
+  readonly keys: readonly AuthorityKey[];
 }
 
 /** So many different people of a role, none of them the requester or the producer. */

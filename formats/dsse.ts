@@ -5,7 +5,7 @@ import type { SignedEnvelope } from '../domain/statements.js';
 import { decodeBase64, encodeBase64 } from './base64.js';
 import { canonicalBytes } from './jcs.js';
 import { checkShape, parseJson } from './json.js';
-import type { SignatureVerifier, SigningKey } from './keys.js';
+import type { EnvelopeSigner, SignatureVerifier } from './keys.js';
 import { sha256 } from './sha256.js';
 
 /** A DSSE envelope v1: https://github.com/secure-systems-lab/dsse/blob/master/envelope.md */
@@ -39,7 +39,7 @@ export function pae(payloadType: string, payload: Uint8Array): Buffer {
 }
 
 /** Signs a payload with each key. USAGE: no key, too many, or one key twice. */
-export function signEnvelope(payloadType: string, payload: Uint8Array, keys: readonly SigningKey[]): Envelope {
+export function signEnvelope(payloadType: string, payload: Uint8Array, keys: readonly EnvelopeSigner[]): Envelope {
   if (keys.length === 0 || keys.length > MAX_SIGNATURES) {
     throw new CustodyError('USAGE', `an envelope takes 1 to ${MAX_SIGNATURES} signatures, asked for ${keys.length}`);
   }

@@ -7,10 +7,26 @@ import { sha256 } from './sha256.js';
 
 export type KeyAlgorithm = 'ed25519' | 'ecdsa-p256' | 'ecdsa-p384';
 
+/** What OpenSSH calls the keys that may be enrolled. Such a key signs in SSHSIG, never bare. */
+export const SSH_ALGORITHMS = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'sk-ssh-ed25519@openssh.com',
+  'sk-ecdsa-sha2-nistp256@openssh.com',
+] as const;
+export type SshAlgorithm = (typeof SSH_ALGORITHMS)[number];
+
 /** Whatever can say whether a signature over a message is its own. The algorithm is the key's, never the signature's. */
 export interface SignatureVerifier {
   readonly keyId: Digest;
+  readonly algorithm: KeyAlgorithm | SshAlgorithm;
   verify(message: Uint8Array, signature: Uint8Array): boolean;
+}
+
+/** Whatever signs an envelope in somebody's name: a key in memory, or one that OpenSSH, an agent or a device holds. */
+export interface EnvelopeSigner extends SignatureVerifier {
+  sign(message: Uint8Array): Buffer;
 }
 
 export interface PublicKey extends SignatureVerifier {
@@ -68,6 +84,11 @@ export function importPublicKey(pemOrSpki: string): PublicKey {
   const body = PEM.exec(text)?.[1];
   if (body === undefined) throw malformed('the PEM must be exactly one "PUBLIC KEY" block');
   return fromSpki(decodeBase64(body.replaceAll(/\r?\n/g, ''), 'the body of the public key'));
+}
+
+/** The key of a point: 32 bytes of Ed25519 (RFC 8032), or x and y of a curve, without a mark. MALFORMED as above. */
+export function importPoint(name: KeyAlgorithm, point: Uint8Array): PublicKey {
+  return fromSpki(Buffer.concat([algorithmOf(name).spkiPrefix, point]));
 }
 
 /** Reads an unencrypted private key, PKCS #8 or SEC 1, as PEM. MALFORMED for what `importPublicKey` refuses. */

@@ -1,23 +1,36 @@
 import { z } from 'zod';
 import { isDigest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
-import { PERSON_ROLES, WORKLOAD_ROLES, type Policy, type Role } from '../domain/policy.js';
+import { PERSON_ROLES, WORKLOAD_ROLES, type AuthorityKey, type Policy, type Role } from '../domain/policy.js';
 import { isIsoTime } from '../domain/time.js';
-import { importPublicKey, type PublicKey } from './keys.js';
+import { enrolledKey } from './enrolled.js';
 
 const seconds = (max: number): z.ZodNumber => z.number().positive().max(max);
 const time = z.string().refine(isIsoTime, 'expected a time like 2027-06-30T00:00:00.000Z');
 const YEAR = 366 * 86_400;
 
-const key = z.strictObject({
-  pem: z.string().refine((pem) => publicKeyOf(pem) !== null, 'not an Ed25519, P-256 or P-384 public key in PEM'),
-  validFrom: time.exactOptional(),
-  validUntil: time.exactOptional(),
-});
+const keyText = (read: (text: string) => unknown): z.ZodType<string> =>
+  z.string().superRefine((text, context) => {
+    const problem = problemOf(() => read(text));
+    if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+  });
+
+const key = z
+  .strictObject({
+    pem: keyText((pem) => enrolledKey({ pem })).exactOptional(),
+    ssh: keyText((ssh) => enrolledKey({ ssh })).exactOptional(),
+    validFrom: time.exactOptional(),
+    validUntil: time.exactOptional(),
+  })
+  .refine(({ pem, ssh }) => (pem === undefined) !== (ssh === undefined), {
+    message: 'a key is either "pem" or "ssh"',
+    abort: true,
+  })
+  .transform((held) => held as AuthorityKey);
 
 const authority = z
   .strictObject({
-    id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'lower-case letters, digits, dots and dashes'),
+    id: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits, dots and dashes within'),
     kind: z.enum(['person', 'workload']),
     roles: z.array(z.enum([...new Set<Role>([...PERSON_ROLES, ...WORKLOAD_ROLES])])).min(1),
     keys: z.array(key).min(1).max(16),
@@ -28,7 +41,11 @@ const authority = z
       return roles.every((role) => allowed.includes(role));
     },
     { message: 'a person cannot hold a workload role, nor a workload a role of people', path: ['roles'] },
-  );
+  )
+  .refine(({ kind, keys }) => kind === 'person' || keys.every((held) => 'pem' in held), {
+    message: 'a workload signs by itself: its keys are PEM',
+    path: ['keys'],
+  });
 
 const quorum = z.strictObject({
   role: z.enum(PERSON_ROLES),
@@ -90,13 +107,15 @@ export const policySchema: z.ZodType<Policy> = z
       context.addIssue({ code: 'custom', message, path });
     const ids = authorities.map(({ id }) => id);
     ids.forEach((id, at) => {
-      if (ids.indexOf(id) !== at) problem(`the id ${id} stands twice`, 'authorities', at, 'id');
+      if (ids.indexOf(id) !== at) return problem(`the id ${id} stands twice`, 'authorities', at, 'id');
+      const twin = ids.find((other, before) => before < at && lookOf(other) === lookOf(id));
+      if (twin !== undefined) problem(`the ids ${twin} and ${id} look the same`, 'authorities', at, 'id');
     });
     const owners = new Map<string, string>();
     authorities.forEach((held, at) =>
-      held.keys.forEach(({ pem }, index) => {
-        const keyId = publicKeyOf(pem)?.keyId;
-        if (keyId === undefined) return;
+      held.keys.forEach((entry, index) => {
+        if (problemOf(() => enrolledKey(entry)) !== null) return;
+        const { keyId } = enrolledKey(entry);
         const owner = owners.get(keyId);
         if (owner !== undefined)
           problem(`this key is already ${owner}'s: a key has one owner`, 'authorities', at, 'keys', index);
@@ -111,26 +130,20 @@ export const policySchema: z.ZodType<Policy> = z
     }
   });
 
-const MAX_KNOWN_KEYS = 10_000;
-const known = new Map<string, PublicKey | null>();
-
-/** The key of this PEM; `null` where it is none. Checking a point takes milliseconds: once per key is enough. */
-export function publicKeyOf(pem: string): PublicKey | null {
-  const found = known.get(pem);
-  if (found !== undefined) return found;
-  const key = readKey(pem);
-  if (known.size >= MAX_KNOWN_KEYS) known.clear();
-  known.set(pem, key);
-  return key;
-}
-
-function readKey(pem: string): PublicKey | null {
+/** What is wrong with a key; `null` where it may be enrolled. */
+function problemOf(read: () => unknown): string | null {
   try {
-    return importPublicKey(pem);
+    read();
+    return null;
   } catch (error) {
-    if (error instanceof CustodyError && error.code === 'MALFORMED') return null;
+    if (error instanceof CustodyError && error.code === 'MALFORMED') return error.message;
     throw error;
   }
+}
+
+/** Ids that people would take for one another have one look: ids are ASCII, so that zero and one are what is left. */
+function lookOf(id: string): string {
+  return id.replaceAll('0', 'o').replaceAll('1', 'l');
 }
 
 function ascending(steps: readonly { readonly weight: number }[]): boolean {

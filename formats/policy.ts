@@ -5,7 +5,8 @@ import type { Policy } from '../domain/policy.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { canonicalBytes } from './jcs.js';
 import { parseConfig } from './json.js';
-import { importPublicKey, type SigningKey } from './keys.js';
+import { enrolledKey } from './enrolled.js';
+import type { EnvelopeSigner } from './keys.js';
 import { policySchema } from './policy-schema.js';
 import { sha256 } from './sha256.js';
 import { keysOfRole, signStatement, verifyStatement, type KeyRing } from './statements.js';
@@ -14,7 +15,7 @@ import { readYaml } from './yaml.js';
 /** What a process trusts from its own configuration: the root keys of one environment's first policy. */
 export interface PinnedRoot {
   readonly environment: string;
-  /** Public keys as PEM. */
+  /** Public keys, as PEM or as the line of an OpenSSH public key. */
   readonly rootKeys: readonly string[];
   readonly threshold: number;
 }
@@ -41,7 +42,7 @@ export function parsePolicyYaml(text: string, file: string): Policy {
   return readYaml(policySchema, text, file);
 }
 
-export function signPolicy(policy: Policy, keys: readonly SigningKey[]): SignedEnvelope {
+export function signPolicy(policy: Policy, keys: readonly EnvelopeSigner[]): SignedEnvelope {
   return signStatement('policy', { name: `policy/${policy.version}`, sha256: policyDigest(policy) }, policy, keys);
 }
 
@@ -77,8 +78,8 @@ export function verifyPolicyChain(root: PinnedRoot, envelopes: readonly SignedEn
 }
 
 function pinnedRing(root: PinnedRoot): KeyRing {
-  return root.rootKeys.map((pem) => {
-    const key = importPublicKey(pem);
+  return root.rootKeys.map((text) => {
+    const key = enrolledKey(text.trim().startsWith('-----') ? { pem: text } : { ssh: text });
     return { key, owner: `pinned:${key.keyId}`, validFrom: null, validUntil: null };
   });
 }

@@ -4,7 +4,7 @@ import type { Authority, Policy, Role } from '../../../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope } from '../../../domain/statements.js';
 import { isoTime } from '../../../domain/time.js';
 import { envelopeDigest } from '../../../formats/dsse.js';
-import { generateKey, importPrivateKey, type SigningKey } from '../../../formats/keys.js';
+import { generateKey, importPrivateKey, type EnvelopeSigner, type SigningKey } from '../../../formats/keys.js';
 import { policyDigest, signPolicy, type PinnedRoot } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { signStatement } from '../../../formats/statements.js';
@@ -57,6 +57,8 @@ export interface WorldOptions {
   readonly environment?: string;
   /** Changes the first policy before it is signed. */
   readonly policy?: (policy: Policy) => Policy;
+  /** Who signs statements with something else than the key made here: `policy` enrols it. */
+  readonly signers?: Partial<Record<KeyName, EnvelopeSigner>>;
 }
 
 export const nonce = (): string => randomBytes(18).toString('base64url');
@@ -64,7 +66,11 @@ export const nonce = (): string => randomBytes(18).toString('base64url');
 export type Organisation = ReturnType<typeof createOrganisation>;
 
 /** People and processes with their keys, and the policy that says what each may do. */
-export function createOrganisation({ environment = 'test', policy: change = (p) => p }: WorldOptions = {}) {
+export function createOrganisation({
+  environment = 'test',
+  policy: change = (p) => p,
+  signers = {},
+}: WorldOptions = {}) {
   const base = Date.now();
   const at = (seconds: number): string => isoTime(base + seconds * 1000);
   const names = [...Object.keys(PEOPLE), ...Object.keys(WORKLOADS), ...EXTRA] as KeyName[];
@@ -89,7 +95,7 @@ export function createOrganisation({ environment = 'test', policy: change = (p) 
       name,
       subject,
       predicate,
-      (typeof by === 'string' ? [by] : by).map((signer) => keys[signer]),
+      (typeof by === 'string' ? [by] : by).map((signer) => signers[signer] ?? keys[signer]),
     );
     return { envelope, digest: envelopeDigest(envelope), predicate };
   }
@@ -98,7 +104,7 @@ export function createOrganisation({ environment = 'test', policy: change = (p) 
   function nextPolicy(
     edit: (policy: Policy) => Policy,
     before: Policy = policy,
-    by: readonly SigningKey[] = [keys['root-a'], keys['root-b']],
+    by: readonly EnvelopeSigner[] = [keys['root-a'], keys['root-b']],
   ): { readonly policy: Policy; readonly envelope: SignedEnvelope } {
     const next = edit({ ...before, version: before.version + 1 });
     return { policy: next, envelope: signPolicy(next, by) };

@@ -13,6 +13,7 @@ import {
 } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { signStatement } from '../../../formats/statements.js';
+import { createSshKey } from '../../support/ssh.js';
 import { createWorld } from '../../support/world.js';
 
 const world = createWorld();
@@ -58,6 +59,22 @@ describe('the policy chain', () => {
     const next = world.nextPolicy(handOver, policy, [...roots, carol, dave]);
     const then = world.nextPolicy((p) => p, next.policy, [carol, dave]);
     expect(verify(policyEnvelope, next.envelope, then.envelope)).toHaveLength(3);
+  });
+
+  test('begins from, and grows by, roots that sign with SSH keys', () => {
+    const [rosa, toni] = [createSshKey('ssh-ed25519'), createSshKey('sk-ssh-ed25519@openssh.com')];
+    const change = (p: Policy): Policy =>
+      withAuthority('root-a', { keys: [{ ssh: rosa.line }] })(
+        withAuthority('root-b', { keys: [{ ssh: toni.line }] })(p),
+      );
+    const first = change(policy);
+    const pinned = { ...root, rootKeys: [`${rosa.line} rosa@home\n`, toni.line] };
+    const second = world.nextPolicy((p) => p, first, [rosa, toni]);
+    expect(verifyPolicyChain(pinned, [signPolicy(first, [rosa, toni]), second.envelope])).toHaveLength(2);
+    expect(() => verifyPolicyChain(pinned, [signPolicy(first, [rosa])])).toThrow(refused(/1 root signatures/));
+    expect(() => verifyPolicyChain(pinned, [signPolicy(first, [createSshKey('ssh-ed25519'), rosa])])).toThrow(
+      refused(/1 root signatures/),
+    );
   });
 
   const attacks: [string, () => SignedEnvelope[], RegExp][] = [
@@ -205,7 +222,11 @@ describe('policy.yaml', () => {
     ['id: bob', 'id: alice', 'authorities.3.id: the id alice stands twice'],
     ['- root\n', '- control\n', 'authorities.0.roles: a person cannot hold a workload role'],
     ['- auditor\n', '- emperor\n', 'authorities.8.roles.0: Invalid option'],
-    ['BEGIN PUBLIC KEY', 'BEGIN PRIVATE KEY', 'authorities.0.keys.0.pem: not an Ed25519, P-256 or P-384 public key'],
+    [
+      'BEGIN PUBLIC KEY',
+      'BEGIN PRIVATE KEY',
+      'authorities.0.keys.0.pem: not an acceptable public key: the PEM must be exactly one',
+    ],
   ];
   test.each(values)('names the line and the path when %s becomes %s', (right, wrong, message) => {
     const text = YAML.replace(right, wrong);
@@ -240,6 +261,98 @@ describe('policy.yaml', () => {
     };
     const text = stringify(shared, { aliasDuplicateObjects: false });
     expect(problems(text)).toContainEqual(expect.stringContaining("this key is already alice's"));
+  });
+
+  const withKeys = (id: string, ...held: Authority['keys']): string =>
+    stringify(withAuthority(id, { keys: held })(policy), { aliasDuplicateObjects: false });
+  const own = createSshKey('ssh-ed25519');
+  const device = createSshKey('sk-ecdsa-sha2-nistp256@openssh.com');
+
+  test("takes people's SSH keys, beside PEM, with their validity", () => {
+    const held = [
+      { ssh: `${own.line} alice@laptop`, validUntil: '2030-01-01T00:00:00.000Z' },
+      { ssh: device.line },
+      { pem: pems.alice.publicPem },
+    ];
+    const read = parsePolicyYaml(withKeys('alice', ...held), 'policy.yaml');
+    expect(read.authorities.find(({ id }) => id === 'alice')?.keys).toEqual(held);
+  });
+
+  const enrolments: [string, string, string][] = [
+    [
+      'RSA',
+      withKeys('bob', { ssh: 'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7 bob' }),
+      'ssh: not an acceptable SSH public key: "ssh-rsa" is not one of',
+    ],
+    [
+      'what is none',
+      withKeys('bob', { ssh: 'ssh-ed25519' }),
+      'ssh: not an acceptable SSH public key: expected one line',
+    ],
+    ['an SSH key as PEM', withKeys('bob', { pem: own.line }), 'pem: the public key is not base64'],
+    [
+      'PEM as an SSH key',
+      withKeys('bob', { ssh: own.spkiPem }),
+      'ssh: not an acceptable SSH public key: expected one line',
+    ],
+    ['both in one', withKeys('bob', { pem: pems.bob.publicPem, ssh: own.line }), 'a key is either "pem" or "ssh"'],
+    ['neither', withKeys('bob', { validFrom: '2020-01-01T00:00:00.000Z' } as never), 'a key is either "pem" or "ssh"'],
+  ];
+  test.each(enrolments)('attack: names the line where %s was to be enrolled', (_, text, message) => {
+    const [found = '', ...more] = problems(text);
+    expect(more).toEqual([]);
+    const [, at] = new RegExp(`^policy\\.yaml:(\\d+): authorities\\.3\\.keys\\.0(?:\\.|: )${escaped(message)}`).exec(
+      found,
+    ) ?? [found];
+    const lines = text.split('\n');
+    expect(Number(at)).toBeGreaterThan(lines.indexOf('  - id: bob') + 1);
+    expect(Number(at)).toBeLessThanOrEqual(lines.indexOf('  - id: oscar'));
+  });
+
+  test("attack: a workload's key is no SSH key", () => {
+    expect(problems(withKeys('trainer', { ssh: createSshKey('ecdsa-sha2-nistp256').line }))).toContainEqual(
+      expect.stringContaining('keys: a workload signs by itself: its keys are PEM'),
+    );
+  });
+
+  test('attack: a key under two people is refused, once as PEM and once as SSH, or by another comment', () => {
+    const shared = (alice: Authority['keys'], bob: Authority['keys']): string =>
+      stringify(withAuthority('bob', { keys: bob })(withAuthority('alice', { keys: alice })(policy)));
+    const twice: unknown = expect.stringContaining("authorities.3.keys.0: this key is already alice's");
+    for (const key of [own, device, createSshKey('ecdsa-sha2-nistp384')]) {
+      expect(problems(shared([{ pem: key.spkiPem }], [{ ssh: key.line }]))).toContainEqual(twice);
+      expect(problems(shared([{ ssh: key.line }], [{ pem: key.spkiPem }]))).toContainEqual(twice);
+      expect(problems(shared([{ ssh: `${key.line} alice` }], [{ ssh: `${key.line} bob` }]))).toContainEqual(twice);
+    }
+    expect(problems(withKeys('bob', { pem: own.spkiPem }, { ssh: own.line }))).toContainEqual(
+      expect.stringContaining("authorities.3.keys.1: this key is already bob's"),
+    );
+  });
+
+  const twins: [string, string, string][] = [
+    ['an o for a zero', 'oscar', '0scar'],
+    ['an l for a one', 'olga', 'o1ga'],
+  ];
+  test.each(twins)('attack: two ids that differ in %s are refused', (_, id, twin) => {
+    const text = YAML.replace('id: bob', `id: ${twin}`);
+    expect(problems(text)).toContainEqual(expect.stringMatching(new RegExp(`the ids \\w+ and \\w+ look the same`)));
+    expect(problems(text).join()).toContain(id);
+  });
+
+  test.each([
+    ['in capitals', 'Alice'],
+    ['with a Cyrillic letter', '\u0430lice'],
+    ['full width', '\uff41lice'],
+    ['with an invisible letter', '"al\u200bice"'],
+    ['with a combining accent', '"alice\u0301"'],
+    ['with a space', '"alice "'],
+    ['with a dot at its end', 'alice.'],
+    ['that begins with a dash', '-alice'],
+    ['with a line break', '"alice\\n"'],
+  ])('attack: an id %s is none', (_, id) => {
+    expect(problems(YAML.replace('id: bob', `id: ${id}`))).toContainEqual(
+      expect.stringMatching(/^policy\.yaml:\d+: authorities\.3\.id: lower-case letters, digits/),
+    );
   });
 
   const syntax: [string, string, string][] = [
