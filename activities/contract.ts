@@ -92,6 +92,22 @@ export interface LifecycleControl {
   withdrawRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
 }
 
+/** Zone control: what a policy on its way into force needs. */
+export interface PolicyControl {
+  /** Verifies the whole chain with this policy as its next, keeps it create-once, audits it, and tells the gateways. */
+  applyPolicy(version: number, envelope: unknown): Promise<AppliedPolicy>;
+  refuse: LifecycleControl['refuse'];
+}
+
+export interface AppliedPolicy {
+  readonly version: number;
+  /** Digest of the policy itself, which requests and records name. */
+  readonly digest: Digest;
+  readonly signers: readonly string[];
+  /** It was in force before it was sent again. */
+  readonly already: boolean;
+}
+
 export interface IntakeActivities {
   ingest(name: ReleaseName, admission: Admission): Promise<Ingested>;
   validate(name: ReleaseName, admission: Admission, ingested: Ingested): Promise<Validated>;

@@ -1,6 +1,7 @@
 import type { Digest } from './digest.js';
 
 export const CHANGES = [
+  'policy.accepted',
   'policy.applied',
   'training.ended',
   'release.admitted',

@@ -1,3 +1,4 @@
 export { lifecycle } from './lifecycle.js';
 export { endpoint } from './endpoint.js';
 export { training } from './training.js';
+export { policy } from './policy.js';

@@ -3,6 +3,7 @@ import type {
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
+  PolicyControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
@@ -43,7 +44,7 @@ const long = {
 } as const;
 const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
-export const control = zone<LifecycleControl & EndpointControl>(
+export const control = zone<LifecycleControl & EndpointControl & PolicyControl>(
   { taskQueue: 'control', ...short },
   {
     resumeLifecycle: (name) => `reads the records of ${of(name)}`,
@@ -74,6 +75,7 @@ export const control = zone<LifecycleControl & EndpointControl>(
     }),
     openRestoreGate: (model) => `asks for approval to restore ${model}`,
     restoreEndpoint: (model) => `restores ${model}`,
+    applyPolicy: (version) => `verifies policy ${version} and puts it into force`,
     replyRollout: (replyTo, ended) => `tells ${replyTo}: ${ended.result.kind}`,
   },
 );

@@ -14,6 +14,7 @@ const HISTORIES = [
   'lifecycle-expired.json',
   'lifecycle-rejected.json',
   'lifecycle-retired.json',
+  'policy-applied.json',
 ];
 
 async function replayed(entry?: string): Promise<{ name: string; error: Error | undefined }[]> {

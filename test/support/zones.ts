@@ -9,6 +9,7 @@ import type {
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
+  PolicyControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
@@ -23,6 +24,7 @@ import { IDENTITY, workflowBundle } from './temporal.js';
 
 export type Activities = LifecycleControl &
   EndpointControl &
+  PolicyControl &
   IntakeActivities &
   SigningActivities &
   ServingActivities &
@@ -33,6 +35,7 @@ export type ActivityName = keyof Activities;
 const ZONE_OF: Record<ActivityName, Zone> = {
   resumeLifecycle: 'control',
   admitRelease: 'control',
+  applyPolicy: 'control',
   openDeployGate: 'control',
   decide: 'control',
   refuse: 'control',
@@ -248,6 +251,12 @@ export class FakeZones {
       },
       restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
       replyRollout: async () => undefined,
+      applyPolicy: async (version) => ({
+        version,
+        digest: digestOf(`policy ${version}`),
+        signers: ['rosa'],
+        already: false,
+      }),
       watchStep: async (_model, revision) => ({ kind: 'pass', revision, samples: 100 }),
       train: async () => ({
         source: 'file:///out',
