@@ -99,6 +99,22 @@ export interface PolicyControl {
   refuse: LifecycleControl['refuse'];
 }
 
+/** Zone control: what it takes to give a release one more signature. */
+export interface ResignControl {
+  /** Verifies and keeps the request of a person; answers its digest. */
+  admitResign(name: ReleaseName, request: unknown): Promise<Digest>;
+  recordResigned(name: ReleaseName, request: Digest, resigned: Resigned): Promise<void>;
+  refuse: LifecycleControl['refuse'];
+}
+
+export interface Resigned {
+  readonly release: Digest;
+  /** Digest of the signature bundle, in `statements/`. */
+  readonly signature: Digest;
+  /** The key that signs today had signed it before. */
+  readonly already: boolean;
+}
+
 export interface AppliedPolicy {
   readonly version: number;
   /** Digest of the policy itself, which requests and records name. */
@@ -115,6 +131,8 @@ export interface IntakeActivities {
 
 export interface SigningActivities {
   signRelease(name: ReleaseName, progress: Progress): Promise<Signed>;
+  /** Signs what has been approved once more, with the key of today: on a person's request, after checking everything again. */
+  resignRelease(name: ReleaseName, request: Digest): Promise<Resigned>;
   revokeRelease(name: ReleaseName, release: Digest, retirement: Retirement): Promise<Digest>;
   /** Destroys the keys, probes every path and issues the certificate; answers the certificate's digest. */
   destroyKeys(name: ReleaseName, release: Digest, retirement: Retirement, revocation: Digest): Promise<Digest>;

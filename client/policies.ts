@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { setTimeout } from 'node:timers/promises';
 import { CustodyError } from '../domain/errors.js';
 import { adviseOn, type Advice } from '../domain/policy-advice.js';
 import type { Policy } from '../domain/policy.js';
@@ -13,9 +12,8 @@ import type { PolicyOutcome } from '../workflows/policy.js';
 import { startPolicy } from '../workflows/messages.js';
 import type { Custody } from './connect.js';
 import { openReading } from './connect.js';
+import { resultOf } from './messages.js';
 import type { Layout } from './stack/layout.js';
-
-const ANSWER_MS = 30_000;
 
 export interface LintedPolicy {
   readonly policy: Policy;
@@ -85,15 +83,7 @@ export async function applyPolicy(
     args: [envelope],
     workflowIdConflictPolicy: 'USE_EXISTING',
   });
-  const outcome = await Promise.race([
-    handle.result() as Promise<PolicyOutcome>,
-    setTimeout(ANSWER_MS, null, { ref: false }),
-  ]);
-  if (outcome === null)
-    throw new CustodyError(
-      'PENDING',
-      `${options.workflowId} has not ended in ${ANSWER_MS / 1000} s: it goes on by itself`,
-    );
+  const outcome = (await resultOf(handle)) as PolicyOutcome;
   if (outcome.kind === 'rejected') throw new CustodyError(outcome.code, outcome.reason);
   if (outcome.digest !== policyDigest(policy))
     throw new CustodyError('VERSION_TAKEN', `another policy ${policy.version} was being applied: it is in force`);

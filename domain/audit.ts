@@ -9,6 +9,7 @@ export const CHANGES = [
   'release.validated',
   'release.approved',
   'release.signed',
+  'release.resigned',
   'gate.opened',
   'decision.accepted',
   'message.refused',

@@ -15,6 +15,7 @@ const HISTORIES = [
   'lifecycle-rejected.json',
   'lifecycle-retired.json',
   'policy-applied.json',
+  'resign-resigned.json',
 ];
 
 async function replayed(entry?: string): Promise<{ name: string; error: Error | undefined }[]> {

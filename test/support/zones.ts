@@ -10,6 +10,7 @@ import type {
   IntakeActivities,
   LifecycleControl,
   PolicyControl,
+  ResignControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
@@ -25,6 +26,7 @@ import { IDENTITY, workflowBundle } from './temporal.js';
 export type Activities = LifecycleControl &
   EndpointControl &
   PolicyControl &
+  ResignControl &
   IntakeActivities &
   SigningActivities &
   ServingActivities &
@@ -36,6 +38,8 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   resumeLifecycle: 'control',
   admitRelease: 'control',
   applyPolicy: 'control',
+  admitResign: 'control',
+  recordResigned: 'control',
   openDeployGate: 'control',
   decide: 'control',
   refuse: 'control',
@@ -59,6 +63,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   ingest: 'intake',
   validate: 'intake',
   signRelease: 'signing',
+  resignRelease: 'signing',
   revokeRelease: 'signing',
   destroyKeys: 'signing',
   startRelease: 'serving',
@@ -251,6 +256,9 @@ export class FakeZones {
       },
       restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
       replyRollout: async () => undefined,
+      admitResign: async () => digestOf('resign'),
+      recordResigned: async () => undefined,
+      resignRelease: async (name) => ({ release: release(name), signature: digestOf('signature 2'), already: false }),
       applyPolicy: async (version) => ({
         version,
         digest: digestOf(`policy ${version}`),
