@@ -173,9 +173,9 @@ describe('the release key is changed', () => {
 
 describe('an expired policy', () => {
   test('stops what raises exposure, but neither a kill nor the next policy', async () => {
-    const soon = isoTime(Date.now() + 15_000);
+    const soon = isoTime(Date.now() + 60_000);
     await apply((p) => ({ ...p, expires: soon }));
-    await until('the policy to expire', 30, () => Promise.resolve(Date.now() > Date.parse(soon) ? true : null));
+    await until('the policy to expire', 90, () => Promise.resolve(Date.now() > Date.parse(soon) ? true : null));
     await bench.start(await bench.source('1.0.3'));
     const outcome = await outcomeOf(bench.custody, { model: MODEL, version: '1.0.3' });
     expect(outcome).toMatchObject({ kind: 'rejected', code: 'POLICY_EXPIRED' });
