@@ -6,7 +6,9 @@ import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
 import { keyCommands } from './commands/keys.js';
 import { packCommand } from './commands/pack.js';
+import { policyCommands } from './commands/policy.js';
 import { releaseCommands } from './commands/release.js';
+import { resignCommand } from './commands/resign.js';
 import { stackCommands } from './commands/stack.js';
 import { fail } from './output.js';
 
@@ -23,6 +25,8 @@ packCommand(program);
 releaseCommands(program);
 decisionCommands(program);
 endpointCommands(program);
+policyCommands(program);
+resignCommand(program);
 auditCommands(program);
 keyCommands(program);
 doctorCommand(program);

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import {
   isGrpcServiceError,
   ServiceError,
@@ -21,6 +22,7 @@ const QUERY_MS = 10_000;
 // Of gRPC, which the client does not hand on.
 const [DEADLINE_EXCEEDED, FAILED_PRECONDITION, UNAVAILABLE] = [4, 9, 14];
 const WHO = 'the zone control runs it: `custody doctor` says whether its process is up';
+const LATE = Symbol('late');
 
 /**
  * Sends a decision as an update and answers its verdict. The same envelope again is the same update. PENDING: no worker
@@ -41,6 +43,17 @@ export async function send(
   } catch (error) {
     throw explain(error, workflowId, answerMs);
   }
+}
+
+/** What a short workflow ends with. PENDING: it has not ended in time, and goes on by itself. */
+export async function resultOf(handle: { readonly workflowId: string; result(): Promise<unknown> }): Promise<unknown> {
+  const late = setTimeout(ANSWER_MS, LATE, { ref: false });
+  const result = await Promise.race([handle.result(), late]);
+  if (result !== LATE) return result;
+  throw new CustodyError(
+    'PENDING',
+    `${handle.workflowId} has not ended in ${ANSWER_MS / 1000} s: it goes on by itself`,
+  );
 }
 
 function explain(error: unknown, workflowId: string, waitedMs: number): unknown {

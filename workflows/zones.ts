@@ -3,6 +3,8 @@ import type {
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
+  PolicyControl,
+  ResignControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
@@ -45,7 +47,7 @@ const long = {
 } as const;
 const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
-export const control = zone<LifecycleControl & EndpointControl>(
+export const control = zone<LifecycleControl & EndpointControl & PolicyControl & ResignControl>(
   { taskQueue: 'control', ...short },
   {
     resumeLifecycle: (name) => `reads the records of ${of(name)}`,
@@ -83,6 +85,9 @@ export const control = zone<LifecycleControl & EndpointControl>(
     confirmKill: (model, order) => `waits until all gateways of ${model} list the kill ${shortDigest(order)}`,
     openRestoreGate: (model) => `asks for approval to restore ${model}`,
     restoreEndpoint: (model) => `restores ${model}`,
+    admitResign: (name) => `verifies the request to sign ${of(name)} once more`,
+    recordResigned: (name) => `records the new signature of ${of(name)}`,
+    applyPolicy: (version) => `verifies policy ${version} and puts it into force`,
     replyRollout: (replyTo, ended) => `tells ${replyTo}: ${ended.result.kind}`,
   },
 );
@@ -99,6 +104,7 @@ export const signing = zone<SigningActivities>(
   { taskQueue: 'signing', ...short },
   {
     signRelease: (name) => `verifies all evidence and signs ${of(name)}`,
+    resignRelease: (name) => `verifies all evidence and signs ${of(name)} once more`,
     revokeRelease: (name) => `revokes ${of(name)}`,
     destroyKeys: (name) => `destroys the keys of ${of(name)}, probes and certifies it`,
   },

@@ -9,6 +9,8 @@ import type {
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
+  PolicyControl,
+  ResignControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
@@ -24,6 +26,8 @@ import { IDENTITY, workflowBundle } from './temporal.js';
 
 export type Activities = LifecycleControl &
   EndpointControl &
+  PolicyControl &
+  ResignControl &
   IntakeActivities &
   SigningActivities &
   ServingActivities &
@@ -34,6 +38,9 @@ export type ActivityName = keyof Activities;
 const ZONE_OF: Record<ActivityName, Zone> = {
   resumeLifecycle: 'control',
   admitRelease: 'control',
+  applyPolicy: 'control',
+  admitResign: 'control',
+  recordResigned: 'control',
   openDeployGate: 'control',
   decide: 'control',
   refuse: 'control',
@@ -59,6 +66,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   ingest: 'intake',
   validate: 'intake',
   signRelease: 'signing',
+  resignRelease: 'signing',
   revokeRelease: 'signing',
   destroyKeys: 'signing',
   startRelease: 'serving',
@@ -261,6 +269,15 @@ export class FakeZones {
       confirmKill: async () => 'all gateways have stopped, after 7 s: the policy gives 5 s',
       restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
       replyRollout: async () => undefined,
+      admitResign: async () => digestOf('resign'),
+      recordResigned: async () => undefined,
+      resignRelease: async (name) => ({ release: release(name), signature: digestOf('signature 2'), already: false }),
+      applyPolicy: async (version) => ({
+        version,
+        digest: digestOf(`policy ${version}`),
+        signers: ['rosa'],
+        already: false,
+      }),
       watchStep: async (_model, revision) => ({ kind: 'pass', revision, samples: 100 }),
       train: async () => ({
         source: 'file:///out',

@@ -55,7 +55,8 @@ beforeEach(async () => {
     serving: { protocol: 'open-inference-v2', command: ['node', 'serve.mjs'] },
   });
   writeFileSync(`${release}.sig.json`, '{}');
-  source = { folder: release, bundle: `${release}.sig.json` };
+  writeFileSync(`${release}.provenance.json`, '{}');
+  source = { folder: release, bundle: `${release}.sig.json`, provenance: `${release}.provenance.json` };
 });
 
 const resultOf = (workflowId: string): Promise<unknown> => env.client.workflow.getHandle(workflowId).result();
