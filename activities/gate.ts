@@ -55,6 +55,7 @@ export function createGates(desk: Desk): Gates {
           bundle: ingested.bundle,
           provenance: ingested.provenance,
           testResult: validated.testResult,
+          change: ingested.change,
         },
         policy: newestDigest,
         requester: admission.requester,

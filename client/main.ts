@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './commands/audit.js';
 import { decisionCommands } from './commands/decide.js';
+import { diffCommands } from './commands/diff.js';
 import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
 import { packCommand } from './commands/pack.js';
@@ -20,6 +21,7 @@ const program = new Command('custody')
 stackCommands(program);
 packCommand(program);
 releaseCommands(program);
+diffCommands(program);
 decisionCommands(program);
 endpointCommands(program);
 auditCommands(program);
