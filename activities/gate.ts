@@ -56,6 +56,7 @@ export function createGates(desk: Desk): Gates {
           bundle: ingested.bundle,
           provenance: ingested.provenance,
           testResult: validated.testResult,
+          change: ingested.change,
         },
         policy: newestDigest,
         requester: admission.requester,

@@ -18,11 +18,13 @@ import { storeKeys } from '../domain/store-keys.js';
 import type { BlobRef, ClaimAnswer, ClaimRequest, StoredRequest } from '../domain/vault.js';
 import { MAX_ENVELOPE_BYTES } from '../formats/dsse.js';
 import { signerOf } from '../formats/evidence.js';
+import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { decryptStream, encryptStream } from '../formats/streaming-aead.js';
 import { checkAdmission } from './admitted.js';
 import type { IntakeActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
+import { compareWithBefore, stateChange } from './versioning.js';
 
 /** What intake may ask of the vault: a key for bytes that are not stored yet, and to note where they lie. */
 export interface BlobKeys {
@@ -33,6 +35,8 @@ export interface BlobKeys {
 export interface IngestDependencies {
   readonly records: Records;
   readonly vault: BlobKeys;
+  /** Signs what the release changes against the one before. */
+  readonly validatorKey: SigningKey;
 }
 
 interface Progress {
@@ -45,7 +49,8 @@ interface Progress {
  * before anything is uploaded, and each distinct file is encrypted under a key of its own. Files that are stored already are
  * not stored again, so that a second run goes on where the first ended.
  */
-export function createIngestActivities({ records, vault }: IngestDependencies): Pick<IntakeActivities, 'ingest'> {
+export function createIngestActivities(dependencies: IngestDependencies): Pick<IntakeActivities, 'ingest'> {
+  const { records, validatorKey } = dependencies;
   return {
     ingest: async (name, admission) => {
       const progress: Progress = { hashed: 0, stored: 0 };
@@ -56,10 +61,11 @@ export function createIngestActivities({ records, vault }: IngestDependencies): 
           const source = await readRelease(localPath(admission.source), rules.gate.artifacts);
           const { bundle, producer } = await checkSignature(source, name, admission, rules);
           const provenance = await checkProvenance(records, source, producer, admission, rules);
-          await inspectRelease(source, { signal, onBytes: (bytes) => (progress.hashed += bytes) });
+          const facts = await inspectRelease(source, { signal, onBytes: (bytes) => (progress.hashed += bytes) });
+          const compared = await compareWithBefore(records, name, facts, rules.gate.versioning);
           const release = await claimVersion(records, name, source);
           for (const file of distinct(source.manifest.files))
-            await storeFile({ records, vault }, source, file, release, { progress, signal });
+            await storeFile(dependencies, source, file, release, { progress, signal });
           await records.keepBytes(source.text, storeKeys.manifest);
           const { files } = source.manifest;
           const bytes = files.reduce((sum, { size }) => sum + size, 0);
@@ -67,6 +73,7 @@ export function createIngestActivities({ records, vault }: IngestDependencies): 
             ...{ release, producer, files: files.length, bytes },
             bundle: await records.keepBytes(bundle),
             provenance: await records.keep(provenance),
+            change: await stateChange(records, validatorKey, name, release, facts, compared),
           };
         },
       );

@@ -69,6 +69,7 @@ export async function gatherRelease(
     admission: await envelope(storeKeys.request(admission.request)),
     provenance: await envelope(storeKeys.statement(ingested.provenance)),
     testResult: await envelope(storeKeys.statement(validated.testResult)),
+    change: await envelope(storeKeys.statement(ingested.change)),
     request: await envelope(storeKeys.request(approved.request)),
     approvals: await Promise.all(approved.approvals.map((digest) => envelope(storeKeys.statement(digest)))),
     status,

@@ -89,6 +89,23 @@ function developmentPolicy(environment: string, authorities: readonly Authority[
     expires: isoTime(Date.now() + YEAR_MS),
     rootThreshold: 1,
     authorities,
+    versioning: {
+      components: { added: 'minor', removed: 'major' },
+      tensors: { added: 'minor', removed: 'minor', shape: 'minor', dtype: 'minor' },
+      weights: 'minor',
+      vocabulary: { added: 'minor', removed: 'major', reordered: 'major' },
+      config: {
+        default: 'minor',
+        // What callers send, and what they are answered.
+        keys: { input: 'major', 'architecture.inputs': 'major', 'architecture.outputs': 'major' },
+      },
+      prompts: 'minor',
+      guardrails: 'minor',
+      dependencies: { added: 'minor', removed: 'minor', major: 'minor', minor: 'minor', patch: 'patch' },
+      serving: 'minor',
+      documentation: 'patch',
+      other: 'major',
+    },
     artifacts: { maxFiles: 10_000, maxFileBytes: 256 * 2 ** 30 },
     validation: { suite, minimumCases: 20, minimumAccuracy: 0.88, timeoutSeconds: 300 },
     approvals: {

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './commands/audit.js';
 import { decisionCommands } from './commands/decide.js';
+import { diffCommands } from './commands/diff.js';
 import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
 import { keyCommands } from './commands/keys.js';
@@ -23,6 +24,7 @@ const program = new Command('custody')
 stackCommands(program);
 packCommand(program);
 releaseCommands(program);
+diffCommands(program);
 decisionCommands(program);
 endpointCommands(program);
 policyCommands(program);

@@ -10,7 +10,8 @@ import { sha256 } from '../formats/sha256.js';
 import type { Reading } from './connect.js';
 import { readName, type ReleaseSource } from './start.js';
 
-const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
+/** For folders on which no policy has a say yet. */
+export const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
 
 /** What intake would refuse of a folder that has just been packed, before its producer signs it. */
 export async function checkPacked(folder: string): Promise<void> {

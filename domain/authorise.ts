@@ -14,6 +14,7 @@ import type {
   Verified,
 } from './statements.js';
 import { MAX_SKEW_MS, outsideValidity, plusSeconds } from './time.js';
+import { versionProblem, type ChangePredicate } from './versioning.js';
 
 /**
  * Whether a privileged act is allowed. Each acting process calls these itself, over statements whose signatures it has
@@ -46,6 +47,7 @@ export interface VerifiedRelease {
   /** How it was made. */
   readonly provenance: Verified<ProvenancePredicate>;
   readonly testResult: Verified<TestResultPredicate>;
+  readonly change: Verified<ChangePredicate>;
   readonly request: Verified<RequestPredicate>;
   readonly approvals: readonly Verified<ApprovalPredicate>[];
 }
@@ -170,6 +172,8 @@ function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
   if (!made.allowed) return made;
   const tested = validationHolds(release, rules, testResult);
   if (!tested.allowed) return tested;
+  const versioned = versionHolds(release, rules);
+  if (!versioned.allowed) return versioned;
   return quorumReached(rules, request, release.approvals, rules.gate.approvals.deploy);
 }
 
@@ -201,6 +205,18 @@ function validationHolds(
     return denied('VALIDATION_FAILED', 'the test result names a case twice');
   if (cases < minimumCases) return denied('VALIDATION_FAILED', `${cases} cases ran, ${minimumCases} are needed`);
   return { allowed: true, approvers: [] };
+}
+
+/** Whether the version says as much as the changes demand: judged anew, by the criteria that the request was made under. */
+function versionHolds({ release, version, request, change }: VerifiedRelease, rules: Rules): Permission {
+  if (request.predicate.evidence['change'] !== change.digest)
+    return denied('REPLAYED', 'the approved request names another statement of what has changed');
+  if (change.subject !== release || change.predicate.version !== version)
+    return denied('REPLAYED', 'the statement of what has changed is about another release');
+  if (!signedInRole(rules, change, 'validator'))
+    return denied('NOT_AUTHORISED', `${change.signers.join(', ')} may not say what has changed`);
+  const problem = versionProblem(change.predicate, rules.gate.versioning);
+  return problem === null ? { allowed: true, approvers: [] } : denied('VERSION_TOO_SMALL', problem);
 }
 
 /** What a retirement rests on, every signature checked. `notice` is `null` while none has been given. */

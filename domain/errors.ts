@@ -22,6 +22,7 @@ const CODES = {
   POLICY_REFUSED: { exit: 3, permanent: true },
   POLICY_EXPIRED: { exit: 3, permanent: true },
   VERSION_TAKEN: { exit: 3, permanent: true },
+  VERSION_TOO_SMALL: { exit: 3, permanent: true },
   EXPIRED: { exit: 3, permanent: true },
   REVOKED: { exit: 3, permanent: true },
   ERASED: { exit: 3, permanent: true },

@@ -17,6 +17,8 @@ export interface ReleaseEvidence {
   /** How the release was made: SLSA provenance by its producer. */
   readonly provenance: SignedEnvelope;
   readonly testResult: SignedEnvelope;
+  /** What it changes against the release before. */
+  readonly change: SignedEnvelope;
   /** The deploy request. */
   readonly request: SignedEnvelope;
   readonly approvals: readonly SignedEnvelope[];

@@ -1,5 +1,6 @@
 import type { PlanStep } from './statements.js';
 import type { Triggers } from './routing.js';
+import type { Versioning } from './versioning.js';
 
 /** What a person may be trusted with. */
 export const PERSON_ROLES = [
@@ -58,6 +59,8 @@ export interface Policy {
   /** Root signatures that the next version needs, of this version's root keys and of its own. */
   readonly rootThreshold: number;
   readonly authorities: readonly Authority[];
+  /** Which change of a release demands which version. */
+  readonly versioning: Versioning;
   readonly artifacts: {
     readonly maxFiles: number;
     readonly maxFileBytes: number;

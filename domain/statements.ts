@@ -1,6 +1,7 @@
 import type { Digest } from './digest.js';
 import type { Policy } from './policy.js';
 import type { RoutingDocument } from './routing.js';
+import type { ChangePredicate } from './versioning.js';
 
 /** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
 export interface SignedEnvelope {
@@ -27,6 +28,7 @@ export const PREDICATES = {
   storeProof: 'urn:custody:predicate:store-proof:v1',
   auditQuestion: 'urn:custody:predicate:audit-question:v1',
   rollback: 'urn:custody:predicate:rollback:v1',
+  change: 'urn:custody:predicate:change:v1',
   testResult: 'https://in-toto.io/attestation/test-result/v0.1',
   provenance: 'https://slsa.dev/provenance/v1',
 } as const;
@@ -270,6 +272,7 @@ export interface PredicateOf {
   storeProof: StoreProofPredicate;
   auditQuestion: AuditQuestionPredicate;
   rollback: RollbackPredicate;
+  change: ChangePredicate;
   testResult: TestResultPredicate;
   provenance: ProvenancePredicate;
 }

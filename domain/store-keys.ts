@@ -7,6 +7,7 @@ const digits = (value: number, width: number): string => String(value).padStart(
 export const storeKeys = {
   blob: (id: string): string => `blobs/${id}`,
   manifest: (release: Digest): string => `manifests/${release}`,
+  facts: (digest: Digest): string => `facts/${digest}`,
   version: ({ model, version }: ReleaseName): string => `versions/${model}/${version}`,
   request: (digest: Digest): string => `requests/${digest}`,
   statement: (digest: Digest): string => `statements/${digest}`,
@@ -16,6 +17,8 @@ export const storeKeys = {
   resigned: (name: ReleaseName, atMs: number, signature: Digest): string =>
     `${storeKeys.resignedOf(name)}${digits(atMs, 15)}-${signature}`,
   resignedOf: ({ model, version }: ReleaseName): string => `records/${model}/${version}/resigned/`,
+  /** The beginning of the keys of all records of a model. */
+  records: (model: string): string => `records/${model}/`,
   nonce: (nonce: string): string => `nonces/${nonce}`,
   policy: (version: number): string => `policies/${digits(version, 9)}`,
   route: (model: string, revision: number): string => `routes/${model}/${digits(revision, 9)}`,

@@ -3,6 +3,7 @@ import { isDigest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { PERSON_ROLES, WORKLOAD_ROLES, type AuthorityKey, type Policy, type Role } from '../domain/policy.js';
 import { isIsoTime } from '../domain/time.js';
+import { DEMANDS } from '../domain/versioning.js';
 import { enrolledKey } from './enrolled.js';
 
 const seconds = (max: number): z.ZodNumber => z.number().positive().max(max);
@@ -56,6 +57,23 @@ const quorum = z.strictObject({
 /** Their signatures bear no time, so that no time can bound them. */
 const TIMELESS = ['root', 'release-signer'] as const;
 const TIMELESS_WHY = 'a key of a root or release signer ends with the policy that lists it no more, not by time';
+const demand = z.enum(DEMANDS);
+const versioning = z.strictObject({
+  components: z.strictObject({ added: demand, removed: demand }),
+  tensors: z.strictObject({ added: demand, removed: demand, shape: demand, dtype: demand }),
+  weights: demand,
+  vocabulary: z.strictObject({ added: demand, removed: demand, reordered: demand }),
+  config: z.strictObject({
+    default: demand,
+    keys: z.record(z.string().min(1).max(200), demand).refine((keys) => Object.keys(keys).length <= 200, 'at most 200'),
+  }),
+  prompts: demand,
+  guardrails: demand,
+  dependencies: z.strictObject({ added: demand, removed: demand, major: demand, minor: demand, patch: demand }),
+  serving: demand,
+  documentation: demand,
+  other: demand,
+});
 
 /** A policy as it stands in the signed bytes. */
 export const policySchema: z.ZodType<Policy> = z
@@ -65,6 +83,7 @@ export const policySchema: z.ZodType<Policy> = z
     expires: time,
     rootThreshold: z.int().min(1).max(20),
     authorities: z.array(authority).min(1).max(1000),
+    versioning,
     artifacts: z.strictObject({ maxFiles: z.int().min(1).max(100_000), maxFileBytes: z.int().min(1) }),
     validation: z.strictObject({
       suite: z.string().refine(isDigest, 'expected a SHA-256 in 64 lower-case hex digits'),

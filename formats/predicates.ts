@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { isModelName, isVersion } from '../domain/names.js';
 import type { PredicateName, PredicateOf } from '../domain/statements.js';
+import { BUMPS } from '../domain/semver.js';
 import { isIsoTime } from '../domain/time.js';
+import { DEMANDS, RULES } from '../domain/versioning.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 
@@ -68,6 +70,19 @@ const route = z.strictObject({
   restore: maybeDigest,
   policy: digest,
   issuedAt: time,
+});
+
+const text = z.string().max(1024).nullable();
+const releaseChange = z.strictObject({
+  component: text,
+  file: text,
+  what: z.enum(RULES),
+  path: text,
+  from: text,
+  to: text,
+  measure: z.number().min(0).nullable(),
+  more: count,
+  demands: z.enum(DEMANDS),
 });
 
 const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
@@ -157,6 +172,14 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     model: model.nullable(),
     at: time.nullable(),
     ...timed,
+  }),
+  change: z.strictObject({
+    version,
+    facts: digest,
+    from: z.strictObject({ version, release: digest }).nullable(),
+    components: z.array(z.strictObject({ name: id, from: version.nullable(), to: version.nullable() })).max(512),
+    changes: z.array(releaseChange).max(1000),
+    leastBump: z.enum(BUMPS),
   }),
   testResult: z.strictObject({
     result: z.enum(['PASSED', 'FAILED']),

@@ -32,6 +32,7 @@ const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   admission: envelope,
   provenance: envelope,
   testResult: envelope,
+  change: envelope,
   request: envelope,
   approvals,
   status: envelope.nullable(),

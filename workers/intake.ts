@@ -8,10 +8,11 @@ import type { Zone, ZoneBase } from './zone.js';
 /** Reads sources, tries candidates out in isolation, encrypts and uploads. It makes keys and can open none. */
 export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Zone {
   const vault = createVaultClient({ create: config.vault });
+  const validatorKey = loadKey(config.key);
   return {
     activities: {
-      ...createIngestActivities({ records, vault }),
-      ...createValidateActivities({ records, validatorKey: loadKey(config.key), work: join(config.state, 'work') }),
+      ...createIngestActivities({ records, vault, validatorKey }),
+      ...createValidateActivities({ records, validatorKey, work: join(config.state, 'work') }),
     },
     stop: async () => undefined,
   };

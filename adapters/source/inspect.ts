@@ -1,24 +1,30 @@
 import { chmod, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
-import type { ManifestFile } from '../../domain/manifest.js';
-import { quote } from '../../formats/json.js';
-import { headerLength, readSafetensorsHeader } from '../../formats/safetensors.js';
+import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
+import { releaseFacts, SafetensorsReader, TextReader, type TensorCount } from './facts.js';
 import { expectedBytes, type ReadOptions } from './file.js';
 import type { SourceRelease } from './folder.js';
 
-const LENGTH_BYTES = 8;
-
 /**
  * Reads every file once: each has the hash that the manifest gives (DIGEST_MISMATCH otherwise), and what is called a
- * safetensors file is one, by its content (MALFORMED).
+ * safetensors file is one, by its content (MALFORMED). Answers what other releases can be compared with.
  */
-export async function inspectRelease({ folder, manifest }: SourceRelease, options: ReadOptions = {}): Promise<void> {
+export async function inspectRelease(
+  { folder, manifest }: SourceRelease,
+  options: ReadOptions = {},
+): Promise<ReleaseFacts> {
+  const kinds = new Map(manifest.components.flatMap(({ kind, files }) => files.map((path) => [path, kind] as const)));
+  const contents = new Map<string, FileContent>();
+  const count: TensorCount = { tensors: 0 };
   for (const file of manifest.files) {
-    const header = file.path.endsWith('.safetensors') ? new HeaderReader(file) : null;
-    for await (const chunk of expectedBytes(join(folder, file.path), file, options)) header?.add(chunk);
-    header?.check();
+    const reader = file.path.endsWith('.safetensors')
+      ? new SafetensorsReader(file, count)
+      : new TextReader(file, kinds.get(file.path) ?? 'documentation');
+    for await (const chunk of expectedBytes(join(folder, file.path), file, options)) reader.add(chunk);
+    contents.set(file.path, reader.content());
   }
+  return releaseFacts(manifest, contents);
 }
 
 /**
@@ -52,46 +58,4 @@ async function writeNew(path: string, bytes: AsyncIterable<Buffer> | Iterable<Bu
     await handle.close();
   }
   await chmod(path, 0o444);
-}
-
-/** Keeps the beginning of a safetensors file as it passes by, as far as its header reaches. */
-class HeaderReader {
-  private readonly file: ManifestFile;
-  private readonly chunks: Buffer[] = [];
-  private held = 0;
-  private needed = LENGTH_BYTES;
-
-  constructor(file: ManifestFile) {
-    this.file = file;
-  }
-
-  add(chunk: Buffer): void {
-    if (this.held >= this.needed) return;
-    this.take(chunk);
-    if (this.needed > LENGTH_BYTES || this.held < LENGTH_BYTES) return;
-    this.needed += this.named(() => headerLength(Buffer.concat(this.chunks), this.file.size));
-    this.take(chunk.subarray(this.held));
-  }
-
-  check(): void {
-    this.named(() => readSafetensorsHeader(Buffer.concat(this.chunks), this.file.size));
-  }
-
-  private take(chunk: Buffer): void {
-    const part = Buffer.from(chunk.subarray(0, this.needed - this.held));
-    this.chunks.push(part);
-    this.held += part.length;
-  }
-
-  private named<T>(read: () => T): T {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof CustodyError) || error.code !== 'MALFORMED') throw error;
-      throw new CustodyError('MALFORMED', `${quote(this.file.path)}: ${error.message}`, {
-        details: { path: this.file.path },
-        cause: error,
-      });
-    }
-  }
 }

@@ -60,7 +60,9 @@ async function ingest(
       return client.stored(request);
     },
   };
-  const { ingest: act } = createIngestActivities({ records: intake.records, vault: keys });
+  const { ingest: act } = createIngestActivities({
+    ...{ records: intake.records, vault: keys, validatorKey: intake.world.keys.intake },
+  });
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
   return environment.run(act, name, await intake.admit(name, release.source, release.bundle));
 }

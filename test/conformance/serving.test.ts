@@ -90,7 +90,9 @@ async function admit(files: Readonly<Record<string, Buffer | string>>, options: 
       return client.stored(request);
     },
   };
-  const { ingest } = createIngestActivities({ records: site.records, vault: keys });
+  const { ingest } = createIngestActivities({
+    ...{ records: site.records, vault: keys, validatorKey: site.world.keys.intake },
+  });
   const admission = { request: release.admission.digest, requester: 'ci', ...places, policy: site.world.policyDigest };
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
   const ingested = await environment.run(ingest, release.name, admission);

@@ -190,7 +190,7 @@ export class FakeZones {
       },
       ingest: async (name) => ({
         ...{ release: release(name), producer: 'ci', files: 5, bytes: 9 },
-        ...{ bundle: digestOf('oms'), provenance: digestOf('provenance') },
+        ...{ bundle: digestOf('oms'), provenance: digestOf('provenance'), change: digestOf('change') },
       }),
       validate: async () => ({ testResult: digestOf('test result'), passed: 20, failed: [], accuracy: 0.97 }),
       openDeployGate: async () => {

@@ -139,6 +139,22 @@ function firstPolicy(
       ...Object.entries(PEOPLE).map(authority('person')),
       ...Object.entries(WORKLOADS).map(authority('workload')),
     ],
+    versioning: {
+      components: { added: 'minor', removed: 'major' },
+      tensors: { added: 'minor', removed: 'minor', shape: 'minor', dtype: 'minor' },
+      weights: 'minor',
+      vocabulary: { added: 'minor', removed: 'major', reordered: 'major' },
+      config: {
+        default: 'minor',
+        keys: { input: 'major', 'architecture.inputs': 'major', 'architecture.outputs': 'major' },
+      },
+      prompts: 'minor',
+      guardrails: 'minor',
+      dependencies: { added: 'minor', removed: 'minor', major: 'minor', minor: 'minor', patch: 'patch' },
+      serving: 'minor',
+      documentation: 'patch',
+      other: 'major',
+    },
     artifacts: { maxFiles: 1000, maxFileBytes: 1024 ** 3 },
     validation: { suite: sha256('the suite'), minimumCases: 3, minimumAccuracy: 0.9, timeoutSeconds: 60 },
     approvals: {

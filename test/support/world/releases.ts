@@ -13,6 +13,7 @@ import type {
   TestResultPredicate,
 } from '../../../domain/statements.js';
 import { plusSeconds } from '../../../domain/time.js';
+import type { ChangePredicate } from '../../../domain/versioning.js';
 import { manifestBytes, omsResources } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
 import { sha256 } from '../../../formats/sha256.js';
@@ -39,6 +40,7 @@ export interface Release {
   readonly admission: Signed<RequestPredicate>;
   readonly provenance: Signed<ProvenancePredicate>;
   readonly testResult: Signed<TestResultPredicate>;
+  readonly change: Signed<ChangePredicate>;
   /** The deploy request. */
   readonly request: Signed<RequestPredicate>;
   readonly approvals: readonly Signed<ApprovalPredicate>[];
@@ -65,6 +67,11 @@ export interface ReleaseOptions {
   readonly testedBy?: KeyName;
   /** The release that the test result is about. */
   readonly tested?: Digest;
+  /** What the release changes; by default there is no release before it. */
+  readonly change?: Partial<ChangePredicate>;
+  readonly changedBy?: KeyName;
+  /** The release that the statement of what it changes is about. */
+  readonly changed?: Digest;
   readonly request?: Partial<RequestPredicate>;
   readonly requestBy?: Signers;
   /** The release that is the deploy request's subject. */
@@ -142,8 +149,22 @@ export function createReleases(organisation: Organisation, words: Words) {
       },
       options.testedBy ?? 'intake',
     );
+    const change = statement(
+      'change',
+      { name: title, sha256: options.changed ?? digest },
+      {
+        version: name.version,
+        facts: sha256('the facts'),
+        from: null,
+        components: [],
+        changes: [],
+        leastBump: 'none',
+        ...options.change,
+      },
+      options.changedBy ?? 'intake',
+    );
     const deploy = deployRequest(
-      { name, release: digest, bundle, admission, provenance, testResult, requester },
+      { name, release: digest, bundle, admission, provenance, testResult, change, requester },
       options.after ?? null,
       options.request,
       options.requestBy,
@@ -157,18 +178,31 @@ export function createReleases(organisation: Organisation, words: Words) {
       admission: admission.envelope,
       provenance: provenance.envelope,
       testResult: testResult.envelope,
+      change: change.envelope,
       request: deploy.envelope,
       approvals: approvals.map(({ envelope }) => envelope),
       status: words.status().envelope,
       ...options.evidence,
     };
     const manifestText = bytes.toString('utf8');
-    const made = { name, release: digest, manifest, manifestText, files, bundle, admission, provenance, testResult };
+    const made = {
+      change,
+      name,
+      release: digest,
+      manifest,
+      manifestText,
+      files,
+      bundle,
+      admission,
+      provenance,
+      testResult,
+    };
+
     return { ...made, request: deploy, approvals, evidence };
 
     /** What control makes of a validated release: the request that people approve. */
     function deployRequest(
-      of: Pick<Release, 'name' | 'release' | 'bundle' | 'admission' | 'provenance' | 'testResult'> & {
+      of: Pick<Release, 'name' | 'release' | 'bundle' | 'admission' | 'provenance' | 'testResult' | 'change'> & {
         readonly requester: string;
       },
       after: { readonly document: RoutingDocument } | null,
@@ -188,6 +222,7 @@ export function createReleases(organisation: Organisation, words: Words) {
             bundle: sha256(of.bundle),
             provenance: of.provenance.digest,
             testResult: of.testResult.digest,
+            change: of.change.digest,
           },
           requester: of.requester,
           producer: 'trainer',

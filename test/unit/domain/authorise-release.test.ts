@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../../domain/errors.js';
 import type { Policy } from '../../../domain/policy.js';
 import { dependency } from '../../../domain/provenance.js';
 import type { BuildDependency } from '../../../domain/statements.js';
+import type { ReleaseChange } from '../../../domain/versioning.js';
 import { policyDigest } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { verifyRelease } from '../../../formats/evidence.js';
@@ -159,6 +160,53 @@ const ABOUT_PROVENANCE: Attack[] = [
   ['ends in the future', { provenance: builtAt(at(-60), at(61)) }, 'PROVENANCE_INVALID', /which is to come/],
 ];
 
+const REMOVED: ReleaseChange = {
+  ...{ component: 'labels', file: 'labels.json', what: 'vocabulary.removed', path: '"9"', from: 'number 9', to: null },
+  ...{ measure: null, more: 0, demands: 'major' },
+};
+const before = { version: '0.9.0', release: sha256('0.9.0') };
+const ABOUT_CHANGE: Attack[] = [
+  ['is about another release', { changed: other.release }, 'REPLAYED', /changed is about another release/],
+  ['is about another version', { change: { version: '2.0.0' } }, 'REPLAYED', /changed is about another release/],
+  ['is by the producer', { changedBy: 'trainer' }, 'NOT_AUTHORISED', /trainer may not say what has changed/],
+  ['is by control', { changedBy: 'control' }, 'NOT_AUTHORISED', /control may not say what has changed/],
+  [
+    'lists what the version does not say',
+    { version: '0.9.1', change: { from: before, changes: [REMOVED], leastBump: 'major' } },
+    'VERSION_TOO_SMALL',
+    /0\.9\.1 is a patch version after 0\.9\.0, but its changes demand a major one: vocabulary\.removed .*Call it 1\.0\.0/,
+  ],
+  [
+    'lies about the least bump, and about what each change demands',
+    { version: '0.9.1', change: { from: before, changes: [{ ...REMOVED, demands: 'patch' }], leastBump: 'patch' } },
+    'VERSION_TOO_SMALL',
+    /demand a major one/,
+  ],
+  [
+    'compares with a later release',
+    { change: { from: { ...before, version: '1.1.0' }, leastBump: 'none' } },
+    'VERSION_TOO_SMALL',
+    /1\.0\.0 does not come after 1\.1\.0/,
+  ],
+  [
+    'compares with a pre-release, which had changed it all before',
+    { change: { from: { ...before, version: '1.0.0-rc.1' }, leastBump: 'none' } },
+    'VERSION_TOO_SMALL',
+    /a pre-release/,
+  ],
+  [
+    'has a component that changed and kept its version',
+    {
+      change: {
+        ...{ from: before, changes: [REMOVED], leastBump: 'major' },
+        components: [{ name: 'labels', from: '0.3.0', to: '0.3.0' }],
+      },
+    },
+    'VERSION_TOO_SMALL',
+    /the component labels went from 0\.3\.0 to 0\.3\.0/,
+  ],
+];
+
 const ABOUT_APPROVALS: Attack[] = [
   ['is missing', { approvals: () => [] }, 'NOT_AUTHORISED', /1 more with the role release-approver/],
   ['is of another release', { approvals: () => other.approvals }, 'NOT_AUTHORISED', /1 more/],
@@ -187,6 +235,7 @@ const ALL = [
   ...ABOUT_ADMISSION.map(named('the start request')),
   ...ABOUT_PROVENANCE.map(named('the provenance')),
   ...ABOUT_VALIDATION.map(named('the test result')),
+  ...ABOUT_CHANGE.map(named('the statement of what it changes')),
   ...ABOUT_APPROVALS.map(named('the approval')),
 ];
 
@@ -206,6 +255,13 @@ describe('signing and loading', () => {
     ['start request', { admission: other.evidence.admission }, 'REPLAYED', /start request is another/],
     ['test result', { testResult: other.evidence.testResult }, 'REPLAYED', /another test result/],
     ['provenance', { provenance: other.evidence.provenance }, 'REPLAYED', /names another provenance/],
+    ['statement of what it changes', { change: other.evidence.change }, 'REPLAYED', /another statement of what/],
+    [
+      'a second statement of what it changes',
+      { change: world.release({ change: { facts: sha256('other facts') } }).evidence.change },
+      'REPLAYED',
+      /another statement of what/,
+    ],
     ['approval', { approvals: other.evidence.approvals }, 'NOT_AUTHORISED', /1 more/],
     [
       'a second test result of the same release',

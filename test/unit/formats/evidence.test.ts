@@ -56,6 +56,7 @@ describe("a release's evidence", () => {
     ['approval is a request', { approvals: [good.evidence.request] }],
     ['start request is a test result', { admission: good.evidence.testResult }],
     ['test result is a request', { testResult: good.evidence.request }],
+    ['statement of what it changes is a test result', { change: good.evidence.testResult }],
     ['status is a kill', { status: world.kill().envelope }],
   ];
   test.each(kinds)('attack: is refused where the %s', (_, change) => {
@@ -67,6 +68,7 @@ describe("a release's evidence", () => {
     ['request', { request: forged.evidence.request }],
     ['start request', { admission: world.release({ admissionBy: 'mallory' }).evidence.admission }],
     ['test result', { testResult: world.release({ testedBy: 'mallory' }).evidence.testResult }],
+    ['statement of what it changes', { change: world.release({ changedBy: 'mallory' }).evidence.change }],
     ['approval', { approvals: [world.approve(good.request, 'mallory').envelope] }],
     ['status', { status: world.status({}, 'mallory').envelope }],
   ])('attack: is refused where a stranger has signed the %s', (_, change) => {

@@ -47,6 +47,7 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     ...timed,
   },
   auditQuestion: { environment: 'test', nonce: NONCE, question: 'state', model: 'digits', at: at(0), ...timed },
+  change: release.change.predicate,
   testResult: release.testResult.predicate,
   provenance: {
     buildDefinition: {

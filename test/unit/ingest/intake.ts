@@ -67,7 +67,7 @@ export async function createIntake(change?: (policy: Policy) => Policy, bucket?:
   const records = new Records(used, world.root);
   await used.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   const vault = new FakeVault();
-  const { ingest } = createIngestActivities({ records, vault });
+  const { ingest } = createIngestActivities({ records, vault, validatorKey: world.keys.intake });
   return {
     ...{ world, store, bucket: used, records, vault },
     folder: () => mkdtemp(join(tmpdir(), 'custody-intake-')),

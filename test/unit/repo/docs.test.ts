@@ -11,6 +11,7 @@ const PAGES = [
   'docs/architecture.md',
   'docs/operations.md',
   'docs/policy.md',
+  'docs/versioning.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 

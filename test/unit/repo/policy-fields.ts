@@ -6,7 +6,10 @@ import { initialise } from '../../../client/init.js';
 import { Layout } from '../../../client/stack/layout.js';
 
 /** Members whose own members are explained in the same row. */
-const WHOLE = ['authorities', 'approvals.deploy', 'approvals.restore', 'approvals.retire', 'rollout.triggers'];
+const WHOLE = [
+  ...['authorities', 'approvals.deploy', 'approvals.restore', 'approvals.retire', 'rollout.triggers'],
+  ...['components', 'tensors', 'vocabulary', 'config', 'dependencies'].map((part) => `versioning.${part}`),
+];
 
 /** Every field of the policy that `custody init` makes, with dots: what an operator meets. */
 export function developmentPolicyFields(): string[] {

@@ -44,6 +44,7 @@ export function recordsOf(release: Release): [key: string, bytes: Buffer][] {
     request(evidence.admission),
     statement(evidence.provenance),
     statement(evidence.testResult),
+    statement(evidence.change),
     request(evidence.request),
     ...evidence.approvals.map(statement),
     part('admission', { request: release.admission.digest }),
@@ -51,6 +52,7 @@ export function recordsOf(release: Release): [key: string, bytes: Buffer][] {
       release: release.release,
       bundle: sha256(evidence.bundle),
       provenance: release.provenance.digest,
+      change: release.change.digest,
     }),
     part('validated', { testResult: release.testResult.digest }),
     part('approved', {

@@ -1,0 +1,85 @@
+import type { Digest } from '../domain/digest.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
+import { isVersion, type ReleaseName } from '../domain/names.js';
+import { holdsRole } from '../domain/policy.js';
+import type { ReleaseFacts } from '../domain/release-facts.js';
+import { compareVersions, isPrerelease } from '../domain/semver.js';
+import { storeKeys } from '../domain/store-keys.js';
+import { signerOf } from '../formats/evidence.js';
+import { parseManifest } from '../formats/manifest.js';
+import { factsBytes, indexBytes, parseFacts, parseIndex } from '../formats/release-facts.js';
+import { progressOf } from './dossier.js';
+import type { Records } from './records.js';
+
+const PART_BYTES = 4 * 1024 * 1024;
+
+/** The facts of a release in WORM; answers the digest that `readFacts` takes. */
+export async function keepFacts(records: Records, facts: ReleaseFacts): Promise<Digest> {
+  const bytes = factsBytes(facts);
+  const parts: Digest[] = [];
+  for (let at = 0; at < bytes.length; at += PART_BYTES)
+    parts.push(await records.keepBytes(bytes.subarray(at, at + PART_BYTES), storeKeys.facts));
+  return records.keepBytes(indexBytes(parts), storeKeys.facts);
+}
+
+export async function readFacts(records: Records, digest: Digest): Promise<ReleaseFacts> {
+  const parts: Buffer[] = [];
+  for (const part of parseIndex(await records.getBytes(digest, storeKeys.facts)))
+    parts.push(await records.getBytes(part, storeKeys.facts));
+  return parseFacts(Buffer.concat(parts));
+}
+
+export interface KnownRelease {
+  readonly release: Digest;
+  readonly facts: ReleaseFacts;
+}
+
+/** What a validator has found out about a release when it was ingested. PENDING where it never was. */
+export async function factsOf(records: Records, name: ReleaseName): Promise<KnownRelease> {
+  const { ingested } = await progressOf(records, name);
+  if (ingested === undefined)
+    throw new CustodyError('INPUT_MISSING', `there is no release ${name.model} ${name.version}`);
+  const { verified } = await records.get('change', ingested.change);
+  const { newest } = await records.policies();
+  if (!verified.signers.some((id) => holdsRole(newest, newest, id, 'validator')))
+    throw new CustodyError('NOT_AUTHORISED', `${verified.signers.join(', ')} may not say what has changed`);
+  if (verified.subject !== ingested.release || verified.predicate.version !== name.version)
+    throw new CustodyError('REPLAYED', `the facts of ${name.model} ${name.version} are about another release`);
+  return { release: verified.subject, facts: await readFacts(records, verified.predicate.facts) };
+}
+
+/**
+ * What a new release is compared with: the highest version below its own that bears a release signature. Pre-releases are
+ * passed over: what they may change is judged against the release before them, and so is what follows them.
+ */
+export async function releaseBefore(records: Records, { model, version }: ReleaseName): Promise<KnownRelease | null> {
+  const signed: string[] = [];
+  for await (const key of records.bucket.list(storeKeys.records(model))) {
+    const candidate = key.slice(storeKeys.records(model).length).split('/')[0] ?? '';
+    if (!isVersion(candidate) || key !== storeKeys.record({ model, version: candidate }, 'signed')) continue;
+    if (!isPrerelease(candidate) && compareVersions(candidate, version) < 0) signed.push(candidate);
+  }
+  for (const candidate of signed.sort((a, b) => compareVersions(b, a)))
+    if (await isReleased(records, { model, version: candidate }))
+      return factsOf(records, { model, version: candidate });
+  return null;
+}
+
+/** A record is only a reference, which anyone who may write can make: the signature is what counts. */
+async function isReleased(records: Records, name: ReleaseName): Promise<boolean> {
+  const { ingested, signed } = await progressOf(records, name);
+  if (ingested === undefined || signed === undefined) return false;
+  const { newest } = await records.policies();
+  try {
+    const [text, signature] = await Promise.all([
+      records.getBytes(ingested.release, storeKeys.manifest),
+      records.getBytes(signed.signature),
+    ]);
+    const manifest = parseManifest(text);
+    signerOf(signature.toString('utf8'), 'release-signer', newest, manifest, text);
+    return manifest.model === name.model && manifest.version === name.version;
+  } catch (error) {
+    if (error instanceof CustodyError && isPermanent(error.code)) return false;
+    throw error;
+  }
+}

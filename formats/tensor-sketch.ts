@@ -1,0 +1,180 @@
+import type { TensorMeasure } from '../domain/release-facts.js';
+import type { Dtype } from './safetensors.js';
+
+/** Elements that are measured at a time: decoded into doubles, summed up, and added to the sketch. */
+const BLOCK = 4096;
+/** Places of a sketch: the estimate of a distance is within about 1/sqrt(2 * 64) = 9 % of it, in two cases of three. */
+export const SKETCH_PLACES = 64;
+const DIGITS = 6;
+
+type Decoder = { readonly bytes: number; readonly decode: (block: Buffer, out: Float64Array) => void };
+
+/** Where each element of a block goes: twice the place, plus one for those that are subtracted. */
+const SLOTS = Uint8Array.from({ length: BLOCK }, (_, at) => mixed(at) % (2 * SKETCH_PLACES));
+
+/** MurmurHash3's finaliser. */
+function mixed(value: number): number {
+  let h = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+/** Half precision, by its 16 bits. */
+const HALF = Float64Array.from({ length: 65_536 }, (_, bits) => {
+  const [exponent, fraction] = [(bits >> 10) & 0x1f, bits & 0x3ff];
+  const size =
+    exponent === 0
+      ? fraction * 2 ** -24
+      : exponent === 31
+        ? fraction === 0
+          ? Infinity
+          : NaN
+        : (1 + fraction / 1024) * 2 ** (exponent - 15);
+  return bits & 0x8000 ? -size : size;
+});
+
+/** F8_E4M3 has no infinity: all ones is NaN. */
+const EIGHTH = Float64Array.from({ length: 256 }, (_, bits) => {
+  const [exponent, fraction] = [(bits >> 3) & 0xf, bits & 0x7];
+  const size = exponent === 0 ? fraction * 2 ** -9 : (1 + fraction / 8) * 2 ** (exponent - 7);
+  if ((bits & 0x7f) === 0x7f) return NaN;
+  return bits & 0x80 ? -size : size;
+});
+
+const each =
+  (bytes: number, read: (block: Buffer, offset: number) => number) =>
+  (block: Buffer, out: Float64Array): void => {
+    for (let at = 0, offset = 0; offset < block.length; at += 1, offset += bytes) out[at] = read(block, offset);
+  };
+const aligned =
+  (view: (buffer: ArrayBufferLike, offset: number, length: number) => ArrayLike<number>, bytes: number) =>
+  (block: Buffer, out: Float64Array): void =>
+    out.set(view(block.buffer, block.byteOffset, block.length / bytes));
+
+const widened = new Float32Array(1);
+const widenedBits = new Uint32Array(widened.buffer);
+
+const DECODERS: Partial<Record<Dtype, Decoder>> = {
+  F64: { bytes: 8, decode: aligned((buffer, offset, length) => new Float64Array(buffer, offset, length), 8) },
+  F32: { bytes: 4, decode: aligned((buffer, offset, length) => new Float32Array(buffer, offset, length), 4) },
+  // Real and imaginary parts are numbers like any other here.
+  C64: { bytes: 4, decode: aligned((buffer, offset, length) => new Float32Array(buffer, offset, length), 4) },
+  F16: { bytes: 2, decode: each(2, (block, at) => HALF[(block[at] ?? 0) | ((block[at + 1] ?? 0) << 8)] ?? NaN) },
+  BF16: {
+    bytes: 2,
+    decode: each(2, (block, at) => {
+      widenedBits[0] = (((block[at] ?? 0) | ((block[at + 1] ?? 0) << 8)) << 16) >>> 0;
+      return widened[0] ?? NaN;
+    }),
+  },
+  F8_E5M2: { bytes: 1, decode: each(1, (block, at) => HALF[(block[at] ?? 0) << 8] ?? NaN) },
+  F8_E4M3: { bytes: 1, decode: each(1, (block, at) => EIGHTH[block[at] ?? 0] ?? NaN) },
+  BOOL: { bytes: 1, decode: each(1, (block, at) => block[at] ?? 0) },
+  U8: { bytes: 1, decode: each(1, (block, at) => block[at] ?? 0) },
+  I8: { bytes: 1, decode: each(1, (block, at) => block.readInt8(at)) },
+  U16: { bytes: 2, decode: each(2, (block, at) => block.readUInt16LE(at)) },
+  I16: { bytes: 2, decode: each(2, (block, at) => block.readInt16LE(at)) },
+  U32: { bytes: 4, decode: each(4, (block, at) => block.readUInt32LE(at)) },
+  I32: { bytes: 4, decode: each(4, (block, at) => block.readInt32LE(at)) },
+  U64: { bytes: 8, decode: each(8, (block, at) => Number(block.readBigUInt64LE(at))) },
+  I64: { bytes: 8, decode: each(8, (block, at) => Number(block.readBigInt64LE(at))) },
+};
+
+/**
+ * Measures a tensor as its bytes pass by, in memory that does not grow with it. The same elements make the same measure,
+ * however the bytes are cut.
+ */
+export class TensorSketch {
+  private readonly buffer = new ArrayBuffer(8 * BLOCK);
+  private readonly values = new Float64Array(BLOCK);
+  private readonly places = new Float64Array(SKETCH_PLACES);
+  private readonly local = new Float64Array(2 * SKETCH_PLACES);
+  private decoder: Decoder | undefined;
+  private block = Buffer.alloc(0);
+  private held = 0;
+  private blocks = 0;
+  private squares = 0;
+  private nonFinite = 0;
+
+  /** Forgets what was added: what comes is another tensor. */
+  begin(dtype: Dtype): void {
+    this.decoder = DECODERS[dtype];
+    this.block = Buffer.from(this.buffer, 0, BLOCK * (this.decoder?.bytes ?? 0));
+    this.places.fill(0);
+    this.held = 0;
+    this.blocks = 0;
+    this.squares = 0;
+    this.nonFinite = 0;
+  }
+
+  add(bytes: Buffer): void {
+    if (this.decoder === undefined) return;
+    for (let at = 0; at < bytes.length;) {
+      const taken = Math.min(bytes.length - at, this.block.length - this.held);
+      bytes.copy(this.block, this.held, at, at + taken);
+      this.held += taken;
+      at += taken;
+      if (this.held === this.block.length) this.flush(this.decoder);
+    }
+  }
+
+  /** `null` for a dtype that is not measured, and for numbers whose squares a double cannot hold. */
+  measure(places: number): TensorMeasure | null {
+    if (this.decoder === undefined) return null;
+    if (this.held > 0) this.flush(this.decoder);
+    const norm = Math.sqrt(this.squares);
+    const folded = new Float64Array(places);
+    this.places.forEach((value, at) => (folded[at % places] = (folded[at % places] ?? 0) + value));
+    const sketch = Array.from(folded, rounded);
+    return Number.isFinite(norm) && sketch.every(Number.isFinite)
+      ? { norm: rounded(norm), sketch, nonFinite: this.nonFinite }
+      : null;
+  }
+
+  private flush({ bytes, decode }: Decoder): void {
+    const count = this.held / bytes;
+    decode(this.block.subarray(0, this.held), this.values);
+    let squares = this.sum(count);
+    if (!Number.isFinite(squares)) {
+      this.dropNonFinite(count);
+      squares = this.sum(count);
+    }
+    this.squares += squares;
+    // Blocks differ in where they begin and in their sign, so that like blocks do not add up.
+    const turn = mixed(this.blocks + BLOCK);
+    const sign = turn & 1 ? -1 : 1;
+    for (let place = 0; place < SKETCH_PLACES; place += 1) {
+      const difference = (this.local[2 * place] ?? 0) - (this.local[2 * place + 1] ?? 0);
+      const to = (place + (turn >>> 1)) % SKETCH_PLACES;
+      this.places[to] = (this.places[to] ?? 0) + sign * difference;
+    }
+    this.blocks += 1;
+    this.held = 0;
+  }
+
+  private sum(count: number): number {
+    const { values, local } = this;
+    local.fill(0);
+    let squares = 0;
+    for (let at = 0; at < count; at += 1) {
+      const value = values[at] as number;
+      const slot = SLOTS[at] as number;
+      squares += value * value;
+      local[slot] = (local[slot] as number) + value;
+    }
+    return squares;
+  }
+
+  private dropNonFinite(count: number): void {
+    for (let at = 0; at < count; at += 1)
+      if (!Number.isFinite(this.values[at])) {
+        this.values[at] = 0;
+        this.nonFinite += 1;
+      }
+  }
+}
+
+/** Short enough to be written down a hundred thousand times, and the same on every host. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(DIGITS));
+}
