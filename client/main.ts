@@ -6,6 +6,7 @@ import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
 import { packCommand } from './commands/pack.js';
 import { releaseCommands } from './commands/release.js';
+import { showCommand } from './commands/show.js';
 import { stackCommands } from './commands/stack.js';
 import { fail } from './output.js';
 
@@ -20,6 +21,7 @@ const program = new Command('custody')
 stackCommands(program);
 packCommand(program);
 releaseCommands(program);
+showCommand(program);
 decisionCommands(program);
 endpointCommands(program);
 auditCommands(program);
