@@ -10,6 +10,7 @@ import { packCommand } from './commands/pack.js';
 import { policyCommands } from './commands/policy.js';
 import { releaseCommands } from './commands/release.js';
 import { resignCommand } from './commands/resign.js';
+import { showCommand } from './commands/show.js';
 import { stackCommands } from './commands/stack.js';
 import { fail } from './output.js';
 
@@ -25,6 +26,7 @@ stackCommands(program);
 packCommand(program);
 releaseCommands(program);
 diffCommands(program);
+showCommand(program);
 decisionCommands(program);
 endpointCommands(program);
 policyCommands(program);

@@ -12,6 +12,7 @@ const PAGES = [
   'docs/operations.md',
   'docs/policy.md',
   'docs/versioning.md',
+  'docs/provenance.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 
