@@ -49,8 +49,6 @@ function askSshKeygen(file: string, message: Uint8Array): string {
   );
   if (exitCode === 0) return stdout;
   const said = timedOut ? `nobody answered for ${SIGN_MS / 1000} s` : stderr?.trim() || shortMessage;
-  throw new CustodyError(
-    'USAGE',
-    `ssh-keygen did not sign with ${file}: ${said}. A public key needs its private key in the agent (\`ssh-add -l\`)`,
-  );
+  const hint = file.endsWith('.pub') ? '. Is its private key in the agent? (`ssh-add -l`)' : '';
+  throw new CustodyError('USAGE', `ssh-keygen did not sign with ${file}: ${said}${hint}`);
 }

@@ -144,13 +144,20 @@ function fromSpki(der: Buffer): PublicKey {
     throw malformed('it must be Ed25519, ECDSA P-256 or ECDSA P-384 with a named curve and an uncompressed point');
   }
   if (algorithm.name === 'ed25519') assertEd25519Point(der.subarray(algorithm.spkiPrefix.length));
-  const keyObject = readSpki(der);
+  // OpenSSL checks the point of a curve as it reads it, and takes time to: an Ed25519 key is read when it is first used.
+  let read = algorithm.name === 'ed25519' ? null : readSpki(der);
+  const keyObject = (): KeyObject => (read ??= readSpki(der));
   return {
     keyId: sha256(der),
     algorithm: algorithm.name,
-    keyObject,
-    pem: keyObject.export({ format: 'pem', type: 'spki' }).toString(),
-    verify: (message, signature) => verify(algorithm.hash, message, { key: keyObject, dsaEncoding: 'der' }, signature),
+    get keyObject() {
+      return keyObject();
+    },
+    get pem() {
+      return keyObject().export({ format: 'pem', type: 'spki' }).toString();
+    },
+    verify: (message, signature) =>
+      verify(algorithm.hash, message, { key: keyObject(), dsaEncoding: 'der' }, signature),
   };
 }
 
@@ -188,16 +195,22 @@ function assertEd25519Point(encoded: Buffer): void {
   const y = BigInt(`0x${Buffer.from(encoded).reverse().toString('hex')}`) & (2n ** 255n - 1n);
   if (y >= P) throw malformed('its Ed25519 point is not canonically encoded');
   if (SMALL_ORDER_Y.has(y)) throw malformed('its Ed25519 point has small order: anybody could sign for it');
-  // x² = (y² - 1) / (d·y² + 1) has a root exactly if numerator times denominator is a square (Euler's criterion).
+  // x² = (y² - 1) / (d·y² + 1) has a root exactly if numerator times denominator is a square.
   const square = (((y * y - 1n) % P) * ((D * y * y + 1n) % P)) % P;
-  if (power((square + P) % P, (P - 1n) / 2n) !== 1n) throw malformed('its Ed25519 point is not on the curve');
+  if (!isSquare((square + P) % P)) throw malformed('its Ed25519 point is not on the curve');
 }
 
-function power(base: bigint, exponent: bigint): bigint {
-  let result = 1n;
-  for (let factor = base, rest = exponent; rest > 0n; rest >>= 1n) {
-    if (rest & 1n) result = (result * factor) % P;
-    factor = (factor * factor) % P;
+/** Whether a number other than 0 has a root modulo P: its Jacobi symbol is 1, by quadratic reciprocity. */
+function isSquare(value: bigint): boolean {
+  let symbol = 1;
+  let [a, n] = [value, P];
+  while (a !== 0n) {
+    while ((a & 1n) === 0n) {
+      a >>= 1n;
+      if ((n & 7n) === 3n || (n & 7n) === 5n) symbol = -symbol;
+    }
+    if ((a & 3n) === 3n && (n & 3n) === 3n) symbol = -symbol;
+    [a, n] = [n % a, a];
   }
-  return result;
+  return n === 1n && symbol === 1;
 }

@@ -8,6 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -15,7 +16,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { StoreAdmin } from '../../adapters/object-store/admin.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import type { S3Config } from '../../adapters/object-store/s3-session.js';
+import { initialise, readKey } from '../../client/init.js';
 import { lifecycleStatus, outcomeOf } from '../../client/messages.js';
+import type { Layout } from '../../client/stack/layout.js';
 import type { ReleaseSource } from '../../client/start.js';
 import type { AuditRecord } from '../../domain/audit.js';
 import { exitCodeOf, type ErrorCode } from '../../domain/errors.js';
@@ -26,6 +29,7 @@ import { digitsFolder } from '../../examples/digits/assets.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { generateKey, importPrivateKey } from '../../formats/keys.js';
+import { parsePolicyYaml, signPolicy } from '../../formats/policy.js';
 import { sha256 } from '../../formats/sha256.js';
 import { signStatement } from '../../formats/statements.js';
 import { Bench, MODEL, run, type Ended } from './harness.js';
@@ -35,10 +39,27 @@ import { until } from './support/until.js';
 let bench: Bench;
 
 beforeAll(async () => {
-  bench = await Bench.start();
+  bench = await Bench.start(giveAliceSsh);
 });
 
 afterAll(() => bench.stop());
+
+const sshKey = (): string => join(bench.folder, 'state', 'alice_ed25519');
+
+/** Alice has an SSH key, too, and the first policy says so. */
+function giveAliceSsh(layout: Layout): void {
+  const file = layout.path('alice_ed25519');
+  initialise(layout, { environment: 'dev', suite: join(digitsFolder(), 'suite.yaml') });
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'alice@laptop', '-f', file]);
+  const ssh = readFileSync(`${file}.pub`, 'utf8').trim();
+  const yaml = readFileSync(layout.path('policy.yaml'), 'utf8').replace(
+    /(- id: alice\n(?:.*\n)*? +keys:\n)( +)/,
+    (_, before: string, indent: string) => `${before}${indent}- { ssh: "${ssh}" }\n${indent}`,
+  );
+  writeFileSync(layout.path('policy.yaml'), yaml);
+  const policy = parsePolicyYaml(yaml, 'policy.yaml');
+  writeFileSync(layout.policy(1), JSON.stringify(signPolicy(policy, [readKey(layout.key('rosa'))])));
+}
 
 /** Without a stack of its own. */
 const custody = (...args: readonly string[]): Promise<Ended> =>
@@ -402,7 +423,7 @@ describe('a release', () => {
     expect(gates).toMatchObject([{ gate: { requestId: gate.requestId }, missing: 1 }]);
     expect(text).toContain(`${gate.requestId}  1 × release-approver`);
     await expectFailureOfDecision(gate.requestId);
-    const approved = await cli('approve', gate.requestId, '--key', 'alice', '--yes', '--reason', 'good enough');
+    const approved = await cli('approve', gate.requestId, '--key', sshKey(), '--yes', '--reason', 'good enough');
     expect(approved, approved.stderr).toMatchObject({ code: 0, stdout: 'approve: counted as alice\n' });
     expect(approved.stderr).toContain(`release digest  ${source.release}`);
     const ended = await under;

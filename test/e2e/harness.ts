@@ -24,6 +24,7 @@ import { endpointStatus, lifecycleStatus, requestOf, send, type WaitingGate } fr
 import { describeOrigin, provenanceBeside, writeProvenance } from '../../client/provenance.js';
 import { askAuditor, decide, type Signer } from '../../client/requests.js';
 import { digitsStack } from '../../client/stack/digits.js';
+import type { Layout } from '../../client/stack/layout.js';
 import type * as StackModule from '../../client/stack/stack.js';
 import { startRelease, type ReleaseSource } from '../../client/start.js';
 import type { AuditRecord } from '../../domain/audit.js';
@@ -78,13 +79,15 @@ export class Bench {
     this.load = startLoad({ url, model: MODEL, ratePerSecond: 40, callers: 40, maxSeconds: 3600 });
   }
 
-  static async start(): Promise<Bench> {
+  /** `prepare` may change what a first start has made before anything runs. */
+  static async start(prepare: (layout: Layout) => void = () => undefined): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), 'custody-e2e-'));
     chmodSync(folder, 0o755);
     mkdirSync(join(folder, 'bin'));
     symlinkSync(environment('CUSTODY_TEMPORAL'), join(folder, 'bin', 'temporal'));
-    const { Layout } = await load<typeof import('../../client/stack/layout.js')>('client/stack/layout.js');
-    const layout = new Layout(join(folder, 'state'));
+    const { Layout: Folders } = await load<typeof import('../../client/stack/layout.js')>('client/stack/layout.js');
+    const layout = new Folders(join(folder, 'state'));
+    prepare(layout);
     const stack = await startStack({ ...digitsStack(layout, 'smtp://127.0.0.1:9'), say: () => undefined });
     try {
       return new Bench(stack, await connect(layout), folder);
