@@ -4,6 +4,7 @@ import { CustodyError } from '../domain/errors.js';
 import { PERSON_ROLES, WORKLOAD_ROLES, type Policy, type Role } from '../domain/policy.js';
 import { isIsoTime } from '../domain/time.js';
 import { importPublicKey, type PublicKey } from './keys.js';
+import { oidcProblems, oidcSchema } from './policy-oidc.js';
 
 const seconds = (max: number): z.ZodNumber => z.number().positive().max(max);
 const time = z.string().refine(isIsoTime, 'expected a time like 2027-06-30T00:00:00.000Z');
@@ -20,7 +21,12 @@ const authority = z
     id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'lower-case letters, digits, dots and dashes'),
     kind: z.enum(['person', 'workload']),
     roles: z.array(z.enum([...new Set<Role>([...PERSON_ROLES, ...WORKLOAD_ROLES])])).min(1),
-    keys: z.array(key).min(1).max(16),
+    keys: z.array(key).max(16).default([]),
+    oidc: oidcSchema.exactOptional(),
+  })
+  .refine(({ keys, oidc }) => keys.length > 0 || oidc !== undefined, {
+    message: 'it has no key, and only a workload that has `oidc` needs none',
+    path: ['keys'],
   })
   .refine(
     ({ kind, roles }) => {
@@ -103,6 +109,7 @@ export const policySchema: z.ZodType<Policy> = z
         owners.set(keyId, held.id);
       }),
     );
+    for (const { message, at } of oidcProblems(authorities)) problem(message, 'authorities', ...at);
     const roots = authorities.filter(({ roles }) => roles.includes('root')).length;
     if (roots < rootThreshold) problem(`only ${roots} authorities hold the role root`, 'rootThreshold');
     for (const [act, { role, count }] of Object.entries(approvals)) {
