@@ -4,7 +4,14 @@ import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { developmentPolicyFields } from './policy-fields.js';
 
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'deploy/README.md', 'docs/architecture.md', 'docs/operations.md'];
+const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'deploy/README.md',
+  'docs/architecture.md',
+  'docs/operations.md',
+  'docs/ci.md',
+];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 
 /** The command as it is built from every file of client/commands. */
