@@ -5,6 +5,7 @@ import { PERSON_ROLES, WORKLOAD_ROLES, type AuthorityKey, type Policy, type Role
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS } from '../domain/versioning.js';
 import { enrolledKey } from './enrolled.js';
+import { oidcProblems, oidcSchema } from './policy-oidc.js';
 
 const seconds = (max: number): z.ZodNumber => z.number().positive().max(max);
 const time = z.string().refine(isIsoTime, 'expected a time like 2027-06-30T00:00:00.000Z');
@@ -34,7 +35,12 @@ const authority = z
     id: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits, dots and dashes within'),
     kind: z.enum(['person', 'workload']),
     roles: z.array(z.enum([...new Set<Role>([...PERSON_ROLES, ...WORKLOAD_ROLES])])).min(1),
-    keys: z.array(key).min(1).max(16),
+    keys: z.array(key).max(16).default([]),
+    oidc: oidcSchema.exactOptional(),
+  })
+  .refine(({ keys, oidc }) => keys.length > 0 || oidc !== undefined, {
+    message: 'it has no key, and only a workload that has `oidc` needs none',
+    path: ['keys'],
   })
   .refine(
     ({ kind, roles }) => {
@@ -162,6 +168,7 @@ export const policySchema: z.ZodType<Policy> = z
             problem(`${TIMELESS_WHY}: leave it out of the policy instead`, 'authorities', at, 'keys', index, bound);
       });
     });
+    for (const { message, at } of oidcProblems(authorities)) problem(message, 'authorities', ...at);
     const roots = authorities.filter(({ roles }) => roles.includes('root')).length;
     if (roots < rootThreshold) problem(`only ${roots} authorities hold the role root`, 'rootThreshold');
     for (const [act, { role, count }] of Object.entries(approvals)) {

@@ -4,6 +4,7 @@ import { beating } from '../activities/heartbeat.js';
 import { notePolicies } from '../activities/policy.js';
 import { Router } from '../activities/router.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
+import { createApiClient } from '../adapters/api/client.js';
 import { openAuditLog } from '../adapters/audit/log.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
 import { createMailer } from '../adapters/mail.js';
@@ -42,6 +43,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     router,
     gateways,
     audit: auditLog,
+    apis: config.apis.map(createApiClient),
     tell: async (model, order) => {
       await temporal.workflow.signalWithStart('endpoint', {
         ...startEndpoint(model),

@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { StoreAdmin } from '../../adapters/object-store/admin.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import type { S3Config } from '../../adapters/object-store/s3-session.js';
-import { initialise, readKey } from '../../client/init.js';
+
 import { lifecycleStatus, outcomeOf } from '../../client/messages.js';
 import type { Layout } from '../../client/stack/layout.js';
 import type { ReleaseSource } from '../../client/start.js';
@@ -29,10 +29,11 @@ import { digitsFolder } from '../../examples/digits/assets.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { generateKey, importPrivateKey } from '../../formats/keys.js';
-import { parsePolicyYaml, signPolicy } from '../../formats/policy.js';
+
 import { sha256 } from '../../formats/sha256.js';
 import { signStatement } from '../../formats/statements.js';
 import { Bench, MODEL, run, type Ended } from './harness.js';
+import type { Policy } from '../../domain/policy.js';
 import { compiled } from './support/product.js';
 import { until } from './support/until.js';
 
@@ -47,18 +48,14 @@ afterAll(() => bench.stop());
 const sshKey = (): string => join(bench.folder, 'state', 'alice_ed25519');
 
 /** Alice has an SSH key, too, and the first policy says so. */
-function giveAliceSsh(layout: Layout): void {
+function giveAliceSsh(policy: Policy, layout: Layout): Policy {
   const file = layout.path('alice_ed25519');
-  initialise(layout, { environment: 'dev', suite: join(digitsFolder(), 'suite.yaml') });
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'alice@laptop', '-f', file]);
   const ssh = readFileSync(`${file}.pub`, 'utf8').trim();
-  const yaml = readFileSync(layout.path('policy.yaml'), 'utf8').replace(
-    /(- id: alice\n(?:.*\n)*? +keys:\n)( +)/,
-    (_, before: string, indent: string) => `${before}${indent}- { ssh: "${ssh}" }\n${indent}`,
+  const authorities = policy.authorities.map((each) =>
+    each.id === 'alice' ? { ...each, keys: [{ ssh }, ...each.keys] } : each,
   );
-  writeFileSync(layout.path('policy.yaml'), yaml);
-  const policy = parsePolicyYaml(yaml, 'policy.yaml');
-  writeFileSync(layout.policy(1), JSON.stringify(signPolicy(policy, [readKey(layout.key('rosa'))])));
+  return { ...policy, authorities };
 }
 
 /** Without a stack of its own. */

@@ -7,7 +7,7 @@ import { createMemoryStore } from '../../adapters/object-store/memory.js';
 import { Records } from '../../adapters/records.js';
 import { packRelease } from '../../adapters/source/pack.js';
 import type { Custody } from '../../client/connect.js';
-import { startRelease, startTraining, type ReleaseSource } from '../../client/start.js';
+import { askAs, startRelease, startTraining, type ReleaseSource } from '../../client/start.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { writeSafetensors } from '../../formats/safetensors.js';
@@ -66,28 +66,32 @@ it('a release whose request was refused is begun anew by the next request; one t
   zones.acts.admitRelease = async () => {
     throw refusal('NOT_AUTHORISED', 'mallory may not ask for this');
   };
-  const refused = await startRelease(custody, signer, source);
+  const refused = await startRelease(custody, askAs(signer), source);
   expect(refused).toMatchObject({ state: 'started', outcome: null });
   expect(await resultOf(refused.workflowId)).toMatchObject({ kind: 'rejected', code: 'NOT_AUTHORISED' });
 
   zones.acts.admitRelease = admitRelease;
-  const genuine = await startRelease(custody, signer, source);
+  const genuine = await startRelease(custody, askAs(signer), source);
   expect(genuine).toMatchObject({ state: 'started', workflowId: refused.workflowId });
   expect(genuine.runId).not.toBe(refused.runId);
   await zones.called('openDeployGate');
-  expect(await startRelease(custody, signer, source)).toMatchObject({ state: 'running', runId: genuine.runId });
+  expect(await startRelease(custody, askAs(signer), source)).toMatchObject({ state: 'running', runId: genuine.runId });
   expect(zones.argsOf('admitRelease')).toHaveLength(2);
   await env.client.workflow.getHandle(genuine.workflowId).terminate('the test has ended');
 });
 
 it('a release that has ended is not begun again, and how it ended is said', async () => {
   zones.acts.validate = async () => ({ testResult: 'x', passed: 1, failed: ['case 7'], accuracy: 0.1 });
-  const first = await startRelease(custody, signer, source);
+  const first = await startRelease(custody, askAs(signer), source);
   const outcome = (await resultOf(first.workflowId)) as object;
   expect(outcome).toMatchObject({ kind: 'rejected', code: 'VALIDATION_FAILED' });
   // As control would have kept it.
   await custody.records.recordOnce(storeKeys.record(first, 'outcome'), outcome);
-  expect(await startRelease(custody, signer, source)).toMatchObject({ state: 'ended', runId: first.runId, outcome });
+  expect(await startRelease(custody, askAs(signer), source)).toMatchObject({
+    state: 'ended',
+    runId: first.runId,
+    outcome,
+  });
   expect(zones.argsOf('ingest')).toHaveLength(1);
 });
 

@@ -13,6 +13,7 @@ const PAGES = [
   'docs/policy.md',
   'docs/versioning.md',
   'docs/provenance.md',
+  'docs/ci.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 
