@@ -466,6 +466,31 @@ describe('a release', () => {
     });
   });
 
+  test('that changes more than its version says is refused, and is told which version would do', async () => {
+    const reorder = (at: string): void => {
+      const labels = { labels: [...'1023456789'] };
+      writeFileSync(join(at, 'labels.json'), JSON.stringify(labels));
+    };
+    const small = await bench.source('1.1.0', { change: reorder });
+    const shown = await cli('diff', `${MODEL}@1.0.0`, small.folder);
+    expect(shown).toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/major +vocabulary\.reordered +labels +"1"/),
+    });
+    await expectFailure(cli, [...release(small.folder, small.bundle), '--wait'], {
+      code: 'VERSION_TOO_SMALL',
+      says: /1\.1\.0 is a minor version after 1\.0\.0, but its changes demand a major one.*Call it 2\.0\.0/,
+    });
+    const { progress } = await lifecycleStatus(bench.custody, { model: MODEL, version: '1.1.0' });
+    expect(progress.outcome).toMatchObject({ kind: 'rejected', stage: 'ingest', code: 'VERSION_TOO_SMALL' });
+    expect(await bench.log()).toContainEqual(
+      expect.objectContaining({ change: 'release.ended', reason: expect.stringContaining('Call it 2.0.0') }),
+    );
+    const large = await bench.source('2.0.0', { change: reorder });
+    const { json } = await answered<object>('diff', `${MODEL}@1.0.0`, large.folder);
+    expect(json).toMatchObject({ leastBump: 'major', satisfied: true, problem: null });
+  });
+
   test('is shown by status, verify and state', async () => {
     const endpoint = await answered<{ revision: number; serving: { version: string; weight: number }[] }>(
       'status',
