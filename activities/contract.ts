@@ -92,6 +92,38 @@ export interface LifecycleControl {
   withdrawRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
 }
 
+/** Zone control: what a policy on its way into force needs. */
+export interface PolicyControl {
+  /** Verifies the whole chain with this policy as its next, keeps it create-once, audits it, and tells the gateways. */
+  applyPolicy(version: number, envelope: unknown): Promise<AppliedPolicy>;
+  refuse: LifecycleControl['refuse'];
+}
+
+/** Zone control: what it takes to give a release one more signature. */
+export interface ResignControl {
+  /** Verifies and keeps the request of a person; answers its digest. */
+  admitResign(name: ReleaseName, request: unknown): Promise<Digest>;
+  recordResigned(name: ReleaseName, request: Digest, resigned: Resigned): Promise<void>;
+  refuse: LifecycleControl['refuse'];
+}
+
+export interface Resigned {
+  readonly release: Digest;
+  /** Digest of the signature bundle, in `statements/`. */
+  readonly signature: Digest;
+  /** The key that signs today had signed it before. */
+  readonly already: boolean;
+}
+
+export interface AppliedPolicy {
+  readonly version: number;
+  /** Digest of the policy itself, which requests and records name. */
+  readonly digest: Digest;
+  readonly signers: readonly string[];
+  /** It was in force before it was sent again. */
+  readonly already: boolean;
+}
+
 export interface IntakeActivities {
   ingest(name: ReleaseName, admission: Admission): Promise<Ingested>;
   validate(name: ReleaseName, admission: Admission, ingested: Ingested): Promise<Validated>;
@@ -99,6 +131,8 @@ export interface IntakeActivities {
 
 export interface SigningActivities {
   signRelease(name: ReleaseName, progress: Progress): Promise<Signed>;
+  /** Signs what has been approved once more, with the key of today: on a person's request, after checking everything again. */
+  resignRelease(name: ReleaseName, request: Digest): Promise<Resigned>;
   revokeRelease(name: ReleaseName, release: Digest, retirement: Retirement): Promise<Digest>;
   /** Destroys the keys, probes every path and issues the certificate; answers the certificate's digest. */
   destroyKeys(name: ReleaseName, release: Digest, retirement: Retirement, revocation: Digest): Promise<Digest>;

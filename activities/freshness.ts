@@ -10,6 +10,8 @@ import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
+import type { Audit } from './journal.js';
+import { notePolicies } from './policy.js';
 import type { Router } from './router.js';
 
 const DAY_MS = 86_400_000;
@@ -23,6 +25,7 @@ export interface FreshnessDeps {
   readonly key: SigningKey;
   readonly router: Router;
   readonly gateways: readonly GatewayClient[];
+  readonly audit: Audit;
   /** Gives an endpoint a kill order, as its message. */
   readonly tell: (model: string, order: SignedEnvelope) => Promise<void>;
   readonly onError: (error: unknown, doing: string) => void;
@@ -36,6 +39,7 @@ export class Freshness {
   readonly #deps: FreshnessDeps;
   #newest: SignedEnvelope | null = null;
   #issuedAt = 0;
+  #noted = 0;
   readonly #told = new Map<Digest, number>();
   #turn: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
@@ -118,8 +122,12 @@ export class Freshness {
   }
 
   async #reconcile(): Promise<void> {
-    const { router, gateways } = this.#deps;
-    const { envelopes, newest: policy } = await this.#deps.records.policies();
+    const { router, gateways, records, audit } = this.#deps;
+    const policies = await records.policies();
+    const { envelopes, newest: policy } = policies;
+    // Whoever can write to the store can bring a well-signed policy there without asking control.
+    if (this.#noted !== policy.version) await notePolicies(policies, audit);
+    this.#noted = policy.version;
     let states = await Promise.all(gateways.map((gateway) => gateway.state()));
     // A gateway believes nothing before it knows the policy that says whom to believe.
     const behind = gateways.filter((_, at) => states[at]?.policyVersion !== policy.version);

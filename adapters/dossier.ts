@@ -1,13 +1,13 @@
-import type { Digest } from '../domain/digest.js';
-import { CustodyError } from '../domain/errors.js';
+import { isDigest, type Digest } from '../domain/digest.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
-import type { Progress, Retirement } from '../domain/lifecycle.js';
+import type { Progress, Retirement, Signed } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
-import { verifyRelease, type CheckedRelease } from '../formats/evidence.js';
+import { signerOf, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
 import type { Records } from './records.js';
 
@@ -59,13 +59,13 @@ export async function gatherRelease(
     records.policies(),
     records.getBytes(ingested.release, storeKeys.manifest),
     records.getBytes(ingested.bundle),
-    signed === undefined ? null : records.getBytes(signed.signature),
+    signatureOf(records, name, ingested.release, signed ?? null),
   ]);
   return {
     policies,
     manifest: manifest.toString('utf8'),
     bundle: bundle.toString('utf8'),
-    signature: signature === null ? null : signature.toString('utf8'),
+    signature,
     admission: await envelope(storeKeys.request(admission.request)),
     provenance: await envelope(storeKeys.statement(ingested.provenance)),
     testResult: await envelope(storeKeys.statement(validated.testResult)),
@@ -76,6 +76,46 @@ export async function gatherRelease(
   };
 }
 
+/** The digests of a release's signatures by Custody, newest first. */
+export async function signaturesOf(records: Records, name: ReleaseName, signed: Signed | null): Promise<Digest[]> {
+  const later: Digest[] = [];
+  for await (const key of records.bucket.list(storeKeys.resignedOf(name))) later.unshift(key.split('-').at(-1) ?? '');
+  return [...later, ...(signed === null ? [] : [signed.signature])].filter(isDigest);
+}
+
+/** The newest signature by a key that the newest policy still has; where there is none, the first: its key is named then. */
+async function signatureOf(
+  records: Records,
+  name: ReleaseName,
+  release: Digest,
+  signed: Signed | null,
+): Promise<string | null> {
+  const { newest } = await records.policies();
+  const text = await records.getBytes(release, storeKeys.manifest);
+  const manifest = parseManifest(text);
+  for (const digest of await signaturesOf(records, name, signed)) {
+    try {
+      const bundle = (await records.getBytes(digest)).toString('utf8');
+      signerOf(bundle, 'release-signer', newest, manifest, text);
+      return bundle;
+    } catch (error) {
+      // Whoever can write to the store can leave anything under this prefix: it counts for nothing.
+      if (!(error instanceof CustodyError) || !(isPermanent(error.code) || error.code === 'PENDING')) throw error;
+    }
+  }
+  return signed === null ? null : (await records.getBytes(signed.signature)).toString('utf8');
+}
+
+/** The same evidence without the signature: what it takes to sign. */
+export async function checkForSigning(
+  records: Records,
+  name: ReleaseName,
+  release: Digest,
+): Promise<CheckedRelease & { readonly evidence: ReleaseEvidence }> {
+  const evidence = { ...(await gatherRelease(records, name, null)), signature: null };
+  return checkEvidence(evidence, records, name, release);
+}
+
 /** A release's evidence, gathered and checked against this process's own root, and about the release that was asked for. */
 export async function checkRelease(
   records: Records,
@@ -83,7 +123,15 @@ export async function checkRelease(
   release: Digest,
   status: SignedEnvelope | null,
 ): Promise<CheckedRelease & { readonly evidence: ReleaseEvidence }> {
-  const evidence = await gatherRelease(records, name, status);
+  return checkEvidence(await gatherRelease(records, name, status), records, name, release);
+}
+
+function checkEvidence(
+  evidence: ReleaseEvidence,
+  records: Records,
+  name: ReleaseName,
+  release: Digest,
+): CheckedRelease & { readonly evidence: ReleaseEvidence } {
   const checked = verifyRelease(evidence, records.root, isoTime(Date.now()));
   const { model, version } = checked.release;
   if (checked.release.release !== release || model !== name.model || version !== name.version)

@@ -5,7 +5,7 @@ import { CustodyError } from '../domain/errors.js';
 import type { Authority, Policy, Role } from '../domain/policy.js';
 import { isoTime } from '../domain/time.js';
 import { generateKey, importPrivateKey, type KeyAlgorithm } from '../formats/keys.js';
-import { parsePolicyYaml, signPolicy, type PinnedRoot } from '../formats/policy.js';
+import { parsePolicyYaml, policyJsonSchema, signPolicy, type PinnedRoot } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
 import { replaceFile } from './files.js';
 import type { Layout } from './stack/layout.js';
@@ -37,6 +37,8 @@ const MEMBERS: readonly Member[] = [
 ];
 /** The log's own key: no authority, its public half is what verifiers pin. */
 export const AUDIT_KEY = 'audit-log';
+/** What editors check the policy.yaml beside it against. */
+const POLICY_SCHEMA = 'policy.schema.json';
 
 export interface InitOptions {
   readonly environment: string;
@@ -58,7 +60,8 @@ export function initialise(layout: Layout, { environment, suite }: InitOptions):
   writeKey(layout.key(AUDIT_KEY), 'ed25519');
 
   const policy = developmentPolicy(environment, authorities, sha256(readFileSync(suite)));
-  const yaml = stringify(policy, { lineWidth: 0 });
+  replaceFile(layout.path(POLICY_SCHEMA), `${JSON.stringify(policyJsonSchema(), null, 2)}\n`);
+  const yaml = `# yaml-language-server: $schema=./${POLICY_SCHEMA}\n${stringify(policy, { lineWidth: 0 })}`;
   const file = layout.path('policy.yaml');
   replaceFile(file, yaml);
   const checked = parsePolicyYaml(yaml, file);
@@ -78,7 +81,7 @@ function writeKey(file: string, algorithm: KeyAlgorithm): { readonly publicPem: 
 }
 
 /** Short times, so that a whole life fits into minutes. */
-function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
+export function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
   const hour = 3600;
   return {
     version: 1,
@@ -124,6 +127,7 @@ function developmentPolicy(environment: string, authorities: readonly Authority[
     retention: { releasesDays: 1, auditDays: 1, statusDays: 1 },
     retirement: { noticeSeconds: 10 },
     emergency: { killResponseSeconds: 5 },
+    training: { limits: { wallSeconds: 600, cpuSeconds: 1200, memoryMb: 4096, outputMb: 1024 } },
     freshness: { reissueSeconds: 20, lifetimeSeconds: 300, whenStale: 'stop' },
   };
 }

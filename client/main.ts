@@ -6,7 +6,9 @@ import { diffCommands } from './commands/diff.js';
 import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
 import { packCommand } from './commands/pack.js';
+import { policyCommands } from './commands/policy.js';
 import { releaseCommands } from './commands/release.js';
+import { resignCommand } from './commands/resign.js';
 import { stackCommands } from './commands/stack.js';
 import { fail } from './output.js';
 
@@ -24,6 +26,8 @@ releaseCommands(program);
 diffCommands(program);
 decisionCommands(program);
 endpointCommands(program);
+policyCommands(program);
+resignCommand(program);
 auditCommands(program);
 doctorCommand(program);
 for (const command of program.commands) inherit(command);

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import {
   WorkflowFailedError,
   WorkflowNotFoundError,
@@ -15,6 +16,7 @@ import type { Receipt } from '../workflows/messages.js';
 import type { Custody } from './connect.js';
 
 const ANSWER_MS = 30_000;
+const LATE = Symbol('late');
 
 /**
  * Sends a decision as an update and answers its verdict. The same envelope again is the same update. PENDING: no worker
@@ -34,6 +36,17 @@ export async function send(
   } catch (error) {
     throw explain(error, workflowId);
   }
+}
+
+/** What a short workflow ends with. PENDING: it has not ended in time, and goes on by itself. */
+export async function resultOf(handle: { readonly workflowId: string; result(): Promise<unknown> }): Promise<unknown> {
+  const late = setTimeout(ANSWER_MS, LATE, { ref: false });
+  const result = await Promise.race([handle.result(), late]);
+  if (result !== LATE) return result;
+  throw new CustodyError(
+    'PENDING',
+    `${handle.workflowId} has not ended in ${ANSWER_MS / 1000} s: it goes on by itself`,
+  );
 }
 
 function explain(error: unknown, workflowId: string): unknown {

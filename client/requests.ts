@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Digest } from '../domain/digest.js';
-import { endpointId, lifecycleId, trainingId, type ReleaseName } from '../domain/names.js';
+import { endpointId, lifecycleId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
 import { canonicalBytes } from '../formats/jcs.js';
@@ -83,6 +83,10 @@ export function requestRetirement(
 ): SignedEnvelope {
   const action = { kind: 'retire', reason, noticeSeconds } as const;
   return request(signer, lifecycleId(name), { ...name, release }, action, withinSeconds);
+}
+
+export function requestResign(signer: Signer, name: ReleaseName, release: Digest): SignedEnvelope {
+  return request(signer, resignId(name), { ...name, release }, { kind: 'resign' });
 }
 
 export function requestRestore(

@@ -1,6 +1,7 @@
 import type { Digest } from './digest.js';
 
 export const CHANGES = [
+  'policy.accepted',
   'policy.applied',
   'training.ended',
   'release.admitted',
@@ -8,6 +9,7 @@ export const CHANGES = [
   'release.validated',
   'release.approved',
   'release.signed',
+  'release.resigned',
   'gate.opened',
   'decision.accepted',
   'message.refused',

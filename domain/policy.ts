@@ -80,6 +80,15 @@ export interface Policy {
   readonly retention: { readonly releasesDays: number; readonly auditDays: number; readonly statusDays: number };
   readonly retirement: { readonly noticeSeconds: number };
   readonly emergency: { readonly killResponseSeconds: number };
+  readonly training: {
+    /** What no trainer may exceed, whatever it allows itself. */
+    readonly limits: {
+      readonly wallSeconds: number;
+      readonly cpuSeconds: number;
+      readonly memoryMb: number;
+      readonly outputMb: number;
+    };
+  };
   readonly freshness: {
     readonly reissueSeconds: number;
     readonly lifetimeSeconds: number;

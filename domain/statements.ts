@@ -51,6 +51,8 @@ export type RequestAction =
       readonly deployBefore: string;
     }
   | { readonly kind: 'restore'; readonly kills: readonly Digest[]; readonly revision: number }
+  /** A release signature by the key that signs today, over what has been approved before. */
+  | { readonly kind: 'resign' }
   | { readonly kind: 'retire'; readonly reason: string; readonly noticeSeconds: number };
 
 /** What somebody asks for: in WORM before anyone is asked to approve it. Subject: the release, or the id of what it acts on. */

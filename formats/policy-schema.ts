@@ -54,6 +54,9 @@ const versioning = z.strictObject({
   documentation: demand,
   other: demand,
 });
+/** Their signatures bear no time, so that no time can bound them. */
+const TIMELESS = ['root', 'release-signer'] as const;
+const TIMELESS_WHY = 'a key of a root or release signer ends with the policy that lists it no more, not by time';
 
 /** A policy as it stands in the signed bytes. */
 export const policySchema: z.ZodType<Policy> = z
@@ -94,6 +97,14 @@ export const policySchema: z.ZodType<Policy> = z
     }),
     retirement: z.strictObject({ noticeSeconds: seconds(YEAR) }),
     emergency: z.strictObject({ killResponseSeconds: seconds(3600) }),
+    training: z.strictObject({
+      limits: z.strictObject({
+        wallSeconds: z.int().min(1).max(1_000_000),
+        cpuSeconds: z.int().min(1).max(1_000_000),
+        memoryMb: z.int().min(1).max(1_000_000),
+        outputMb: z.int().min(1).max(1_000_000),
+      }),
+    }),
     freshness: z
       .strictObject({
         reissueSeconds: seconds(86_400),
@@ -123,6 +134,15 @@ export const policySchema: z.ZodType<Policy> = z
         owners.set(keyId, held.id);
       }),
     );
+    authorities.forEach(({ roles, keys }, at) => {
+      const timeless = TIMELESS.find((role) => roles.includes(role));
+      if (timeless === undefined) return;
+      keys.forEach((held, index) => {
+        for (const bound of ['validFrom', 'validUntil'] as const)
+          if (held[bound] !== undefined)
+            problem(`${TIMELESS_WHY}: leave it out of the policy instead`, 'authorities', at, 'keys', index, bound);
+      });
+    });
     const roots = authorities.filter(({ roles }) => roles.includes('root')).length;
     if (roots < rootThreshold) problem(`only ${roots} authorities hold the role root`, 'rootThreshold');
     for (const [act, { role, count }] of Object.entries(approvals)) {

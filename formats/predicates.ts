@@ -36,6 +36,7 @@ const action = z.discriminatedUnion('kind', [
     deployBefore: time,
   }),
   z.strictObject({ kind: z.literal('restore'), kills: z.array(digest).min(1).max(100), revision: count }),
+  z.strictObject({ kind: z.literal('resign') }),
   z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().positive() }),
 ]);
 

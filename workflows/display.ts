@@ -6,7 +6,7 @@ import type { Counting } from './gate.js';
 import { SEARCH_ATTRIBUTES } from './messages.js';
 
 interface Shown {
-  readonly model: ReleaseName['model'];
+  readonly model: ReleaseName['model'] | null;
   readonly version: ReleaseName['version'] | null;
   readonly title: string;
   readonly stage: string;

@@ -3,6 +3,8 @@ import type {
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
+  PolicyControl,
+  ResignControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
@@ -43,7 +45,7 @@ const long = {
 } as const;
 const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
-export const control = zone<LifecycleControl & EndpointControl>(
+export const control = zone<LifecycleControl & EndpointControl & PolicyControl & ResignControl>(
   { taskQueue: 'control', ...short },
   {
     resumeLifecycle: (name) => `reads the records of ${of(name)}`,
@@ -74,6 +76,9 @@ export const control = zone<LifecycleControl & EndpointControl>(
     }),
     openRestoreGate: (model) => `asks for approval to restore ${model}`,
     restoreEndpoint: (model) => `restores ${model}`,
+    admitResign: (name) => `verifies the request to sign ${of(name)} once more`,
+    recordResigned: (name) => `records the new signature of ${of(name)}`,
+    applyPolicy: (version) => `verifies policy ${version} and puts it into force`,
     replyRollout: (replyTo, ended) => `tells ${replyTo}: ${ended.result.kind}`,
   },
 );
@@ -90,6 +95,7 @@ export const signing = zone<SigningActivities>(
   { taskQueue: 'signing', ...short },
   {
     signRelease: (name) => `verifies all evidence and signs ${of(name)}`,
+    resignRelease: (name) => `verifies all evidence and signs ${of(name)} once more`,
     revokeRelease: (name) => `revokes ${of(name)}`,
     destroyKeys: (name) => `destroys the keys of ${of(name)}, probes and certifies it`,
   },

@@ -9,6 +9,8 @@ import type {
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
+  PolicyControl,
+  ResignControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
@@ -23,6 +25,8 @@ import { IDENTITY, workflowBundle } from './temporal.js';
 
 export type Activities = LifecycleControl &
   EndpointControl &
+  PolicyControl &
+  ResignControl &
   IntakeActivities &
   SigningActivities &
   ServingActivities &
@@ -33,6 +37,9 @@ export type ActivityName = keyof Activities;
 const ZONE_OF: Record<ActivityName, Zone> = {
   resumeLifecycle: 'control',
   admitRelease: 'control',
+  applyPolicy: 'control',
+  admitResign: 'control',
+  recordResigned: 'control',
   openDeployGate: 'control',
   decide: 'control',
   refuse: 'control',
@@ -56,6 +63,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   ingest: 'intake',
   validate: 'intake',
   signRelease: 'signing',
+  resignRelease: 'signing',
   revokeRelease: 'signing',
   destroyKeys: 'signing',
   startRelease: 'serving',
@@ -248,6 +256,15 @@ export class FakeZones {
       },
       restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
       replyRollout: async () => undefined,
+      admitResign: async () => digestOf('resign'),
+      recordResigned: async () => undefined,
+      resignRelease: async (name) => ({ release: release(name), signature: digestOf('signature 2'), already: false }),
+      applyPolicy: async (version) => ({
+        version,
+        digest: digestOf(`policy ${version}`),
+        signers: ['rosa'],
+        already: false,
+      }),
       watchStep: async (_model, revision) => ({ kind: 'pass', revision, samples: 100 }),
       train: async () => ({
         source: 'file:///out',

@@ -170,6 +170,7 @@ function firstPolicy(
     retention: { releasesDays: 1, auditDays: 1, statusDays: 1 },
     retirement: { noticeSeconds: 1 },
     emergency: { killResponseSeconds: 5 },
+    training: { limits: { wallSeconds: 600, cpuSeconds: 600, memoryMb: 4096, outputMb: 256 } },
     freshness: { reissueSeconds: 2, lifetimeSeconds: 300, whenStale: 'serve' },
   };
 }
