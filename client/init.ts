@@ -82,7 +82,7 @@ function writeKey(file: string, algorithm: KeyAlgorithm): { readonly publicPem: 
 }
 
 /** Short times, so that a whole life fits into minutes. */
-function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
+export function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
   const hour = 3600;
   return {
     version: 1,

@@ -80,6 +80,9 @@ const versioning = z.strictObject({
   documentation: demand,
   other: demand,
 });
+/** Their signatures bear no time, so that no time can bound them. */
+const TIMELESS = ['root', 'release-signer'] as const;
+const TIMELESS_WHY = 'a key of a root or release signer ends with the policy that lists it no more, not by time';
 
 /** A policy as it stands in the signed bytes. */
 export const policySchema: z.ZodType<Policy> = z
