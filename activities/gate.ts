@@ -14,6 +14,7 @@ import { demand, rulesFor } from '../formats/evidence.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import type { Counted, Decision, DecisionVerdict, LifecycleControl } from './contract.js';
+import { demandGround, demandUnchanged } from './ground.js';
 import { refusal, type Entry } from './journal.js';
 
 type Gates = Pick<LifecycleControl, 'openDeployGate' | 'decide' | 'refuse'>;
@@ -24,7 +25,10 @@ export function createGates(desk: Desk): Gates {
   return {
     openDeployGate: async (name, { admission, ingested, validated }) => {
       const kept = (await records.record(storeKeys.record(name, 'gate'))) as OpenGate | null;
-      if (kept !== null) return kept;
+      if (kept !== null) {
+        await demandUnchanged(records, (await records.get('request', kept.request)).verified.predicate);
+        return kept;
+      }
       if (admission === undefined || ingested === undefined || validated === undefined)
         throw new CustodyError('INTERNAL', 'a gate was opened for a release that has not been validated');
       const { newest, newestDigest } = await records.policies();
@@ -66,6 +70,7 @@ export function createGates(desk: Desk): Gates {
       const envelope = signStatement('request', { name: lifecycleId(name), sha256: ingested.release }, predicate, [
         key,
       ]);
+      await demandGround(records, name, envelope);
       const { digest } = await keepRequest(envelope);
       const { role, count } = approvals.deploy;
       const gate: OpenGate = { request: digest, requestId: predicate.requestId, role, count, expiresAt, envelope };
@@ -84,6 +89,7 @@ export function createGates(desk: Desk): Gates {
 
     decide: async ({ gate, act, counted, decisions }) => {
       const request = (await records.get('request', gate.request)).verified;
+      await demandUnchanged(records, request.predicate);
       const policies = await records.policies();
       const rules = rulesFor(policies, request, isoTime(Date.now()));
       const quorum = rules.gate.approvals[act];

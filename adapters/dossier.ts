@@ -38,13 +38,18 @@ export async function nameOf(records: Records, release: Digest): Promise<Release
   return { model, version };
 }
 
-/** Everything in WORM that shows a release may be signed (`status: null`) or loaded. PENDING names what is missing. */
+/**
+ * Everything in WORM that shows a release may be signed (`status: null`) or loaded. PENDING names what is missing. `asked`: a
+ * request that nobody has decided on yet, instead of the approved one.
+ */
 export async function gatherRelease(
   records: Records,
   name: ReleaseName,
   status: SignedEnvelope | null,
+  asked: SignedEnvelope | null = null,
 ): Promise<ReleaseEvidence> {
-  const { admission, ingested, validated, approved, signed } = await progressOf(records, name);
+  const { admission, ingested, validated, signed, ...rest } = await progressOf(records, name);
+  const approved = asked === null ? rest.approved : NOBODY;
   if (admission === undefined || ingested === undefined || validated === undefined || approved === undefined) {
     const missing = { admission, ingested, validated, approved };
     const first = Object.entries(missing).find(([, value]) => value === undefined)?.[0] ?? '';
@@ -70,11 +75,13 @@ export async function gatherRelease(
     provenance: await envelope(storeKeys.statement(ingested.provenance)),
     testResult: await envelope(storeKeys.statement(validated.testResult)),
     change: await envelope(storeKeys.statement(ingested.change)),
-    request: await envelope(storeKeys.request(approved.request)),
+    request: asked ?? (await envelope(storeKeys.request(approved.request))),
     approvals: await Promise.all(approved.approvals.map((digest) => envelope(storeKeys.statement(digest)))),
     status,
   };
 }
+
+const NOBODY = { request: '', approvals: [] };
 
 /** A release's evidence, gathered and checked against this process's own root, and about the release that was asked for. */
 export async function checkRelease(

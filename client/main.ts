@@ -7,6 +7,7 @@ import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
 import { packCommand } from './commands/pack.js';
 import { releaseCommands } from './commands/release.js';
+import { showCommand } from './commands/show.js';
 import { stackCommands } from './commands/stack.js';
 import { fail } from './output.js';
 
@@ -22,6 +23,7 @@ stackCommands(program);
 packCommand(program);
 releaseCommands(program);
 diffCommands(program);
+showCommand(program);
 decisionCommands(program);
 endpointCommands(program);
 auditCommands(program);

@@ -113,6 +113,12 @@ export function authoriseSigning(release: VerifiedRelease, rules: Rules): Permis
   return releaseApproved(release, rules);
 }
 
+/** Before people are asked to approve: everything that signing will demand, but for their answer. */
+export function authoriseAsking(release: VerifiedRelease, rules: Rules): Permission {
+  const inForce = policyInForce(rules);
+  return inForce.allowed ? evidenceHolds(release, rules) : inForce;
+}
+
 /** Before a key of the release is handed out, and before it is loaded: approved, signed, and freshly not revoked. */
 export function authoriseLoading(
   release: VerifiedRelease,
@@ -142,7 +148,14 @@ export function notRevoked(release: Digest, rules: Rules, status: Verified<Statu
 }
 
 function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
-  const { admission, testResult, request, producer } = release;
+  const holds = evidenceHolds(release, rules);
+  if (!holds.allowed) return holds;
+  return quorumReached(rules, release.request, release.approvals, rules.gate.approvals.deploy);
+}
+
+/** Whether the request is about this release, and all that it names is there, by whoever may say so. */
+export function evidenceHolds(release: VerifiedRelease, rules: Rules): Permission {
+  const { admission, request, producer } = release;
   const asked = request.predicate;
   const about = lifecycleId(release);
   if (asked.action.kind !== 'deploy') return denied('REPLAYED', 'the approved request is not for a deployment');
@@ -170,11 +183,8 @@ function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
 
   const made = provenanceHolds(release, rules);
   if (!made.allowed) return made;
-  const tested = validationHolds(release, rules, testResult);
-  if (!tested.allowed) return tested;
-  const versioned = versionHolds(release, rules);
-  if (!versioned.allowed) return versioned;
-  return quorumReached(rules, request, release.approvals, rules.gate.approvals.deploy);
+  const tested = validationHolds(release, rules);
+  return tested.allowed ? versionHolds(release, rules) : tested;
 }
 
 /** How the release was made: the statement that the request names, by its producer, about these bytes. */
@@ -185,14 +195,15 @@ function provenanceHolds({ release, producer, provenance, request }: VerifiedRel
   return flaw === null ? { allowed: true, approvers: [] } : denied(flaw.code, flaw.reason);
 }
 
-function validationHolds(
-  { release, request }: VerifiedRelease,
-  rules: Rules,
-  result: Verified<TestResultPredicate>,
-): Permission {
-  const { suite, minimumCases } = rules.gate.validation;
-  if (request.predicate.evidence['testResult'] !== result.digest)
+function validationHolds({ release, request, testResult }: VerifiedRelease, rules: Rules): Permission {
+  if (request.predicate.evidence['testResult'] !== testResult.digest)
     return denied('REPLAYED', 'the approved request names another test result');
+  return resultHolds(release, rules, testResult);
+}
+
+/** Whether a test result shows that this release passed the policy's suite. */
+export function resultHolds(release: Digest, rules: Rules, result: Verified<TestResultPredicate>): Permission {
+  const { suite, minimumCases } = rules.gate.validation;
   if (result.subject !== release) return denied('REPLAYED', 'the test result is about another release');
   if (!signedInRole(rules, result, 'validator'))
     return denied('NOT_AUTHORISED', `${result.signers.join(', ')} may not sign test results`);
@@ -211,6 +222,15 @@ function validationHolds(
 function versionHolds({ release, version, request, change }: VerifiedRelease, rules: Rules): Permission {
   if (request.predicate.evidence['change'] !== change.digest)
     return denied('REPLAYED', 'the approved request names another statement of what has changed');
+  return changeHolds({ release, version }, rules, change);
+}
+
+/** Whether a statement of what has changed shows that this release may bear its version. */
+export function changeHolds(
+  { release, version }: Pick<VerifiedRelease, 'release' | 'version'>,
+  rules: Rules,
+  change: Verified<ChangePredicate>,
+): Permission {
   if (change.subject !== release || change.predicate.version !== version)
     return denied('REPLAYED', 'the statement of what has changed is about another release');
   if (!signedInRole(rules, change, 'validator'))

@@ -63,6 +63,14 @@ export function parseLifecycleId(id: string): ReleaseName | null {
   return isModelName(model) && isVersion(version) ? { model, version } : null;
 }
 
+/** A release as people write it: `<model>@<version>`. USAGE or VERSION_INVALID. */
+export function parseReleaseName(given: string): ReleaseName {
+  const [model = '', version = ''] = given.split(/@(.*)/s);
+  assertModelName(model);
+  assertVersion(version);
+  return { model, version };
+}
+
 /** The inverse of `endpointId`; `null` for any other id. */
 export function parseEndpointId(id: string): string | null {
   const [kind, model, ...rest] = id.split('/');

@@ -1,15 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { checkRelease, newestStatus, progressOf } from '../../adapters/dossier.js';
-import { authoriseLoading } from '../../domain/authorise.js';
+import { progressOf } from '../../adapters/dossier.js';
 import { CustodyError } from '../../domain/errors.js';
 import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
-import { demand } from '../../formats/evidence.js';
 import { checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
 import { endpointStatus, lifecycleStatus, send } from '../messages.js';
 import { answer, faint, heading, plain } from '../output.js';
 import { provenanceBeside } from '../provenance.js';
+import { mayServe } from '../record/serving.js';
 import { requestRetirement } from '../requests.js';
 import { connected, KEY_OPTION, signerOf } from '../session.js';
 import { startRelease, uiAddress } from '../start.js';
@@ -114,13 +113,7 @@ export function releaseCommands(program: Command): void {
         const name = named(model, version);
         const { ingested } = await progressOf(records, name);
         if (ingested === undefined) throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
-        const { release, rules, status } = await checkRelease(
-          records,
-          name,
-          ingested.release,
-          await newestStatus(records),
-        );
-        const approvers = demand(authoriseLoading(release, rules, status));
+        const { release, approvers } = await mayServe(records, name, ingested.release);
         const { requester } = release.request.predicate;
         const facts = {
           release: release.release,

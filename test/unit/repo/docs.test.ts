@@ -10,6 +10,7 @@ const PAGES = [
   'deploy/README.md',
   'docs/architecture.md',
   'docs/operations.md',
+  'docs/provenance.md',
   'docs/versioning.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
