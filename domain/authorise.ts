@@ -222,6 +222,15 @@ export function resultHolds(release: Digest, rules: Rules, result: Verified<Test
 function versionHolds({ release, version, request, change }: VerifiedRelease, rules: Rules): Permission {
   if (request.predicate.evidence['change'] !== change.digest)
     return denied('REPLAYED', 'the approved request names another statement of what has changed');
+  return changeHolds({ release, version }, rules, change);
+}
+
+/** Whether a statement of what has changed shows that this release may bear its version. */
+export function changeHolds(
+  { release, version }: Pick<VerifiedRelease, 'release' | 'version'>,
+  rules: Rules,
+  change: Verified<ChangePredicate>,
+): Permission {
   if (change.subject !== release || change.predicate.version !== version)
     return denied('REPLAYED', 'the statement of what has changed is about another release');
   if (!signedInRole(rules, change, 'validator'))
