@@ -1,3 +1,4 @@
+import type { ApiClient } from '../adapters/api/client.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
@@ -23,6 +24,8 @@ export interface FreshnessDeps {
   readonly key: SigningKey;
   readonly router: Router;
   readonly gateways: readonly GatewayClient[];
+  /** They read no store, and learn of policies here. */
+  readonly apis: readonly ApiClient[];
   /** Gives an endpoint a kill order, as its message. */
   readonly tell: (model: string, order: SignedEnvelope) => Promise<void>;
   readonly onError: (error: unknown, doing: string) => void;
@@ -51,6 +54,7 @@ export class Freshness {
         const { newest } = await this.#deps.records.policies();
         if (Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000) await this.reissue();
         await this.#reconcile();
+        await this.#teachApis();
       } catch (error) {
         this.#deps.onError(error, 'keeping the gateways up to date');
       }
@@ -144,6 +148,15 @@ export class Freshness {
           (has[at]?.killedBy ?? []).map(({ order }) => order).filter((order) => !recorded.includes(order)),
         );
     }
+  }
+
+  async #teachApis(): Promise<void> {
+    const { envelopes, newest } = await this.#deps.records.policies();
+    await Promise.all(
+      this.#deps.apis.map(async (api) => {
+        if ((await api.policyVersion()) !== newest.version) await api.deliverPolicies(envelopes);
+      }),
+    );
   }
 
   /** Orders that reached a gateway without control are told to the endpoint, which keeps and audits them as any other. */

@@ -33,6 +33,7 @@ const MEMBERS: readonly Member[] = [
   { id: 'intake', kind: 'workload', roles: ['validator'] },
   { id: 'release-signer', kind: 'workload', roles: ['release-signer'], algorithm: 'ecdsa-p256' },
   { id: 'control', kind: 'workload', roles: ['control'] },
+  { id: 'api', kind: 'workload', roles: ['api'] },
   { id: 'serving', kind: 'workload', roles: ['serving'] },
 ];
 /** The log's own key: no authority, its public half is what verifiers pin. */

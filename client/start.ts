@@ -42,12 +42,19 @@ export function readName({ folder, bundle, provenance }: ReleaseSource): Release
   return { model, version, release: sha256(bytes) };
 }
 
+/** Makes the signed request to release what lies there. */
+export type Ask = (
+  name: ReleaseName,
+  where: { readonly source: string; readonly bundle: string; readonly provenance: string },
+) => Promise<SignedEnvelope>;
+
+export const askAs =
+  (signer: Signer): Ask =>
+  async (name, where) =>
+    requestRelease(signer, name, where);
+
 /** Starts a release's lifecycle, or answers the one that runs or ran under its name. VERSION_TAKEN: it has other bytes. */
-export async function startRelease(
-  custody: Custody,
-  signer: Signer,
-  source: ReleaseSource,
-): Promise<Started & ReleaseName> {
+export async function startRelease(custody: Custody, ask: Ask, source: ReleaseSource): Promise<Started & ReleaseName> {
   const { release, ...name } = readName(source);
   const taken = await custody.records.record(storeKeys.version(name));
   if (taken !== null && (taken as { release?: string }).release !== release)
@@ -55,7 +62,7 @@ export async function startRelease(
       'VERSION_TAKEN',
       `${name.model} ${name.version} is taken by other bytes: choose a new version`,
     );
-  const request = requestRelease(signer, name, {
+  const request = await ask(name, {
     source: pathToFileURL(source.folder).href,
     bundle: pathToFileURL(source.bundle).href,
     provenance: pathToFileURL(source.provenance).href,

@@ -15,6 +15,7 @@ import type {
 } from './statements.js';
 import { MAX_SKEW_MS, outsideValidity, plusSeconds } from './time.js';
 import { versionProblem, type ChangePredicate } from './versioning.js';
+import { isAskedBy } from './vouching.js';
 
 /**
  * Whether a privileged act is allowed. Each acting process calls these itself, over statements whose signatures it has
@@ -101,9 +102,8 @@ function isToCome(time: string, now: string): boolean {
   return Date.parse(time) > Date.parse(now) + MAX_SKEW_MS;
 }
 
-/** Whether its requester has signed it, and nobody else: a second signer would have asked, too, without being the one. */
-function isAskedBy(request: Verified<RequestPredicate>, requester: string): boolean {
-  return request.signers.length === 1 && request.signers[0] === requester;
+function mayAskFor(rules: Rules, requester: string): boolean {
+  return holdsRole(rules.gate, rules.newest, requester, 'requester');
 }
 
 /** Before the release key signs: request, evidence and quorum, all about these very bytes. */
@@ -158,9 +158,9 @@ function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
   if (asked.evidence['admission'] !== admission.digest) return denied('REPLAYED', 'the start request is another one');
   if (started.action.kind !== 'release' || started.workflowId !== about || started.environment !== rules.environment)
     return denied('REPLAYED', 'the start request asks for something else');
-  if (!isAskedBy(admission, started.requester) || started.requester !== asked.requester)
+  if (!isAskedBy(rules, admission, started.requester) || started.requester !== asked.requester)
     return denied('NOT_AUTHORISED', 'the requester, and nobody else, must have signed the start request');
-  if (!signedInRole(rules, admission, 'requester'))
+  if (!mayAskFor(rules, started.requester))
     return denied('NOT_AUTHORISED', `${started.requester} may not ask for releases`);
 
   if (asked.evidence['bundle'] !== release.bundle)
@@ -276,9 +276,9 @@ export function personAsks(
   if (asked.workflowId !== workflowId) return denied('REPLAYED', `the request is for workflow ${asked.workflowId}`);
   if (isToCome(asked.issuedAt, rules.now))
     return denied('EXPIRED', `the request says it was made at ${asked.issuedAt}, which is to come`);
-  if (!isAskedBy(request, asked.requester))
+  if (!isAskedBy(rules, request, asked.requester))
     return denied('NOT_AUTHORISED', `${asked.requester}, and nobody else, must have signed the request`);
-  if (!signedInRole(rules, request, 'requester') && !signedInRole(rules, request, 'operator'))
+  if (!mayAskFor(rules, asked.requester) && !signedInRole(rules, request, 'operator'))
     return denied('NOT_AUTHORISED', `${asked.requester} may not ask for this`);
   const { restore, retire } = rules.gate.approvals;
   if (kind === 'restore') return rightlyAsked(rules, request, restore);

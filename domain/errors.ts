@@ -46,6 +46,8 @@ const CODES = {
   VAULT_UNAVAILABLE: { exit: 7, permanent: false },
   GATEWAY_UNAVAILABLE: { exit: 7, permanent: false },
   TEMPORAL_UNAVAILABLE: { exit: 7, permanent: false },
+  API_UNAVAILABLE: { exit: 7, permanent: false },
+  ISSUER_UNAVAILABLE: { exit: 7, permanent: false },
   MAIL_UNAVAILABLE: { exit: 7, permanent: false },
   MODEL_SERVER_FAILED: { exit: 7, permanent: false },
   TOOL_MISSING: { exit: 7, permanent: true },

@@ -25,9 +25,22 @@ export const WORKLOAD_ROLES = [
   'gateway',
   'serving',
   'publisher',
+  'api',
 ] as const;
 
 export type Role = (typeof PERSON_ROLES)[number] | (typeof WORKLOAD_ROLES)[number];
+
+/**
+ * By which tokens a workload is known that holds no key here: signed by the issuer, for the audience, and with exactly these
+ * claims.
+ */
+export interface OidcIdentity {
+  /** The `iss` of its tokens, and where its discovery document lies. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** What further claims must say, to the letter. */
+  readonly claims: Readonly<Record<string, string>>;
+}
 
 /** A person or a workload. Its id is the person: two keys of one authority are one vote. */
 export interface Authority {
@@ -36,6 +49,8 @@ export interface Authority {
   readonly roles: readonly Role[];
   /** Public keys, PEM (SPKI). */
   readonly keys: readonly { readonly pem: string; readonly validFrom?: string; readonly validUntil?: string }[];
+  /** A requester whose tokens the listener `api` checks, and whose requests it then signs. */
+  readonly oidc?: OidcIdentity;
 }
 
 /** So many different people of a role, none of them the requester or the producer. */

@@ -69,8 +69,21 @@ export interface RequestPredicate {
   readonly requester: string;
   /** Who signed the bytes in question as their producer, where there are any. */
   readonly producer: string | null;
+  /** What the api saw of the requester, where it signs for one that has no key. */
+  readonly identity?: VouchedIdentity;
   readonly issuedAt: string;
   readonly expiresAt: string;
+}
+
+/** What a verified OIDC token said of a requester; the token itself is nowhere. */
+export interface VouchedIdentity {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audience: string;
+  /** The claims that the policy pins. */
+  readonly claims: Readonly<Record<string, string>>;
+  /** SHA-256 of the token: requests of the same token can be told. */
+  readonly token: Digest;
 }
 
 /** One person's decision on one request. Subject: the digest of the request's envelope. */

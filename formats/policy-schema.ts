@@ -5,6 +5,7 @@ import { PERSON_ROLES, WORKLOAD_ROLES, type Policy, type Role } from '../domain/
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS } from '../domain/versioning.js';
 import { importPublicKey, type PublicKey } from './keys.js';
+import { oidcProblems, oidcSchema } from './policy-oidc.js';
 
 const seconds = (max: number): z.ZodNumber => z.number().positive().max(max);
 const time = z.string().refine(isIsoTime, 'expected a time like 2027-06-30T00:00:00.000Z');
@@ -21,7 +22,12 @@ const authority = z
     id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'lower-case letters, digits, dots and dashes'),
     kind: z.enum(['person', 'workload']),
     roles: z.array(z.enum([...new Set<Role>([...PERSON_ROLES, ...WORKLOAD_ROLES])])).min(1),
-    keys: z.array(key).min(1).max(16),
+    keys: z.array(key).max(16).default([]),
+    oidc: oidcSchema.exactOptional(),
+  })
+  .refine(({ keys, oidc }) => keys.length > 0 || oidc !== undefined, {
+    message: 'it has no key, and only a workload that has `oidc` needs none',
+    path: ['keys'],
   })
   .refine(
     ({ kind, roles }) => {
@@ -123,6 +129,7 @@ export const policySchema: z.ZodType<Policy> = z
         owners.set(keyId, held.id);
       }),
     );
+    for (const { message, at } of oidcProblems(authorities)) problem(message, 'authorities', ...at);
     const roots = authorities.filter(({ roles }) => roles.includes('root')).length;
     if (roots < rootThreshold) problem(`only ${roots} authorities hold the role root`, 'rootThreshold');
     for (const [act, { role, count }] of Object.entries(approvals)) {

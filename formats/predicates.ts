@@ -50,6 +50,14 @@ const dependency = z.object({
   annotations: parameters.optional(),
 });
 
+const vouchedIdentity = z.strictObject({
+  issuer: z.string().max(1024),
+  subject: z.string().max(1024),
+  audience: z.string().max(1024),
+  claims: z.record(z.string(), z.string()),
+  token: digest,
+});
+
 const route = z.strictObject({
   environment,
   model,
@@ -98,6 +106,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     policy: digest,
     requester: id,
     producer: id.nullable(),
+    identity: vouchedIdentity.exactOptional(),
     ...timed,
   }),
   approval: z.strictObject({

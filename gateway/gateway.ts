@@ -13,7 +13,7 @@ import type { PinnedRoot } from '../formats/policy.js';
 import { Endpoint, type Choice, type Refusal } from './endpoint.js';
 import { readOrder } from './orders.js';
 import { StateFile, type Durable, type HeldOrder, type HeldRoute } from './state-file.js';
-import { Trust } from './trust.js';
+import { Trust } from '../formats/trust.js';
 
 export interface GatewayDeps {
   readonly environment: string;

@@ -3,6 +3,7 @@ import { Freshness } from '../activities/freshness.js';
 import { Router } from '../activities/router.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
 import { openAuditLog, type AuditLog } from '../adapters/audit/log.js';
+import { createApiClient } from '../adapters/api/client.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
 import { createMailer } from '../adapters/mail.js';
 import { checkOwnLock } from '../adapters/object-store/proof.js';
@@ -43,6 +44,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     key,
     router,
     gateways,
+    apis: config.apis.map(createApiClient),
     tell: async (model, order) => {
       await temporal.workflow.signalWithStart('endpoint', {
         ...startEndpoint(model),

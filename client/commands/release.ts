@@ -5,21 +5,24 @@ import { authoriseLoading } from '../../domain/authorise.js';
 import { CustodyError } from '../../domain/errors.js';
 import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
 import { demand } from '../../formats/evidence.js';
+import { askThroughApi, tokenIn } from '../api.js';
 import { checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
 import { endpointStatus, lifecycleStatus, send } from '../messages.js';
 import { answer, faint, heading, plain } from '../output.js';
 import { provenanceBeside } from '../provenance.js';
 import { requestRetirement } from '../requests.js';
-import { connected, KEY_OPTION, signerOf } from '../session.js';
-import { startRelease, uiAddress } from '../start.js';
+import { connected, KEY_OPTION, signerOf, type ConnectedSession } from '../session.js';
+import { askAs, startRelease, uiAddress, type Ask } from '../start.js';
 
 const POLL_MS = 500;
 
 interface ReleaseOptions {
   readonly bundle: string;
   readonly provenance?: string;
-  readonly key: string;
+  readonly key?: string;
+  readonly api?: string;
+  readonly tokenEnv?: string;
   readonly wait?: true;
 }
 
@@ -28,17 +31,22 @@ export function releaseCommands(program: Command): void {
     .command('release <folder>')
     .description('put a release on its way: ingest, validate, approve, sign, roll out')
     .requiredOption('--bundle <file>', "the producer's signature over the folder")
-    .requiredOption(...KEY_OPTION)
+    .option(...KEY_OPTION)
+    .option('--api <url>', 'in place of a key: the api that signs for whoever holds the token')
+    .option('--token-env <variable>', 'the variable of the environment that holds the OpenID Connect token')
     .option('--provenance <file>', 'how it was made; by default beside the signature, where `custody pack` puts it')
     .option('--wait', 'wait until it is in service or has been refused')
-    .addHelpText('after', '\nExample:\n  custody release ./release --bundle release.sig.json --key ci')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  custody release ./release --bundle release.sig.json --key ci\n  custody release ./release --bundle release.sig.json --api https://custody.example --token-env ID_TOKEN',
+    )
     .action(
       connected(async (session, folder: string, options: ReleaseOptions) => {
-        const signer = await signerOf(session, options.key);
+        const ask = await askerOf(session, options);
         const { bundle, provenance = provenanceBeside(bundle) } = options;
         const source = { folder, bundle, provenance };
         await checkSource(session.custody, source);
-        const started = await startRelease(session.custody, signer, source);
+        const started = await startRelease(session.custody, ask, source);
         const result = options.wait === true ? await inService(session.custody, started) : {};
         answer(session, { ...started, ...result }, [
           `${started.already ? 'runs already' : 'started'}: ${started.workflowId}`,
@@ -138,6 +146,14 @@ export function releaseCommands(program: Command): void {
         ]);
       }),
     );
+}
+
+/** Who asks: the holder of a key, or of a token. */
+async function askerOf(session: ConnectedSession, { key, api, tokenEnv }: ReleaseOptions): Promise<Ask> {
+  if (key !== undefined && api === undefined && tokenEnv === undefined) return askAs(await signerOf(session, key));
+  if (key === undefined && api !== undefined && tokenEnv !== undefined)
+    return askThroughApi(session.custody, api, tokenIn(tokenEnv));
+  throw new CustodyError('USAGE', 'say who asks: either --key, or --api with --token-env');
 }
 
 function named(model: string, version: string): ReleaseName {

@@ -25,7 +25,7 @@ import { describeOrigin, provenanceBeside, writeProvenance } from '../../client/
 import { askAuditor, decide, type Signer } from '../../client/requests.js';
 import { digitsStack } from '../../client/stack/digits.js';
 import type * as StackModule from '../../client/stack/stack.js';
-import { startRelease, type ReleaseSource } from '../../client/start.js';
+import { askAs, startRelease, type ReleaseSource } from '../../client/start.js';
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError, type ErrorCode } from '../../domain/errors.js';
 import { endpointId, lifecycleId, type ReleaseName } from '../../domain/names.js';
@@ -139,7 +139,7 @@ export class Bench {
   }
 
   async start(source: ReleaseSource, who = 'ci'): Promise<Awaited<ReturnType<typeof startRelease>>> {
-    return startRelease(this.custody, await this.signer(who), source);
+    return startRelease(this.custody, askAs(await this.signer(who)), source);
   }
 
   /** The request that a release waits with. */

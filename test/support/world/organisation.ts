@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Digest } from '../../../domain/digest.js';
-import type { Authority, Policy, Role } from '../../../domain/policy.js';
+import type { Authority, OidcIdentity, Policy, Role } from '../../../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope } from '../../../domain/statements.js';
 import { isoTime } from '../../../domain/time.js';
 import { envelopeDigest } from '../../../formats/dsse.js';
@@ -31,7 +31,15 @@ const WORKLOADS = {
   control: ['control'],
   serving: ['serving'],
   gateway: ['gateway'],
+  api: ['api'],
 } as const satisfies Record<string, readonly Role[]>;
+
+/** By which tokens `pipeline`, which has no key, is known to the api. */
+export const PIPELINE: OidcIdentity = {
+  issuer: 'https://tokens.example',
+  audience: 'custody',
+  claims: { sub: 'repo:acme/digits:ref:refs/heads/main', event_name: 'push' },
+};
 
 const ECDSA: ReadonlySet<string> = new Set(['trainer', 'release-signer']);
 const EXTRA = ['alice-2', 'mallory'] as const;
@@ -132,6 +140,7 @@ function firstPolicy(
     authorities: [
       ...Object.entries(PEOPLE).map(authority('person')),
       ...Object.entries(WORKLOADS).map(authority('workload')),
+      { id: 'pipeline', kind: 'workload', roles: ['requester'], keys: [], oidc: PIPELINE },
     ],
     versioning: {
       components: { added: 'minor', removed: 'major' },

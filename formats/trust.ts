@@ -1,13 +1,13 @@
 import { CustodyError } from '../domain/errors.js';
 import type { Policy } from '../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope, Verified } from '../domain/statements.js';
-import { parseEnvelope } from '../formats/dsse.js';
-import { verifyPolicies, type Policies } from '../formats/evidence.js';
-import { canonicalBytes } from '../formats/jcs.js';
-import type { PinnedRoot } from '../formats/policy.js';
-import { keyRing, verifyStatement } from '../formats/statements.js';
+import { parseEnvelope } from './dsse.js';
+import { verifyPolicies, type Policies } from './evidence.js';
+import { canonicalBytes } from './jcs.js';
+import type { PinnedRoot } from './policy.js';
+import { keyRing, verifyStatement } from './statements.js';
 
-/** The policies of the gateway's environment, from its own pinned root: only ever newer ones. */
+/** The policies that control delivers to a process without a store, from that process's own pinned root: only ever newer ones. */
 export class Trust {
   readonly #root: PinnedRoot;
   #envelopes: readonly SignedEnvelope[] = [];
@@ -29,7 +29,7 @@ export class Trust {
   /** PENDING before the first policy has been delivered: without one nobody may say anything. */
   get policies(): Policies {
     if (this.#policies === null)
-      throw new CustodyError('PENDING', 'this gateway has not been given a policy yet: deliver the policies first');
+      throw new CustodyError('PENDING', 'no policy has been delivered here yet: control does it within seconds');
     return this.#policies;
   }
 
@@ -49,7 +49,7 @@ export class Trust {
     const policies = verifyPolicies(this.#root, envelopes);
     const parted = range(shared).find((at) => !samePayload(envelopes[at], this.#envelopes[at]));
     if (parted !== undefined)
-      throw new CustodyError('POLICY_REFUSED', `policy ${parted + 1} is another one than the gateway has seen`);
+      throw new CustodyError('POLICY_REFUSED', `policy ${parted + 1} is another one than has been delivered before`);
     if (envelopes.length <= this.#envelopes.length) return false;
     this.#envelopes = envelopes;
     this.#policies = policies;
