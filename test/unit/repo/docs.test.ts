@@ -11,6 +11,7 @@ const PAGES = [
   'docs/architecture.md',
   'docs/operations.md',
   'docs/versioning.md',
+  'docs/ci.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 
