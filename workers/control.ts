@@ -1,5 +1,6 @@
 import { createControlActivities } from '../activities/control.js';
 import { Freshness } from '../activities/freshness.js';
+import { beating } from '../activities/heartbeat.js';
 import { Router } from '../activities/router.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
 import { openAuditLog, type AuditLog } from '../adapters/audit/log.js';
@@ -68,7 +69,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     reissueStatus: () => freshness.reissue(),
   });
   return {
-    activities,
+    activities: beating(activities),
     stop: async () => {
       await freshness.stop();
       await desk.close();

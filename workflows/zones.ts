@@ -31,14 +31,16 @@ function zone<A extends object>(options: ActivityOptions, lines: Lines<A>): A {
   return Object.fromEntries(calls) as A;
 }
 
-// Short acts are tried again for ever: a blip must not end a release. Refusals are not retried, by their own kind.
+// Short acts are tried again for ever: a blip must not end a release. Refusals are not retried, by their own kind. A worker
+// that died is noticed by its silence, long before the time is over that its work may take.
 const short = {
   startToCloseTimeout: '60 seconds',
+  heartbeatTimeout: '10 seconds',
   retry: { initialInterval: '200ms', maximumInterval: '10 seconds' },
 } as const;
 const long = {
   startToCloseTimeout: '12 hours',
-  heartbeatTimeout: '30 seconds',
+  heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '500ms', maximumInterval: '30 seconds' },
 } as const;
 const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
@@ -69,6 +71,7 @@ export const control = zone<LifecycleControl & EndpointControl>(
     killEndpoint: (model) => ({
       summary: `relays a kill order to the gateways of ${model}`,
       startToCloseTimeout: '10 seconds',
+      heartbeatTimeout: '2 seconds',
       retry: { initialInterval: '100ms', maximumInterval: '1 second' },
       priority: { priorityKey: 1 },
     }),

@@ -14,6 +14,7 @@ import type {
   TrainingActivities,
   WatchActivities,
 } from '../../activities/contract.js';
+import { beating } from '../../activities/heartbeat.js';
 import type { EndpointPosition, RolloutOrder, RoutedPosition, StepVerdict } from '../../domain/endpoint.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { OpenGate, Progress } from '../../domain/lifecycle.js';
@@ -106,6 +107,8 @@ const at = (revision: number, version: string, model: string): EndpointPosition 
 export class FakeZones {
   readonly calls: { readonly name: ActivityName; readonly args: readonly unknown[]; readonly at: number }[] = [];
   readonly refused: { readonly reason: string; readonly messages: readonly string[]; readonly dropped: number }[] = [];
+  /** Activities whose worker counts as killed: it says nothing more. */
+  readonly dead = new Set<ActivityName>();
   progress: Progress = {};
   gateSeconds = 7 * 86_400;
   noticeSeconds = 30 * 86_400;
@@ -302,7 +305,13 @@ export async function startWorkers(
   const workers = await Promise.all(
     ZONES.map((zone) => {
       const names = (Object.keys(ZONE_OF) as ActivityName[]).filter((name) => ZONE_OF[name] === zone);
-      const activities = names.map((name) => [name, (...args: unknown[]) => current().run(name, args)] as const);
+      const acts = Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => current().run(name, args)]));
+      // As the real workers have it. A dead one sends no heartbeat.
+      const alive = zone === 'control' || zone === 'signing' ? beating(acts) : acts;
+      const activities = names.map((name) => {
+        const call = (...args: unknown[]) => (current().dead.has(name) ? acts : alive)[name]?.(...args);
+        return [name, call] as const;
+      });
       return Worker.create({
         connection: env.nativeConnection,
         namespace: env.namespace ?? 'default',

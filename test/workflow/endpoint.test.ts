@@ -185,6 +185,21 @@ describe('a kill', () => {
     await capture(handle, 'endpoint-killed');
   });
 
+  it('whose worker died with it is relayed by the next one, before the gateways should have answered', async () => {
+    const { killEndpoint } = zones.acts;
+    const buried = deferred();
+    zones.dead.add('killEndpoint');
+    zones.acts.killEndpoint = async (...args) => {
+      if (attempt() === 1) await buried.promise;
+      return killEndpoint(...args);
+    };
+    await start();
+    const startedAt = performance.now();
+    expect(await update('kill', envelope('stop'))).toMatchObject({ statement: digestOf('stop') });
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    buried.resolve();
+  });
+
   it('works as a signal, and waits for nothing: not for a rollback, a reply, a watch, a gate or another kill', async () => {
     const stuck = deferred();
     const { killEndpoint, decide } = zones.acts;
