@@ -26,7 +26,13 @@ export interface Decision {
 }
 
 export type DecisionVerdict =
-  | { readonly accepted: true; readonly by: string; readonly statement: Digest }
+  | {
+      readonly accepted: true;
+      readonly by: string;
+      readonly statement: Digest;
+      /** It counts, and something is wrong all the same. */
+      readonly warning?: string;
+    }
   | { readonly accepted: false; readonly code: string; readonly reason: string };
 
 export interface Counted {
@@ -111,6 +117,18 @@ export interface ServingActivities {
   stopRelease(name: ReleaseName, release: Digest): Promise<void>;
 }
 
+export interface Killed {
+  readonly order: Digest;
+  /** How many gateways have stopped. */
+  readonly gateways: number;
+  /** How long this relay took. */
+  readonly ms: number;
+  /** Which gateways took longer than the policy gives a kill, or have not answered for so long, in words. */
+  readonly late?: readonly string[];
+  /** Some gateway has not answered: control goes on trying. */
+  readonly open?: boolean;
+}
+
 /** Zone control: what an endpoint needs. */
 export interface EndpointControl {
   resumeEndpoint(model: string): Promise<EndpointPosition>;
@@ -138,10 +156,9 @@ export interface EndpointControl {
     readonly statement: Digest;
   }>;
   /** Relays one signed order, unchanged, to all gateways at once. */
-  killEndpoint(
-    model: string,
-    order: unknown,
-  ): Promise<{ readonly order: Digest; readonly gateways: number; readonly ms: number }>;
+  killEndpoint(model: string, order: unknown): Promise<Killed>;
+  /** Ends once all gateways list an order that some had not answered, and says how long it took; `null`: it was lifted. */
+  confirmKill(model: string, order: Digest): Promise<string | null>;
   openRestoreGate(model: string, request: unknown): Promise<OpenGate>;
   restoreEndpoint(model: string, approved: Approved): Promise<EndpointPosition>;
   refuse: LifecycleControl['refuse'];

@@ -1,4 +1,7 @@
-import { CustodyError } from '../domain/errors.js';
+import type { PolicyChain } from '../adapters/records.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
+import { lateKills, type GatewayState } from '../domain/gateway.js';
 import { endpointId } from '../domain/names.js';
 import { mayKill } from '../domain/policy.js';
 import { restored } from '../domain/routing.js';
@@ -8,11 +11,24 @@ import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { openAskedGate } from './gate.js';
 
-type Kill = Pick<EndpointControl, 'killEndpoint' | 'openRestoreGate' | 'restoreEndpoint'>;
+function limitSeconds({ newest }: PolicyChain): number {
+  return newest.emergency.killResponseSeconds;
+}
+
+type Kill = Pick<EndpointControl, 'killEndpoint' | 'confirmKill' | 'openRestoreGate' | 'restoreEndpoint'>;
 
 /** Stopping an endpoint, by one person at once, and starting it again, by a quorum. */
 export function createKill(desk: Desk): Kill {
-  const { records, journal, router, gateways, reissueStatus } = desk;
+  const { records, journal, router, gateways, reissueStatus, id } = desk;
+  const noteLate = (model: string, order: Digest, key: string, reason: string): Promise<void> =>
+    journal.note({
+      change: 'kill.late',
+      key,
+      actor: { id, statement: order },
+      subject: { model, version: null, release: null },
+      after: order,
+      reason,
+    });
   return {
     killEndpoint: async (model, envelope) => {
       const startedAt = performance.now();
@@ -50,9 +66,36 @@ export function createKill(desk: Desk): Kill {
         time,
         reason: `${kill.predicate.reason} (${reached} of ${gateways.length} gateways in ${Math.round(ms)} ms)`,
       });
-      const failed = relayed.find((result) => result.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
-      return { order: kill.digest, gateways: reached, ms: Math.round(ms) };
+      const failures = relayed.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+      const refused = failures.find(
+        (reason): reason is CustodyError => reason instanceof CustodyError && isPermanent(reason.code),
+      );
+      if (refused !== undefined) throw refused;
+      const late = lateKills(
+        relayed.map((result) => (result.status === 'fulfilled' ? result.value.since : null)),
+        { issuedAt: kill.predicate.issuedAt, now: isoTime(Date.now()), limitSeconds: limitSeconds(policies) },
+      );
+      // Until the time is over that the policy gives, a gateway that does not answer is only tried again.
+      const open = failures.length > 0;
+      if (open && late.length === 0)
+        throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet', { cause: failures[0] });
+      if (late.length > 0) await noteLate(model, kill.digest, kill.digest, late.join('; '));
+      return { order: kill.digest, gateways: reached, ms: Math.round(ms), late, open };
+    },
+
+    confirmKill: async (model, digest) => {
+      if ((await records.record(storeKeys.lifted(model, digest))) !== null) return null;
+      const states = await Promise.all(gateways.map((gateway) => gateway.state()));
+      const lists = ({ models }: GatewayState): boolean =>
+        models.some((served) => served.model === model && served.killedBy.some(({ order }) => order === digest));
+      if (!states.every(lists)) throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet');
+      const found = await records.find('kill', storeKeys.kill(model, digest));
+      if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost the order ${digest}`);
+      const seconds = Math.round((Date.now() - Date.parse(found.verified.predicate.issuedAt)) / 1000);
+      const given = limitSeconds(await records.knownPolicies());
+      const took = `all gateways have stopped, after ${seconds} s: the policy gives ${given} s`;
+      await noteLate(model, digest, `${digest} everywhere`, took);
+      return took;
     },
 
     openRestoreGate: (model, envelope) =>

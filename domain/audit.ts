@@ -14,6 +14,7 @@ export const CHANGES = [
   'route.changed',
   'rollout.ended',
   'endpoint.killed',
+  'kill.late',
   'endpoint.restored',
   'load.refused',
   'retirement.noticed',

@@ -23,6 +23,8 @@ export interface HeldOrder {
   readonly lifted: boolean;
   /** The order itself, for control, where it came without control; `null` as the nonce is. */
   readonly envelope: SignedEnvelope | null;
+  /** When it first stopped the model here. */
+  readonly since: string;
 }
 
 export interface HeldRoute {
@@ -61,6 +63,7 @@ const schema: z.ZodType<Durable> = z.strictObject({
       expiresAt: z.string().nullable(),
       lifted: z.boolean(),
       envelope: z.unknown().transform((value) => (value === null ? null : parseEnvelope(value))),
+      since: z.string(),
     }),
   ),
   breaches: z.array(

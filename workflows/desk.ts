@@ -1,5 +1,5 @@
 import { condition, log } from '@temporalio/workflow';
-import type { Digest } from '../domain/digest.js';
+import type { DecisionVerdict } from '../activities/contract.js';
 import { settle, settleRefused, type Inbox, type Item, type MessageName } from './inbox.js';
 import { control, failureOf } from './zones.js';
 
@@ -42,7 +42,10 @@ async function refuse(model: string, items: readonly Item[], reason: string, dro
 }
 
 /** Acts on one message and gives it its verdict: what the act says, or the refusal it met. */
-export async function answering(item: Item, act: () => Promise<{ by: string; statement: Digest }>): Promise<void> {
+export async function answering(
+  item: Item,
+  act: () => Promise<Omit<Extract<DecisionVerdict, { accepted: true }>, 'accepted'>>,
+): Promise<void> {
   try {
     settle([item], [{ accepted: true, ...(await act()) }]);
   } catch (error) {

@@ -56,9 +56,11 @@ async function killDesk(traffic: Traffic): Promise<never> {
     for (const message of traffic.inbox.take(['kill'])) {
       underWay += 1;
       void answering(message, async () => {
-        const { order, gateways, ms } = await control.killEndpoint(traffic.model, message.decision.envelope);
-        traffic.killed(order);
-        return { by: `${gateways} gateways in ${ms} ms`, statement: order };
+        const killed = await control.killEndpoint(traffic.model, message.decision.envelope);
+        const { order, gateways, ms, late = [] } = killed;
+        traffic.killed(killed);
+        const warning = late.length === 0 ? {} : { warning: late.join('; ') };
+        return { by: `${gateways} gateways in ${ms} ms`, statement: order, ...warning };
       }).then(() => {
         underWay -= 1;
       });

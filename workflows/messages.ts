@@ -10,6 +10,8 @@ export interface Receipt {
   readonly accepted: true;
   readonly by: string;
   readonly statement: string;
+  /** It counts, and something is wrong all the same. */
+  readonly warning?: string;
 }
 
 /** Decisions by people: each can be sent as a signal or as an update, of the same name and payload. */

@@ -75,6 +75,7 @@ export const control = zone<LifecycleControl & EndpointControl>(
       retry: { initialInterval: '100ms', maximumInterval: '1 second' },
       priority: { priorityKey: 1 },
     }),
+    confirmKill: (model, order) => `waits until all gateways of ${model} list the kill ${shortDigest(order)}`,
     openRestoreGate: (model) => `asks for approval to restore ${model}`,
     restoreEndpoint: (model) => `restores ${model}`,
     replyRollout: (replyTo, ended) => `tells ${replyTo}: ${ended.result.kind}`,

@@ -51,6 +51,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   rollBack: 'control',
   checkRollback: 'control',
   killEndpoint: 'control',
+  confirmKill: 'control',
   openRestoreGate: 'control',
   restoreEndpoint: 'control',
   replyRollout: 'control',
@@ -249,6 +250,7 @@ export class FakeZones {
         this.position = { ...this.position, killedBy: [...this.position.killedBy, digestOf(payload)] };
         return { order: digestOf(payload), gateways: 2, ms: 3 };
       },
+      confirmKill: async () => 'all gateways have stopped, after 7 s: the policy gives 5 s',
       restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
       replyRollout: async () => undefined,
       watchStep: async (_model, revision) => ({ kind: 'pass', revision, samples: 100 }),

@@ -200,6 +200,34 @@ describe('a kill', () => {
     buried.resolve();
   });
 
+  it('that took longer than the policy gives is told to its sender, and shown until it is lifted', async () => {
+    const { killEndpoint } = zones.acts;
+    const confirmed = deferred();
+    const late = ['gateway 2 of 2 has not stopped: the policy gives 5 s'];
+    zones.acts.killEndpoint = async (...args) => ({ ...(await killEndpoint(...args)), late, open: true });
+    zones.acts.confirmKill = async () => {
+      await confirmed.promise;
+      return 'all gateways have stopped, after 7 s: the policy gives 5 s';
+    };
+    await start(25);
+    expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true, warning: late[0] });
+    const name = `kill ${digestOf('stop').slice(0, 12)}`;
+    expect((await status()).trouble).toEqual([`${name}: ${late[0]}`]);
+
+    // A history that is continued takes over what is shown, and the wait for the last gateway.
+    for (let noise = 0; noise < 10; noise += 1) await handle.signal('noise', noise);
+    await zones.called('confirmKill', 2);
+    expect((await status()).trouble).toEqual([`${name}: ${late[0]}`]);
+    confirmed.resolve();
+    const all = [`${name}: all gateways have stopped, after 7 s: the policy gives 5 s`];
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual(all);
+
+    await update('restore', envelope('restore'));
+    await update('approve', decision('alice', 'restore-1'));
+    await update('approve', decision('bob', 'restore-1'));
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual([]);
+  });
+
   it('works as a signal, and waits for nothing: not for a rollback, a reply, a watch, a gate or another kill', async () => {
     const stuck = deferred();
     const { killEndpoint, decide } = zones.acts;
