@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { checkRelease, newestStatus, progressOf } from '../../adapters/dossier.js';
 import { authoriseLoading } from '../../domain/authorise.js';
 import { CustodyError } from '../../domain/errors.js';
+import type { LifecycleOutcome } from '../../domain/lifecycle.js';
 import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
 import { demand } from '../../formats/evidence.js';
 import { checkSource } from '../source.js';
@@ -39,9 +40,10 @@ export function releaseCommands(program: Command): void {
         const source = { folder, bundle, provenance };
         await checkSource(session.custody, source);
         const started = await startRelease(session.custody, signer, source);
+        if (started.outcome !== null) throw endedAs(started.outcome, `${started.model} ${started.version} has ended`);
         const result = options.wait === true ? await inService(session.custody, started) : {};
         answer(session, { ...started, ...result }, [
-          `${started.already ? 'runs already' : 'started'}: ${started.workflowId}`,
+          `${started.state === 'running' ? 'runs already' : 'started'}: ${started.workflowId}`,
           `watch it: ${started.ui}`,
           ...('stage' in result ? [`stage: ${String(result.stage)}`] : []),
         ]);
@@ -152,13 +154,17 @@ async function inService(custody: Custody, name: ReleaseName): Promise<{ readonl
     const { stage, progress } = await lifecycleStatus(custody, name);
     if (stage === 'in service') return { stage };
     const { outcome } = progress;
-    if (stage === 'ended' && outcome !== undefined)
-      throw new CustodyError(
-        'code' in outcome ? outcome.code : 'POLICY_REFUSED',
-        `${outcome.kind}${'reason' in outcome ? `: ${outcome.reason}` : ''}`,
-      );
+    if (stage === 'ended' && outcome !== undefined) throw endedAs(outcome);
     await setTimeout(POLL_MS);
   }
+}
+
+function endedAs(outcome: LifecycleOutcome, what?: string): CustodyError {
+  const how = `${outcome.kind}${'reason' in outcome ? `: ${outcome.reason}` : ''}`;
+  return new CustodyError(
+    'code' in outcome ? outcome.code : 'POLICY_REFUSED',
+    what === undefined ? how : `${what}, ${how}. A version is used once: give the release the next one`,
+  );
 }
 
 async function showEndpoint(

@@ -409,7 +409,7 @@ describe('a release', () => {
     expect(ended, ended.stderr).toMatchObject({ code: 0 });
     expect(JSON.parse(ended.stdout)).toMatchObject({
       workflowId: 'lifecycle/digits/1.0.0',
-      already: false,
+      state: 'started',
       stage: 'in service',
     });
   });
@@ -434,7 +434,7 @@ describe('a release', () => {
     const recorded = await log();
     const before = await kept();
     const again = await cli('--json', ...release(source.folder, source.bundle));
-    expect(JSON.parse(again.stdout)).toMatchObject({ workflowId: 'lifecycle/digits/1.0.0', already: true });
+    expect(JSON.parse(again.stdout)).toMatchObject({ workflowId: 'lifecycle/digits/1.0.0', state: 'running' });
     expect(again.code).toBe(0);
     expect(await kept()).toEqual(before);
     expect(await log()).toEqual(recorded);
