@@ -217,7 +217,7 @@ describe('a kill', () => {
     // A history that is continued takes over what is shown, and the wait for the last gateway.
     for (let noise = 0; noise < 10; noise += 1) await handle.signal('noise', noise);
     await zones.called('confirmKill', 2);
-    expect((await status()).trouble).toEqual([`${name}: ${late[0]}`]);
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual([`${name}: ${late[0]}`]);
     confirmed.resolve();
     const all = [`${name}: all gateways have stopped, after 7 s: the policy gives 5 s`];
     await expect.poll(async () => (await status()).trouble, POLL).toEqual(all);
