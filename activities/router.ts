@@ -87,7 +87,7 @@ export class Router {
     const found = await Promise.all((grounds?.approvals ?? []).map((digest) => records.get('approval', digest)));
     const approvals = found.map(({ verified }) => verified);
     // The gateways will ask the same; a document they would refuse is never made.
-    demand(authoriseRoute({ current, next, request, approvals, isNewest: true }, rules));
+    demand(authoriseRoute({ current, next, request, approvals, isNewest: true, baked: null }, rules));
     if (grounds !== null) await records.recordOnce(storeKeys.grounds(next.digest), grounds.approvals);
     await records.keep(envelope, storeKeys.route(model, document.revision));
     return { digest: next.digest, envelope, document };

@@ -1,4 +1,4 @@
-import { authoriseRoute } from '../domain/authorise-route.js';
+import { authoriseRoute, bakedAt } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RouteDelivery } from '../domain/evidence.js';
@@ -192,7 +192,8 @@ export class Gateway {
       asked === null
         ? { environment: this.#deps.environment, gate: newest, newest, now }
         : rulesFor(this.#trust.policies, asked, now);
-    demand(authoriseRoute({ current, next, request: asked, approvals: given, isNewest }, rules));
+    const routed = { current, next, request: asked, approvals: given, isNewest, baked: route?.baked ?? null };
+    const baked = bakedAt(routed, demand(authoriseRoute(routed, rules)), rules, route?.inForce ?? null);
     if (isNewest && endpoint !== undefined) this.#refuseBreached(endpoint, next.predicate);
     const target = releases[0];
     if (isNewest && change === 'plan' && target !== undefined) {
@@ -202,7 +203,7 @@ export class Gateway {
     // A document that is only being caught up with adds no exposure: the one in force stays, until the newest has come.
     const takesForce = isNewest || change === 'rollback' || change === 'withdraw';
     const inForce = takesForce ? next.predicate : (route?.inForce ?? null);
-    await this.#put(model, { head: { digest: next.digest, document: next.predicate }, inForce });
+    await this.#put(model, { head: { digest: next.digest, document: next.predicate }, inForce, baked });
     return { model, revision, document: next.digest };
   }
 

@@ -1,7 +1,7 @@
 import { condition, log } from '@temporalio/workflow';
 import type { DecisionVerdict } from '../activities/contract.js';
 import { settle, settleRefused, type Inbox, type Item, type MessageName } from './inbox.js';
-import { control, failureOf } from './zones.js';
+import { control, failureOf, type Failure } from './zones.js';
 
 export interface Stray {
   readonly names: readonly MessageName[];
@@ -69,15 +69,22 @@ interface Held {
   readonly pause: (ms: number) => Promise<boolean>;
 }
 
-/** An act that must come to pass: what refuses it is shown, and it is tried again. `null` when a pause was interrupted. */
-export async function insist<T>(act: () => Promise<T>, held: Held): Promise<T | null> {
+/**
+ * An act that must come to pass: what keeps it from that (`by`: by default every failure) is shown, and it is tried again.
+ * `null` when a pause was interrupted.
+ */
+export async function insist<T>(
+  act: () => Promise<T>,
+  held: Held,
+  by: (error: unknown) => Failure | null = failureOf,
+): Promise<T | null> {
   for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(2 * ms, LONGEST_PAUSE_MS)) {
     try {
       const done = await act();
       held.trouble(null);
       return done;
     } catch (error) {
-      const failure = failureOf(error);
+      const failure = by(error);
       if (failure === null) throw error;
       held.trouble(`${failure.code}: ${failure.reason}`);
     }

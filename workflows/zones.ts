@@ -11,7 +11,7 @@ import type {
   WatchActivities,
 } from '../activities/contract.js';
 import { shortDigest } from '../domain/digest.js';
-import { isErrorCode, type ErrorCode } from '../domain/errors.js';
+import { isErrorCode, needsHands, type ErrorCode } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';
 
 /** For each activity the line that the UI shows beside it, or all of its options. */
@@ -40,7 +40,9 @@ const short = {
   heartbeatTimeout: '10 seconds',
   retry: { initialInterval: '200ms', maximumInterval: '10 seconds' },
 } as const;
-const long = {
+const NO_SPACE: ErrorCode = 'NO_SPACE';
+const again = { initialInterval: '500ms', maximumInterval: '30 seconds' } as const;
+const long: ActivityOptions = {
   startToCloseTimeout: '12 hours',
   heartbeatTimeout: '15 seconds',
   retry: { initialInterval: '500ms', maximumInterval: '30 seconds' },
@@ -114,7 +116,7 @@ export const serving = zone<ServingActivities>(
   { taskQueue: 'serving', ...long },
   {
     startRelease: (name) => ({ summary: `verifies, loads and starts ${of(name)}`, scheduleToCloseTimeout: '12 hours' }),
-    stopRelease: (name) => `stops ${of(name)}`,
+    stopRelease: (name) => ({ summary: `stops ${of(name)}`, retry: again }),
   },
 );
 
@@ -154,8 +156,15 @@ export function refusalOf(error: unknown): Failure | null {
   return { code: isErrorCode(code) ? code : 'INTERNAL', reason: error.cause.message };
 }
 
+/** What keeps an activity from going on until somebody lends a hand; `null` when it failed for another reason. */
+export function obstacleOf(error: unknown): Failure | null {
+  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return null;
+  const { type: code, message: reason } = error.cause;
+  return isErrorCode(code) && needsHands(code) ? { code, reason } : null;
+}
+
 /** Why an activity failed for good, refused or not; `null` for every other error, which is a defect of the workflow. */
 export function failureOf(error: unknown): Failure | null {
   if (!(error instanceof ActivityFailure)) return null;
-  return refusalOf(error) ?? { code: 'INTERNAL', reason: error.cause?.message ?? error.message };
+  return refusalOf(error) ?? obstacleOf(error) ?? { code: 'INTERNAL', reason: error.cause?.message ?? error.message };
 }

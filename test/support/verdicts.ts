@@ -22,7 +22,11 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
       const { retirement, rules } = verifyRetirement(evidence, world.root, now);
       return authoriseDestruction(retirement, rules);
     },
-    route: (current: Pick<Route, 'digest' | 'document'> | null, delivery: RouteDelivery): Permission => {
+    route: (
+      current: Pick<Route, 'digest' | 'document'> | null,
+      delivery: RouteDelivery,
+      baked: string | null = null,
+    ): Permission => {
       const policies = verifyPolicies(world.root, delivery.policies);
       const ring = keyRing(policies.newest);
       const next = verifyStatement(delivery.document, 'route', ring);
@@ -33,7 +37,7 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
         request === null
           ? { environment: world.environment, gate: newest, newest, now }
           : rulesFor(policies, request, now);
-      return authoriseRoute({ current, next, request, approvals, isNewest: delivery.isNewest }, rules);
+      return authoriseRoute({ current, next, request, approvals, isNewest: delivery.isNewest, baked }, rules);
     },
   };
 }

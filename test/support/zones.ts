@@ -83,6 +83,11 @@ export function refusal(code: ErrorCode, reason: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(reason, code);
 }
 
+/** What an activity says that cannot go on before somebody has mended something. */
+export function obstacle(code: ErrorCode, reason: string): ApplicationFailure {
+  return ApplicationFailure.retryable(reason, code);
+}
+
 /** A promise that the test settles. */
 export function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve!: (value: T) => void;

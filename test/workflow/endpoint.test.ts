@@ -25,6 +25,7 @@ import {
   digestOf,
   envelope,
   FakeZones,
+  obstacle,
   orderOf,
   refusal,
   startWorkers,
@@ -122,6 +123,21 @@ describe('a rollout', () => {
     await zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'refused', code: 'DIGEST_MISMATCH' }]);
     expect(zones.names().filter((name) => ['routeStep', 'rollBack'].includes(name))).toEqual([]);
+  });
+
+  it('waits for a serving host whose disk is full, says so, and ends when it is told to', async () => {
+    zones.acts.startRelease = async () => {
+      throw obstacle('NO_SPACE', '/replicas is full: free some space');
+    };
+    await start();
+    await order('1.1.0');
+    const trouble = ['cannot start 1.1.0: NO_SPACE: /replicas is full: free some space'];
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual(trouble);
+    expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
+    await zones.called('replyRollout');
+    expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'the endpoint was killed' }]);
+    expect((await status()).trouble).toEqual([]);
+    expect(zones.argsOf('startRelease')).toHaveLength(1);
   });
 
   it('that the records have at its second step goes on there', async () => {
