@@ -176,15 +176,6 @@ export class Freshness {
     );
   }
 
-  async #teachApis(): Promise<void> {
-    const { envelopes, newest } = await this.#deps.records.policies();
-    await Promise.all(
-      this.#deps.apis.map(async (api) => {
-        if ((await api.policyVersion()) !== newest.version) await api.deliverPolicies(envelopes);
-      }),
-    );
-  }
-
   /** Orders that reached a gateway without control are told to the endpoint, which keeps and audits them as any other. */
   async #adopt(gateway: GatewayClient, model: string, unknown: readonly Digest[]): Promise<void> {
     if (unknown.length === 0) return;

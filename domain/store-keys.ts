@@ -13,10 +13,6 @@ export const storeKeys = {
   statement: (digest: Digest): string => `statements/${digest}`,
   /** What a release's stage ended with; the name is the stage's part of `Progress`. */
   record: ({ model, version }: ReleaseName, part: string): string => `records/${model}/${version}/${part}`,
-  /** A later release signature, by the time it was made: the newest one that is valid counts. */
-  resigned: (name: ReleaseName, atMs: number, signature: Digest): string =>
-    `${storeKeys.resignedOf(name)}${digits(atMs, 15)}-${signature}`,
-  resignedOf: ({ model, version }: ReleaseName): string => `records/${model}/${version}/resigned/`,
   /** The beginning of the keys of all records of a model. */
   records: (model: string): string => `records/${model}/`,
   /** A later release signature, by the time it was made: the newest one that is valid counts. */

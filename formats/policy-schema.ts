@@ -60,9 +60,6 @@ const quorum = z.strictObject({
   withinSeconds: seconds(YEAR),
 });
 
-/** Their signatures bear no time, so that no time can bound them. */
-const TIMELESS = ['root', 'release-signer'] as const;
-const TIMELESS_WHY = 'a key of a root or release signer ends with the policy that lists it no more, not by time';
 const demand = z.enum(DEMANDS);
 const versioning = z.strictObject({
   components: z.strictObject({ added: demand, removed: demand }),
@@ -80,6 +77,7 @@ const versioning = z.strictObject({
   documentation: demand,
   other: demand,
 });
+
 /** Their signatures bear no time, so that no time can bound them. */
 const TIMELESS = ['root', 'release-signer'] as const;
 const TIMELESS_WHY = 'a key of a root or release signer ends with the policy that lists it no more, not by time';

@@ -45,8 +45,9 @@ const again = { initialInterval: '500ms', maximumInterval: '30 seconds' } as con
 const long: ActivityOptions = {
   startToCloseTimeout: '12 hours',
   heartbeatTimeout: '15 seconds',
-  retry: { initialInterval: '500ms', maximumInterval: '30 seconds' },
-} as const;
+  // The workflow is to hear of a full disk, so that it can say what it waits for.
+  retry: { ...again, nonRetryableErrorTypes: [NO_SPACE] },
+};
 const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
 export const control = zone<LifecycleControl & EndpointControl & PolicyControl & ResignControl>(
