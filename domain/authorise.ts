@@ -109,8 +109,7 @@ function mayAskFor(rules: Rules, requester: string): boolean {
 /** Before the release key signs: request, evidence and quorum, all about these very bytes. */
 export function authoriseSigning(release: VerifiedRelease, rules: Rules): Permission {
   const inForce = policyInForce(rules);
-  if (!inForce.allowed) return inForce;
-  return releaseApproved(release, rules);
+  return inForce.allowed ? releaseApproved(release, rules) : inForce;
 }
 
 /** Before people are asked to approve: everything that signing will demand, but for their answer. */
@@ -207,13 +206,12 @@ export function resultHolds(release: Digest, rules: Rules, result: Verified<Test
   if (result.subject !== release) return denied('REPLAYED', 'the test result is about another release');
   if (!signedInRole(rules, result, 'validator'))
     return denied('NOT_AUTHORISED', `${result.signers.join(', ')} may not sign test results`);
-  if (!result.predicate.configuration.some(({ digest }) => digest.sha256 === suite))
+  const { result: verdict, configuration, passedTests, failedTests } = result.predicate;
+  if (!configuration.some(({ digest }) => digest.sha256 === suite))
     return denied('VALIDATION_FAILED', 'the test result is of another suite than the policy fixes');
-  if (result.predicate.result !== 'PASSED' || result.predicate.failedTests.length > 0)
-    return denied('VALIDATION_FAILED', 'the validation did not pass');
-  const cases = new Set(result.predicate.passedTests).size;
-  if (cases !== result.predicate.passedTests.length)
-    return denied('VALIDATION_FAILED', 'the test result names a case twice');
+  if (verdict !== 'PASSED' || failedTests.length > 0) return denied('VALIDATION_FAILED', 'the validation did not pass');
+  const cases = new Set(passedTests).size;
+  if (cases !== passedTests.length) return denied('VALIDATION_FAILED', 'the test result names a case twice');
   if (cases < minimumCases) return denied('VALIDATION_FAILED', `${cases} cases ran, ${minimumCases} are needed`);
   return { allowed: true, approvers: [] };
 }
