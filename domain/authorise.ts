@@ -15,7 +15,7 @@ import type {
 } from './statements.js';
 import { MAX_SKEW_MS, outsideValidity, plusSeconds } from './time.js';
 import { versionProblem, type ChangePredicate } from './versioning.js';
-import { isAskedBy } from './vouching.js';
+import { isAskedBy, mayAskFor } from './vouching.js';
 
 /**
  * Whether a privileged act is allowed. Each acting process calls these itself, over statements whose signatures it has
@@ -100,10 +100,6 @@ function rightlyAsked({ gate }: Rules, { predicate }: Verified<RequestPredicate>
 
 function isToCome(time: string, now: string): boolean {
   return Date.parse(time) > Date.parse(now) + MAX_SKEW_MS;
-}
-
-function mayAskFor(rules: Rules, requester: string): boolean {
-  return holdsRole(rules.gate, rules.newest, requester, 'requester');
 }
 
 /** Before the release key signs: request, evidence and quorum, all about these very bytes. */
