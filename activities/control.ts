@@ -9,6 +9,8 @@ import { createGates } from './gate.js';
 import type { Audit } from './journal.js';
 import { Journal } from './journal.js';
 import { createKill } from './kill.js';
+import { createOverrides } from './override.js';
+import { createProvisions } from './provisional.js';
 import { createRetirement } from './retire.js';
 import { createRollouts } from './rollout.js';
 import type { Router } from './router.js';
@@ -37,6 +39,8 @@ export function createControlActivities(deps: ControlDeps): LifecycleControl & E
   return {
     ...createAdmission(desk),
     ...createGates(desk),
+    ...createOverrides(desk),
+    ...createProvisions(desk),
     ...createRollouts(desk),
     ...createKill(desk),
     ...createRetirement(desk),

@@ -1,25 +1,31 @@
 import type { Digest } from '../domain/digest.js';
-import { CustodyError } from '../domain/errors.js';
-import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
-import type { Progress, Retirement } from '../domain/lifecycle.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
+import type { ProvisionalEvidence, ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
+import type { Approved, Progress, Retirement } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
-import type { SignedEnvelope } from '../domain/statements.js';
+import type { OverridePredicate } from '../domain/provisional-predicates.js';
+import type { RequestPredicate, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
 import { verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
-import type { Records } from './records.js';
+import type { Found, Records } from './records.js';
 
 /** The stages whose end is a record of its own, in the order they end. */
 const PARTS = [
   'admission',
   'ingested',
   'validated',
+  'overrideGate',
+  'overridden',
   'gate',
   'approved',
   'signed',
   'rollout',
+  'reviewGate',
+  'reviewed',
+  'lapsed',
   'retirement',
   'outcome',
 ] as const;
@@ -55,8 +61,9 @@ export async function gatherRelease(
     if (stored === null) throw new CustodyError('PENDING', `the store holds no ${key}`);
     return parseEnvelope(stored.body);
   };
-  const [{ envelopes: policies }, manifest, bundle, signature] = await Promise.all([
+  const [{ envelopes: policies }, request, manifest, bundle, signature] = await Promise.all([
     records.policies(),
+    records.get('request', approved.request),
     records.getBytes(ingested.release, storeKeys.manifest),
     records.getBytes(ingested.bundle),
     signed === undefined ? null : records.getBytes(signed.signature),
@@ -70,9 +77,61 @@ export async function gatherRelease(
     provenance: await envelope(storeKeys.statement(ingested.provenance)),
     testResult: await envelope(storeKeys.statement(validated.testResult)),
     change: await envelope(storeKeys.statement(ingested.change)),
-    request: await envelope(storeKeys.request(approved.request)),
+    request: request.envelope,
     approvals: await Promise.all(approved.approvals.map((digest) => envelope(storeKeys.statement(digest)))),
+    provisional: await gatherProvisional(records, request.verified.predicate),
     status,
+  };
+}
+
+/** What a deploy request provisionally rests on, by what it names: the override with all its renewals, the emergency. */
+export async function gatherProvisional(
+  records: Records,
+  { evidence, model, version }: RequestPredicate,
+): Promise<ProvisionalEvidence> {
+  const { override, riskAssessment } = evidence;
+  return {
+    override:
+      override === undefined
+        ? null
+        : {
+            request: (await records.get('request', override)).envelope,
+            statements: (await overridesOf(records, override)).map(({ envelope }) => envelope),
+          },
+    emergency:
+      riskAssessment === undefined || version === null
+        ? null
+        : {
+            assessment: (await records.get('riskAssessment', riskAssessment)).envelope,
+            review: await reviewOf(records, { model, version }),
+          },
+  };
+}
+
+/** The overrides of one request whose signatures count today: whoever lost his key since then holds nothing any more. */
+export async function overridesOf(records: Records, request: Digest): Promise<readonly Found<OverridePredicate>[]> {
+  const found: Found<OverridePredicate>[] = [];
+  for await (const key of records.bucket.list(storeKeys.override(request, ''))) {
+    try {
+      const statement = await records.find('override', key);
+      if (statement !== null) found.push(statement);
+    } catch (error) {
+      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+    }
+  }
+  return found;
+}
+
+async function reviewOf(
+  records: Records,
+  name: ReleaseName,
+): Promise<NonNullable<ProvisionalEvidence['emergency']>['review']> {
+  const reviewed = (await records.record(storeKeys.record(name, 'reviewed'))) as Approved | null;
+  if (reviewed === null) return null;
+  const approvals = await Promise.all(reviewed.approvals.map((digest) => records.get('approval', digest)));
+  return {
+    request: (await records.get('request', reviewed.request)).envelope,
+    approvals: approvals.map(({ envelope }) => envelope),
   };
 }
 

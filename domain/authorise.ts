@@ -1,8 +1,19 @@
-import { tally, type Tally } from './approvals.js';
 import type { Digest } from './digest.js';
-import type { ErrorCode } from './errors.js';
 import { lifecycleId } from './names.js';
-import { holdsRole, type Policy, type Quorum, type Role } from './policy.js';
+import {
+  denied,
+  isAskedBy,
+  isToCome,
+  policyInForce,
+  quorumReached,
+  rightlyAsked,
+  signedInRole,
+  type Permission,
+  type Rules,
+} from './permission.js';
+import { holdsRole } from './policy.js';
+import { failureLifted } from './override.js';
+import { deployQuorum, stands, type Provisional } from './provisional.js';
 import { flawInProvenance } from './provenance.js';
 import type {
   ApprovalPredicate,
@@ -13,27 +24,13 @@ import type {
   TestResultPredicate,
   Verified,
 } from './statements.js';
-import { MAX_SKEW_MS, outsideValidity, plusSeconds } from './time.js';
+import { outsideValidity, plusSeconds } from './time.js';
 import { versionProblem, type ChangePredicate } from './versioning.js';
 
-/**
- * Whether a privileged act is allowed. Each acting process calls these itself, over statements whose signatures it has
- * checked against the policy chain from its own pinned root: nobody's word is taken for a decision.
- */
-export type Permission =
-  | { readonly allowed: true; readonly approvers: readonly string[] }
-  | { readonly allowed: false; readonly code: ErrorCode; readonly reason: string };
-
-/** The rules a decision is made under: those its request was made under, the newest ones, and the time. */
-export interface Rules {
-  readonly environment: string;
-  readonly gate: Policy;
-  readonly newest: Policy;
-  readonly now: string;
-}
+export { denied, policyInForce, quorumReached, signedInRole, type Permission, type Rules } from './permission.js';
 
 /** What stands behind a release, every signature in it checked. */
-export interface VerifiedRelease {
+export interface VerifiedRelease extends Provisional {
   readonly release: Digest;
   readonly model: string;
   readonly version: string;
@@ -48,62 +45,6 @@ export interface VerifiedRelease {
   readonly provenance: Verified<ProvenancePredicate>;
   readonly testResult: Verified<TestResultPredicate>;
   readonly change: Verified<ChangePredicate>;
-  readonly request: Verified<RequestPredicate>;
-  readonly approvals: readonly Verified<ApprovalPredicate>[];
-}
-
-export const denied = (code: ErrorCode, reason: string): Permission => ({ allowed: false, code, reason });
-
-/** Whether one of the signers may act in the role: then under the gate's rules, and still under the newest. */
-export function signedInRole({ gate, newest }: Rules, statement: Verified<unknown>, role: Role): boolean {
-  return statement.signers.some((id) => holdsRole(gate, newest, id, role));
-}
-
-export function policyInForce({ newest, now }: Pick<Rules, 'newest' | 'now'>): Permission {
-  if (Date.parse(now) <= Date.parse(newest.expires)) return { allowed: true, approvers: [] };
-  return denied('POLICY_EXPIRED', `policy ${newest.version} expired at ${newest.expires}: apply the next one`);
-}
-
-/** Whether people agreed to a request: by the quorum's role, separate from requester and producer. */
-export function quorumReached(
-  rules: Rules,
-  request: Verified<RequestPredicate>,
-  approvals: readonly Verified<ApprovalPredicate>[],
-  quorum: Quorum,
-): Permission {
-  const asked = rightlyAsked(rules, request, quorum);
-  if (!asked.allowed) return asked;
-  const early = approvals.find(({ predicate }) => isToCome(predicate.issuedAt, rules.now));
-  if (early !== undefined)
-    return denied('EXPIRED', `a decision says it was made at ${early.predicate.issuedAt}, which is to come`);
-  const counted: Tally = tally({ request, approvals, quorum, gate: rules.gate, newest: rules.newest });
-  switch (counted.kind) {
-    case 'approved':
-      return { allowed: true, approvers: counted.approvers };
-    case 'rejected':
-      return denied('POLICY_REFUSED', `${counted.by} rejected it: ${counted.reason}`);
-    case 'pending':
-      return denied('NOT_AUTHORISED', `${counted.missing} more with the role ${quorum.role} must approve`);
-  }
-}
-
-/** Made under rules that were in force, and open no longer than they allow. */
-function rightlyAsked({ gate }: Rules, { predicate }: Verified<RequestPredicate>, quorum: Quorum): Permission {
-  const issuedAt = Date.parse(predicate.issuedAt);
-  if (issuedAt > Date.parse(gate.expires))
-    return denied('POLICY_EXPIRED', `the request was made after its policy ${gate.version} had expired`);
-  if (Date.parse(predicate.expiresAt) > issuedAt + quorum.withinSeconds * 1000)
-    return denied('POLICY_REFUSED', `a request may stay open for ${quorum.withinSeconds} s, this one for longer`);
-  return { allowed: true, approvers: [] };
-}
-
-function isToCome(time: string, now: string): boolean {
-  return Date.parse(time) > Date.parse(now) + MAX_SKEW_MS;
-}
-
-/** Whether its requester has signed it, and nobody else: a second signer would have asked, too, without being the one. */
-function isAskedBy(request: Verified<RequestPredicate>, requester: string): boolean {
-  return request.signers.length === 1 && request.signers[0] === requester;
 }
 
 /** Before the release key signs: request, evidence and quorum, all about these very bytes. */
@@ -163,6 +104,9 @@ function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
   if (!signedInRole(rules, admission, 'requester'))
     return denied('NOT_AUTHORISED', `${started.requester} may not ask for releases`);
 
+  if (started.evidence['riskAssessment'] !== asked.evidence['riskAssessment'])
+    return denied('REPLAYED', 'the start request names another risk assessment, or none');
+
   if (asked.evidence['bundle'] !== release.bundle)
     return denied('REPLAYED', 'the approved request names another signature by the producer');
   if (asked.producer !== producer || !holdsRole(rules.gate, rules.newest, producer, 'producer'))
@@ -174,7 +118,11 @@ function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
   if (!tested.allowed) return tested;
   const versioned = versionHolds(release, rules);
   if (!versioned.allowed) return versioned;
-  return quorumReached(rules, request, release.approvals, rules.gate.approvals.deploy);
+  const standing = stands(release, rules);
+  if (!standing.allowed) return standing;
+  const quorum = deployQuorum(rules.gate, asked);
+  if (quorum === null) return denied('POLICY_REFUSED', 'the policy knows no emergency deployment');
+  return quorumReached(rules, request, release.approvals, quorum);
 }
 
 /** How the release was made: the statement that the request names, by its producer, about these bytes. */
@@ -186,7 +134,7 @@ function provenanceHolds({ release, producer, provenance, request }: VerifiedRel
 }
 
 function validationHolds(
-  { release, request }: VerifiedRelease,
+  { release, request, override }: VerifiedRelease,
   rules: Rules,
   result: Verified<TestResultPredicate>,
 ): Permission {
@@ -198,11 +146,14 @@ function validationHolds(
     return denied('NOT_AUTHORISED', `${result.signers.join(', ')} may not sign test results`);
   if (!result.predicate.configuration.some(({ digest }) => digest.sha256 === suite))
     return denied('VALIDATION_FAILED', 'the test result is of another suite than the policy fixes');
-  if (result.predicate.result !== 'PASSED' || result.predicate.failedTests.length > 0)
-    return denied('VALIDATION_FAILED', 'the validation did not pass');
-  const cases = new Set(result.predicate.passedTests).size;
-  if (cases !== result.predicate.passedTests.length)
-    return denied('VALIDATION_FAILED', 'the test result names a case twice');
+  const { failedTests, passedTests } = result.predicate;
+  const passed = result.predicate.result === 'PASSED' && failedTests.length === 0;
+  if (passed && override !== null) return denied('REPLAYED', 'nothing has failed that the override could lift');
+  if (!passed && !failureLifted(result.predicate, override))
+    return denied('VALIDATION_FAILED', 'the validation did not pass, and nobody has lifted exactly what failed');
+  const named = [...passedTests, ...failedTests];
+  const cases = new Set(named).size;
+  if (cases !== named.length) return denied('VALIDATION_FAILED', 'the test result names a case twice');
   if (cases < minimumCases) return denied('VALIDATION_FAILED', `${cases} cases ran, ${minimumCases} are needed`);
   return { allowed: true, approvers: [] };
 }

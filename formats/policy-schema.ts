@@ -70,7 +70,14 @@ export const policySchema: z.ZodType<Policy> = z
       minimumCases: z.int().min(1),
       minimumAccuracy: z.number().min(0).max(1),
       timeoutSeconds: seconds(86_400),
+      always: z
+        .array(z.string().regex(/^[\x21-\x7e]{1,200}$/, 'the name of a criterion, in which * stands for anything'))
+        .max(1000)
+        .exactOptional(),
     }),
+    override: z
+      .strictObject({ count: z.int().min(1).max(20), withinSeconds: seconds(YEAR), holdsSeconds: seconds(YEAR) })
+      .exactOptional(),
     approvals: z.strictObject({ deploy: quorum, restore: quorum, retire: quorum }),
     rollout: z.strictObject({
       steps: z
@@ -93,7 +100,16 @@ export const policySchema: z.ZodType<Policy> = z
       statusDays: z.number().positive().max(36_500),
     }),
     retirement: z.strictObject({ noticeSeconds: seconds(YEAR) }),
-    emergency: z.strictObject({ killResponseSeconds: seconds(3600) }),
+    emergency: z.strictObject({
+      killResponseSeconds: seconds(3600),
+      deployment: z
+        .strictObject({
+          approval: z.strictObject({ count: z.int().min(1).max(20), withinSeconds: seconds(YEAR) }),
+          review: quorum,
+          bakeSeconds: seconds(30 * 86_400),
+        })
+        .exactOptional(),
+    }),
     freshness: z
       .strictObject({
         reissueSeconds: seconds(86_400),
@@ -105,7 +121,7 @@ export const policySchema: z.ZodType<Policy> = z
         path: ['lifetimeSeconds'],
       }),
   })
-  .superRefine(({ authorities, rootThreshold, approvals }, context) => {
+  .superRefine(({ authorities, rootThreshold, approvals, override, emergency }, context) => {
     const problem = (message: string, ...path: (string | number)[]): void =>
       context.addIssue({ code: 'custom', message, path });
     const ids = authorities.map(({ id }) => id);
@@ -125,10 +141,17 @@ export const policySchema: z.ZodType<Policy> = z
     );
     const roots = authorities.filter(({ roles }) => roles.includes('root')).length;
     if (roots < rootThreshold) problem(`only ${roots} authorities hold the role root`, 'rootThreshold');
-    for (const [act, { role, count }] of Object.entries(approvals)) {
+    const demandHolders = (role: Role, count: number, ...path: string[]): void => {
       const holders = authorities.filter(({ roles }) => roles.includes(role)).length;
-      if (holders < count) problem(`only ${holders} people hold the role ${role}`, 'approvals', act, 'count');
-    }
+      if (holders < count) problem(`only ${holders} people hold the role ${role}`, ...path, 'count');
+    };
+    for (const [act, { role, count }] of Object.entries(approvals)) demandHolders(role, count, 'approvals', act);
+    if (override !== undefined) demandHolders('override-authority', override.count, 'override');
+    const { deployment } = emergency;
+    if (deployment === undefined) return;
+    const { approval, review } = deployment;
+    demandHolders('security-authority', approval.count, 'emergency', 'deployment', 'approval');
+    demandHolders(review.role, review.count, 'emergency', 'deployment', 'review');
   });
 
 const MAX_KNOWN_KEYS = 10_000;

@@ -1,4 +1,3 @@
-import { authoriseRoute } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RouteDelivery } from '../domain/evidence.js';
@@ -167,7 +166,8 @@ export class Gateway {
     await this.#file.save();
   }
 
-  async #admit({ policies, document, request, approvals, isNewest }: RouteDelivery): Promise<RouteAdmitted> {
+  async #admit(delivery: RouteDelivery): Promise<RouteAdmitted> {
+    const { policies, document, isNewest } = delivery;
     await this.admitPolicies(policies);
     const next = this.#trust.verify('route', document);
     const { model, revision, change, releases } = next.predicate;
@@ -181,15 +181,8 @@ export class Gateway {
         details: { revision: due - 1 },
       });
 
-    const asked = request === null ? null : this.#trust.verify('request', request);
-    const given = approvals.map((approval) => this.#trust.verify('approval', approval));
     const now = isoTime(Date.now());
-    const { newest } = this.#trust;
-    const rules =
-      asked === null
-        ? { environment: this.#deps.environment, gate: newest, newest, now }
-        : rulesFor(this.#trust.policies, asked, now);
-    demand(authoriseRoute({ current, next, request: asked, approvals: given, isNewest }, rules));
+    demand(this.#trust.mayFollow(current, next, delivery, { environment: this.#deps.environment, now }));
     if (isNewest && endpoint !== undefined) this.#refuseBreached(endpoint, next.predicate);
     const target = releases[0];
     if (isNewest && change === 'plan' && target !== undefined) {

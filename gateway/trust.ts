@@ -1,8 +1,11 @@
+import { authoriseRoute, type RouteCase } from '../domain/authorise-route.js';
+import type { Permission, Rules } from '../domain/authorise.js';
 import { CustodyError } from '../domain/errors.js';
+import type { RouteDelivery } from '../domain/evidence.js';
 import type { Policy } from '../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope, Verified } from '../domain/statements.js';
 import { parseEnvelope } from '../formats/dsse.js';
-import { verifyPolicies, type Policies } from '../formats/evidence.js';
+import { rulesFor, verifyPolicies, verifyProvisional, type Policies } from '../formats/evidence.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import { keyRing, verifyStatement } from '../formats/statements.js';
@@ -54,6 +57,29 @@ export class Trust {
     this.#envelopes = envelopes;
     this.#policies = policies;
     return true;
+  }
+
+  /** Whether a document may follow the one in force, by everything it came with. */
+  mayFollow(
+    current: RouteCase['current'],
+    next: RouteCase['next'],
+    { request, approvals, provisional, isNewest }: RouteDelivery,
+    { environment, now }: Pick<Rules, 'environment' | 'now'>,
+  ): Permission {
+    const asked = request === null ? null : this.verify('request', request);
+    const { newest } = this;
+    const rules = asked === null ? { environment, gate: newest, newest, now } : rulesFor(this.policies, asked, now);
+    return authoriseRoute(
+      {
+        current,
+        next,
+        request: asked,
+        approvals: approvals.map((approval) => this.verify('approval', approval)),
+        ...verifyProvisional(provisional, this.policies),
+        isNewest,
+      },
+      rules,
+    );
   }
 
   verify<K extends PredicateName>(name: K, envelope: unknown): Verified<PredicateOf[K]> {

@@ -3,7 +3,14 @@ import { createReleases } from './world/releases.js';
 import { createRoutes } from './world/routes.js';
 import { createWords } from './world/words.js';
 
-export { nonce, type KeyName, type Signed, type Signers, type WorldOptions } from './world/organisation.js';
+export {
+  nonce,
+  withProvisions,
+  type KeyName,
+  type Signed,
+  type Signers,
+  type WorldOptions,
+} from './world/organisation.js';
 export type { Release, ReleaseOptions, RetirementOptions } from './world/releases.js';
 export type { Route } from './world/routes.js';
 

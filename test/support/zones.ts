@@ -33,6 +33,12 @@ export type ActivityName = keyof Activities;
 const ZONE_OF: Record<ActivityName, Zone> = {
   resumeLifecycle: 'control',
   admitRelease: 'control',
+  openOverrideGate: 'control',
+  proviso: 'control',
+  renewOverride: 'control',
+  openReviewGate: 'control',
+  recordLapse: 'control',
+  revertRelease: 'control',
   openDeployGate: 'control',
   decide: 'control',
   refuse: 'control',
@@ -180,6 +186,17 @@ export class FakeZones {
         ...{ bundle: digestOf('oms'), provenance: digestOf('provenance'), change: digestOf('change') },
       }),
       validate: async () => ({ testResult: digestOf('test result'), passed: 20, failed: [], accuracy: 0.97 }),
+      openOverrideGate: async () => {
+        throw refusal('VALIDATION_FAILED', 'failed: case 7; the policy knows no override');
+      },
+      proviso: async () => null,
+      renewOverride: async (_name, decisions) => ({
+        verdicts: decisions.map(() => ({ accepted: false, code: 'POLICY_REFUSED', reason: 'not renewed' })),
+        proviso: null,
+      }),
+      openReviewGate: async () => this.gate('review-1', 'reviewer'),
+      recordLapse: async (_name, _release, proviso) => proviso,
+      revertRelease: async () => ({ ...at(2, '0.0.0', 'x'), stopped: [] }),
       openDeployGate: async () => {
         const gate = await this.gate('deploy-1', 'release-approver');
         this.progress = { ...this.progress, gate };
@@ -193,7 +210,10 @@ export class FakeZones {
         const all = [...new Set([...counted, ...accepted.map((verdict) => verdict.statement)])];
         const no = decisions.find((each, i) => verdicts[i]?.accepted === true && saidIn(each)?.decision === 'reject');
         if (no !== undefined)
-          return { verdicts, outcome: { kind: 'rejected', by: saidIn(no)?.by ?? '', reason: 'not yet' } };
+          return {
+            verdicts,
+            outcome: { kind: 'rejected', by: saidIn(no)?.by ?? '', statement: digestOf('no'), reason: 'not yet' },
+          };
         if (all.length < gate.count)
           return { verdicts, outcome: { kind: 'pending', missing: gate.count - all.length } };
         const approved = { request: gate.request, approvals: all, approvers: ['alice', 'bob'] };

@@ -1,5 +1,5 @@
 import type { Digest } from '../../../domain/digest.js';
-import type { ReleaseEvidence, RetirementEvidence } from '../../../domain/evidence.js';
+import { NOT_PROVISIONAL, type ReleaseEvidence, type RetirementEvidence } from '../../../domain/evidence.js';
 import type { Manifest } from '../../../domain/manifest.js';
 import { lifecycleId, type ReleaseName } from '../../../domain/names.js';
 import { dependency } from '../../../domain/provenance.js';
@@ -181,6 +181,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       change: change.envelope,
       request: deploy.envelope,
       approvals: approvals.map(({ envelope }) => envelope),
+      provisional: NOT_PROVISIONAL,
       status: words.status().envelope,
       ...options.evidence,
     };
