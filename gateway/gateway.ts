@@ -7,7 +7,7 @@ import type { RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
-import { demand, rulesFor } from '../formats/evidence.js';
+import { demand } from '../formats/evidence.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import { Endpoint, type Choice, type Refusal } from './endpoint.js';
 import { readOrder } from './orders.js';
