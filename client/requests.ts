@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Digest } from '../domain/digest.js';
 import { endpointId, lifecycleId, trainingId, type ReleaseName } from '../domain/names.js';
+import type { OverridePredicate, RiskAssessment } from '../domain/provisional-predicates.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
+import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
@@ -34,6 +36,7 @@ function request(
   about: { readonly model: string; readonly version: string | null; readonly release: Digest | null },
   action: RequestAction,
   seconds = REQUEST_SECONDS,
+  evidence: RequestPredicate['evidence'] = {},
 ): SignedEnvelope {
   const predicate: RequestPredicate = {
     requestId: `${action.kind}-${about.model}-${randomBytes(4).toString('hex')}`,
@@ -42,7 +45,7 @@ function request(
     workflowId,
     ...about,
     action,
-    evidence: {},
+    evidence,
     policy,
     requester: id,
     producer: null,
@@ -71,8 +74,45 @@ export function requestRelease(
   signer: Signer,
   name: ReleaseName,
   places: { source: string; bundle: string; provenance: string },
+  assessment: SignedEnvelope | null = null,
 ): SignedEnvelope {
-  return request(signer, lifecycleId(name), { ...name, release: null }, { kind: 'release', ...places });
+  const about = { ...name, release: null };
+  const evidence = assessment === null ? {} : { riskAssessment: envelopeDigest(assessment) };
+  return request(signer, lifecycleId(name), about, { kind: 'release', ...places }, REQUEST_SECONDS, evidence);
+}
+
+/** Why this release cannot wait, by whoever asks for it. */
+export function assessRisk(
+  { key, environment }: Signer,
+  { release, ...name }: ReleaseName & { readonly release: Digest },
+  assessment: RiskAssessment,
+): SignedEnvelope {
+  const said = { environment, ...name, assessment, issuedAt: isoTime(Date.now()) };
+  return signStatement('riskAssessment', { name: lifecycleId(name), sha256: release }, said, [key]);
+}
+
+/** Lifts what this request says has failed, which the signer has seen, for so long. */
+export function overrideFailure(
+  { key }: Pick<Signer, 'key'>,
+  { digest, predicate }: Verified<RequestPredicate>,
+  { lifts, justification, seconds }: { lifts: readonly string[]; justification: string; seconds: number },
+): SignedEnvelope {
+  const { requestId, environment, workflowId, release, evidence } = predicate;
+  const { issuedAt, expiresAt } = validity(DECISION_SECONDS);
+  const said: OverridePredicate = {
+    requestId,
+    nonce: nonce(),
+    environment,
+    workflowId,
+    release: release ?? '',
+    testResult: evidence['testResult'] ?? '',
+    lifts,
+    justification,
+    holdsUntil: plusSeconds(issuedAt, seconds),
+    issuedAt,
+    expiresAt,
+  };
+  return signStatement('override', { name: requestId, sha256: digest }, said, [key]);
 }
 
 export function requestRetirement(

@@ -5,13 +5,19 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { CustodyError } from '../domain/errors.js';
 import { MANIFEST_FILE } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
-import type { SignedEnvelope } from '../domain/statements.js';
+import type { RiskAssessment } from '../domain/provisional-predicates.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { parseManifest } from '../formats/manifest.js';
 import { sha256 } from '../formats/sha256.js';
-import { SEARCH_ATTRIBUTES, startLifecycle, startTraining as trainingOptions } from '../workflows/messages.js';
+import {
+  SEARCH_ATTRIBUTES,
+  startLifecycle,
+  startTraining as trainingOptions,
+  type LifecycleInput,
+  type TrainingInput,
+} from '../workflows/messages.js';
 import type { Custody } from './connect.js';
-import { requestRelease, requestTraining, type Signer } from './requests.js';
+import { assessRisk, requestRelease, requestTraining, type Signer } from './requests.js';
 
 export interface Started {
   readonly workflowId: string;
@@ -47,6 +53,7 @@ export async function startRelease(
   custody: Custody,
   signer: Signer,
   source: ReleaseSource,
+  assessment: RiskAssessment | null = null,
 ): Promise<Started & ReleaseName> {
   const { release, ...name } = readName(source);
   const taken = await custody.records.record(storeKeys.version(name));
@@ -55,12 +62,15 @@ export async function startRelease(
       'VERSION_TAKEN',
       `${name.model} ${name.version} is taken by other bytes: choose a new version`,
     );
-  const request = requestRelease(signer, name, {
+  const riskAssessment = assessment === null ? null : assessRisk(signer, { ...name, release }, assessment);
+  const places = {
     source: pathToFileURL(source.folder).href,
     bundle: pathToFileURL(source.bundle).href,
     provenance: pathToFileURL(source.provenance).href,
-  });
-  const started = await start(custody, 'lifecycle', startLifecycle(name), request, [
+  };
+  const request = requestRelease(signer, name, places, riskAssessment);
+  const input = { request, ...(riskAssessment === null ? {} : { riskAssessment }) };
+  const started = await start(custody, 'lifecycle', startLifecycle(name), input, [
     { key: SEARCH_ATTRIBUTES.model, value: name.model },
     { key: SEARCH_ATTRIBUTES.version, value: name.version },
   ]);
@@ -74,7 +84,7 @@ export async function startTraining(
 ): Promise<Started> {
   const { model, run } = training;
   const request = requestTraining(signer, training);
-  return start(custody, 'training', trainingOptions(model, run), request, [
+  return start(custody, 'training', trainingOptions(model, run), { request }, [
     { key: SEARCH_ATTRIBUTES.model, value: model },
   ]);
 }
@@ -83,7 +93,7 @@ async function start(
   { temporal, description }: Custody,
   type: 'lifecycle' | 'training',
   options: ReturnType<typeof startLifecycle>,
-  request: SignedEnvelope,
+  input: LifecycleInput | TrainingInput,
   typedSearchAttributes: { key: (typeof SEARCH_ATTRIBUTES)['model']; value: string }[],
 ): Promise<Started> {
   const { workflowId } = options;
@@ -91,7 +101,7 @@ async function start(
   try {
     const handle = await temporal.workflow.start(type, {
       ...options,
-      args: [{ request }],
+      args: [input],
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
       typedSearchAttributes,
     });

@@ -117,6 +117,8 @@ export type LifecycleOutcome =
 export interface LifecycleStatus {
   readonly stage: Stage;
   readonly progress: Progress;
+  /** Until when the release stands; `null`: for good, or not yet known. */
+  readonly proviso: Proviso | null;
   /** The request that waits for people, with its envelope: what they are to approve. */
   readonly gate: OpenGate | null;
   /** How many more people the open gate needs. */

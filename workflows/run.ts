@@ -57,6 +57,7 @@ export class LifecycleRun {
     setHandler(lifecycleStatusQuery, (): LifecycleStatus => ({
       stage: this.stage,
       progress: this.progress,
+      proviso: this.proviso,
       gate: this.counting?.gate ?? null,
       missing: this.counting?.missing ?? 0,
       trouble: this.trouble(),

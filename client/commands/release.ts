@@ -13,10 +13,13 @@ import { provenanceBeside } from '../provenance.js';
 import { requestRetirement } from '../requests.js';
 import { connected, KEY_OPTION, signerOf } from '../session.js';
 import { startRelease, uiAddress } from '../start.js';
+import { readAssessment } from './override.js';
+import { howTo } from './shown.js';
 
 const POLL_MS = 500;
 
 interface ReleaseOptions {
+  readonly emergency?: string;
   readonly bundle: string;
   readonly provenance?: string;
   readonly key: string;
@@ -30,6 +33,7 @@ export function releaseCommands(program: Command): void {
     .requiredOption('--bundle <file>', "the producer's signature over the folder")
     .requiredOption(...KEY_OPTION)
     .option('--provenance <file>', 'how it was made; by default beside the signature, where `custody pack` puts it')
+    .option('--emergency <file>', 'take the shorter path, with this written risk assessment (YAML), which you sign')
     .option('--wait', 'wait until it is in service or has been refused')
     .addHelpText('after', '\nExample:\n  custody release ./release --bundle release.sig.json --key ci')
     .action(
@@ -38,7 +42,9 @@ export function releaseCommands(program: Command): void {
         const { bundle, provenance = provenanceBeside(bundle) } = options;
         const source = { folder, bundle, provenance };
         await checkSource(session.custody, source);
-        const started = await startRelease(session.custody, signer, source);
+        const { emergency } = options;
+        const assessment = emergency === undefined ? null : readAssessment(emergency);
+        const started = await startRelease(session.custody, signer, source, assessment);
         const result = options.wait === true ? await inService(session.custody, started) : {};
         answer(session, { ...started, ...result }, [
           `${started.already ? 'runs already' : 'started'}: ${started.workflowId}`,
@@ -64,8 +70,9 @@ export function releaseCommands(program: Command): void {
           ...(gate === null
             ? []
             : [
-                `waits for ${missing} × ${gate.role} until ${gate.expiresAt}: custody approve ${gate.requestId} --key <file>`,
+                `waits for ${missing} × ${gate.role} until ${gate.expiresAt}: ${howTo({ workflowId: lifecycleId(name), gate })} --key <file>`,
               ]),
+          ...(status.proviso === null ? [] : [`stands until ${status.proviso.until}, or ${plain(status.proviso.why)}`]),
           ...trouble.map((problem) => `trouble: ${plain(problem)}`),
           faint(uiAddress(session.custody, lifecycleId(name))),
         ]);
