@@ -154,7 +154,7 @@ export class FakeZones {
     for (const { done } of due) done();
   }
 
-  private async gate(requestId: string, role: string): Promise<OpenGate> {
+  async gate(requestId: string, role: string): Promise<OpenGate> {
     const expiresAt = new Date((await this.env.currentTimeMs()) + this.gateSeconds * 1000).toISOString();
     return { request: digestOf(requestId), requestId, role, count: 2, expiresAt, envelope: envelope(requestId) };
   }
