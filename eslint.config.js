@@ -11,6 +11,7 @@ const FOLDERS = [
   'workers',
   'gateway',
   'vault',
+  'api',
   'client',
   'examples',
 ];
@@ -23,6 +24,7 @@ const ALLOWED = {
   workers: ['domain', 'formats', 'adapters', 'activities', 'workflows'],
   gateway: ['domain', 'formats'],
   vault: ['domain', 'formats'],
+  api: ['domain', 'formats', 'workflows'],
   client: ['domain', 'formats', 'workflows', 'adapters'],
 };
 const arrows = Object.entries(ALLOWED).map(([target, allowed]) => ({

@@ -3,7 +3,7 @@ import type { Digest } from '../domain/digest.js';
 import type { Admission, Ingested, OpenGate } from '../domain/lifecycle.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';
 import type { Quorum } from '../domain/policy.js';
-import type { RequestAction, RequestPredicate } from '../domain/statements.js';
+import type { RequestAction, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
@@ -18,13 +18,15 @@ interface Asking {
   readonly quorum: Quorum;
   readonly issuedAt: string;
   readonly expiresAt: string;
+  /** What speaks against asking: thrown before anybody hears of it. */
+  readonly check?: (request: SignedEnvelope) => Promise<void>;
 }
 
 /** Asks people about a release: the request is in WORM and in the log before anyone hears of it. */
 export async function openGate(
   { records, journal, key, id }: Desk,
   name: ReleaseName,
-  { part, of: { admission, ingested }, action, evidence, policy, quorum, issuedAt, expiresAt }: Asking,
+  { part, of: { admission, ingested }, action, evidence, policy, quorum, issuedAt, expiresAt, check }: Asking,
 ): Promise<OpenGate> {
   const predicate: RequestPredicate = {
     requestId: `${action.kind}-${name.model}-${name.version}-${randomBytes(4).toString('hex')}`,
@@ -43,6 +45,7 @@ export async function openGate(
   };
   const subject = { name: lifecycleId(name), sha256: ingested.release };
   const envelope = signStatement('request', subject, predicate, [key]);
+  await check?.(envelope);
   const { digest: request } = (await records.verify('request', envelope)).verified;
   await records.keep(envelope, storeKeys.request(request));
   const { role, count } = quorum;

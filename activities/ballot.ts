@@ -1,11 +1,11 @@
 import type { Refusal } from '../domain/approvals.js';
 import type { Digest } from '../domain/digest.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import { CustodyError } from '../domain/errors.js';
 import type { PredicateOf, RequestPredicate, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import type { Desk } from './control.js';
 import type { Decision, DecisionVerdict } from './contract.js';
-import { refusal, type Entry } from './journal.js';
+import { refusals, verdictOn } from './journal.js';
 
 /** What kind of statement counts for a request, and by which rules. */
 export interface Ballot<K extends 'approval' | 'override'> {
@@ -25,7 +25,8 @@ export async function judgeAll<K extends 'approval' | 'override'>(
 ): Promise<readonly DecisionVerdict[]> {
   const verdicts: DecisionVerdict[] = [];
   for (const decision of decisions) verdicts.push(await judge(desk, decision, request, ballot));
-  await desk.journal.note(...refusals(decisions, verdicts, request));
+  const { model, version, release } = request.predicate;
+  await desk.journal.note(...refusals(decisions, verdicts, { model, version, release }));
   return verdicts;
 }
 
@@ -37,7 +38,7 @@ async function judge<K extends 'approval' | 'override'>(
   { kind, check, key, describe }: Ballot<K>,
 ): Promise<DecisionVerdict> {
   const { model, version, release, policy } = request.predicate;
-  try {
+  return verdictOn(async () => {
     const { envelope: kept, verified: said } = await records.verify(kind, envelope);
     const checked = check(said, message);
     if ('code' in checked) throw new CustodyError(checked.code, checked.reason);
@@ -55,28 +56,6 @@ async function judge<K extends 'approval' | 'override'>(
       policy,
       reason: describe(said.predicate),
     });
-    return { accepted: true, by: checked.approver, statement: said.digest };
-  } catch (error) {
-    if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-    return { accepted: false, code: error.code, reason: error.message };
-  }
-}
-
-/** One record for all that were refused for the same reason. */
-function refusals(
-  decisions: readonly Decision[],
-  verdicts: readonly DecisionVerdict[],
-  { predicate: { model, version, release } }: Verified<RequestPredicate>,
-): Entry[] {
-  const refused = new Map<string, { readonly message: string; readonly why: string; readonly envelopes: unknown[] }>();
-  decisions.forEach(({ message, envelope }, index) => {
-    const verdict = verdicts[index];
-    if (verdict === undefined || verdict.accepted) return;
-    const why = `${verdict.code}: ${verdict.reason}`;
-    const same = refused.get(`${message} ${why}`) ?? { message, why, envelopes: [] };
-    same.envelopes.push(envelope);
-    refused.set(`${message} ${why}`, same);
+    return { by: checked.approver, statement: said.digest };
   });
-  const subject = { model, version, release };
-  return [...refused.values()].map(({ message, why, envelopes }) => refusal(message, envelopes, subject, why));
 }

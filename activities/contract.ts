@@ -27,7 +27,13 @@ export interface Decision {
 }
 
 export type DecisionVerdict =
-  | { readonly accepted: true; readonly by: string; readonly statement: Digest }
+  | {
+      readonly accepted: true;
+      readonly by: string;
+      readonly statement: Digest;
+      /** It counts, and something is wrong all the same. */
+      readonly warning?: string;
+    }
   | { readonly accepted: false; readonly code: string; readonly reason: string };
 
 export interface Counted {
@@ -111,6 +117,38 @@ export interface LifecycleControl {
   withdrawRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
 }
 
+/** Zone control: what a policy on its way into force needs. */
+export interface PolicyControl {
+  /** Verifies the whole chain with this policy as its next, keeps it create-once, audits it, and tells the gateways. */
+  applyPolicy(version: number, envelope: unknown): Promise<AppliedPolicy>;
+  refuse: LifecycleControl['refuse'];
+}
+
+/** Zone control: what it takes to give a release one more signature. */
+export interface ResignControl {
+  /** Verifies and keeps the request of a person; answers its digest. */
+  admitResign(name: ReleaseName, request: unknown): Promise<Digest>;
+  recordResigned(name: ReleaseName, request: Digest, resigned: Resigned): Promise<void>;
+  refuse: LifecycleControl['refuse'];
+}
+
+export interface Resigned {
+  readonly release: Digest;
+  /** Digest of the signature bundle, in `statements/`. */
+  readonly signature: Digest;
+  /** The key that signs today had signed it before. */
+  readonly already: boolean;
+}
+
+export interface AppliedPolicy {
+  readonly version: number;
+  /** Digest of the policy itself, which requests and records name. */
+  readonly digest: Digest;
+  readonly signers: readonly string[];
+  /** It was in force before it was sent again. */
+  readonly already: boolean;
+}
+
 export interface IntakeActivities {
   ingest(name: ReleaseName, admission: Admission): Promise<Ingested>;
   validate(name: ReleaseName, admission: Admission, ingested: Ingested): Promise<Validated>;
@@ -118,6 +156,8 @@ export interface IntakeActivities {
 
 export interface SigningActivities {
   signRelease(name: ReleaseName, progress: Progress): Promise<Signed>;
+  /** Signs what has been approved once more, with the key of today: on a person's request, after checking everything again. */
+  resignRelease(name: ReleaseName, request: Digest): Promise<Resigned>;
   revokeRelease(name: ReleaseName, release: Digest, retirement: Retirement): Promise<Digest>;
   /** Destroys the keys, probes every path and issues the certificate; answers the certificate's digest. */
   destroyKeys(name: ReleaseName, release: Digest, retirement: Retirement, revocation: Digest): Promise<Digest>;
@@ -128,6 +168,18 @@ export interface ServingActivities {
   startRelease(name: ReleaseName, release: Digest): Promise<void>;
   /** Stops the release's model server and removes its files. */
   stopRelease(name: ReleaseName, release: Digest): Promise<void>;
+}
+
+export interface Killed {
+  readonly order: Digest;
+  /** How many gateways have stopped. */
+  readonly gateways: number;
+  /** How long this relay took. */
+  readonly ms: number;
+  /** Which gateways took longer than the policy gives a kill, or have not answered for so long, in words. */
+  readonly late?: readonly string[];
+  /** Some gateway has not answered: control goes on trying. */
+  readonly open?: boolean;
 }
 
 /** Zone control: what an endpoint needs. */
@@ -156,11 +208,12 @@ export interface EndpointControl {
     readonly by: string;
     readonly statement: Digest;
   }>;
+  /** Tells the genuine orders of many from the others, and audits those in one go. Nothing is relayed by it. */
+  sortKills(model: string, orders: readonly Decision[]): Promise<readonly DecisionVerdict[]>;
   /** Relays one signed order, unchanged, to all gateways at once. */
-  killEndpoint(
-    model: string,
-    order: unknown,
-  ): Promise<{ readonly order: Digest; readonly gateways: number; readonly ms: number }>;
+  killEndpoint(model: string, order: unknown): Promise<Killed>;
+  /** Ends once all gateways list an order that some had not answered, and says how long it took; `null`: it was lifted. */
+  confirmKill(model: string, order: Digest): Promise<string | null>;
   openRestoreGate(model: string, request: unknown): Promise<OpenGate>;
   restoreEndpoint(model: string, approved: Approved): Promise<EndpointPosition>;
   refuse: LifecycleControl['refuse'];

@@ -4,13 +4,15 @@ import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { Notifier } from '../adapters/mail.js';
 import type { SigningKey } from '../formats/keys.js';
 import { createAdmission } from './admit.js';
-import type { EndpointControl, LifecycleControl } from './contract.js';
+import type { EndpointControl, LifecycleControl, PolicyControl, ResignControl } from './contract.js';
 import { createGates } from './gate.js';
 import type { Audit } from './journal.js';
 import { Journal } from './journal.js';
 import { createKill } from './kill.js';
+import { createPolicies } from './policy.js';
 import { createOverrides } from './override.js';
 import { createProvisions } from './provisional.js';
+import { createResignDesk } from './resign.js';
 import { createRetirement } from './retire.js';
 import { createRollouts } from './rollout.js';
 import type { Router } from './router.js';
@@ -34,7 +36,9 @@ export interface Desk extends ControlDeps {
   readonly journal: Journal;
 }
 
-export function createControlActivities(deps: ControlDeps): LifecycleControl & EndpointControl {
+export function createControlActivities(
+  deps: ControlDeps,
+): LifecycleControl & EndpointControl & PolicyControl & ResignControl {
   const desk: Desk = { ...deps, journal: new Journal(deps.audit) };
   return {
     ...createAdmission(desk),
@@ -44,5 +48,7 @@ export function createControlActivities(deps: ControlDeps): LifecycleControl & E
     ...createRollouts(desk),
     ...createKill(desk),
     ...createRetirement(desk),
+    ...createPolicies(desk),
+    ...createResignDesk(desk),
   };
 }

@@ -1,3 +1,4 @@
+import type { ApiClient } from '../adapters/api/client.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
@@ -10,6 +11,8 @@ import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
+import type { Audit } from './journal.js';
+import { notePolicies } from './policy.js';
 import type { Router } from './router.js';
 
 const DAY_MS = 86_400_000;
@@ -23,6 +26,9 @@ export interface FreshnessDeps {
   readonly key: SigningKey;
   readonly router: Router;
   readonly gateways: readonly GatewayClient[];
+  readonly audit: Audit;
+  /** They read no store, and learn of policies here. */
+  readonly apis: readonly ApiClient[];
   /** Gives an endpoint a kill order, as its message. */
   readonly tell: (model: string, order: SignedEnvelope) => Promise<void>;
   readonly onError: (error: unknown, doing: string) => void;
@@ -36,6 +42,7 @@ export class Freshness {
   readonly #deps: FreshnessDeps;
   #newest: SignedEnvelope | null = null;
   #issuedAt = 0;
+  #noted = 0;
   readonly #told = new Map<Digest, number>();
   #turn: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
@@ -51,6 +58,7 @@ export class Freshness {
         const { newest } = await this.#deps.records.policies();
         if (Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000) await this.reissue();
         await this.#reconcile();
+        await this.#teachApis();
       } catch (error) {
         this.#deps.onError(error, 'keeping the gateways up to date');
       }
@@ -118,32 +126,54 @@ export class Freshness {
   }
 
   async #reconcile(): Promise<void> {
-    const { router, gateways } = this.#deps;
-    const { envelopes, newest: policy } = await this.#deps.records.policies();
+    const { gateways, records, audit } = this.#deps;
+    const policies = await records.policies();
+    const { envelopes, newest: policy } = policies;
+    // Whoever can write to the store can bring a well-signed policy there without asking control.
+    if (this.#noted !== policy.version) await notePolicies(policies, audit);
+    this.#noted = policy.version;
     let states = await Promise.all(gateways.map((gateway) => gateway.state()));
     // A gateway believes nothing before it knows the policy that says whom to believe.
     const behind = gateways.filter((_, at) => states[at]?.policyVersion !== policy.version);
     for (const gateway of behind) await gateway.deliverPolicies(envelopes);
     if (behind.length > 0) states = await Promise.all(gateways.map((gateway) => gateway.state()));
     await this.#refresh(states);
-    for (const model of await this.#modelsUnder('routes/')) {
-      const current = await router.current(model);
-      const has = states.map(({ models }) => models.find((served) => served.model === model));
-      if (has.some((served) => served?.revision !== current?.document.revision)) await router.deliver(model);
-      const kills = await router.activeKills(model, current);
-      for (const [at, gateway] of gateways.entries()) {
-        const known = has[at]?.killedBy.map(({ order }) => order) ?? [];
-        for (const { envelope, verified } of kills)
-          if (!known.includes(verified.digest)) await gateway.deliverKill(envelope);
+    for (const model of await this.#modelsUnder('routes/'))
+      try {
+        await this.#reconcileModel(model, states);
+      } catch (error) {
+        // What one endpoint is missing must not keep the others from theirs.
+        this.#deps.onError(error, `keeping the gateways up to date with ${model}`);
       }
-      const recorded = kills.map(({ verified }) => verified.digest);
-      for (const [at, gateway] of gateways.entries())
-        await this.#adopt(
-          gateway,
-          model,
-          (has[at]?.killedBy ?? []).map(({ order }) => order).filter((order) => !recorded.includes(order)),
-        );
+  }
+
+  async #reconcileModel(model: string, states: readonly GatewayState[]): Promise<void> {
+    const { router, gateways } = this.#deps;
+    const current = await router.current(model);
+    const has = states.map(({ models }) => models.find((served) => served.model === model));
+    if (has.some((served) => served?.revision !== current?.document.revision)) await router.deliver(model);
+    const kills = await router.activeKills(model, current);
+    for (const [at, gateway] of gateways.entries()) {
+      const known = has[at]?.killedBy.map(({ order }) => order) ?? [];
+      for (const { envelope, verified } of kills)
+        if (!known.includes(verified.digest)) await gateway.deliverKill(envelope);
     }
+    const recorded = kills.map(({ verified }) => verified.digest);
+    for (const [at, gateway] of gateways.entries())
+      await this.#adopt(
+        gateway,
+        model,
+        (has[at]?.killedBy ?? []).map(({ order }) => order).filter((order) => !recorded.includes(order)),
+      );
+  }
+
+  async #teachApis(): Promise<void> {
+    const { envelopes, newest } = await this.#deps.records.policies();
+    await Promise.all(
+      this.#deps.apis.map(async (api) => {
+        if ((await api.policyVersion()) !== newest.version) await api.deliverPolicies(envelopes);
+      }),
+    );
   }
 
   /** Orders that reached a gateway without control are told to the endpoint, which keeps and audits them as any other. */

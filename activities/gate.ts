@@ -1,3 +1,4 @@
+import { activityInfo } from '@temporalio/activity';
 import { checkDecision, tally } from '../domain/approvals.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
@@ -15,6 +16,7 @@ import { openGate } from './ask.js';
 import { judgeAll } from './ballot.js';
 import type { Desk } from './control.js';
 import type { Act, Counted, LifecycleControl } from './contract.js';
+import { demandGround, demandUnchanged } from './ground.js';
 import { refusal } from './journal.js';
 import { decideOverride, overrideNamed } from './override.js';
 import { deployedBy } from './provisional.js';
@@ -27,7 +29,10 @@ export function createGates(desk: Desk): Gates {
   return {
     openDeployGate: async (name, { admission, ingested, validated, overridden }) => {
       const kept = (await records.record(storeKeys.record(name, 'gate'))) as OpenGate | null;
-      if (kept !== null) return kept;
+      if (kept !== null) {
+        await demandUnchanged(records, (await records.get('request', kept.request)).verified.predicate);
+        return kept;
+      }
       if (admission === undefined || ingested === undefined || validated === undefined)
         throw new CustodyError('INTERNAL', 'a gate was opened for a release that has not been validated');
       const { newest, newestDigest } = await records.policies();
@@ -52,6 +57,7 @@ export function createGates(desk: Desk): Gates {
       const expiresAt = plusSeconds(now, quorum.withinSeconds);
       return openGate(desk, name, {
         part: 'gate',
+        check: (envelope) => demandGround(records, name, envelope),
         of: { admission, ingested },
         policy: newestDigest,
         quorum,
@@ -69,6 +75,7 @@ export function createGates(desk: Desk): Gates {
 
     decide: async ({ gate, act, counted, decisions }) => {
       const request = (await records.get('request', gate.request)).verified;
+      await demandUnchanged(records, request.predicate);
       if (act === 'override') return decideOverride(desk, request, decisions);
       const rules = rulesFor(await records.policies(), request, isoTime(Date.now()));
       const terms = { request, ...rules, ...(await termsOf(desk, act, request, rules)) };
@@ -96,7 +103,10 @@ export function createGates(desk: Desk): Gates {
       const names = [...new Set(decisions.map(({ message }) => message.slice(0, 80)))].join(', ');
       const envelopes = decisions.map(({ envelope }) => envelope);
       const told = dropped === 0 ? reason : `${reason}; ${dropped} more were dropped unread`;
-      await journal.note(refusal(names, envelopes, { model, version: null, release: null }, told));
+      const entry = refusal(names, envelopes, { model, version: null, release: null }, told);
+      // What was dropped unread has no digests that would tell one flood from the next.
+      const { activityId, workflowExecution } = activityInfo();
+      await journal.note({ ...entry, key: `${entry.key} ${workflowExecution?.runId ?? ''} ${activityId}` });
     },
   };
 }

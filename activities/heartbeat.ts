@@ -10,10 +10,26 @@ export async function withHeartbeat<T>(progress: () => unknown, work: (signal: A
   const context = Context.current();
   const beat = (): void => context.heartbeat(progress());
   beat();
-  const timer = setInterval(beat, EVERY_MS);
+  // Several within the time after which the worker is taken for dead: one may be late.
+  const timer = setInterval(beat, Math.min(EVERY_MS, (context.info.heartbeatTimeoutMs ?? Infinity) / 4));
   try {
     return await work(context.cancellationSignal);
   } finally {
     clearInterval(timer);
   }
+}
+
+/** Activities that tell nothing of their progress, but that their worker is alive: one that died is noticed by its silence. */
+export function beating<T extends object>(activities: T): T {
+  const wrapped = Object.entries(activities as Record<string, (...args: unknown[]) => Promise<unknown>>).map(
+    ([name, act]) => [
+      name,
+      (...args: unknown[]): Promise<unknown> =>
+        withHeartbeat(
+          () => null,
+          () => act(...args),
+        ),
+    ],
+  );
+  return Object.fromEntries(wrapped) as T;
 }

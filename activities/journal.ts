@@ -5,6 +5,7 @@ import { CustodyError, isPermanent } from '../domain/errors.js';
 import { isoTime } from '../domain/time.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { sha256 } from '../formats/sha256.js';
+import type { Decision, DecisionVerdict } from './contract.js';
 
 /** Where records of changes go. Answers once they are in the log for good. */
 export interface Audit {
@@ -75,6 +76,36 @@ export function refusal(
     after: digests[0] ?? null,
     reason: `${envelopes.length} × ${name} (sha256 ${sample}): ${reason}`,
   };
+}
+
+/** What checking one message of a batch came to: a refusal is a verdict, anything else that goes wrong is not. */
+export async function verdictOn(
+  check: () => Promise<Omit<Extract<DecisionVerdict, { accepted: true }>, 'accepted'>>,
+): Promise<DecisionVerdict> {
+  try {
+    return { accepted: true, ...(await check()) };
+  } catch (error) {
+    if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+    return { accepted: false, code: error.code, reason: error.message };
+  }
+}
+
+/** What was refused of a batch of messages: one record for all that were refused for the same reason. */
+export function refusals(
+  messages: readonly Decision[],
+  verdicts: readonly DecisionVerdict[],
+  subject: AuditRecord['subject'],
+): Entry[] {
+  const refused = new Map<string, { readonly name: string; readonly why: string; readonly envelopes: unknown[] }>();
+  messages.forEach(({ message: name, envelope }, index) => {
+    const verdict = verdicts[index];
+    if (verdict === undefined || verdict.accepted) return;
+    const why = `${verdict.code}: ${verdict.reason}`;
+    const same = refused.get(`${name} ${why}`) ?? { name, why, envelopes: [] };
+    same.envelopes.push(envelope);
+    refused.set(`${name} ${why}`, same);
+  });
+  return [...refused.values()].map(({ name, why, envelopes }) => refusal(name, envelopes, subject, why));
 }
 
 /** Of whatever came: refused messages are seldom canonical JSON. */

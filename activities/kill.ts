@@ -1,33 +1,72 @@
-import { CustodyError } from '../domain/errors.js';
+import type { PolicyChain } from '../adapters/records.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
+import { lateKills, type GatewayState } from '../domain/gateway.js';
 import { endpointId } from '../domain/names.js';
 import { mayKill } from '../domain/policy.js';
 import { restored } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
+import type { KillPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { openAskedGate } from './gate.js';
+import { refusals, verdictOn } from './journal.js';
 
-type Kill = Pick<EndpointControl, 'killEndpoint' | 'openRestoreGate' | 'restoreEndpoint'>;
+function limitSeconds({ newest }: PolicyChain): number {
+  return newest.emergency.killResponseSeconds;
+}
+
+type Kill = Pick<EndpointControl, 'sortKills' | 'killEndpoint' | 'confirmKill' | 'openRestoreGate' | 'restoreEndpoint'>;
 
 /** Stopping an endpoint, by one person at once, and starting it again, by a quorum. */
 export function createKill(desk: Desk): Kill {
-  const { records, journal, router, gateways, reissueStatus } = desk;
+  const { records, journal, router, gateways, reissueStatus, id } = desk;
+  const noteLate = (model: string, order: Digest, key: string, reason: string): Promise<void> =>
+    journal.note({
+      change: 'kill.late',
+      key,
+      actor: { id, statement: order },
+      subject: { model, version: null, release: null },
+      after: order,
+      reason,
+    });
+  const assertGenuine = async (
+    model: string,
+    envelope: unknown,
+    policies: PolicyChain,
+  ): Promise<{ readonly order: SignedEnvelope; readonly kill: Verified<KillPredicate> }> => {
+    const { envelope: order, verified: kill } = await records.verify('kill', envelope, policies);
+    if (!kill.signers.some((signer) => mayKill(policies.newest, signer)))
+      throw new CustodyError('NOT_AUTHORISED', `${kill.signers.join(', ')} does not hold the role operator`);
+    if (kill.predicate.environment !== records.environment || kill.predicate.model !== model)
+      throw new CustodyError('REPLAYED', `the order is for ${kill.predicate.model} in ${kill.predicate.environment}`);
+    return { order, kill };
+  };
   return {
+    sortKills: async (model, orders) => {
+      const policies = await records.knownPolicies();
+      const verdicts = await Promise.all(
+        orders.map(({ envelope }) =>
+          verdictOn(async () => {
+            const { kill } = await assertGenuine(model, envelope, policies);
+            return { by: kill.signers[0] ?? '', statement: kill.digest };
+          }),
+        ),
+      );
+      await journal.note(...refusals(orders, verdicts, { model, version: null, release: null }));
+      return verdicts;
+    },
+
     killEndpoint: async (model, envelope) => {
       const startedAt = performance.now();
       const subject = { model, version: null, release: null };
       const policies = await records.knownPolicies();
       const { order, kill, relayed } = await journal.refusing({ name: 'kill', envelope, subject }, async () => {
-        const { envelope: order, verified: kill } = await records.verify('kill', envelope, policies);
-        const said = kill.predicate;
-        if (!kill.signers.some((id) => mayKill(policies.newest, id)))
-          throw new CustodyError('NOT_AUTHORISED', `${kill.signers.join(', ')} does not hold the role operator`);
-        if (said.environment !== records.environment || said.model !== model)
-          throw new CustodyError('REPLAYED', `the order is for ${said.model} in ${said.environment}`);
+        const { order, kill } = await assertGenuine(model, envelope, policies);
         // The gateways act before anything is written; one that knows the order was lifted refuses it.
         const relayed = await Promise.allSettled(gateways.map((gateway) => gateway.deliverKill(order)));
-        const outside = outsideValidity(said, isoTime(Date.now()));
+        const outside = outsideValidity(kill.predicate, isoTime(Date.now()));
         // What a gateway holds it took in time: expiry bounds the acceptance of an order, never its effect.
         const isHeld = relayed.some(({ status }) => status === 'fulfilled');
         if (outside !== null && !isHeld && (await records.record(storeKeys.kill(model, kill.digest))) === null)
@@ -50,9 +89,36 @@ export function createKill(desk: Desk): Kill {
         time,
         reason: `${kill.predicate.reason} (${reached} of ${gateways.length} gateways in ${Math.round(ms)} ms)`,
       });
-      const failed = relayed.find((result) => result.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
-      return { order: kill.digest, gateways: reached, ms: Math.round(ms) };
+      const failures = relayed.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+      const refused = failures.find(
+        (reason): reason is CustodyError => reason instanceof CustodyError && isPermanent(reason.code),
+      );
+      if (refused !== undefined) throw refused;
+      const late = lateKills(
+        relayed.map((result) => (result.status === 'fulfilled' ? result.value.since : null)),
+        { issuedAt: kill.predicate.issuedAt, now: isoTime(Date.now()), limitSeconds: limitSeconds(policies) },
+      );
+      // Until the time is over that the policy gives, a gateway that does not answer is only tried again.
+      const open = failures.length > 0;
+      if (open && late.length === 0)
+        throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet', { cause: failures[0] });
+      if (late.length > 0) await noteLate(model, kill.digest, kill.digest, late.join('; '));
+      return { order: kill.digest, gateways: reached, ms: Math.round(ms), late, open };
+    },
+
+    confirmKill: async (model, digest) => {
+      if ((await records.record(storeKeys.lifted(model, digest))) !== null) return null;
+      const states = await Promise.all(gateways.map((gateway) => gateway.state()));
+      const lists = ({ models }: GatewayState): boolean =>
+        models.some((served) => served.model === model && served.killedBy.some(({ order }) => order === digest));
+      if (!states.every(lists)) throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet');
+      const found = await records.find('kill', storeKeys.kill(model, digest));
+      if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost the order ${digest}`);
+      const seconds = Math.round((Date.now() - Date.parse(found.verified.predicate.issuedAt)) / 1000);
+      const given = limitSeconds(await records.knownPolicies());
+      const took = `all gateways have stopped, after ${seconds} s: the policy gives ${given} s`;
+      await noteLate(model, digest, `${digest} everywhere`, took);
+      return took;
     },
 
     openRestoreGate: (model, envelope) =>

@@ -1,4 +1,5 @@
-import { overridesOf, progressOf } from '../adapters/dossier.js';
+import { progressOf } from '../adapters/dossier.js';
+import { overridesOf } from '../adapters/provisions.js';
 import { policyInForce } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
@@ -43,6 +44,7 @@ export function createOverrides(desk: Desk): Overrides {
           bundle: ingested.bundle,
           provenance: ingested.provenance,
           testResult: validated.testResult,
+          change: ingested.change,
         },
         policy: newestDigest,
         quorum,

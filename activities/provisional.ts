@@ -1,4 +1,5 @@
-import { gatherProvisional, progressOf } from '../adapters/dossier.js';
+import { progressOf } from '../adapters/dossier.js';
+import { gatherProvisional } from '../adapters/provisions.js';
 import type { Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import { reviewQuorum, reviewTerms } from '../domain/emergency.js';

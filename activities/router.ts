@@ -1,5 +1,6 @@
 import type { GatewayClient } from '../adapters/gateway/client.js';
-import { gatherProvisional, nameOf } from '../adapters/dossier.js';
+import { nameOf } from '../adapters/dossier.js';
+import { gatherProvisional } from '../adapters/provisions.js';
 import type { Found, Records } from '../adapters/records.js';
 import { authoriseRoute } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
@@ -89,7 +90,7 @@ export class Router {
     // The gateways will ask the same; a document they would refuse is never made.
     const evidence = request === null ? NOT_PROVISIONAL : await gatherProvisional(records, request.predicate);
     const rests = verifyProvisional(evidence, policies);
-    demand(authoriseRoute({ current, next, request, approvals, ...rests, isNewest: true }, rules));
+    demand(authoriseRoute({ current, next, request, approvals, ...rests, isNewest: true, baked: null }, rules));
     if (grounds !== null) await records.recordOnce(storeKeys.grounds(next.digest), grounds.approvals);
     await records.keep(envelope, storeKeys.route(model, document.revision));
     return { digest: next.digest, envelope, document };
@@ -207,14 +208,7 @@ export class Router {
     const { envelopes: policies } = await records.policies();
     const rests = document.plan?.request ?? document.restore;
     if (rests === null || (document.change !== 'plan' && document.change !== 'restore'))
-      return {
-        policies,
-        document: envelope,
-        request: null,
-        approvals: [],
-        provisional: NOT_PROVISIONAL,
-        isNewest,
-      };
+      return { policies, document: envelope, request: null, approvals: [], provisional: NOT_PROVISIONAL, isNewest };
     const request = await records.get('request', rests);
     const approvals = (await records.record(storeKeys.grounds(envelopeDigest(envelope)))) as readonly Digest[] | null;
     const found = await Promise.all((approvals ?? []).map((digest) => records.get('approval', digest)));

@@ -1,4 +1,4 @@
-import { checkRelease, gatherRetirement } from '../adapters/dossier.js';
+import { checkForSigning, gatherRetirement } from '../adapters/dossier.js';
 import type { Records } from '../adapters/records.js';
 import type { VaultClient } from '../adapters/vault/client.js';
 import { authoriseDestruction, authoriseSigning } from '../domain/authorise.js';
@@ -15,6 +15,7 @@ import { omsResources } from '../formats/manifest.js';
 import { signOms } from '../formats/oms.js';
 import { signStatement } from '../formats/statements.js';
 import type { SigningActivities } from './contract.js';
+import { createResigning } from './resign.js';
 
 export interface SigningDeps {
   readonly records: Records;
@@ -26,10 +27,12 @@ export interface SigningDeps {
 /** Signs and destroys, each only after it has checked for itself that people agreed to it. */
 export function createSigningActivities({ records, key, vault }: SigningDeps): SigningActivities {
   return {
+    ...createResigning({ records, key }),
+
     signRelease: async (name, progress) => {
       const release = progress.ingested?.release;
       if (release === undefined) throw new CustodyError('PENDING', 'the release has not been ingested');
-      const { release: checked, manifest, rules, evidence } = await checkRelease(records, name, release, null);
+      const { release: checked, manifest, rules, evidence } = await checkForSigning(records, name, release);
       demand(authoriseSigning(checked, rules));
       const signature = signOms(
         `${name.model} ${name.version}`,

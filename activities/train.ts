@@ -15,6 +15,7 @@ import { CustodyError } from '../domain/errors.js';
 import { isModelName, trainingId } from '../domain/names.js';
 import { dependency } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
+import type { Policy } from '../domain/policy.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
@@ -42,6 +43,8 @@ export interface TrainDependencies {
 type TrainRequest = Verified<RequestPredicate> & {
   readonly predicate: { readonly action: { readonly kind: 'train' }; readonly version: string };
 };
+/** What the policy allows a run. */
+type Limits = Policy['training']['limits'];
 
 const RELEASE = 'release';
 const SIGNATURE = 'release.sig.json';
@@ -123,11 +126,14 @@ async function trainRun(
   request: TrainRequest,
   signal: AbortSignal,
 ): Promise<Trained> {
-  const { outputs, trainers } = dependencies;
+  const { outputs, trainers, records } = dependencies;
   const { action, version } = request.predicate;
-  const trainer = Object.hasOwn(trainers, action.trainer) ? trainers[action.trainer] : undefined;
-  if (trainer === undefined)
+  const known = Object.hasOwn(trainers, action.trainer) ? trainers[action.trainer] : undefined;
+  if (known === undefined)
     throw new CustodyError('POLICY_REFUSED', `this training zone has no trainer ${quote(action.trainer)}`);
+  // The newest policy's, since an older one that a request could name may have allowed more.
+  const { newest } = await records.policies();
+  const trainer = { ...known, limits: within(known.limits, newest.training.limits) };
   const hyperparameters = await findHyperparameters(trainer, action.hyperparameters);
   await mkdir(outputs, { recursive: true, mode: 0o755 });
   await removeUnfinished(outputs, run);
@@ -142,6 +148,16 @@ async function trainRun(
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** A trainer's own limits, as far as the policy allows them. */
+function within(asked: Trainer['limits'], allowed: Limits): Limits {
+  return {
+    wallSeconds: Math.min(asked.wallSeconds, allowed.wallSeconds),
+    cpuSeconds: allowed.cpuSeconds,
+    memoryMb: Math.min(asked.memoryMb, allowed.memoryMb),
+    outputMb: Math.min(asked.outputMb, allowed.outputMb),
+  };
 }
 
 const UNFINISHED = '.unfinished-';

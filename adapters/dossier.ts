@@ -1,16 +1,16 @@
-import type { Digest } from '../domain/digest.js';
+import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
-import type { ProvisionalEvidence, ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
-import type { Approved, Progress, Retirement } from '../domain/lifecycle.js';
+import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
+import type { Progress, Retirement, Signed } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
-import type { OverridePredicate } from '../domain/provisional-predicates.js';
-import type { RequestPredicate, SignedEnvelope } from '../domain/statements.js';
+import type { SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
-import { verifyRelease, type CheckedRelease } from '../formats/evidence.js';
+import { signerOf, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
-import type { Found, Records } from './records.js';
+import { gatherProvisional } from './provisions.js';
+import type { Records } from './records.js';
 
 /** The stages whose end is a record of its own, in the order they end. */
 const PARTS = [
@@ -44,13 +44,18 @@ export async function nameOf(records: Records, release: Digest): Promise<Release
   return { model, version };
 }
 
-/** Everything in WORM that shows a release may be signed (`status: null`) or loaded. PENDING names what is missing. */
+/**
+ * Everything in WORM that shows a release may be signed (`status: null`) or loaded. PENDING names what is missing. `asked`: a
+ * request that nobody has decided on yet, instead of the approved one.
+ */
 export async function gatherRelease(
   records: Records,
   name: ReleaseName,
   status: SignedEnvelope | null,
+  asked: SignedEnvelope | null = null,
 ): Promise<ReleaseEvidence> {
-  const { admission, ingested, validated, approved, signed } = await progressOf(records, name);
+  const { admission, ingested, validated, signed, ...rest } = await progressOf(records, name);
+  const approved = asked === null ? rest.approved : NOBODY;
   if (admission === undefined || ingested === undefined || validated === undefined || approved === undefined) {
     const missing = { admission, ingested, validated, approved };
     const first = Object.entries(missing).find(([, value]) => value === undefined)?.[0] ?? '';
@@ -61,78 +66,69 @@ export async function gatherRelease(
     if (stored === null) throw new CustodyError('PENDING', `the store holds no ${key}`);
     return parseEnvelope(stored.body);
   };
-  const [{ envelopes: policies }, request, manifest, bundle, signature] = await Promise.all([
+  const request = asked ?? (await envelope(storeKeys.request(approved.request)));
+  const [{ envelopes: policies }, manifest, bundle, signature] = await Promise.all([
     records.policies(),
-    records.get('request', approved.request),
     records.getBytes(ingested.release, storeKeys.manifest),
     records.getBytes(ingested.bundle),
-    signed === undefined ? null : records.getBytes(signed.signature),
+    signatureOf(records, name, ingested.release, signed ?? null),
   ]);
   return {
     policies,
     manifest: manifest.toString('utf8'),
     bundle: bundle.toString('utf8'),
-    signature: signature === null ? null : signature.toString('utf8'),
+    signature,
     admission: await envelope(storeKeys.request(admission.request)),
     provenance: await envelope(storeKeys.statement(ingested.provenance)),
     testResult: await envelope(storeKeys.statement(validated.testResult)),
     change: await envelope(storeKeys.statement(ingested.change)),
-    request: request.envelope,
+    request,
     approvals: await Promise.all(approved.approvals.map((digest) => envelope(storeKeys.statement(digest)))),
-    provisional: await gatherProvisional(records, request.verified.predicate),
+    provisional: await gatherProvisional(records, (await records.verify('request', request)).verified.predicate),
     status,
   };
 }
 
-/** What a deploy request provisionally rests on, by what it names: the override with all its renewals, the emergency. */
-export async function gatherProvisional(
-  records: Records,
-  { evidence, model, version }: RequestPredicate,
-): Promise<ProvisionalEvidence> {
-  const { override, riskAssessment } = evidence;
-  return {
-    override:
-      override === undefined
-        ? null
-        : {
-            request: (await records.get('request', override)).envelope,
-            statements: (await overridesOf(records, override)).map(({ envelope }) => envelope),
-          },
-    emergency:
-      riskAssessment === undefined || version === null
-        ? null
-        : {
-            assessment: (await records.get('riskAssessment', riskAssessment)).envelope,
-            review: await reviewOf(records, { model, version }),
-          },
-  };
+const NOBODY = { request: '', approvals: [] };
+
+/** The digests of a release's signatures by Custody, newest first. */
+export async function signaturesOf(records: Records, name: ReleaseName, signed: Signed | null): Promise<Digest[]> {
+  const later: Digest[] = [];
+  for await (const key of records.bucket.list(storeKeys.resignedOf(name))) later.unshift(key.split('-').at(-1) ?? '');
+  return [...later, ...(signed === null ? [] : [signed.signature])].filter(isDigest);
 }
 
-/** The overrides of one request whose signatures count today: whoever lost his key since then holds nothing any more. */
-export async function overridesOf(records: Records, request: Digest): Promise<readonly Found<OverridePredicate>[]> {
-  const found: Found<OverridePredicate>[] = [];
-  for await (const key of records.bucket.list(storeKeys.override(request, ''))) {
-    try {
-      const statement = await records.find('override', key);
-      if (statement !== null) found.push(statement);
-    } catch (error) {
-      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-    }
-  }
-  return found;
-}
-
-async function reviewOf(
+/** The newest signature by a key that the newest policy still has; where there is none, the first: its key is named then. */
+async function signatureOf(
   records: Records,
   name: ReleaseName,
-): Promise<NonNullable<ProvisionalEvidence['emergency']>['review']> {
-  const reviewed = (await records.record(storeKeys.record(name, 'reviewed'))) as Approved | null;
-  if (reviewed === null) return null;
-  const approvals = await Promise.all(reviewed.approvals.map((digest) => records.get('approval', digest)));
-  return {
-    request: (await records.get('request', reviewed.request)).envelope,
-    approvals: approvals.map(({ envelope }) => envelope),
-  };
+  release: Digest,
+  signed: Signed | null,
+): Promise<string | null> {
+  const { newest } = await records.policies();
+  const text = await records.getBytes(release, storeKeys.manifest);
+  const manifest = parseManifest(text);
+  for (const digest of await signaturesOf(records, name, signed)) {
+    try {
+      const bundle = (await records.getBytes(digest)).toString('utf8');
+      signerOf(bundle, 'release-signer', newest, manifest, text);
+      return bundle;
+    } catch (error) {
+      // Whoever can write to the store can leave anything under this prefix: it counts for nothing.
+      if (!(error instanceof CustodyError) || !(isPermanent(error.code) || error.code === 'PENDING')) throw error;
+    }
+  }
+  return signed === null ? null : (await records.getBytes(signed.signature)).toString('utf8');
+}
+
+/** The same evidence without the signature: what it takes to sign. */
+export async function checkForSigning(
+  records: Records,
+  name: ReleaseName,
+  release: Digest,
+): Promise<CheckedRelease & { readonly evidence: ReleaseEvidence }> {
+  const evidence = { ...(await gatherRelease(records, name, null)), signature: null };
+  return checkEvidence(evidence, records, name, release);
 }
 
 /** A release's evidence, gathered and checked against this process's own root, and about the release that was asked for. */
@@ -142,7 +138,15 @@ export async function checkRelease(
   release: Digest,
   status: SignedEnvelope | null,
 ): Promise<CheckedRelease & { readonly evidence: ReleaseEvidence }> {
-  const evidence = await gatherRelease(records, name, status);
+  return checkEvidence(await gatherRelease(records, name, status), records, name, release);
+}
+
+function checkEvidence(
+  evidence: ReleaseEvidence,
+  records: Records,
+  name: ReleaseName,
+  release: Digest,
+): CheckedRelease & { readonly evidence: ReleaseEvidence } {
   const checked = verifyRelease(evidence, records.root, isoTime(Date.now()));
   const { model, version } = checked.release;
   if (checked.release.release !== release || model !== name.model || version !== name.version)

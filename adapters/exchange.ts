@@ -7,7 +7,7 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export type Target = { readonly socket: string } | { readonly url: string };
 /** What a peer that does not answer, or answers no code of ours, is called. */
-export type Down = 'VAULT_UNAVAILABLE' | 'GATEWAY_UNAVAILABLE' | 'STORE_UNAVAILABLE';
+export type Down = 'VAULT_UNAVAILABLE' | 'GATEWAY_UNAVAILABLE' | 'API_UNAVAILABLE' | 'STORE_UNAVAILABLE';
 
 /**
  * One JSON exchange over a unix socket, or over loopback where `target` is a URL. A refusal comes back as the error it is,

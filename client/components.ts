@@ -7,7 +7,14 @@ import { checkShape, parseJson } from '../formats/json.js';
 
 const schema = z.object({
   components: z
-    .array(z.strictObject({ name: z.string(), kind: z.enum(COMPONENT_KINDS), files: z.array(z.string()).min(1) }))
+    .array(
+      z.strictObject({
+        name: z.string(),
+        kind: z.enum(COMPONENT_KINDS),
+        version: z.string().exactOptional(),
+        files: z.array(z.string()).min(1),
+      }),
+    )
     .min(1),
   serving: z.strictObject({ protocol: z.literal('open-inference-v2'), command: z.array(z.string()).min(1) }),
 });

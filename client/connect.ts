@@ -5,7 +5,7 @@ import { Records } from '../adapters/records.js';
 import { CustodyError } from '../domain/errors.js';
 import { bucketNames } from '../domain/store-keys.js';
 import { parseJson } from '../formats/json.js';
-import type { SigningKey } from '../formats/keys.js';
+import type { SignatureVerifier } from '../formats/keys.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import { keyRing } from '../formats/statements.js';
 import { readDescription, type Layout, type StackDescription } from './stack/layout.js';
@@ -55,9 +55,14 @@ async function reach(address: string): Promise<Connection> {
 }
 
 /** Whose key this is, by the newest policy. NOT_AUTHORISED for a key that nobody in it has. */
-export async function ownerOf({ records }: Reading, key: SigningKey): Promise<string> {
+export async function ownerOf({ records }: Reading, key: SignatureVerifier): Promise<string> {
   const { newest } = await records.policies();
   const held = keyRing(newest).find((entry) => entry.key.keyId === key.keyId);
+  if (held !== undefined && held.key.algorithm !== key.algorithm)
+    throw new CustodyError(
+      'NOT_AUTHORISED',
+      `this key is ${held.owner}'s, enrolled as ${held.key.algorithm}: sign with that form of it, not as ${key.algorithm}`,
+    );
   if (held !== undefined) return held.owner;
   throw new CustodyError('NOT_AUTHORISED', 'this key belongs to nobody in the policy: ask for it to be enrolled');
 }

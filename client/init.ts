@@ -5,7 +5,7 @@ import { CustodyError } from '../domain/errors.js';
 import type { Authority, Policy, Role } from '../domain/policy.js';
 import { isoTime } from '../domain/time.js';
 import { generateKey, importPrivateKey, type KeyAlgorithm } from '../formats/keys.js';
-import { parsePolicyYaml, signPolicy, type PinnedRoot } from '../formats/policy.js';
+import { parsePolicyYaml, policyJsonSchema, signPolicy, type PinnedRoot } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
 import { replaceFile } from './files.js';
 import type { Layout } from './stack/layout.js';
@@ -36,10 +36,13 @@ const MEMBERS: readonly Member[] = [
   { id: 'intake', kind: 'workload', roles: ['validator'] },
   { id: 'release-signer', kind: 'workload', roles: ['release-signer'], algorithm: 'ecdsa-p256' },
   { id: 'control', kind: 'workload', roles: ['control'] },
+  { id: 'api', kind: 'workload', roles: ['api'] },
   { id: 'serving', kind: 'workload', roles: ['serving'] },
 ];
 /** The log's own key: no authority, its public half is what verifiers pin. */
 export const AUDIT_KEY = 'audit-log';
+/** What editors check the policy.yaml beside it against. */
+const POLICY_SCHEMA = 'policy.schema.json';
 
 export interface InitOptions {
   readonly environment: string;
@@ -61,10 +64,11 @@ export function initialise(layout: Layout, { environment, suite }: InitOptions):
   writeKey(layout.key(AUDIT_KEY), 'ed25519');
 
   const policy = developmentPolicy(environment, authorities, sha256(readFileSync(suite)));
-  const yaml = stringify(policy, { lineWidth: 0 });
+  replaceFile(layout.path(POLICY_SCHEMA), `${JSON.stringify(policyJsonSchema(), null, 2)}\n`);
+  const yaml = `# yaml-language-server: $schema=./${POLICY_SCHEMA}\n${stringify(policy, { lineWidth: 0 })}`;
   const file = layout.path('policy.yaml');
   replaceFile(file, yaml);
-  const checked = parsePolicyYaml(yaml, file);
+  const { value: checked } = parsePolicyYaml(yaml, file);
   const rosa = importPrivateKey(readFileSync(layout.key('rosa'), 'utf8'));
   mkdirSync(dirname(layout.policy(1)), { recursive: true });
   replaceFile(layout.policy(1), `${JSON.stringify(signPolicy(checked, [rosa]))}\n`);
@@ -81,7 +85,7 @@ function writeKey(file: string, algorithm: KeyAlgorithm): { readonly publicPem: 
 }
 
 /** Short times, so that a whole life fits into minutes. */
-function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
+export function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
   const hour = 3600;
   return {
     version: 1,
@@ -135,6 +139,7 @@ function developmentPolicy(environment: string, authorities: readonly Authority[
         bakeSeconds: 3,
       },
     },
+    training: { limits: { wallSeconds: 600, cpuSeconds: 1200, memoryMb: 4096, outputMb: 1024 } },
     freshness: { reissueSeconds: 20, lifetimeSeconds: 300, whenStale: 'stop' },
   };
 }

@@ -5,9 +5,13 @@ import { decisionCommands } from './commands/decide.js';
 import { diffCommands } from './commands/diff.js';
 import { doctorCommand } from './commands/doctor.js';
 import { endpointCommands } from './commands/endpoint.js';
+import { keyCommands } from './commands/keys.js';
 import { packCommand } from './commands/pack.js';
 import { overrideCommands } from './commands/override.js';
+import { policyCommands } from './commands/policy.js';
 import { releaseCommands } from './commands/release.js';
+import { resignCommand } from './commands/resign.js';
+import { showCommand } from './commands/show.js';
 import { stackCommands } from './commands/stack.js';
 import { fail } from './output.js';
 
@@ -23,10 +27,14 @@ stackCommands(program);
 packCommand(program);
 releaseCommands(program);
 diffCommands(program);
+showCommand(program);
 decisionCommands(program);
 overrideCommands(program);
 endpointCommands(program);
+policyCommands(program);
+resignCommand(program);
 auditCommands(program);
+keyCommands(program);
 doctorCommand(program);
 for (const command of program.commands) inherit(command);
 

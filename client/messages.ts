@@ -1,4 +1,7 @@
+import { setTimeout } from 'node:timers/promises';
 import {
+  isGrpcServiceError,
+  ServiceError,
   WorkflowFailedError,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
@@ -15,6 +18,11 @@ import type { Receipt } from '../workflows/messages.js';
 import type { Custody } from './connect.js';
 
 const ANSWER_MS = 30_000;
+const QUERY_MS = 10_000;
+// Of gRPC, which the client does not hand on.
+const [DEADLINE_EXCEEDED, FAILED_PRECONDITION, UNAVAILABLE] = [4, 9, 14];
+const WHO = 'the zone control runs it: `custody doctor` says whether its process is up';
+const LATE = Symbol('late');
 
 /**
  * Sends a decision as an update and answers its verdict. The same envelope again is the same update. PENDING: no worker
@@ -25,48 +33,77 @@ export async function send(
   workflowId: string,
   name: string,
   envelope: SignedEnvelope,
+  answerMs = ANSWER_MS,
 ): Promise<Receipt> {
   const handle = temporal.workflow.getHandle(workflowId);
   try {
-    return await temporal.withDeadline(Date.now() + ANSWER_MS, () =>
+    return await temporal.withDeadline(Date.now() + answerMs, () =>
       handle.executeUpdate<Receipt, [SignedEnvelope]>(name, { args: [envelope], updateId: envelopeDigest(envelope) }),
     );
   } catch (error) {
-    throw explain(error, workflowId);
+    throw explain(error, workflowId, answerMs);
   }
 }
 
-function explain(error: unknown, workflowId: string): unknown {
+/** What a short workflow ends with. PENDING: it has not ended in time, and goes on by itself. */
+export async function resultOf(handle: { readonly workflowId: string; result(): Promise<unknown> }): Promise<unknown> {
+  const late = setTimeout(ANSWER_MS, LATE, { ref: false });
+  const result = await Promise.race([handle.result(), late]);
+  if (result !== LATE) return result;
+  throw new CustodyError(
+    'PENDING',
+    `${handle.workflowId} has not ended in ${ANSWER_MS / 1000} s: it goes on by itself`,
+  );
+}
+
+function explain(error: unknown, workflowId: string, waitedMs: number): unknown {
   if (error instanceof WorkflowNotFoundError)
     return new CustodyError('INPUT_MISSING', `there is no running workflow ${workflowId}`, { cause: error });
   if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError)
     return new CustodyError(
       'PENDING',
-      `${workflowId} has not answered in ${ANSWER_MS / 1000} s: the message is on its way, send the same again to learn its verdict`,
+      `${workflowId} has not answered in ${waitedMs / 1000} s: ${WHO}. The message is on its way, send the same again to learn its verdict`,
       { cause: error },
     );
   if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure) {
     const { type, message } = error.cause;
     return new CustodyError(isErrorCode(type) ? type : 'INTERNAL', message, { cause: error });
   }
-  return error;
+  return unanswered(error, workflowId, waitedMs);
 }
 
-export function lifecycleStatus({ temporal }: Custody, name: ReleaseName): Promise<LifecycleStatus> {
-  return query(temporal.workflow.getHandle(lifecycleId(name)), lifecycleId(name));
+/** Nobody behind Temporal answers, or Temporal does not; every other error as it is. */
+function unanswered(error: unknown, workflowId: string, waitedMs: number): unknown {
+  const status = error instanceof ServiceError ? error.cause : error;
+  if (!isGrpcServiceError(status)) return error;
+  const code: number = status.code;
+  if (code === UNAVAILABLE)
+    return new CustodyError('TEMPORAL_UNAVAILABLE', 'Temporal does not answer: is the stack up? (`custody doctor`)', {
+      cause: error,
+    });
+  if (code !== DEADLINE_EXCEEDED && code !== FAILED_PRECONDITION) return error;
+  return new CustodyError('PENDING', `${workflowId} has not answered in ${waitedMs / 1000} s: ${WHO}`, {
+    cause: error,
+  });
 }
 
-export function endpointStatus({ temporal }: Custody, model: string): Promise<EndpointStatus> {
-  return query(temporal.workflow.getHandle(endpointId(model)), endpointId(model));
+/** INPUT_MISSING: there is no such workflow. PENDING: control, which would answer, does not. */
+export function lifecycleStatus(custody: Custody, name: ReleaseName): Promise<LifecycleStatus> {
+  return query(custody, lifecycleId(name));
 }
 
-async function query<T>(handle: { query<R>(name: string): Promise<R> }, id: string): Promise<T> {
+/** Fails as `lifecycleStatus` does. */
+export function endpointStatus(custody: Custody, model: string): Promise<EndpointStatus> {
+  return query(custody, endpointId(model));
+}
+
+async function query<T>({ temporal }: Custody, id: string): Promise<T> {
   try {
-    return await handle.query<T>('status');
+    return await temporal.withDeadline(Date.now() + QUERY_MS, () => temporal.workflow.getHandle(id).query<T>('status'));
   } catch (error) {
     if (error instanceof WorkflowNotFoundError)
       throw new CustodyError('INPUT_MISSING', `there is no workflow ${id}`, { cause: error });
-    throw error;
+    throw unanswered(error, id, QUERY_MS);
   }
 }
 
@@ -77,11 +114,11 @@ export interface WaitingGate {
 }
 
 /** Everything that waits for people. */
-export async function openGates({ temporal }: Custody): Promise<readonly WaitingGate[]> {
+export async function openGates(custody: Custody): Promise<readonly WaitingGate[]> {
   const waiting: WaitingGate[] = [];
   const asked = `ExecutionStatus = 'Running' AND CustodyAwaiting IS NOT NULL`;
-  for await (const { workflowId } of temporal.workflow.list({ query: asked })) {
-    const status = await query<LifecycleStatus | EndpointStatus>(temporal.workflow.getHandle(workflowId), workflowId);
+  for await (const { workflowId } of custody.temporal.workflow.list({ query: asked })) {
+    const status = await query<LifecycleStatus | EndpointStatus>(custody, workflowId);
     if (status.gate !== null) waiting.push({ workflowId, gate: status.gate, missing: status.missing });
   }
   return waiting;

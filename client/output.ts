@@ -64,4 +64,5 @@ export function plain(text: string): string {
 
 export const heading = (text: string): string => colors.bold(text);
 export const faint = (text: string): string => colors.dim(text);
+export const bad = (text: string): string => colors.red(text);
 export const good = (text: string): string => colors.green(text);

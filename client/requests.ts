@@ -1,59 +1,29 @@
-import { randomBytes } from 'node:crypto';
 import type { Digest } from '../domain/digest.js';
-import { endpointId, lifecycleId, trainingId, type ReleaseName } from '../domain/names.js';
+import { endpointId, lifecycleId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
 import type { OverridePredicate, RiskAssessment } from '../domain/provisional-predicates.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
 import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
-import type { SigningKey } from '../formats/keys.js';
+import { newNonce as nonce, signRequest, validity, type Asked, type Signer } from '../formats/requests.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 
-/** Who signs, under which policy. */
-export interface Signer {
-  readonly key: SigningKey;
-  readonly id: string;
-  readonly environment: string;
-  readonly policy: Digest;
-}
+export type { Signer } from '../formats/requests.js';
 
 const REQUEST_SECONDS = 24 * 3600;
 const DECISION_SECONDS = 3600;
 /** An order to stop is acted on at once; the short life bounds how long a copy of it could do harm. */
 const KILL_SECONDS = 600;
 
-const nonce = (): string => randomBytes(18).toString('base64url');
-
-function validity(seconds: number): { readonly issuedAt: string; readonly expiresAt: string } {
-  const issuedAt = isoTime(Date.now());
-  return { issuedAt, expiresAt: plusSeconds(issuedAt, seconds) };
-}
-
 function request(
-  { key, id, environment, policy }: Signer,
+  signer: Signer,
   workflowId: string,
-  about: { readonly model: string; readonly version: string | null; readonly release: Digest | null },
+  about: Asked['about'],
   action: RequestAction,
   seconds = REQUEST_SECONDS,
-  evidence: RequestPredicate['evidence'] = {},
 ): SignedEnvelope {
-  const predicate: RequestPredicate = {
-    requestId: `${action.kind}-${about.model}-${randomBytes(4).toString('hex')}`,
-    nonce: nonce(),
-    environment,
-    workflowId,
-    ...about,
-    action,
-    evidence,
-    policy,
-    requester: id,
-    producer: null,
-    ...validity(seconds),
-  };
-  // A request about no release yet is about what it acts on.
-  const subject = about.release ?? sha256(canonicalBytes([workflowId, action]));
-  return signStatement('request', { name: workflowId, sha256: subject }, predicate, [key]);
+  return signRequest(signer, { workflowId, about, action, seconds });
 }
 
 export function requestTraining(
@@ -76,9 +46,10 @@ export function requestRelease(
   places: { source: string; bundle: string; provenance: string },
   assessment: SignedEnvelope | null = null,
 ): SignedEnvelope {
-  const about = { ...name, release: null };
   const evidence = assessment === null ? {} : { riskAssessment: envelopeDigest(assessment) };
-  return request(signer, lifecycleId(name), about, { kind: 'release', ...places }, REQUEST_SECONDS, evidence);
+  const about = { ...name, release: null };
+  const action = { kind: 'release', ...places } as const;
+  return signRequest(signer, { workflowId: lifecycleId(name), about, action, seconds: REQUEST_SECONDS, evidence });
 }
 
 /** Why this release cannot wait, by whoever asks for it. */
@@ -123,6 +94,10 @@ export function requestRetirement(
 ): SignedEnvelope {
   const action = { kind: 'retire', reason, noticeSeconds } as const;
   return request(signer, lifecycleId(name), { ...name, release }, action, withinSeconds);
+}
+
+export function requestResign(signer: Signer, name: ReleaseName, release: Digest): SignedEnvelope {
+  return request(signer, resignId(name), { ...name, release }, { kind: 'resign' });
 }
 
 export function requestRestore(

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { connect, ownerOf, type Custody, type Reading } from './connect.js';
-import { readKey } from './init.js';
+import { readSigner } from './keys.js';
 import { fail, type Output } from './output.js';
 import type { Signer } from './requests.js';
 import { Layout } from './stack/layout.js';
@@ -54,7 +54,7 @@ export async function whileConnected(
 
 export const KEY_OPTION = [
   '--key <file>',
-  'your private key: a PEM file, or an id of the development environment',
+  'your key: a PEM or OpenSSH private key file, the .pub of a key in the agent, or an id of the development environment',
 ] as const;
 
 /** The person behind `--key`. */
@@ -63,7 +63,7 @@ export async function signerOf(
   given: string,
 ): Promise<Signer> {
   const file = existsSync(given) ? given : session.layout.key(given);
-  const key = readKey(existsSync(file) ? file : given);
+  const key = readSigner(existsSync(file) ? file : given);
   const { records } = session.custody;
   const { newestDigest } = await records.policies();
   return { key, id: await ownerOf(session.custody, key), environment: records.environment, policy: newestDigest };

@@ -1,8 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import type { LifecycleOutcome } from '../domain/lifecycle.js';
 import { MANIFEST_FILE } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { RiskAssessment } from '../domain/provisional-predicates.js';
@@ -16,6 +18,7 @@ import {
   type LifecycleInput,
   type TrainingInput,
 } from '../workflows/messages.js';
+import type { TrainingOutcome } from '../workflows/training.js';
 import type { Custody } from './connect.js';
 import { assessRisk, requestRelease, requestTraining, type Signer } from './requests.js';
 
@@ -23,8 +26,13 @@ export interface Started {
   readonly workflowId: string;
   readonly runId: string;
   readonly ui: string;
-  /** The same release was asked for before: this is its workflow. */
-  readonly already: boolean;
+  /** Whether this call has started it; else the same was asked for before, and goes on or has come to its end. */
+  readonly state: 'started' | 'running' | 'ended';
+}
+
+export interface StartedRelease extends Started, ReleaseName {
+  /** How a release ended that is not begun again: its version is used up. */
+  readonly outcome: LifecycleOutcome | null;
 }
 
 export interface ReleaseSource {
@@ -48,13 +56,26 @@ export function readName({ folder, bundle, provenance }: ReleaseSource): Release
   return { model, version, release: sha256(bytes) };
 }
 
-/** Starts a release's lifecycle, or answers the one that runs or ran under its name. VERSION_TAKEN: it has other bytes. */
-export async function startRelease(
-  custody: Custody,
-  signer: Signer,
-  source: ReleaseSource,
-  assessment: RiskAssessment | null = null,
-): Promise<Started & ReleaseName> {
+/** Makes what a lifecycle begins with: the signed request to release what lies there. */
+export type Ask = (
+  name: ReleaseName & { readonly release: Digest },
+  where: { readonly source: string; readonly bundle: string; readonly provenance: string },
+) => Promise<LifecycleInput>;
+
+/** `assessment`: why it cannot wait, of an emergency. */
+export const askAs =
+  (signer: Signer, assessment: RiskAssessment | null = null): Ask =>
+  async ({ release, ...name }, where) => {
+    if (assessment === null) return { request: requestRelease(signer, name, where) };
+    const riskAssessment = assessRisk(signer, { ...name, release }, assessment);
+    return { request: requestRelease(signer, name, where, riskAssessment), riskAssessment };
+  };
+
+/**
+ * Starts a release's lifecycle, or answers the one that goes on or has ended under its name. One that ended without a record,
+ * as one whose request was refused, is begun anew. VERSION_TAKEN: it has other bytes.
+ */
+export async function startRelease(custody: Custody, ask: Ask, source: ReleaseSource): Promise<StartedRelease> {
   const { release, ...name } = readName(source);
   const taken = await custody.records.record(storeKeys.version(name));
   if (taken !== null && (taken as { release?: string }).release !== release)
@@ -62,19 +83,21 @@ export async function startRelease(
       'VERSION_TAKEN',
       `${name.model} ${name.version} is taken by other bytes: choose a new version`,
     );
-  const riskAssessment = assessment === null ? null : assessRisk(signer, { ...name, release }, assessment);
-  const places = {
-    source: pathToFileURL(source.folder).href,
-    bundle: pathToFileURL(source.bundle).href,
-    provenance: pathToFileURL(source.provenance).href,
-  };
-  const request = requestRelease(signer, name, places, riskAssessment);
-  const input = { request, ...(riskAssessment === null ? {} : { riskAssessment }) };
-  const started = await start(custody, 'lifecycle', startLifecycle(name), input, [
+  const input = await ask(
+    { ...name, release },
+    {
+      source: pathToFileURL(source.folder).href,
+      bundle: pathToFileURL(source.bundle).href,
+      provenance: pathToFileURL(source.provenance).href,
+    },
+  );
+  const outcome = (await custody.records.record(storeKeys.record(name, 'outcome'))) as LifecycleOutcome | null;
+  const attributes = [
     { key: SEARCH_ATTRIBUTES.model, value: name.model },
     { key: SEARCH_ATTRIBUTES.version, value: name.version },
-  ]);
-  return { ...started, ...name };
+  ];
+  const started = await start(custody, 'lifecycle', startLifecycle(name), input, attributes, outcome !== null);
+  return { ...started, ...name, outcome };
 }
 
 export async function startTraining(
@@ -84,9 +107,21 @@ export async function startTraining(
 ): Promise<Started> {
   const { model, run } = training;
   const request = requestTraining(signer, training);
-  return start(custody, 'training', trainingOptions(model, run), { request }, [
-    { key: SEARCH_ATTRIBUTES.model, value: model },
-  ]);
+  const options = trainingOptions(model, run);
+  const attributes = [{ key: SEARCH_ATTRIBUTES.model, value: model }];
+  return start(custody, 'training', options, { request }, attributes, await hasTrained(custody, options.workflowId));
+}
+
+/** A run that was refused or has failed left nothing behind, and may be begun anew. */
+async function hasTrained({ temporal }: Custody, workflowId: string): Promise<boolean> {
+  const handle = temporal.workflow.getHandle(workflowId);
+  try {
+    const { status } = await handle.describe();
+    return status.name === 'COMPLETED' && ((await handle.result()) as TrainingOutcome).kind === 'trained';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
 }
 
 async function start(
@@ -95,6 +130,7 @@ async function start(
   options: ReturnType<typeof startLifecycle>,
   input: LifecycleInput | TrainingInput,
   typedSearchAttributes: { key: (typeof SEARCH_ATTRIBUTES)['model']; value: string }[],
+  hasEnded: boolean,
 ): Promise<Started> {
   const { workflowId } = options;
   const ui = uiAddress({ description }, workflowId);
@@ -102,14 +138,15 @@ async function start(
     const handle = await temporal.workflow.start(type, {
       ...options,
       args: [input],
-      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      workflowIdReusePolicy: hasEnded ? 'REJECT_DUPLICATE' : 'ALLOW_DUPLICATE',
       typedSearchAttributes,
     });
-    return { workflowId, runId: handle.firstExecutionRunId, ui, already: false };
+    // Temporal has forgotten one that ended long ago: this run only answers what the records say.
+    return { workflowId, runId: handle.firstExecutionRunId, ui, state: hasEnded ? 'ended' : 'started' };
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     const { runId } = await temporal.workflow.getHandle(workflowId).describe();
-    return { workflowId, runId, ui, already: true };
+    return { workflowId, runId, ui, state: hasEnded ? 'ended' : 'running' };
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Digest } from './digest.js';
 
 export const CHANGES = [
+  'policy.accepted',
   'policy.applied',
   'training.ended',
   'release.admitted',
@@ -8,6 +9,7 @@ export const CHANGES = [
   'release.validated',
   'release.approved',
   'release.signed',
+  'release.resigned',
   'release.overridden',
   'release.reviewed',
   'release.lapsed',
@@ -17,6 +19,7 @@ export const CHANGES = [
   'route.changed',
   'rollout.ended',
   'endpoint.killed',
+  'kill.late',
   'endpoint.restored',
   'load.refused',
   'retirement.noticed',

@@ -22,7 +22,7 @@ import {
   type RoutingDocument,
 } from './routing.js';
 import type { ApprovalPredicate, PlanStep, RequestAction, RequestPredicate, Verified } from './statements.js';
-import { MAX_SKEW_MS } from './time.js';
+import { MAX_SKEW_MS, plusSeconds } from './time.js';
 
 type DeployAction = Extract<RequestAction, { kind: 'deploy' }>;
 
@@ -38,6 +38,40 @@ export interface RouteCase {
   readonly emergency: VerifiedEmergency | null;
   /** Whether no later document follows: one that is being caught up with may have been due in the past. */
   readonly isNewest: boolean;
+  /** When the step in `current` has been watched for its time, by `bakedAt`; `null` to whoever cannot know. */
+  readonly baked: string | null;
+}
+
+/**
+ * When the plan's step that a document carries out has been watched for its time: never by what control says of it. Where the
+ * plan is served by (`inForce`), counted from now, as the document is admitted; where it is only caught up with, from when
+ * enough people had approved the plan, through the times of all its steps so far. `null`: it is in no plan.
+ */
+export function bakedAt(
+  { next, request, approvals, isNewest, baked }: RouteCase,
+  approvers: readonly string[],
+  rules: Rules,
+  inForce: RoutingDocument | null,
+): string | null {
+  const { change, plan: position } = next.predicate;
+  if (position === null) return null;
+  if (change !== 'plan' || request?.predicate.action.kind !== 'deploy') return baked;
+  const { plan } = request.predicate.action;
+  const { request: planned, step } = position;
+  if (isNewest || inForce?.plan?.request === planned) return plusSeconds(rules.now, plan[step]?.bakeSeconds ?? 0);
+  const counted = approvals.filter(({ signers }) => signers.some((id) => approvers.includes(id)));
+  const times = counted.map(({ predicate }) => predicate.issuedAt).sort();
+  const agreed = times[(deployQuorum(rules.gate, request.predicate)?.count ?? 0) - 1] ?? rules.now;
+  return plusSeconds(
+    agreed,
+    plan.slice(0, step + 1).reduce((sum, { bakeSeconds }) => sum + bakeSeconds, 0),
+  );
+}
+
+/** Tried again, it is admitted once the time is over. */
+function stillBaking({ current, baked }: RouteCase, { now }: Rules): Permission | null {
+  if (baked === null || current?.document.plan == null || Date.parse(now) >= Date.parse(baked)) return null;
+  return denied('PENDING', `step ${current.document.plan.step} is to be watched here until ${baked}`);
 }
 
 /**
@@ -65,6 +99,8 @@ export function authoriseRoute(route: RouteCase, rules: Rules): Permission {
       return restoreFollows(route, rules);
     case 'promote': {
       const plan = current?.document.plan ?? null;
+      const early = stillBaking(route, rules);
+      if (early !== null) return early;
       const isLast = current !== null && plan !== null && current.document.releases[0]?.weight === 100;
       return isLast ? matches(document, promote(current.document)) : denied('POLICY_REFUSED', 'no plan is at its end');
     }
@@ -127,7 +163,9 @@ function planFollows(route: RouteCase, rules: Rules): Permission {
   const { rollout, rollback } = rules.gate;
   const intent = planStep(current?.document ?? null, target, document.plan, rollout.triggers, rollback.warmReleases);
   const same = matches(document, intent);
-  return same.allowed ? quorumReached(rules, request, approvals, quorum) : same;
+  if (!same.allowed) return same;
+  const reached = quorumReached(rules, request, approvals, quorum);
+  return reached.allowed && document.plan.step > 0 ? (stillBaking(route, rules) ?? reached) : reached;
 }
 
 /** The planned step, of a plan that is the policy's own: people agree to a release, not to a way around the rollout. */

@@ -1,8 +1,8 @@
 import type { Digest } from './digest.js';
 import { lifecycleId } from './names.js';
+import { failureLifted, type VerifiedOverride } from './override.js';
 import {
   denied,
-  isAskedBy,
   isToCome,
   policyInForce,
   quorumReached,
@@ -12,9 +12,8 @@ import {
   type Rules,
 } from './permission.js';
 import { holdsRole } from './policy.js';
-import { failureLifted } from './override.js';
-import { deployQuorum, stands, type Provisional } from './provisional.js';
 import { flawInProvenance } from './provenance.js';
+import { deployQuorum, stands, type Provisional } from './provisional.js';
 import type {
   ApprovalPredicate,
   NoticePredicate,
@@ -26,6 +25,7 @@ import type {
 } from './statements.js';
 import { outsideValidity, plusSeconds } from './time.js';
 import { versionProblem, type ChangePredicate } from './versioning.js';
+import { isAskedBy } from './vouching.js';
 
 export { denied, policyInForce, quorumReached, signedInRole, type Permission, type Rules } from './permission.js';
 
@@ -47,11 +47,21 @@ export interface VerifiedRelease extends Provisional {
   readonly change: Verified<ChangePredicate>;
 }
 
+function mayAskFor(rules: Rules, requester: string): boolean {
+  return holdsRole(rules.gate, rules.newest, requester, 'requester');
+}
+
 /** Before the release key signs: request, evidence and quorum, all about these very bytes. */
 export function authoriseSigning(release: VerifiedRelease, rules: Rules): Permission {
   const inForce = policyInForce(rules);
   if (!inForce.allowed) return inForce;
   return releaseApproved(release, rules);
+}
+
+/** Before people are asked to approve: everything that signing will demand, but for their answer. */
+export function authoriseAsking(release: VerifiedRelease, rules: Rules): Permission {
+  const inForce = policyInForce(rules);
+  return inForce.allowed ? evidenceHolds(release, rules) : inForce;
 }
 
 /** Before a key of the release is handed out, and before it is loaded: approved, signed, and freshly not revoked. */
@@ -83,7 +93,16 @@ export function notRevoked(release: Digest, rules: Rules, status: Verified<Statu
 }
 
 function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
-  const { admission, testResult, request, producer } = release;
+  const holds = evidenceHolds(release, rules);
+  if (!holds.allowed) return holds;
+  const quorum = deployQuorum(rules.gate, release.request.predicate);
+  if (quorum === null) return denied('POLICY_REFUSED', 'the policy knows no emergency deployment');
+  return quorumReached(rules, release.request, release.approvals, quorum);
+}
+
+/** Whether the request is about this release, and all that it names is there, by whoever may say so. */
+export function evidenceHolds(release: VerifiedRelease, rules: Rules): Permission {
+  const { admission, request, producer } = release;
   const asked = request.predicate;
   const about = lifecycleId(release);
   if (asked.action.kind !== 'deploy') return denied('REPLAYED', 'the approved request is not for a deployment');
@@ -99,9 +118,9 @@ function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
   if (asked.evidence['admission'] !== admission.digest) return denied('REPLAYED', 'the start request is another one');
   if (started.action.kind !== 'release' || started.workflowId !== about || started.environment !== rules.environment)
     return denied('REPLAYED', 'the start request asks for something else');
-  if (!isAskedBy(admission, started.requester) || started.requester !== asked.requester)
+  if (!isAskedBy(rules, admission, started.requester) || started.requester !== asked.requester)
     return denied('NOT_AUTHORISED', 'the requester, and nobody else, must have signed the start request');
-  if (!signedInRole(rules, admission, 'requester'))
+  if (!mayAskFor(rules, started.requester))
     return denied('NOT_AUTHORISED', `${started.requester} may not ask for releases`);
 
   if (started.evidence['riskAssessment'] !== asked.evidence['riskAssessment'])
@@ -114,15 +133,10 @@ function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
 
   const made = provenanceHolds(release, rules);
   if (!made.allowed) return made;
-  const tested = validationHolds(release, rules, testResult);
+  const tested = validationHolds(release, rules);
   if (!tested.allowed) return tested;
   const versioned = versionHolds(release, rules);
-  if (!versioned.allowed) return versioned;
-  const standing = stands(release, rules);
-  if (!standing.allowed) return standing;
-  const quorum = deployQuorum(rules.gate, asked);
-  if (quorum === null) return denied('POLICY_REFUSED', 'the policy knows no emergency deployment');
-  return quorumReached(rules, request, release.approvals, quorum);
+  return versioned.allowed ? stands(release, rules) : versioned;
 }
 
 /** How the release was made: the statement that the request names, by its producer, about these bytes. */
@@ -133,14 +147,20 @@ function provenanceHolds({ release, producer, provenance, request }: VerifiedRel
   return flaw === null ? { allowed: true, approvers: [] } : denied(flaw.code, flaw.reason);
 }
 
-function validationHolds(
-  { release, request, override }: VerifiedRelease,
+function validationHolds({ release, request, testResult, override }: VerifiedRelease, rules: Rules): Permission {
+  if (request.predicate.evidence['testResult'] !== testResult.digest)
+    return denied('REPLAYED', 'the approved request names another test result');
+  return resultHolds(release, rules, testResult, override);
+}
+
+/** Whether a test result shows that this release passed the policy's suite, or failed in exactly what an override lifts. */
+export function resultHolds(
+  release: Digest,
   rules: Rules,
   result: Verified<TestResultPredicate>,
+  override: VerifiedOverride | null,
 ): Permission {
   const { suite, minimumCases } = rules.gate.validation;
-  if (request.predicate.evidence['testResult'] !== result.digest)
-    return denied('REPLAYED', 'the approved request names another test result');
   if (result.subject !== release) return denied('REPLAYED', 'the test result is about another release');
   if (!signedInRole(rules, result, 'validator'))
     return denied('NOT_AUTHORISED', `${result.signers.join(', ')} may not sign test results`);
@@ -162,6 +182,15 @@ function validationHolds(
 function versionHolds({ release, version, request, change }: VerifiedRelease, rules: Rules): Permission {
   if (request.predicate.evidence['change'] !== change.digest)
     return denied('REPLAYED', 'the approved request names another statement of what has changed');
+  return changeHolds({ release, version }, rules, change);
+}
+
+/** Whether a statement of what has changed shows that this release may bear its version. */
+export function changeHolds(
+  { release, version }: Pick<VerifiedRelease, 'release' | 'version'>,
+  rules: Rules,
+  change: Verified<ChangePredicate>,
+): Permission {
   if (change.subject !== release || change.predicate.version !== version)
     return denied('REPLAYED', 'the statement of what has changed is about another release');
   if (!signedInRole(rules, change, 'validator'))
@@ -227,9 +256,9 @@ export function personAsks(
   if (asked.workflowId !== workflowId) return denied('REPLAYED', `the request is for workflow ${asked.workflowId}`);
   if (isToCome(asked.issuedAt, rules.now))
     return denied('EXPIRED', `the request says it was made at ${asked.issuedAt}, which is to come`);
-  if (!isAskedBy(request, asked.requester))
+  if (!isAskedBy(rules, request, asked.requester))
     return denied('NOT_AUTHORISED', `${asked.requester}, and nobody else, must have signed the request`);
-  if (!signedInRole(rules, request, 'requester') && !signedInRole(rules, request, 'operator'))
+  if (!mayAskFor(rules, asked.requester) && !signedInRole(rules, request, 'operator'))
     return denied('NOT_AUTHORISED', `${asked.requester} may not ask for this`);
   const { restore, retire } = rules.gate.approvals;
   if (kind === 'restore') return rightlyAsked(rules, request, restore);

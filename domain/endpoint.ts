@@ -77,7 +77,7 @@ export interface EndpointStatus extends EndpointPosition {
   readonly gate: OpenGate | null;
   /** How many more people the open gate needs. */
   readonly missing: number;
-  /** What cannot go on, and why; it is tried again. */
+  /** What cannot go on, and why: it is tried again. And kills that took longer than the policy gives them. */
   readonly trouble: readonly string[];
 }
 

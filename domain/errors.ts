@@ -12,7 +12,7 @@ const CODES = {
   INPUT_EMPTY: { exit: 2, permanent: true },
   INPUT_UNSAFE: { exit: 2, permanent: true },
   VERSION_INVALID: { exit: 2, permanent: true },
-  NO_SPACE: { exit: 2, permanent: true },
+  NO_SPACE: { exit: 2, permanent: false },
   PORT_IN_USE: { exit: 2, permanent: true },
   // 3: refused by policy or verification
   MALFORMED: { exit: 3, permanent: true },
@@ -46,6 +46,8 @@ const CODES = {
   VAULT_UNAVAILABLE: { exit: 7, permanent: false },
   GATEWAY_UNAVAILABLE: { exit: 7, permanent: false },
   TEMPORAL_UNAVAILABLE: { exit: 7, permanent: false },
+  API_UNAVAILABLE: { exit: 7, permanent: false },
+  ISSUER_UNAVAILABLE: { exit: 7, permanent: false },
   MAIL_UNAVAILABLE: { exit: 7, permanent: false },
   MODEL_SERVER_FAILED: { exit: 7, permanent: false },
   TOOL_MISSING: { exit: 7, permanent: true },
@@ -72,6 +74,11 @@ export class CustodyError extends Error {
 
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(CODES, value);
+}
+
+/** True when trying again helps only once somebody has lent a hand: whoever waits says so. */
+export function needsHands(code: ErrorCode): boolean {
+  return code === 'NO_SPACE';
 }
 
 /** True when trying again cannot help. */

@@ -71,6 +71,28 @@ export interface RouteAdmitted {
 export interface KillLatched {
   readonly model: string;
   readonly order: Digest;
+  /** When the gateway first stopped the model by this order, by its own clock. */
+  readonly since: string;
+}
+
+/**
+ * Which gateways did not stop within the time that the policy gives a kill, counted from when the order was signed, in words;
+ * none: `[]`. `since` has an entry for each gateway: `null` where it has not answered.
+ */
+export function lateKills(
+  since: readonly (string | null)[],
+  { issuedAt, now, limitSeconds }: { readonly issuedAt: string; readonly now: string; readonly limitSeconds: number },
+): readonly string[] {
+  const seconds = (at: string): number => (Date.parse(at) - Date.parse(issuedAt)) / 1000;
+  return since.flatMap((at, index) => {
+    const which = since.length === 1 ? 'the gateway' : `gateway ${index + 1} of ${since.length}`;
+    const passed = seconds(at ?? now);
+    if (passed <= limitSeconds) return [];
+    const given = `the policy gives ${limitSeconds} s`;
+    return [
+      at === null ? `${which} has not stopped: ${given}` : `${which} stopped after ${passed.toFixed(1)} s: ${given}`,
+    ];
+  });
 }
 
 /** Counts that may be of one gateway or the sum over several: each is exact, which a percentile could not be. */

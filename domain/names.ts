@@ -56,11 +56,40 @@ export function trainingId(model: string, run: string): string {
   return `training/${model}/${run}`;
 }
 
+export function policyId(version: number): string {
+  return `policy/${version}`;
+}
+
+export function resignId({ model, version }: ReleaseName): string {
+  return `resign/${model}/${version}`;
+}
+
+/** The inverse of `policyId`; `null` for any other id. */
+export function parsePolicyId(id: string): number | null {
+  const [, digits] = /^policy\/([1-9]\d{0,8})$/.exec(id) ?? [];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** The inverse of `resignId`; `null` for any other id. */
+export function parseResignId(id: string): ReleaseName | null {
+  const [kind, model, version, ...rest] = id.split('/');
+  if (kind !== 'resign' || model === undefined || version === undefined || rest.length > 0) return null;
+  return isModelName(model) && isVersion(version) ? { model, version } : null;
+}
+
 /** The inverse of `lifecycleId`; `null` for any other id. */
 export function parseLifecycleId(id: string): ReleaseName | null {
   const [kind, model, version, ...rest] = id.split('/');
   if (kind !== 'lifecycle' || model === undefined || version === undefined || rest.length > 0) return null;
   return isModelName(model) && isVersion(version) ? { model, version } : null;
+}
+
+/** A release as people write it: `<model>@<version>`. USAGE or VERSION_INVALID. */
+export function parseReleaseName(given: string): ReleaseName {
+  const [model = '', version = ''] = given.split(/@(.*)/s);
+  assertModelName(model);
+  assertVersion(version);
+  return { model, version };
 }
 
 /** The inverse of `endpointId`; `null` for any other id. */

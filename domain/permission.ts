@@ -69,8 +69,3 @@ export function rightlyAsked({ gate }: Rules, { predicate }: Verified<RequestPre
 export function isToCome(time: string, now: string): boolean {
   return Date.parse(time) > Date.parse(now) + MAX_SKEW_MS;
 }
-
-/** Whether its requester has signed it, and nobody else: a second signer would have asked, too, without being the one. */
-export function isAskedBy(request: Verified<RequestPredicate>, requester: string): boolean {
-  return request.signers.length === 1 && request.signers[0] === requester;
-}

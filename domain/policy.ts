@@ -25,17 +25,36 @@ export const WORKLOAD_ROLES = [
   'gateway',
   'serving',
   'publisher',
+  'api',
 ] as const;
 
 export type Role = (typeof PERSON_ROLES)[number] | (typeof WORKLOAD_ROLES)[number];
+
+/** A public key: PEM (SPKI), or of a person the line of an OpenSSH public key. It signs while it is valid. */
+export type AuthorityKey = ({ readonly pem: string } | { readonly ssh: string }) & {
+  readonly validFrom?: string;
+  readonly validUntil?: string;
+};
+/**
+ * By which tokens a workload is known that holds no key here: signed by the issuer, for the audience, and with exactly these
+ * claims.
+ */
+export interface OidcIdentity {
+  /** The `iss` of its tokens, and where its discovery document lies. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** What further claims must say, to the letter. */
+  readonly claims: Readonly<Record<string, string>>;
+}
 
 /** A person or a workload. Its id is the person: two keys of one authority are one vote. */
 export interface Authority {
   readonly id: string;
   readonly kind: 'person' | 'workload';
   readonly roles: readonly Role[];
-  /** Public keys, PEM (SPKI). */
-  readonly keys: readonly { readonly pem: string; readonly validFrom?: string; readonly validUntil?: string }[];
+  readonly keys: readonly AuthorityKey[];
+  /** A requester whose tokens the listener `api` checks, and whose requests it then signs. */
+  readonly oidc?: OidcIdentity;
 }
 
 /** So many different people of a role, none of them the requester or the producer. */
@@ -96,6 +115,15 @@ export interface Policy {
       /** Its time counts from the approval. */
       readonly review: Quorum;
       readonly bakeSeconds: number;
+    };
+  };
+  readonly training: {
+    /** What no trainer may exceed, whatever it allows itself. */
+    readonly limits: {
+      readonly wallSeconds: number;
+      readonly cpuSeconds: number;
+      readonly memoryMb: number;
+      readonly outputMb: number;
     };
   };
   readonly freshness: {

@@ -1,10 +1,6 @@
 import type { Digest } from './digest.js';
 import type { Policy } from './policy.js';
-import type {
-  OverridePredicate,
-  RiskAssessmentPredicate,
-  VerificationSummaryPredicate,
-} from './provisional-predicates.js';
+import type * as provisional from './provisional-predicates.js';
 import type { RoutingDocument } from './routing.js';
 import type { ChangePredicate } from './versioning.js';
 
@@ -63,6 +59,8 @@ export type RequestAction =
   /** By control: was it right to deploy in an emergency? */
   | { readonly kind: 'review' }
   | { readonly kind: 'restore'; readonly kills: readonly Digest[]; readonly revision: number }
+  /** A release signature by the key that signs today, over what has been approved before. */
+  | { readonly kind: 'resign' }
   | { readonly kind: 'retire'; readonly reason: string; readonly noticeSeconds: number };
 
 /** What somebody asks for: in WORM before anyone is asked to approve it. Subject: the release, or the id of what it acts on. */
@@ -81,8 +79,21 @@ export interface RequestPredicate {
   readonly requester: string;
   /** Who signed the bytes in question as their producer, where there are any. */
   readonly producer: string | null;
+  /** What the api saw of the requester, where it signs for one that has no key. */
+  readonly identity?: VouchedIdentity;
   readonly issuedAt: string;
   readonly expiresAt: string;
+}
+
+/** What a verified OIDC token said of a requester; the token itself is nowhere. */
+export interface VouchedIdentity {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audience: string;
+  /** The claims that the policy pins. */
+  readonly claims: Readonly<Record<string, string>>;
+  /** SHA-256 of the token: requests of the same token can be told. */
+  readonly token: Digest;
 }
 
 /** One person's decision on one request. Subject: the digest of the request's envelope. */
@@ -283,9 +294,9 @@ export interface PredicateOf {
   auditQuestion: AuditQuestionPredicate;
   rollback: RollbackPredicate;
   change: ChangePredicate;
-  override: OverridePredicate;
-  riskAssessment: RiskAssessmentPredicate;
-  verificationSummary: VerificationSummaryPredicate;
+  override: provisional.OverridePredicate;
+  riskAssessment: provisional.RiskAssessmentPredicate;
+  verificationSummary: provisional.VerificationSummaryPredicate;
   testResult: TestResultPredicate;
   provenance: ProvenancePredicate;
 }

@@ -15,6 +15,10 @@ export const storeKeys = {
   record: ({ model, version }: ReleaseName, part: string): string => `records/${model}/${version}/${part}`,
   /** The beginning of the keys of all records of a model. */
   records: (model: string): string => `records/${model}/`,
+  /** A later release signature, by the time it was made: the newest one that is valid counts. */
+  resigned: (name: ReleaseName, atMs: number, signature: Digest): string =>
+    `${storeKeys.resignedOf(name)}${digits(atMs, 15)}-${signature}`,
+  resignedOf: ({ model, version }: ReleaseName): string => `records/${model}/${version}/resigned/`,
   nonce: (nonce: string): string => `nonces/${nonce}`,
   policy: (version: number): string => `policies/${digits(version, 9)}`,
   route: (model: string, revision: number): string => `routes/${model}/${digits(revision, 9)}`,

@@ -5,13 +5,14 @@ import type { SignedEnvelope } from '../domain/statements.js';
 import { decodeBase64, encodeBase64 } from './base64.js';
 import { canonicalBytes } from './jcs.js';
 import { checkShape, parseJson } from './json.js';
-import type { SignatureVerifier, SigningKey } from './keys.js';
+import type { EnvelopeSigner, SignatureVerifier } from './keys.js';
 import { sha256 } from './sha256.js';
 
 /** A DSSE envelope v1: https://github.com/secure-systems-lab/dsse/blob/master/envelope.md */
 export type Envelope = SignedEnvelope;
 
-export const MAX_ENVELOPE_BYTES = 256 * 1024;
+/** Room for a policy of 1,000 authorities. Messages to workflows are bounded more tightly, where they arrive. */
+export const MAX_ENVELOPE_BYTES = 1024 * 1024;
 const MAX_SIGNATURES = 16;
 const MAX_SIGNATURE_TEXT = 8192;
 const MAX_TYPE_TEXT = 255;
@@ -39,7 +40,7 @@ export function pae(payloadType: string, payload: Uint8Array): Buffer {
 }
 
 /** Signs a payload with each key. USAGE: no key, too many, or one key twice. */
-export function signEnvelope(payloadType: string, payload: Uint8Array, keys: readonly SigningKey[]): Envelope {
+export function signEnvelope(payloadType: string, payload: Uint8Array, keys: readonly EnvelopeSigner[]): Envelope {
   if (keys.length === 0 || keys.length > MAX_SIGNATURES) {
     throw new CustodyError('USAGE', `an envelope takes 1 to ${MAX_SIGNATURES} signatures, asked for ${keys.length}`);
   }
@@ -54,9 +55,22 @@ export function signEnvelope(payloadType: string, payload: Uint8Array, keys: rea
   };
 }
 
+/** The same envelope with one more signature over the same bytes; unchanged where this key has signed it before. */
+export function addSignature(envelope: Envelope, key: EnvelopeSigner): Envelope {
+  const payload = decodeBase64(envelope.payload, 'the payload of the envelope');
+  const message = pae(envelope.payloadType, payload);
+  const signed = envelope.signatures.some(({ sig }, i) =>
+    key.verify(message, decodeBase64(sig, `signature ${i} of the envelope`)),
+  );
+  if (signed) return envelope;
+  const [own] = signEnvelope(envelope.payloadType, payload, [key]).signatures;
+  if (own === undefined) throw new CustodyError('INTERNAL', 'an envelope was signed without a signature');
+  return parseEnvelope({ ...envelope, signatures: [...envelope.signatures, own] });
+}
+
 /**
  * Reads an envelope from bytes or text (as JSON), or from a value that has already been parsed. MALFORMED: more than
- * 256 KiB, unknown or missing fields, no signature or more than 16, anything that is not strict base64.
+ * 1 MiB, unknown or missing fields, no signature or more than 16, anything that is not strict base64.
  */
 export function parseEnvelope(input: unknown): Envelope {
   const isEncoded = typeof input === 'string' || input instanceof Uint8Array;

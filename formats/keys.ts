@@ -7,10 +7,26 @@ import { sha256 } from './sha256.js';
 
 export type KeyAlgorithm = 'ed25519' | 'ecdsa-p256' | 'ecdsa-p384';
 
+/** What OpenSSH calls the keys that may be enrolled. Such a key signs in SSHSIG, never bare. */
+export const SSH_ALGORITHMS = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'sk-ssh-ed25519@openssh.com',
+  'sk-ecdsa-sha2-nistp256@openssh.com',
+] as const;
+export type SshAlgorithm = (typeof SSH_ALGORITHMS)[number];
+
 /** Whatever can say whether a signature over a message is its own. The algorithm is the key's, never the signature's. */
 export interface SignatureVerifier {
   readonly keyId: Digest;
+  readonly algorithm: KeyAlgorithm | SshAlgorithm;
   verify(message: Uint8Array, signature: Uint8Array): boolean;
+}
+
+/** Whatever signs an envelope in somebody's name: a key in memory, or one that OpenSSH, an agent or a device holds. */
+export interface EnvelopeSigner extends SignatureVerifier {
+  sign(message: Uint8Array): Buffer;
 }
 
 export interface PublicKey extends SignatureVerifier {
@@ -70,6 +86,11 @@ export function importPublicKey(pemOrSpki: string): PublicKey {
   return fromSpki(decodeBase64(body.replaceAll(/\r?\n/g, ''), 'the body of the public key'));
 }
 
+/** The key of a point: 32 bytes of Ed25519 (RFC 8032), or x and y of a curve, without a mark. MALFORMED as above. */
+export function importPoint(name: KeyAlgorithm, point: Uint8Array): PublicKey {
+  return fromSpki(Buffer.concat([algorithmOf(name).spkiPrefix, point]));
+}
+
 /** Reads an unencrypted private key, PKCS #8 or SEC 1, as PEM. MALFORMED for what `importPublicKey` refuses. */
 export function importPrivateKey(pem: string): SigningKey {
   const privateKey = readPrivateKey(pem);
@@ -123,13 +144,20 @@ function fromSpki(der: Buffer): PublicKey {
     throw malformed('it must be Ed25519, ECDSA P-256 or ECDSA P-384 with a named curve and an uncompressed point');
   }
   if (algorithm.name === 'ed25519') assertEd25519Point(der.subarray(algorithm.spkiPrefix.length));
-  const keyObject = readSpki(der);
+  // OpenSSL checks the point of a curve as it reads it, and takes time to: an Ed25519 key is read when it is first used.
+  let read = algorithm.name === 'ed25519' ? null : readSpki(der);
+  const keyObject = (): KeyObject => (read ??= readSpki(der));
   return {
     keyId: sha256(der),
     algorithm: algorithm.name,
-    keyObject,
-    pem: keyObject.export({ format: 'pem', type: 'spki' }).toString(),
-    verify: (message, signature) => verify(algorithm.hash, message, { key: keyObject, dsaEncoding: 'der' }, signature),
+    get keyObject() {
+      return keyObject();
+    },
+    get pem() {
+      return keyObject().export({ format: 'pem', type: 'spki' }).toString();
+    },
+    verify: (message, signature) =>
+      verify(algorithm.hash, message, { key: keyObject(), dsaEncoding: 'der' }, signature),
   };
 }
 
@@ -167,16 +195,22 @@ function assertEd25519Point(encoded: Buffer): void {
   const y = BigInt(`0x${Buffer.from(encoded).reverse().toString('hex')}`) & (2n ** 255n - 1n);
   if (y >= P) throw malformed('its Ed25519 point is not canonically encoded');
   if (SMALL_ORDER_Y.has(y)) throw malformed('its Ed25519 point has small order: anybody could sign for it');
-  // x² = (y² - 1) / (d·y² + 1) has a root exactly if numerator times denominator is a square (Euler's criterion).
+  // x² = (y² - 1) / (d·y² + 1) has a root exactly if numerator times denominator is a square.
   const square = (((y * y - 1n) % P) * ((D * y * y + 1n) % P)) % P;
-  if (power((square + P) % P, (P - 1n) / 2n) !== 1n) throw malformed('its Ed25519 point is not on the curve');
+  if (!isSquare((square + P) % P)) throw malformed('its Ed25519 point is not on the curve');
 }
 
-function power(base: bigint, exponent: bigint): bigint {
-  let result = 1n;
-  for (let factor = base, rest = exponent; rest > 0n; rest >>= 1n) {
-    if (rest & 1n) result = (result * factor) % P;
-    factor = (factor * factor) % P;
+/** Whether a number other than 0 has a root modulo P: its Jacobi symbol is 1, by quadratic reciprocity. */
+function isSquare(value: bigint): boolean {
+  let symbol = 1;
+  let [a, n] = [value, P];
+  while (a !== 0n) {
+    while ((a & 1n) === 0n) {
+      a >>= 1n;
+      if ((n & 7n) === 3n || (n & 7n) === 5n) symbol = -symbol;
+    }
+    if ((a & 3n) === 3n && (n & 3n) === 3n) symbol = -symbol;
+    [a, n] = [n % a, a];
   }
-  return result;
+  return n === 1n && symbol === 1;
 }

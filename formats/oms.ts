@@ -6,7 +6,7 @@ import { digestSchema, makeStatement, parseStatement, PAYLOAD_TYPE } from './in-
 import type { Statement } from './in-toto.js';
 import { canonicalBytes } from './jcs.js';
 import { checkShape, parseJson, quote } from './json.js';
-import type { PublicKey, SigningKey } from './keys.js';
+import type { SignatureVerifier, SigningKey } from './keys.js';
 import { sha256 } from './sha256.js';
 
 /** One file of a model: its path from the model's root, `/` between the parts, and the SHA-256 of its bytes. */
@@ -113,12 +113,12 @@ export function signOms(name: string, resources: readonly OmsResource[], key: Si
  */
 export function verifyOms(
   bundleBytes: Uint8Array,
-  keys: readonly PublicKey[],
+  keys: readonly SignatureVerifier[],
   resources: readonly OmsResource[],
 ): { keyId: Digest } {
   const json = parseJson(bundleBytes, 'the model signature', { maxBytes: MAX_OMS_BYTES });
   const { dsseEnvelope } = checkShape(bundleSchema, json, 'the model signature');
-  const ecdsa = keys.filter((key) => key.algorithm !== 'ed25519');
+  const ecdsa = keys.filter(({ algorithm }) => algorithm === 'ecdsa-p256' || algorithm === 'ecdsa-p384');
   const { payload, keyIds } = verifyEnvelope(dsseEnvelope, ecdsa);
   const statement = parseStatement(payload, OMS_PREDICATE_TYPE, predicateSchema, { maxBytes: MAX_OMS_BYTES });
   assertWholeFiles(statement.predicate);

@@ -1,27 +1,46 @@
 import { z } from 'zod';
 import { isDigest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
-import { PERSON_ROLES, WORKLOAD_ROLES, type Policy, type Role } from '../domain/policy.js';
+import { PERSON_ROLES, WORKLOAD_ROLES, type AuthorityKey, type Policy, type Role } from '../domain/policy.js';
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS } from '../domain/versioning.js';
-import { importPublicKey, type PublicKey } from './keys.js';
+import { enrolledKey } from './enrolled.js';
+import { oidcProblems, oidcSchema } from './policy-oidc.js';
 
 const seconds = (max: number): z.ZodNumber => z.number().positive().max(max);
 const time = z.string().refine(isIsoTime, 'expected a time like 2027-06-30T00:00:00.000Z');
 const YEAR = 366 * 86_400;
 
-const key = z.strictObject({
-  pem: z.string().refine((pem) => publicKeyOf(pem) !== null, 'not an Ed25519, P-256 or P-384 public key in PEM'),
-  validFrom: time.exactOptional(),
-  validUntil: time.exactOptional(),
-});
+const keyText = (read: (text: string) => unknown): z.ZodType<string> =>
+  z.string().superRefine((text, context) => {
+    const problem = problemOf(() => read(text));
+    if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+  });
+
+const key = z
+  .strictObject({
+    pem: keyText((pem) => enrolledKey({ pem })).exactOptional(),
+    ssh: keyText((ssh) => enrolledKey({ ssh })).exactOptional(),
+    validFrom: time.exactOptional(),
+    validUntil: time.exactOptional(),
+  })
+  .refine(({ pem, ssh }) => (pem === undefined) !== (ssh === undefined), {
+    message: 'a key is either "pem" or "ssh"',
+    abort: true,
+  })
+  .transform((held) => held as AuthorityKey);
 
 const authority = z
   .strictObject({
-    id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'lower-case letters, digits, dots and dashes'),
+    id: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits, dots and dashes within'),
     kind: z.enum(['person', 'workload']),
     roles: z.array(z.enum([...new Set<Role>([...PERSON_ROLES, ...WORKLOAD_ROLES])])).min(1),
-    keys: z.array(key).min(1).max(16),
+    keys: z.array(key).max(16).default([]),
+    oidc: oidcSchema.exactOptional(),
+  })
+  .refine(({ keys, oidc }) => keys.length > 0 || oidc !== undefined, {
+    message: 'it has no key, and only a workload that has `oidc` needs none',
+    path: ['keys'],
   })
   .refine(
     ({ kind, roles }) => {
@@ -29,13 +48,14 @@ const authority = z
       return roles.every((role) => allowed.includes(role));
     },
     { message: 'a person cannot hold a workload role, nor a workload a role of people', path: ['roles'] },
-  );
+  )
+  .refine(({ kind, keys }) => kind === 'person' || keys.every((held) => 'pem' in held), {
+    message: 'a workload signs by itself: its keys are PEM',
+    path: ['keys'],
+  });
 
-const quorum = z.strictObject({
-  role: z.enum(PERSON_ROLES),
-  count: z.int().min(1).max(20),
-  withinSeconds: seconds(YEAR),
-});
+const some = { count: z.int().min(1).max(20), withinSeconds: seconds(YEAR) };
+const quorum = z.strictObject({ role: z.enum(PERSON_ROLES), ...some });
 
 const demand = z.enum(DEMANDS);
 const versioning = z.strictObject({
@@ -54,6 +74,10 @@ const versioning = z.strictObject({
   documentation: demand,
   other: demand,
 });
+
+/** Their signatures bear no time, so that no time can bound them. */
+const TIMELESS = ['root', 'release-signer'] as const;
+const TIMELESS_WHY = 'a key of a root or release signer ends with the policy that lists it no more, not by time';
 
 /** A policy as it stands in the signed bytes. */
 export const policySchema: z.ZodType<Policy> = z
@@ -75,9 +99,7 @@ export const policySchema: z.ZodType<Policy> = z
         .max(1000)
         .exactOptional(),
     }),
-    override: z
-      .strictObject({ count: z.int().min(1).max(20), withinSeconds: seconds(YEAR), holdsSeconds: seconds(YEAR) })
-      .exactOptional(),
+    override: z.strictObject({ ...some, holdsSeconds: seconds(YEAR) }).exactOptional(),
     approvals: z.strictObject({ deploy: quorum, restore: quorum, retire: quorum }),
     rollout: z.strictObject({
       steps: z
@@ -103,12 +125,16 @@ export const policySchema: z.ZodType<Policy> = z
     emergency: z.strictObject({
       killResponseSeconds: seconds(3600),
       deployment: z
-        .strictObject({
-          approval: z.strictObject({ count: z.int().min(1).max(20), withinSeconds: seconds(YEAR) }),
-          review: quorum,
-          bakeSeconds: seconds(30 * 86_400),
-        })
+        .strictObject({ approval: z.strictObject(some), review: quorum, bakeSeconds: seconds(30 * 86_400) })
         .exactOptional(),
+    }),
+    training: z.strictObject({
+      limits: z.strictObject({
+        wallSeconds: z.int().min(1).max(1_000_000),
+        cpuSeconds: z.int().min(1).max(1_000_000),
+        memoryMb: z.int().min(1).max(1_000_000),
+        outputMb: z.int().min(1).max(1_000_000),
+      }),
     }),
     freshness: z
       .strictObject({
@@ -126,19 +152,31 @@ export const policySchema: z.ZodType<Policy> = z
       context.addIssue({ code: 'custom', message, path });
     const ids = authorities.map(({ id }) => id);
     ids.forEach((id, at) => {
-      if (ids.indexOf(id) !== at) problem(`the id ${id} stands twice`, 'authorities', at, 'id');
+      if (ids.indexOf(id) !== at) return problem(`the id ${id} stands twice`, 'authorities', at, 'id');
+      const twin = ids.find((other, before) => before < at && lookOf(other) === lookOf(id));
+      if (twin !== undefined) problem(`the ids ${twin} and ${id} look the same`, 'authorities', at, 'id');
     });
     const owners = new Map<string, string>();
     authorities.forEach((held, at) =>
-      held.keys.forEach(({ pem }, index) => {
-        const keyId = publicKeyOf(pem)?.keyId;
-        if (keyId === undefined) return;
+      held.keys.forEach((entry, index) => {
+        if (problemOf(() => enrolledKey(entry)) !== null) return;
+        const { keyId } = enrolledKey(entry);
         const owner = owners.get(keyId);
         if (owner !== undefined)
           problem(`this key is already ${owner}'s: a key has one owner`, 'authorities', at, 'keys', index);
         owners.set(keyId, held.id);
       }),
     );
+    authorities.forEach(({ roles, keys }, at) => {
+      const timeless = TIMELESS.find((role) => roles.includes(role));
+      if (timeless === undefined) return;
+      keys.forEach((held, index) => {
+        for (const bound of ['validFrom', 'validUntil'] as const)
+          if (held[bound] !== undefined)
+            problem(`${TIMELESS_WHY}: leave it out of the policy instead`, 'authorities', at, 'keys', index, bound);
+      });
+    });
+    for (const { message, at } of oidcProblems(authorities)) problem(message, 'authorities', ...at);
     const roots = authorities.filter(({ roles }) => roles.includes('root')).length;
     if (roots < rootThreshold) problem(`only ${roots} authorities hold the role root`, 'rootThreshold');
     const demandHolders = (role: Role, count: number, ...path: string[]): void => {
@@ -154,26 +192,20 @@ export const policySchema: z.ZodType<Policy> = z
     demandHolders(review.role, review.count, 'emergency', 'deployment', 'review');
   });
 
-const MAX_KNOWN_KEYS = 10_000;
-const known = new Map<string, PublicKey | null>();
-
-/** The key of this PEM; `null` where it is none. Checking a point takes milliseconds: once per key is enough. */
-export function publicKeyOf(pem: string): PublicKey | null {
-  const found = known.get(pem);
-  if (found !== undefined) return found;
-  const key = readKey(pem);
-  if (known.size >= MAX_KNOWN_KEYS) known.clear();
-  known.set(pem, key);
-  return key;
-}
-
-function readKey(pem: string): PublicKey | null {
+/** What is wrong with a key; `null` where it may be enrolled. */
+function problemOf(read: () => unknown): string | null {
   try {
-    return importPublicKey(pem);
+    read();
+    return null;
   } catch (error) {
-    if (error instanceof CustodyError && error.code === 'MALFORMED') return null;
+    if (error instanceof CustodyError && error.code === 'MALFORMED') return error.message;
     throw error;
   }
+}
+
+/** Ids that people would take for one another have one look: ids are ASCII, so that zero and one are what is left. */
+function lookOf(id: string): string {
+  return id.replaceAll('0', 'o').replaceAll('1', 'l');
 }
 
 function ascending(steps: readonly { readonly weight: number }[]): boolean {

@@ -2,19 +2,22 @@ import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import type { Digest } from '../domain/digest.js';
 import type { Policy } from '../domain/policy.js';
-import type { SignedEnvelope } from '../domain/statements.js';
+import { PREDICATES, type SignedEnvelope } from '../domain/statements.js';
+import { decodeBase64 } from './base64.js';
+import { parseStatement } from './in-toto.js';
 import { canonicalBytes } from './jcs.js';
 import { parseConfig } from './json.js';
-import { importPublicKey, type SigningKey } from './keys.js';
+import { enrolledKey } from './enrolled.js';
+import type { EnvelopeSigner } from './keys.js';
 import { policySchema } from './policy-schema.js';
 import { sha256 } from './sha256.js';
 import { keysOfRole, signStatement, verifyStatement, type KeyRing } from './statements.js';
-import { readYaml } from './yaml.js';
+import { readYaml, type Placed } from './yaml.js';
 
 /** What a process trusts from its own configuration: the root keys of one environment's first policy. */
 export interface PinnedRoot {
   readonly environment: string;
-  /** Public keys as PEM. */
+  /** Public keys, as PEM or as the line of an OpenSSH public key. */
   readonly rootKeys: readonly string[];
   readonly threshold: number;
 }
@@ -36,13 +39,32 @@ export function policyDigest(policy: Policy): Digest {
   return sha256(canonicalBytes(policy));
 }
 
-/** Reads the YAML that people write. CONFIG_INVALID names file, line and path of everything that does not fit. */
-export function parsePolicyYaml(text: string, file: string): Policy {
+/** Reads the YAML that people write. CONFIG_INVALID names file, line, column and path of everything that does not fit. */
+export function parsePolicyYaml(text: string, file: string): Placed<Policy> {
   return readYaml(policySchema, text, file);
 }
 
-export function signPolicy(policy: Policy, keys: readonly SigningKey[]): SignedEnvelope {
+export function signPolicy(policy: Policy, keys: readonly EnvelopeSigner[]): SignedEnvelope {
   return signStatement('policy', { name: `policy/${policy.version}`, sha256: policyDigest(policy) }, policy, keys);
+}
+
+/**
+ * The policy inside an envelope, which nobody's signature vouches for yet: for people to look at, and for more of them to
+ * sign. MALFORMED when it is no policy.
+ */
+export function readSignedPolicy(envelope: SignedEnvelope): Policy {
+  const payload = decodeBase64(envelope.payload, 'the payload of the envelope');
+  return parseStatement(payload, PREDICATES.policy, policySchema).predicate;
+}
+
+/** `docs/policy.schema.json`: what editors check a policy.yaml against. Rules between fields are `custody policy lint`'s. */
+export function policyJsonSchema(): object {
+  return { title: 'A policy of Custody', ...z.toJSONSchema(policySchema, { unrepresentable: 'any', io: 'input' }) };
+}
+
+/** The root people, by the policy's own keys, who have signed it. SIGNATURE_INVALID when none has. */
+export function policySigners(policy: Policy, envelope: SignedEnvelope): readonly string[] {
+  return verifyStatement(envelope, 'policy', keysOfRole(policy, 'root')).signers;
 }
 
 /**
@@ -77,8 +99,8 @@ export function verifyPolicyChain(root: PinnedRoot, envelopes: readonly SignedEn
 }
 
 function pinnedRing(root: PinnedRoot): KeyRing {
-  return root.rootKeys.map((pem) => {
-    const key = importPublicKey(pem);
+  return root.rootKeys.map((text) => {
+    const key = enrolledKey(text.trim().startsWith('-----') ? { pem: text } : { ssh: text });
     return { key, owner: `pinned:${key.keyId}`, validFrom: null, validUntil: null };
   });
 }

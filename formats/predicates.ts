@@ -40,6 +40,7 @@ const action = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('override'), failed: z.array(id).min(1).max(10_001) }),
   z.strictObject({ kind: z.literal('review') }),
   z.strictObject({ kind: z.literal('restore'), kills: z.array(digest).min(1).max(100), revision: count }),
+  z.strictObject({ kind: z.literal('resign') }),
   z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().positive() }),
 ]);
 
@@ -52,6 +53,14 @@ const dependency = z.object({
   uri: z.string().max(4096).optional(),
   digest: z.record(z.string(), z.string()).optional(),
   annotations: parameters.optional(),
+});
+
+const vouchedIdentity = z.strictObject({
+  issuer: z.string().max(1024),
+  subject: z.string().max(1024),
+  audience: z.string().max(1024),
+  claims: z.record(z.string(), z.string()),
+  token: digest,
 });
 
 const route = z.strictObject({
@@ -102,6 +111,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     policy: digest,
     requester: id,
     producer: id.nullable(),
+    identity: vouchedIdentity.exactOptional(),
     ...timed,
   }),
   approval: z.strictObject({

@@ -18,5 +18,5 @@ export const riskAssessmentSchema: z.ZodType<RiskAssessment> = z.strictObject({
 
 /** Reads the YAML that people write. CONFIG_INVALID names file, line and path of everything that does not fit. */
 export function parseRiskAssessment(yaml: string, file: string): RiskAssessment {
-  return readYaml(riskAssessmentSchema, yaml, file);
+  return readYaml(riskAssessmentSchema, yaml, file).value;
 }

@@ -12,12 +12,12 @@ import {
 import { envelopeDigest, parseEnvelope, signEnvelope, verifyEnvelope } from './dsse.js';
 import { makeStatement, parseStatement, PAYLOAD_TYPE } from './in-toto.js';
 import { canonicalBytes } from './jcs.js';
-import { importPublicKey, type PublicKey, type SigningKey } from './keys.js';
-import { publicKeyOf } from './policy-schema.js';
+import { enrolledKey } from './enrolled.js';
+import type { EnvelopeSigner, SignatureVerifier } from './keys.js';
 import { predicateSchema } from './predicates.js';
 
 export interface RingKey {
-  readonly key: PublicKey;
+  readonly key: SignatureVerifier;
   readonly owner: string;
   readonly validFrom: string | null;
   readonly validUntil: string | null;
@@ -30,11 +30,11 @@ export function keyRing(policy: Policy): KeyRing {
   const known = rings.get(policy);
   if (known !== undefined) return known;
   const ring = policy.authorities.flatMap(({ id, keys }) =>
-    keys.map(({ pem, validFrom, validUntil }) => ({
-      key: publicKeyOf(pem) ?? importPublicKey(pem),
+    keys.map((held) => ({
+      key: enrolledKey(held),
       owner: id,
-      validFrom: validFrom ?? null,
-      validUntil: validUntil ?? null,
+      validFrom: held.validFrom ?? null,
+      validUntil: held.validUntil ?? null,
     })),
   );
   rings.set(policy, ring);
@@ -53,7 +53,7 @@ export function signStatement<K extends PredicateName>(
   name: K,
   subject: { readonly name: string; readonly sha256: Digest },
   predicate: PredicateOf[K],
-  keys: readonly SigningKey[],
+  keys: readonly EnvelopeSigner[],
 ): SignedEnvelope {
   const about = [{ name: subject.name, digest: { sha256: subject.sha256 } }];
   return signEnvelope(PAYLOAD_TYPE, canonicalBytes(makeStatement(PREDICATES[name], about, predicate)), keys);

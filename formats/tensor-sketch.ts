@@ -34,50 +34,69 @@ const HALF = Float64Array.from({ length: 65_536 }, (_, bits) => {
 });
 
 /** F8_E4M3 has no infinity: all ones is NaN. */
-const EIGHTH = Float64Array.from({ length: 256 }, (_, bits) => {
+const E4M3 = Float64Array.from({ length: 256 }, (_, bits) => {
   const [exponent, fraction] = [(bits >> 3) & 0xf, bits & 0x7];
   const size = exponent === 0 ? fraction * 2 ** -9 : (1 + fraction / 8) * 2 ** (exponent - 7);
   if ((bits & 0x7f) === 0x7f) return NaN;
   return bits & 0x80 ? -size : size;
 });
 
-const each =
-  (bytes: number, read: (block: Buffer, offset: number) => number) =>
-  (block: Buffer, out: Float64Array): void => {
-    for (let at = 0, offset = 0; offset < block.length; at += 1, offset += bytes) out[at] = read(block, offset);
-  };
-const aligned =
-  (view: (buffer: ArrayBufferLike, offset: number, length: number) => ArrayLike<number>, bytes: number) =>
-  (block: Buffer, out: Float64Array): void =>
-    out.set(view(block.buffer, block.byteOffset, block.length / bytes));
+interface View {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBufferLike, offset: number, length: number): ArrayLike<number>;
+}
 
-const widened = new Float32Array(1);
-const widenedBits = new Uint32Array(widened.buffer);
+/** As typed arrays read them; a block begins where its buffer does, and hosts that run Node.js are little-endian. */
+const numbers = (Elements: View): Decoder => ({
+  bytes: Elements.BYTES_PER_ELEMENT,
+  decode: ({ buffer, byteOffset, length }, out) =>
+    out.set(new Elements(buffer, byteOffset, length / Elements.BYTES_PER_ELEMENT)),
+});
+
+/** By a table of all values that so many bits can have. */
+const tabled = (Elements: View, table: Float64Array): Decoder => ({
+  bytes: Elements.BYTES_PER_ELEMENT,
+  decode: ({ buffer, byteOffset, length }, out) => {
+    const bits = new Elements(buffer, byteOffset, length / Elements.BYTES_PER_ELEMENT);
+    for (let at = 0; at < bits.length; at += 1) out[at] = table[bits[at] as number] as number;
+  },
+});
+
+/** Eight bytes as a low and a high half. */
+const halves = (High: View): Decoder => ({
+  bytes: 8,
+  decode: ({ buffer, byteOffset, length }, out) => {
+    const [low, high] = [new Uint32Array(buffer, byteOffset, length / 4), new High(buffer, byteOffset, length / 4)];
+    for (let at = 0; at < length / 8; at += 1)
+      out[at] = (high[2 * at + 1] as number) * 2 ** 32 + (low[2 * at] as number);
+  },
+});
+
+/** The upper half of single precision. */
+const BRAIN = Float64Array.from(
+  new Float32Array(Uint32Array.from({ length: 65_536 }, (_, bits) => bits * 65_536).buffer),
+);
+/** The upper half of half precision. */
+const E5M2 = HALF.filter((_, bits) => bits % 256 === 0);
 
 const DECODERS: Partial<Record<Dtype, Decoder>> = {
-  F64: { bytes: 8, decode: aligned((buffer, offset, length) => new Float64Array(buffer, offset, length), 8) },
-  F32: { bytes: 4, decode: aligned((buffer, offset, length) => new Float32Array(buffer, offset, length), 4) },
+  F64: numbers(Float64Array),
+  F32: numbers(Float32Array),
   // Real and imaginary parts are numbers like any other here.
-  C64: { bytes: 4, decode: aligned((buffer, offset, length) => new Float32Array(buffer, offset, length), 4) },
-  F16: { bytes: 2, decode: each(2, (block, at) => HALF[(block[at] ?? 0) | ((block[at + 1] ?? 0) << 8)] ?? NaN) },
-  BF16: {
-    bytes: 2,
-    decode: each(2, (block, at) => {
-      widenedBits[0] = (((block[at] ?? 0) | ((block[at + 1] ?? 0) << 8)) << 16) >>> 0;
-      return widened[0] ?? NaN;
-    }),
-  },
-  F8_E5M2: { bytes: 1, decode: each(1, (block, at) => HALF[(block[at] ?? 0) << 8] ?? NaN) },
-  F8_E4M3: { bytes: 1, decode: each(1, (block, at) => EIGHTH[block[at] ?? 0] ?? NaN) },
-  BOOL: { bytes: 1, decode: each(1, (block, at) => block[at] ?? 0) },
-  U8: { bytes: 1, decode: each(1, (block, at) => block[at] ?? 0) },
-  I8: { bytes: 1, decode: each(1, (block, at) => block.readInt8(at)) },
-  U16: { bytes: 2, decode: each(2, (block, at) => block.readUInt16LE(at)) },
-  I16: { bytes: 2, decode: each(2, (block, at) => block.readInt16LE(at)) },
-  U32: { bytes: 4, decode: each(4, (block, at) => block.readUInt32LE(at)) },
-  I32: { bytes: 4, decode: each(4, (block, at) => block.readInt32LE(at)) },
-  U64: { bytes: 8, decode: each(8, (block, at) => Number(block.readBigUInt64LE(at))) },
-  I64: { bytes: 8, decode: each(8, (block, at) => Number(block.readBigInt64LE(at))) },
+  C64: numbers(Float32Array),
+  F16: tabled(Uint16Array, HALF),
+  BF16: tabled(Uint16Array, BRAIN),
+  F8_E5M2: tabled(Uint8Array, E5M2),
+  F8_E4M3: tabled(Uint8Array, E4M3),
+  BOOL: numbers(Uint8Array),
+  U8: numbers(Uint8Array),
+  I8: numbers(Int8Array),
+  U16: numbers(Uint16Array),
+  I16: numbers(Int16Array),
+  U32: numbers(Uint32Array),
+  I32: numbers(Int32Array),
+  U64: halves(Uint32Array),
+  I64: halves(Int32Array),
 };
 
 /**

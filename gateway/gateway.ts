@@ -1,3 +1,4 @@
+import { authoriseRoute, bakedAt } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RouteDelivery } from '../domain/evidence.js';
@@ -10,9 +11,9 @@ import { parseEnvelope } from '../formats/dsse.js';
 import { demand } from '../formats/evidence.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import { Endpoint, type Choice, type Refusal } from './endpoint.js';
-import { readOrder } from './orders.js';
+import { lifts, readOrder } from './orders.js';
 import { StateFile, type Durable, type HeldOrder, type HeldRoute } from './state-file.js';
-import { Trust } from './trust.js';
+import { Trust } from '../formats/trust.js';
 
 export interface GatewayDeps {
   readonly environment: string;
@@ -90,17 +91,19 @@ export class Gateway {
     const { model, nonce, reason, issuedAt, expiresAt } = predicate;
     const orders = [...(this.#endpoints.get(model)?.orders.values() ?? [])];
     const known = orders.find((held) => held.order === digest || held.nonce === nonce);
-    const listed = this.#liftedBy(this.#endpoints.get(model)?.route?.head.document, digest, expiresAt);
+    const listed = lifts(this.#endpoints.get(model)?.route?.head.document, digest, expiresAt);
     if (known?.lifted === true || listed)
       throw new CustodyError('REPLAYED', 'this order was lifted by a quorum: it changes nothing any more');
-    const outside = outsideValidity({ issuedAt, expiresAt }, isoTime(Date.now()));
+    const now = isoTime(Date.now());
+    const outside = outsideValidity({ issuedAt, expiresAt }, now);
     if (known === undefined && outside !== null)
       throw new CustodyError('EXPIRED', `the order is ${outside}: it changes nothing`);
     const order = known?.order ?? digest;
     const held = known?.envelope ?? parseEnvelope(envelope);
-    this.#open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false, envelope: held });
+    const since = known?.since ?? now;
+    this.#open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false, envelope: held, since });
     await this.#file.save();
-    return { model, order };
+    return { model, order, since };
   }
 
   /** Takes a newer status document; kills it lists are latched. The same one again changes nothing. */
@@ -114,13 +117,14 @@ export class Gateway {
     if (held?.digest === status.digest) return { statusVersion: version };
     if (held !== null && version <= held.predicate.version)
       throw new CustodyError('REPLAYED', `the gateway has the status document ${held.predicate.version} already`);
-    const outside = outsideValidity(status.predicate, isoTime(Date.now()));
+    const since = isoTime(Date.now());
+    const outside = outsideValidity(status.predicate, since);
     if (outside !== null) throw new CustodyError('STATUS_STALE', `the status document is ${outside}`);
     for (const { model, order } of kills) {
       const endpoint = this.#open(model);
-      if (endpoint.orders.has(order) || this.#liftedBy(endpoint.route?.head.document, order, null)) continue;
+      if (endpoint.orders.has(order) || lifts(endpoint.route?.head.document, order, null)) continue;
       const reason = `stopped by the order ${order}`;
-      endpoint.hold({ order, model, reason, nonce: null, expiresAt: null, lifted: false, envelope: null });
+      endpoint.hold({ order, model, reason, nonce: null, expiresAt: null, lifted: false, envelope: null, since });
     }
     this.#takeStatus({ digest: status.digest, predicate: status.predicate });
     this.#forgetOrders();
@@ -182,7 +186,8 @@ export class Gateway {
       });
 
     const now = isoTime(Date.now());
-    demand(this.#trust.mayFollow(current, next, delivery, { environment: this.#deps.environment, now }));
+    const { routed, rules } = this.#trust.routeCase(delivery, { current, next, baked: route?.baked ?? null }, now);
+    const baked = bakedAt(routed, demand(authoriseRoute(routed, rules)), rules, route?.inForce ?? null);
     if (isNewest && endpoint !== undefined) this.#refuseBreached(endpoint, next.predicate);
     const target = releases[0];
     if (isNewest && change === 'plan' && target !== undefined) {
@@ -192,7 +197,7 @@ export class Gateway {
     // A document that is only being caught up with adds no exposure: the one in force stays, until the newest has come.
     const takesForce = isNewest || change === 'rollback' || change === 'withdraw';
     const inForce = takesForce ? next.predicate : (route?.inForce ?? null);
-    await this.#put(model, { head: { digest: next.digest, document: next.predicate }, inForce });
+    await this.#put(model, { head: { digest: next.digest, document: next.predicate }, inForce, baked });
     return { model, revision, document: next.digest };
   }
 
@@ -218,14 +223,8 @@ export class Gateway {
   /** Orders that the document lists end; only a quorum's document can list more than the one before. */
   #lift(endpoint: Endpoint): void {
     for (const order of endpoint.orders.values())
-      if (!order.lifted && this.#liftedBy(endpoint.route?.head.document, order.order, order.expiresAt))
+      if (!order.lifted && lifts(endpoint.route?.head.document, order.order, order.expiresAt))
         endpoint.hold({ ...order, lifted: true });
-  }
-
-  /** Whether the document lifts the order, and will say so for as long as the order could be replayed. */
-  #liftedBy(document: RoutingDocument | undefined, order: Digest, expiresAt: string | null): boolean {
-    const entry = document?.lifted.find((lifted) => lifted.order === order);
-    return entry !== undefined && (expiresAt === null || Date.parse(entry.until) >= Date.parse(expiresAt));
   }
 
   #takeStatus(status: NonNullable<Durable['status']>): void {

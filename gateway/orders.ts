@@ -1,5 +1,7 @@
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { mayKill, type Policy } from '../domain/policy.js';
+import type { RoutingDocument } from '../domain/routing.js';
 import type { KillPredicate, Verified } from '../domain/statements.js';
 import { decodeBase64, encodeBase64 } from '../formats/base64.js';
 import { parseEnvelope } from '../formats/dsse.js';
@@ -30,4 +32,10 @@ export function readOrder(input: unknown, policy: Policy, environment: string): 
 
 function isPlain(text: string): boolean {
   return encodeBase64(decodeBase64(text, 'the order')) === text;
+}
+
+/** Whether the document lifts the order, and will say so for as long as the order could be replayed. */
+export function lifts(document: RoutingDocument | undefined, order: Digest, expiresAt: string | null): boolean {
+  const entry = document?.lifted.find((lifted) => lifted.order === order);
+  return entry !== undefined && (expiresAt === null || Date.parse(entry.until) >= Date.parse(expiresAt));
 }

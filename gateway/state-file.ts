@@ -23,6 +23,8 @@ export interface HeldOrder {
   readonly lifted: boolean;
   /** The order itself, for control, where it came without control; `null` as the nonce is. */
   readonly envelope: SignedEnvelope | null;
+  /** When it first stopped the model here. */
+  readonly since: string;
 }
 
 export interface HeldRoute {
@@ -30,6 +32,8 @@ export interface HeldRoute {
   readonly head: { readonly digest: Digest; readonly document: RoutingDocument };
   /** What is served by; older than the head while documents are caught up with. */
   readonly inForce: RoutingDocument | null;
+  /** When the plan's step in the head has been watched for its time; `null` where the head is not in a plan. */
+  readonly baked: string | null;
 }
 
 /** What a gateway must not forget. */
@@ -50,7 +54,11 @@ const schema: z.ZodType<Durable> = z.strictObject({
   policies: z.array(z.unknown().transform(parseEnvelope)),
   status: z.strictObject({ digest: digestSchema, predicate: predicateSchema('status') }).nullable(),
   routes: z.array(
-    z.strictObject({ head: z.strictObject({ digest: digestSchema, document: route }), inForce: route.nullable() }),
+    z.strictObject({
+      head: z.strictObject({ digest: digestSchema, document: route }),
+      inForce: route.nullable(),
+      baked: z.string().nullable(),
+    }),
   ),
   orders: z.array(
     z.strictObject({
@@ -61,6 +69,7 @@ const schema: z.ZodType<Durable> = z.strictObject({
       expiresAt: z.string().nullable(),
       lifted: z.boolean(),
       envelope: z.unknown().transform((value) => (value === null ? null : parseEnvelope(value))),
+      since: z.string(),
     }),
   ),
   breaches: z.array(

@@ -34,6 +34,8 @@ const schema = z.discriminatedUnion('zone', [
     ...common,
     key,
     gateways,
+    /** Sockets of the api listeners; there may be none. */
+    apis: z.array(path),
     audit: z.strictObject({
       store: z.strictObject({ accessKey: z.string(), secretKey: z.string() }),
       key: path,

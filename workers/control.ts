@@ -1,18 +1,17 @@
 import { createControlActivities } from '../activities/control.js';
 import { Freshness } from '../activities/freshness.js';
+import { beating } from '../activities/heartbeat.js';
+import { notePolicies } from '../activities/policy.js';
 import { Router } from '../activities/router.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
-import { openAuditLog, type AuditLog } from '../adapters/audit/log.js';
+import { createApiClient } from '../adapters/api/client.js';
+import { openAuditLog } from '../adapters/audit/log.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
 import { createMailer } from '../adapters/mail.js';
 import { checkOwnLock } from '../adapters/object-store/proof.js';
 import { openBucket } from '../adapters/object-store/s3.js';
-import type { Records } from '../adapters/records.js';
-import type { AuditRecord } from '../domain/audit.js';
 import { bucketNames } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
-import { policyDigest } from '../formats/policy.js';
-import { sha256 } from '../formats/sha256.js';
 import { startEndpoint } from '../workflows/messages.js';
 import { loadKey, type ConfigOf } from './config.js';
 import { checkSearchAttributes, connectClient } from './temporal.js';
@@ -31,7 +30,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
   const auditKey = loadKey({ path: config.audit.key });
   const { origin, port } = config.audit;
   const auditLog = await openAuditLog({ ...buckets, key: auditKey, origin, lock: () => records.lock('auditDays') });
-  await notePolicies(records, auditLog);
+  await notePolicies(await records.policies(), auditLog);
   const desk = new AuditDesk({ records, audit: auditLog, buckets, key: auditKey, origin, log });
   await desk.listen(port);
 
@@ -43,6 +42,8 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     key,
     router,
     gateways,
+    audit: auditLog,
+    apis: config.apis.map(createApiClient),
     tell: async (model, order) => {
       await temporal.workflow.signalWithStart('endpoint', {
         ...startEndpoint(model),
@@ -68,7 +69,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     reissueStatus: () => freshness.reissue(),
   });
   return {
-    activities,
+    activities: beating(activities),
     stop: async () => {
       await freshness.stop();
       await desk.close();
@@ -76,28 +77,4 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
       await temporal.connection.close();
     },
   };
-}
-
-/** Each policy in force is in the log, from the first on; what is in it already counts once. */
-async function notePolicies(records: Records, audit: AuditLog): Promise<void> {
-  const { chain, envelopes } = await records.policies();
-  const signed = await Promise.all(envelopes.map((envelope) => records.verify('policy', envelope)));
-  await audit.append(
-    chain.map((policy, at): AuditRecord => {
-      const before = chain[at - 1];
-      const digest = policyDigest(policy);
-      return {
-        id: sha256(`policy.applied ${digest}`),
-        time: isoTime(Date.now()),
-        actor: { id: signed[at]?.verified.signers.join(' and ') ?? '', statement: signed[at]?.verified.digest ?? null },
-        change: 'policy.applied',
-        subject: { model: '', version: null, release: null },
-        before: before === undefined ? null : policyDigest(before),
-        after: digest,
-        policy: digest,
-        workflow: null,
-        reason: `policy ${policy.version}`,
-      };
-    }),
-  );
 }

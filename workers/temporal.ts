@@ -54,8 +54,11 @@ export async function createWorker(config: ZoneConfig, activities: object): Prom
     identity: `${zone}@${process.pid}`,
     activities,
     shutdownGraceTime: GRACE,
-    // A watch is one long activity each, and is told at once when it has been cancelled.
-    ...(zone === 'watch' ? { maxConcurrentActivityTaskExecutions: 200, maxHeartbeatThrottleInterval: '1s' } : {}),
+    // Heartbeats are held back to save calls; too long, and a worker that is alive looks dead. A kill and a watch must be told
+    // within a second.
+    maxHeartbeatThrottleInterval: zone === 'watch' || runsWorkflows ? '1s' : '5s',
+    // A watch is one long activity each.
+    ...(zone === 'watch' ? { maxConcurrentActivityTaskExecutions: 200 } : {}),
     ...(runsWorkflows
       ? {
           workflowBundle: { code: readFileSync(bundlePath(), 'utf8') },

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { beating } from '../activities/heartbeat.js';
 import { createSigningActivities } from '../activities/sign.js';
 import { createWatchActivities } from '../activities/watch.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
@@ -20,7 +21,7 @@ export async function wire(config: ZoneConfig, log: Logger): Promise<Zone> {
       return wireIntake(config, { records, log });
     case 'signing': {
       const vault = createVaultClient({ destroy: config.vault });
-      return idle(createSigningActivities({ records, key: loadKey(config.key), vault }));
+      return idle(beating(createSigningActivities({ records, key: loadKey(config.key), vault })));
     }
     case 'serving':
       return wireServing(config, { records, log });

@@ -1,17 +1,21 @@
 import { CancellationScope, log } from '@temporalio/workflow';
+import type { Digest } from '../domain/digest.js';
 import type { ReleaseReference, RolloutEnded } from '../domain/endpoint.js';
 import { control, failureOf, serving } from './zones.js';
 
 /** What an endpoint has to do, sooner or later, and nothing waits for. */
 export type Chore =
   | { readonly kind: 'reply'; readonly replyTo: string; readonly ended: RolloutEnded }
-  | { readonly kind: 'stop'; readonly stopped: ReleaseReference };
+  | { readonly kind: 'stop'; readonly stopped: ReleaseReference }
+  | { readonly kind: 'confirm'; readonly model: string; readonly order: Digest };
 
 /** Each chore runs by itself, tried again by its activity until it is done; a continued run begins the rest anew. */
 export class Chores {
   private open: Chore[] = [];
+  private readonly confirmed: (order: Digest, took: string) => void;
 
-  constructor(carried: readonly Chore[]) {
+  constructor(carried: readonly Chore[], confirmed: (order: Digest, took: string) => void) {
+    this.confirmed = confirmed;
     for (const chore of carried) this.add(chore);
   }
 
@@ -29,7 +33,10 @@ export class Chores {
   private async run(chore: Chore): Promise<void> {
     try {
       if (chore.kind === 'reply') await control.replyRollout(chore.replyTo, chore.ended);
-      else
+      else if (chore.kind === 'confirm') {
+        const took = await control.confirmKill(chore.model, chore.order);
+        if (took !== null) this.confirmed(chore.order, took);
+      } else
         await serving.stopRelease(
           { model: chore.stopped.model, version: chore.stopped.version },
           chore.stopped.release,

@@ -1,7 +1,7 @@
 import { condition, log } from '@temporalio/workflow';
-import type { Digest } from '../domain/digest.js';
+import type { DecisionVerdict } from '../activities/contract.js';
 import { settle, settleRefused, type Inbox, type Item, type MessageName } from './inbox.js';
-import { control, failureOf } from './zones.js';
+import { control, failureOf, type Failure } from './zones.js';
 
 export interface Stray {
   readonly names: readonly MessageName[];
@@ -41,14 +41,21 @@ async function refuse(model: string, items: readonly Item[], reason: string, dro
   settleRefused(items, { code: 'POLICY_REFUSED', reason });
 }
 
-/** Acts on one message and gives it its verdict: what the act says, or the refusal it met. */
-export async function answering(item: Item, act: () => Promise<{ by: string; statement: Digest }>): Promise<void> {
+/** Acts on one message, or copies of it, and gives each its verdict: what the act says, or the refusal it met. */
+export async function answering(
+  items: readonly Item[],
+  act: () => Promise<Omit<Extract<DecisionVerdict, { accepted: true }>, 'accepted'>>,
+): Promise<void> {
   try {
-    settle([item], [{ accepted: true, ...(await act()) }]);
+    const verdict = { accepted: true, ...(await act()) } as const;
+    settle(
+      items,
+      items.map(() => verdict),
+    );
   } catch (error) {
     const failure = failureOf(error);
     if (failure === null) throw error;
-    settleRefused([item], failure);
+    settleRefused(items, failure);
   }
 }
 
@@ -62,15 +69,22 @@ interface Held {
   readonly pause: (ms: number) => Promise<boolean>;
 }
 
-/** An act that must come to pass: what refuses it is shown, and it is tried again. `null` when a pause was interrupted. */
-export async function insist<T>(act: () => Promise<T>, held: Held): Promise<T | null> {
+/**
+ * An act that must come to pass: what keeps it from that (`by`: by default every failure) is shown, and it is tried again.
+ * `null` when a pause was interrupted.
+ */
+export async function insist<T>(
+  act: () => Promise<T>,
+  held: Held,
+  by: (error: unknown) => Failure | null = failureOf,
+): Promise<T | null> {
   for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(2 * ms, LONGEST_PAUSE_MS)) {
     try {
       const done = await act();
       held.trouble(null);
       return done;
     } catch (error) {
-      const failure = failureOf(error);
+      const failure = by(error);
       if (failure === null) throw error;
       held.trouble(`${failure.code}: ${failure.reason}`);
     }

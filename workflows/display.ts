@@ -6,7 +6,7 @@ import type { Counting } from './gate.js';
 import { SEARCH_ATTRIBUTES } from './messages.js';
 
 interface Shown {
-  readonly model: ReleaseName['model'];
+  readonly model: ReleaseName['model'] | null;
   readonly version: ReleaseName['version'] | null;
   readonly title: string;
   readonly stage: string;
@@ -21,7 +21,7 @@ export function show({ model, version, title, stage, digest, facts, counting, tr
   const lines = [`### ${inert(title)}`, '', `**Stage:** ${inert(stage)}`];
   if (digest !== null) lines.push('', `**Release digest:** ${digest}`);
   for (const [name, value] of facts) lines.push('', `**${inert(name)}:** ${inert(value)}`);
-  for (const why of trouble) lines.push('', `**Held up, and tried again:** ${inert(why)}`);
+  for (const why of trouble) lines.push('', `**Trouble:** ${inert(why)}`);
   if (counting !== null) lines.push(...howToDecide(counting));
   setCurrentDetails(lines.join('\n'));
 

@@ -10,10 +10,10 @@ import {
 import { parseEndpointId } from '../domain/names.js';
 import { answering, insist, refuseStrays } from './desk.js';
 import { awaitGate, opened } from './gate.js';
+import { killDesk } from './kills.js';
 import { Traffic, type EndpointCarried } from './traffic.js';
 import { control, failureOf } from './zones.js';
 
-const MAX_KILLS_UNDER_WAY = 100;
 const OVERTAKEN_MS = 1_000;
 
 /**
@@ -48,24 +48,6 @@ async function attend(traffic: Traffic, continueAfterEvents: number | null): Pro
   return continueAsNew<typeof endpoint>(continueAfterEvents, traffic.carry());
 }
 
-/** Every order is relayed at once, beside all others and beside all else. */
-async function killDesk(traffic: Traffic): Promise<never> {
-  let underWay = 0;
-  for (;;) {
-    await condition(() => traffic.inbox.has('kill') && underWay < MAX_KILLS_UNDER_WAY);
-    for (const message of traffic.inbox.take(['kill'])) {
-      underWay += 1;
-      void answering(message, async () => {
-        const { order, gateways, ms } = await control.killEndpoint(traffic.model, message.decision.envelope);
-        traffic.killed(order);
-        return { by: `${gateways} gateways in ${ms} ms`, statement: order };
-      }).then(() => {
-        underWay -= 1;
-      });
-    }
-  }
-}
-
 /** Reads the records at the start, and whenever somebody else has changed them. */
 async function recordsDesk(traffic: Traffic): Promise<never> {
   for (;;) {
@@ -91,7 +73,7 @@ async function rollbackDesk(traffic: Traffic): Promise<never> {
     await condition(() => traffic.resumed && inbox.has('rollback'));
     for (const message of inbox.take(['rollback'], 1)) {
       traffic.rollingBack = true;
-      await answering(message, async () => {
+      await answering([message], async () => {
         const { target, reason, by, statement } = await control.checkRollback(model, message.decision.envelope);
         const undone = await traffic.rollouts.stop(reason);
         // Undoing the rollout has brought the stable release back; anything else takes one more document.
@@ -111,7 +93,7 @@ async function restoreDesk(traffic: Traffic): Promise<never> {
       await condition(() => traffic.resumed && inbox.has('restore'));
       for (const message of inbox.take(['restore'], 1)) {
         traffic.asking = true;
-        await answering(message, async () => {
+        await answering([message], async () => {
           const gate = await control.openRestoreGate(model, message.decision.envelope);
           traffic.count(opened('restore', gate));
           return { by: gate.requestId, statement: gate.request };

@@ -30,11 +30,11 @@ export interface CarriedMessages {
 }
 
 const MAX_PAYLOAD_CHARS = 64 * 1024;
-// Counted for each name, so that a flood of one never crowds out another.
-const MAX_WAITING = 200;
+/** Of one name, so that a flood of one never crowds out another: more than Temporal takes of usual ones in one run. */
+const MAX_WAITING_CHARS = 16 * 1024 * 1024;
 const MAX_CARRIED_CHARS = 768 * 1024;
 /** What one activity is given of them: a flood costs few, and none is too large for its payload. */
-const MAX_TAKEN_CHARS = 1024 * 1024;
+const MAX_TAKEN_CHARS = 512 * 1024;
 
 /**
  * Where messages wait for whoever acts on them. Handlers only put them here, so that signal and update share one path:
@@ -48,10 +48,14 @@ export class Inbox {
   private lost: Item[] = [];
   private dropped: number;
   private taken: Item[] = [];
+  /** Characters that wait, by name. */
+  private readonly waiting = new Map<MessageName, number>();
 
   constructor(names: readonly Exclude<MessageName, 'unknown'>[], carried?: CarriedMessages) {
     this.names = names;
     this.items = (carried?.waiting ?? []).map((item) => ({ ...item, verdict: null }));
+    for (const { name, decision } of this.items)
+      this.waiting.set(name, (this.waiting.get(name) ?? 0) + sizeOf(decision));
     this.dropped = carried?.dropped ?? 0;
   }
 
@@ -92,14 +96,17 @@ export class Inbox {
   }
 
   /** Takes the waiting messages of these names, oldest first, at most `limit` and what fits into one activity. */
-  take(names: readonly MessageName[], limit = MAX_WAITING): Item[] {
+  take(names: readonly MessageName[], limit = Infinity): Item[] {
     let room = MAX_TAKEN_CHARS;
-    const taken = this.items
-      .filter((item) => names.includes(item.name))
-      .slice(0, limit)
-      .filter(({ decision }) => (room -= JSON.stringify(decision).length) >= 0);
-    this.items = this.items.filter((item) => !taken.includes(item));
-    return this.hold(taken);
+    const taken = new Set(
+      this.items
+        .filter((item) => names.includes(item.name))
+        .slice(0, limit)
+        .filter(({ decision }) => (room -= sizeOf(decision)) >= 0),
+    );
+    this.items = this.items.filter((item) => !taken.has(item));
+    for (const { name, decision } of taken) this.waiting.set(name, (this.waiting.get(name) ?? 0) - sizeOf(decision));
+    return this.hold([...taken]);
   }
 
   /** Takes what was dropped: senders that wait for an answer, and how many messages it was in all. */
@@ -118,7 +125,7 @@ export class Inbox {
     let room = MAX_CARRIED_CHARS;
     let dropped = this.dropped + this.lost.length;
     for (const { name, decision } of [...kills, ...this.items.filter((item) => item.name !== 'kill')]) {
-      room -= JSON.stringify(decision).length;
+      room -= sizeOf(decision);
       if (room >= 0) waiting.push({ name, decision });
       else dropped += 1;
     }
@@ -131,12 +138,17 @@ export class Inbox {
   }
 
   private put(name: MessageName, payload: unknown, message: string = name): Item {
-    const envelope = payload ?? null;
-    const fits =
-      this.items.filter((item) => item.name === name).length < MAX_WAITING &&
-      JSON.stringify(envelope).length + message.length <= MAX_PAYLOAD_CHARS;
-    const item: Item = { name, decision: { message, envelope: fits ? envelope : null }, verdict: null };
-    (fits ? this.items : this.lost).push(item);
+    const decision: Decision = { message, envelope: payload ?? null };
+    const size = sizeOf(decision);
+    const waiting = (this.waiting.get(name) ?? 0) + size;
+    if (size > MAX_PAYLOAD_CHARS || waiting > MAX_WAITING_CHARS) {
+      const item: Item = { name, decision: { message, envelope: null }, verdict: null };
+      this.lost.push(item);
+      return item;
+    }
+    const item: Item = { name, decision, verdict: null };
+    this.waiting.set(name, waiting);
+    this.items.push(item);
     return item;
   }
 
@@ -146,6 +158,10 @@ export class Inbox {
     if (verdict?.accepted === true) return verdict;
     throw ApplicationFailure.nonRetryable(verdict?.reason ?? 'no verdict', verdict?.code ?? 'INTERNAL');
   }
+}
+
+function sizeOf(decision: Decision): number {
+  return JSON.stringify(decision).length;
 }
 
 /** Gives each message its verdict, in the same order. */

@@ -52,7 +52,7 @@ async function lead(run: LifecycleRun): Promise<LifecycleOutcome> {
     if (error instanceof Lapsed) return rollBack(run, error.proviso);
     const refusal = refusalOf(error);
     if (refusal === null) throw error;
-    return { kind: 'rejected', stage: run.at, ...refusal };
+    return { kind: 'rejected', stage: run.stage, ...refusal };
   }
 }
 

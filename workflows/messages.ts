@@ -2,7 +2,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { EndpointStatus, RolloutEnded, RolloutOrder } from '../domain/endpoint.js';
 import type { LifecycleStatus } from '../domain/lifecycle.js';
-import { endpointId, lifecycleId, trainingId, type ReleaseName } from '../domain/names.js';
+import { endpointId, lifecycleId, policyId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 
 /** What an update's caller is told: the verdict on the very message it sent. */
@@ -10,6 +10,8 @@ export interface Receipt {
   readonly accepted: true;
   readonly by: string;
   readonly statement: string;
+  /** It counts, and something is wrong all the same. */
+  readonly warning?: string;
 }
 
 /** Decisions by people: each can be sent as a signal or as an update, of the same name and payload. */
@@ -47,6 +49,10 @@ export interface LifecycleInput {
   readonly riskAssessment?: SignedEnvelope;
 }
 
+export interface ResignInput {
+  readonly request: SignedEnvelope;
+}
+
 export interface TrainingInput {
   readonly request: SignedEnvelope;
 }
@@ -60,3 +66,6 @@ export const startEndpoint = (model: string) =>
   started(endpointId(model), `traffic of ${model}: rollouts, rollback, kill, restore`);
 export const startTraining = (model: string, run: string) =>
   started(trainingId(model, run), `training ${model} ${run}`);
+export const startPolicy = (version: number) => started(policyId(version), `policy ${version} into force`);
+export const startResign = (name: ReleaseName) =>
+  started(resignId(name), `one more signature for ${name.model} ${name.version}`);

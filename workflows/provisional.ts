@@ -37,7 +37,9 @@ export async function takeBack(run: LifecycleRun, proviso: Proviso): Promise<Pro
   const { name } = run;
   const release = run.progress.ingested?.release ?? '';
   run.stand(null);
-  const lapsed = await run.part('lapsed', run.at, () => run.insist(() => control.recordLapse(name, release, proviso)));
+  const lapsed = await run.part('lapsed', run.stage, () =>
+    run.insist(() => control.recordLapse(name, release, proviso)),
+  );
   await leaveRoutes(run, release, () => control.revertRelease(name, release));
   return lapsed;
 }

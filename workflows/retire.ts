@@ -70,7 +70,7 @@ async function asked(run: LifecycleRun, release: Digest): Promise<OpenGate | nul
   if (message === undefined) return null;
   let gate: OpenGate | null = null;
   run.asking = true;
-  await answering(message, async () => {
+  await answering([message], async () => {
     gate = await control.openRetireGate(run.name, release, message.decision.envelope);
     return { by: gate.requestId, statement: gate.request };
   });

@@ -3,7 +3,7 @@ import type { RoutedStep } from '../activities/contract.js';
 import type { RolloutOrder, RoutedPosition, StepVerdict } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
 import { insist } from './desk.js';
-import { control, failureOf, refusalOf, serving, watch } from './zones.js';
+import { control, failureOf, obstacleOf, refusalOf, serving, watch } from './zones.js';
 
 /** Where a rollout is: a continued run goes on from here. */
 export interface RolloutState {
@@ -25,7 +25,7 @@ interface Surroundings {
   readonly model: string;
   readonly moved: (position: RoutedPosition) => void;
   readonly revision: () => number;
-  readonly trouble: (why: string | null) => void;
+  readonly trouble: (what: string, why: string | null) => void;
 }
 
 const FOREIGN_VERDICTS = 3;
@@ -93,7 +93,7 @@ export class Rollout {
       const watchedSince = at.step === this.state.step ? this.state.watchedSince : null;
       this.set({ step: at.step, begun: true, watchedSince });
     }
-    await serving.startRelease({ model, version: order.version }, order.release);
+    await this.started(order);
     for (let last = false; !last;) {
       const routed = await this.route(order);
       moved(routed.position);
@@ -106,6 +106,19 @@ export class Rollout {
     const position = await CancellationScope.nonCancellable(() => control.promoteRelease(model, order));
     moved(position);
     return { kind: 'promoted', revision: position.revision };
+  }
+
+  /** A host whose disk is full is waited for, as long as the plan may still begin. */
+  private async started({ version, release }: RolloutOrder): Promise<void> {
+    const { model } = this.around;
+    const trouble = (why: string | null): void => this.around.trouble(`cannot start ${version}`, why);
+    const pause = (ms: number): Promise<boolean> =>
+      condition(() => false, ms, { summary: `before ${version} is started again` });
+    try {
+      await insist(() => serving.startRelease({ model, version }, release), { trouble, pause }, obstacleOf);
+    } finally {
+      trouble(null);
+    }
   }
 
   private async route(order: RolloutOrder): Promise<RoutedStep> {
@@ -140,7 +153,7 @@ export class Rollout {
     const reason = stopped ?? 'stopped';
     if (!begun) return { kind: 'rolled back', revision: revision(), reason };
     const position = await insist(() => control.rollBack(model, null, reason, order.request), {
-      trouble,
+      trouble: (why) => trouble('cannot roll back', why),
       pause: (ms) => condition(() => this.yielding, ms, { summary: 'before the rollback is tried again' }),
     });
     if (position === null) return 'paused';

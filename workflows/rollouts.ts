@@ -117,7 +117,7 @@ export class Rollouts {
       model: traffic.model,
       moved: (position) => traffic.routed(position),
       revision: () => traffic.position.revision,
-      trouble: (why) => traffic.held('cannot roll back', why),
+      trouble: (what, why) => traffic.held(what, why),
     });
   }
 }

@@ -11,7 +11,7 @@ import type { lifecycle } from './lifecycle.js';
 import { LIFECYCLE_DECISIONS, lifecycleStatusQuery, rolloutEndedSignal, type LifecycleInput } from './messages.js';
 import { Lapsed } from './provisional.js';
 import { factsOf, straysOf } from './strays.js';
-import { control } from './zones.js';
+import { control, obstacleOf, type Failure } from './zones.js';
 
 /** What a continued run takes over: everything else it reads from verified records. */
 export interface LifecycleCarried {
@@ -34,7 +34,7 @@ export class LifecycleRun {
   proviso: Proviso | null = null;
   /** Set once no message can count any more. */
   closed: string | null = null;
-  private stage: Stage = 'admit';
+  stage: Stage = 'admit';
   private why: string | null = null;
   private resting = false;
   private readonly continueAfterEvents: number | null;
@@ -69,7 +69,7 @@ export class LifecycleRun {
     return refuseStrays(this.name.model, this.inbox, () => straysOf(this));
   }
 
-  /** Answers what a stage has recorded, or enters the stage and does its work. */
+  /** Answers what a stage has recorded, or enters the stage and does its work: at a full disk it waits for room. */
   async part<K extends keyof Progress>(
     part: K,
     stage: Stage,
@@ -78,15 +78,18 @@ export class LifecycleRun {
     const known = this.progress[part];
     if (known !== undefined) return known;
     this.enter(stage);
-    const made = await work();
+    const made = await this.insist(work, obstacleOf);
     this.progress = { ...this.progress, [part]: made };
     return made;
   }
 
-  /** An act that must come to pass: what refuses it is shown, and it is tried again. */
-  async insist<T>(act: () => Promise<T>): Promise<T> {
+  /** An act that must come to pass: what keeps it from that is shown, and it is tried again. */
+  async insist<T>(act: () => Promise<T>, by?: (error: unknown) => Failure | null): Promise<T> {
     const pause = async (ms: number): Promise<boolean> => this.until(() => false, ms, 'before it is tried again');
-    const done = await insist(act, { trouble: (why) => this.held(why), pause });
+    const trouble = (why: string | null): void => {
+      if (why !== this.why) this.held(why);
+    };
+    const done = await insist(act, { trouble, pause }, by);
     return done as T; // A pause that nothing interrupts ends by time.
   }
 
@@ -149,10 +152,6 @@ export class LifecycleRun {
   held(why: string | null): void {
     this.why = why;
     this.display();
-  }
-
-  get at(): Stage {
-    return this.stage;
   }
 
   private handOn(): Promise<never> {

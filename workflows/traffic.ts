@@ -1,4 +1,5 @@
 import { setHandler } from '@temporalio/workflow';
+import type { Killed } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
 import { movedTo, type EndpointPosition, type EndpointStatus, type RoutedPosition } from '../domain/endpoint.js';
 import { Chores, type Chore } from './chores.js';
@@ -6,6 +7,7 @@ import type { Stray } from './desk.js';
 import { show } from './display.js';
 import type { Counting } from './gate.js';
 import { Inbox, type CarriedMessages } from './inbox.js';
+import { LateKills, type LateKill } from './late-kills.js';
 import { ENDPOINT_DECISIONS, endpointStatusQuery, routesChangedSignal } from './messages.js';
 import { Rollouts, type RolloutsCarried } from './rollouts.js';
 
@@ -15,6 +17,7 @@ export interface EndpointCarried {
   readonly rollouts: RolloutsCarried;
   readonly chores: readonly Chore[];
   readonly restore: Counting | null;
+  readonly late?: readonly LateKill[];
 }
 
 /** Where one endpoint stands and what people see of it; the desks act on it. */
@@ -34,12 +37,14 @@ export class Traffic {
   /** A gate is being opened: decisions wait for it. */
   asking = false;
   private lifted: readonly Digest[] = [];
+  private readonly late: LateKills;
   private readonly troubles = new Map<string, string>();
 
   constructor(model: string, carried?: EndpointCarried) {
     this.model = model;
     this.inbox = new Inbox(ENDPOINT_DECISIONS, carried?.messages);
-    this.chores = new Chores(carried?.chores ?? []);
+    this.chores = new Chores(carried?.chores ?? [], (order, took) => this.tooLate(order, took));
+    this.late = new LateKills(carried?.late ?? []);
     this.restore = carried?.restore ?? null;
     this.rollouts = new Rollouts(this, carried?.rollouts);
     // A handler is given at once what has arrived before it: everything that it needs is there by now.
@@ -51,8 +56,15 @@ export class Traffic {
     this.inbox.listen();
   }
 
-  killed(order: Digest): void {
+  killed({ order, late = [], open = false }: Killed): void {
     this.moved({ ...this.position, killedBy: [...this.position.killedBy, order] });
+    if (late.length > 0) this.tooLate(order, late.join('; '));
+    if (open) this.chores.add({ kind: 'confirm', model: this.model, order });
+  }
+
+  private tooLate(order: Digest, why: string): void {
+    this.late.add(order, why);
+    this.display();
   }
 
   moved(to: EndpointPosition): void {
@@ -104,6 +116,7 @@ export class Traffic {
       rollouts: this.rollouts.carry(),
       chores: this.chores.unfinished,
       restore: this.restore,
+      late: this.late.standing(this.position.killedBy),
     };
   }
 
@@ -144,6 +157,7 @@ export class Traffic {
   }
 
   private trouble(): string[] {
-    return [...this.troubles].map(([what, why]) => `${what}: ${why}`);
+    const late = this.late.trouble(this.position.killedBy);
+    return [...late, ...[...this.troubles].map(([what, why]) => `${what}: ${why}`)];
   }
 }

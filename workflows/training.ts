@@ -11,7 +11,7 @@ import { refuseStrays } from './desk.js';
 import { show } from './display.js';
 import { Inbox } from './inbox.js';
 import type { TrainingInput } from './messages.js';
-import { refusalOf, training as zone } from './zones.js';
+import { obstacleOf, refusalOf, training as zone } from './zones.js';
 
 export type TrainingOutcome =
   | { readonly kind: 'trained'; readonly source: string; readonly bundle: string; readonly provenance: string }
@@ -49,7 +49,7 @@ async function train(model: string, run: string, input: TrainingInput): Promise<
   try {
     return { kind: 'trained', ...(await zone.train(model, run, input.request)) };
   } catch (error) {
-    const refusal = refusalOf(error);
+    const refusal = refusalOf(error) ?? obstacleOf(error);
     if (refusal === null) throw error;
     return { kind: 'rejected', ...refusal };
   }

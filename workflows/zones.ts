@@ -1,49 +1,38 @@
-import { ActivityFailure, ApplicationFailure, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, type ActivityOptions } from '@temporalio/workflow';
 import type {
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
+  PolicyControl,
+  ResignControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
   WatchActivities,
 } from '../activities/contract.js';
 import { shortDigest } from '../domain/digest.js';
-import { isErrorCode, type ErrorCode } from '../domain/errors.js';
+import { isErrorCode, needsHands, type ErrorCode } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';
+import { zone } from './zone.js';
 
-/** For each activity the line that the UI shows beside it, or all of its options. */
-type Lines<A> = {
-  readonly [K in keyof A]: A[K] extends (...args: infer P) => unknown
-    ? (...args: P) => string | ActivityOptions
-    : never;
-};
-
-function zone<A extends object>(options: ActivityOptions, lines: Lines<A>): A {
-  const proxy = proxyActivities(options);
-  const calls = Object.entries<(...args: never[]) => string | ActivityOptions>(lines).map(([name, line]) => {
-    const call = (...args: never[]): Promise<unknown> => {
-      const said = line(...args);
-      return proxy[name]!.executeWithOptions(typeof said === 'string' ? { summary: said } : said, args);
-    };
-    return [name, call] as const;
-  });
-  return Object.fromEntries(calls) as A;
-}
-
-// Short acts are tried again for ever: a blip must not end a release. Refusals are not retried, by their own kind.
+// Short acts are tried again for ever: a blip must not end a release. Refusals are not retried, by their own kind. A worker
+// that died is noticed by its silence, long before the time is over that its work may take.
 const short = {
   startToCloseTimeout: '60 seconds',
+  heartbeatTimeout: '10 seconds',
   retry: { initialInterval: '200ms', maximumInterval: '10 seconds' },
 } as const;
-const long = {
+const NO_SPACE: ErrorCode = 'NO_SPACE';
+const again = { initialInterval: '500ms', maximumInterval: '30 seconds' } as const;
+const long: ActivityOptions = {
   startToCloseTimeout: '12 hours',
-  heartbeatTimeout: '30 seconds',
-  retry: { initialInterval: '500ms', maximumInterval: '30 seconds' },
-} as const;
+  heartbeatTimeout: '15 seconds',
+  // The workflow is to hear of a full disk, so that it can say what it waits for.
+  retry: { ...again, nonRetryableErrorTypes: [NO_SPACE] },
+};
 const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
-export const control = zone<LifecycleControl & EndpointControl>(
+export const control = zone<LifecycleControl & EndpointControl & PolicyControl & ResignControl>(
   { taskQueue: 'control', ...short },
   {
     resumeLifecycle: (name) => `reads the records of ${of(name)}`,
@@ -71,15 +60,25 @@ export const control = zone<LifecycleControl & EndpointControl>(
     rollBack: (model, target) =>
       `rolls ${model} back to ${target === null ? 'its stable release' : shortDigest(target)}`,
     checkRollback: (model) => `verifies an order to roll ${model} back`,
+    sortKills: (model, orders) => ({
+      summary: `judges ${orders.length} kill orders for ${model}`,
+      retry: { initialInterval: '100ms', maximumInterval: '1 second' },
+      priority: { priorityKey: 1 },
+    }),
     // An order that hangs on one gateway must not hold its worker's slot while others wait; it goes before all else.
     killEndpoint: (model) => ({
       summary: `relays a kill order to the gateways of ${model}`,
       startToCloseTimeout: '10 seconds',
+      heartbeatTimeout: '2 seconds',
       retry: { initialInterval: '100ms', maximumInterval: '1 second' },
       priority: { priorityKey: 1 },
     }),
+    confirmKill: (model, order) => `waits until all gateways of ${model} list the kill ${shortDigest(order)}`,
     openRestoreGate: (model) => `asks for approval to restore ${model}`,
     restoreEndpoint: (model) => `restores ${model}`,
+    admitResign: (name) => `verifies the request to sign ${of(name)} once more`,
+    recordResigned: (name) => `records the new signature of ${of(name)}`,
+    applyPolicy: (version) => `verifies policy ${version} and puts it into force`,
     replyRollout: (replyTo, ended) => `tells ${replyTo}: ${ended.result.kind}`,
   },
 );
@@ -96,6 +95,7 @@ export const signing = zone<SigningActivities>(
   { taskQueue: 'signing', ...short },
   {
     signRelease: (name) => `verifies all evidence and signs ${of(name)}`,
+    resignRelease: (name) => `verifies all evidence and signs ${of(name)} once more`,
     revokeRelease: (name) => `revokes ${of(name)}`,
     destroyKeys: (name) => `destroys the keys of ${of(name)}, probes and certifies it`,
   },
@@ -105,7 +105,7 @@ export const serving = zone<ServingActivities>(
   { taskQueue: 'serving', ...long },
   {
     startRelease: (name) => ({ summary: `verifies, loads and starts ${of(name)}`, scheduleToCloseTimeout: '12 hours' }),
-    stopRelease: (name) => `stops ${of(name)}`,
+    stopRelease: (name) => ({ summary: `stops ${of(name)}`, retry: again }),
   },
 );
 
@@ -145,8 +145,15 @@ export function refusalOf(error: unknown): Failure | null {
   return { code: isErrorCode(code) ? code : 'INTERNAL', reason: error.cause.message };
 }
 
+/** What keeps an activity from going on until somebody lends a hand; `null` when it failed for another reason. */
+export function obstacleOf(error: unknown): Failure | null {
+  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return null;
+  const { type: code, message: reason } = error.cause;
+  return isErrorCode(code) && needsHands(code) ? { code, reason } : null;
+}
+
 /** Why an activity failed for good, refused or not; `null` for every other error, which is a defect of the workflow. */
 export function failureOf(error: unknown): Failure | null {
   if (!(error instanceof ActivityFailure)) return null;
-  return refusalOf(error) ?? { code: 'INTERNAL', reason: error.cause?.message ?? error.message };
+  return refusalOf(error) ?? obstacleOf(error) ?? { code: 'INTERNAL', reason: error.cause?.message ?? error.message };
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { RouteDelivery } from '../../domain/evidence.js';
 import type { GatewayState, KillLatched, ModelState, RouteAdmitted } from '../../domain/gateway.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
+import { isIsoTime } from '../../domain/time.js';
 import { parseEnvelope } from '../../formats/dsse.js';
 import { digestSchema } from '../../formats/in-toto.js';
 import { checkShape } from '../../formats/json.js';
@@ -28,7 +29,7 @@ export interface GatewayClient {
   metrics(): Promise<string>;
 }
 
-/** A kill must not wait for one gateway that hangs. */
+/** A kill must not wait for one gateway that hangs: not for its answer, nor for that to the status document after it. */
 const KILL_MS = 2_000;
 const SHORT_MS = 5_000;
 
@@ -74,7 +75,7 @@ const stateSchema: z.ZodType<GatewayState> = z.strictObject({
   models: z.array(modelSchema),
 });
 const routeSchema = z.strictObject({ model: z.string(), revision: count, document: digestSchema });
-const killSchema = z.strictObject({ model: z.string(), order: digestSchema });
+const killSchema = z.strictObject({ model: z.string(), order: digestSchema, since: z.string().refine(isIsoTime) });
 const killsSchema = z.array(z.unknown().transform(parseEnvelope));
 const statusSchema = z.strictObject({ statusVersion: count });
 const policiesSchema = z.strictObject({ policyVersion: count.nullable() });
@@ -95,7 +96,7 @@ export function createGatewayClient(socket: string): GatewayClient {
   return {
     deliverRoute: (delivery) => ask('POST', '/routes', delivery, routeSchema),
     deliverKill: (order) => ask('POST', '/kills', order, killSchema, KILL_MS),
-    deliverStatus: (status) => ask('POST', '/status', status, statusSchema),
+    deliverStatus: (status) => ask('POST', '/status', status, statusSchema, KILL_MS),
     deliverReplica: async (replica) => void (await ask('POST', '/replicas', replica, replicaSchema)),
     deliverPolicies: (policies) => ask('POST', '/policies', { policies }, policiesSchema),
     kills: () => ask('GET', '/kills', undefined, killsSchema),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import { quote } from '../../formats/json.js';
-import type { SandboxKind } from '../sandbox/port.js';
+import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
 import { runSandboxed } from '../sandbox/sandbox.js';
 import { openRegular, readChunks } from '../source/file.js';
 import type { Trainer } from './trainer.js';
@@ -18,7 +18,7 @@ const TOLD = 200;
  * TRAINING_FAILED: the run failed, or ran into its limits. `work` is an empty folder of the caller's.
  */
 export async function runTrainer(
-  trainer: Trainer,
+  trainer: Trainer & { readonly limits: SandboxLimits },
   hyperparameters: Buffer,
   work: string,
   signal?: AbortSignal,

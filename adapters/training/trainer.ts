@@ -25,7 +25,14 @@ const schema = z.strictObject({
   /** The folder of the files that may be asked for, each by its digest. */
   hyperparameters: path,
   components: z
-    .array(z.strictObject({ name: z.string(), kind: z.enum(COMPONENT_KINDS), files: z.array(z.string()).min(1) }))
+    .array(
+      z.strictObject({
+        name: z.string(),
+        kind: z.enum(COMPONENT_KINDS),
+        version: z.string().exactOptional(),
+        files: z.array(z.string()).min(1),
+      }),
+    )
     .min(1),
   serving: z.strictObject({ protocol: z.literal('open-inference-v2'), command: z.array(z.string()).min(1) }),
   limits: z.strictObject({ wallSeconds: limit, memoryMb: limit, outputMb: limit }),

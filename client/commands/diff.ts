@@ -62,7 +62,7 @@ class LazyStack {
 }
 
 async function criteriaOf(stack: LazyStack, file: string | undefined): Promise<Versioning> {
-  if (file !== undefined) return parsePolicyYaml(readFileSync(file, 'utf8'), file).versioning;
+  if (file !== undefined) return parsePolicyYaml(readFileSync(file, 'utf8'), file).value.versioning;
   return (await stack.records.policies()).newest.versioning;
 }
 

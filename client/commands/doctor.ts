@@ -77,6 +77,12 @@ export function doctorCommand(program: Command): void {
           if (!fresh) throw new CustodyError('STATUS_STALE', 'it has no fresh status document');
           return `${models.length} models`;
         });
+        await look('api', async () => {
+          const { url } = readDescription(layout).api;
+          const answer = await fetch(new URL('/readyz', url));
+          if (!answer.ok) throw new CustodyError('API_UNAVAILABLE', `${url} is not ready: ${await answer.text()}`);
+          return url;
+        });
         if (options.store === true)
           await look('store', async () => {
             const { environment, store } = readDescription(layout);

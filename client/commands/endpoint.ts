@@ -1,7 +1,11 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { createGatewayClient } from '../../adapters/gateway/client.js';
+import { createGatewayClient, type GatewayClient } from '../../adapters/gateway/client.js';
 import { CustodyError } from '../../domain/errors.js';
+import { lateKills, type KillLatched } from '../../domain/gateway.js';
 import { assertModelName, endpointId } from '../../domain/names.js';
+import type { SignedEnvelope } from '../../domain/statements.js';
+import { isoTime } from '../../domain/time.js';
 import { openReading } from '../connect.js';
 import { endpointStatus, send } from '../messages.js';
 import { answer } from '../output.js';
@@ -89,6 +93,10 @@ async function kill(session: ConnectedSession, model: string, { key, reason, pri
   const startedAt = performance.now();
   const receipt = await send(session.custody, message.workflowId, message.name, envelope);
   const ms = Math.round(performance.now() - startedAt);
+  if (receipt.warning !== undefined)
+    throw new CustodyError('GATEWAY_UNAVAILABLE', `the order counts (${receipt.by}), but ${receipt.warning}`, {
+      details: { order: receipt.statement, ms },
+    });
   answer(session, { ...receipt, ms }, [`${model} is killed (${ms} ms; ${receipt.by})`]);
 }
 
@@ -96,8 +104,39 @@ async function kill(session: ConnectedSession, model: string, { key, reason, pri
 async function killDirectly(session: Session, model: string, { key, reason }: KillOptions): Promise<void> {
   const custody = openReading(session.layout);
   const order = orderKill(await signerOf({ ...session, custody }, key), model, reason);
+  const { emergency } = (await custody.records.policies()).newest;
   const startedAt = performance.now();
-  await createGatewayClient(custody.description.gateway.admin).deliverKill(order);
+  const gateway = createGatewayClient(custody.description.gateway.admin);
+  const latched = await deliverWithin(gateway, order, emergency.killResponseSeconds);
   const ms = Math.round(performance.now() - startedAt);
+  const { predicate } = (await custody.records.verify('kill', order)).verified;
+  const late = lateKills([latched.since], {
+    issuedAt: predicate.issuedAt,
+    now: isoTime(Date.now()),
+    limitSeconds: emergency.killResponseSeconds,
+  });
+  if (late.length > 0)
+    throw new CustodyError('GATEWAY_UNAVAILABLE', `${model} is killed, but ${late.join('; ')}`, { details: { ms } });
   answer(session, { killed: model, ms }, [`${model} is killed (${ms} ms, straight to the gateway)`]);
+}
+
+const AGAIN_MS = 100;
+
+/** A gateway that does not answer is tried again for as long as the policy gives a kill. */
+async function deliverWithin(gateway: GatewayClient, order: SignedEnvelope, seconds: number): Promise<KillLatched> {
+  const until = Date.now() + seconds * 1000;
+  for (;;) {
+    try {
+      return await gateway.deliverKill(order);
+    } catch (cause) {
+      if (!(cause instanceof CustodyError) || cause.code !== 'GATEWAY_UNAVAILABLE') throw cause;
+      if (Date.now() >= until)
+        throw new CustodyError(
+          'GATEWAY_UNAVAILABLE',
+          `the gateway has not stopped: the policy gives ${seconds} s. Nothing is in force: try again, or end its process`,
+          { cause },
+        );
+      await setTimeout(AGAIN_MS);
+    }
+  }
 }

@@ -1,18 +1,19 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { checkRelease, newestStatus, progressOf } from '../../adapters/dossier.js';
-import { authoriseLoading } from '../../domain/authorise.js';
+import { progressOf } from '../../adapters/dossier.js';
 import { CustodyError } from '../../domain/errors.js';
+import type { LifecycleOutcome } from '../../domain/lifecycle.js';
 import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
-import { demand } from '../../formats/evidence.js';
+import { askThroughApi, tokenIn } from '../api.js';
 import { checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
 import { endpointStatus, lifecycleStatus, send } from '../messages.js';
 import { answer, faint, heading, plain } from '../output.js';
 import { provenanceBeside } from '../provenance.js';
+import { mayServe } from '../record/serving.js';
 import { requestRetirement } from '../requests.js';
-import { connected, KEY_OPTION, signerOf } from '../session.js';
-import { startRelease, uiAddress } from '../start.js';
+import { connected, KEY_OPTION, signerOf, type ConnectedSession } from '../session.js';
+import { askAs, startRelease, uiAddress, type Ask } from '../start.js';
 import { readAssessment } from './override.js';
 import { howTo } from './shown.js';
 
@@ -22,7 +23,9 @@ interface ReleaseOptions {
   readonly emergency?: string;
   readonly bundle: string;
   readonly provenance?: string;
-  readonly key: string;
+  readonly key?: string;
+  readonly api?: string;
+  readonly tokenEnv?: string;
   readonly wait?: true;
 }
 
@@ -31,23 +34,27 @@ export function releaseCommands(program: Command): void {
     .command('release <folder>')
     .description('put a release on its way: ingest, validate, approve, sign, roll out')
     .requiredOption('--bundle <file>', "the producer's signature over the folder")
-    .requiredOption(...KEY_OPTION)
+    .option(...KEY_OPTION)
+    .option('--api <url>', 'in place of a key: the api that signs for whoever holds the token')
+    .option('--token-env <variable>', 'the variable of the environment that holds the OpenID Connect token')
     .option('--provenance <file>', 'how it was made; by default beside the signature, where `custody pack` puts it')
     .option('--emergency <file>', 'take the shorter path, with this written risk assessment (YAML), which you sign')
     .option('--wait', 'wait until it is in service or has been refused')
-    .addHelpText('after', '\nExample:\n  custody release ./release --bundle release.sig.json --key ci')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  custody release ./release --bundle release.sig.json --key ci\n  custody release ./release --bundle release.sig.json --api https://custody.example --token-env ID_TOKEN',
+    )
     .action(
       connected(async (session, folder: string, options: ReleaseOptions) => {
-        const signer = await signerOf(session, options.key);
+        const ask = await askerOf(session, options);
         const { bundle, provenance = provenanceBeside(bundle) } = options;
         const source = { folder, bundle, provenance };
         await checkSource(session.custody, source);
-        const { emergency } = options;
-        const assessment = emergency === undefined ? null : readAssessment(emergency);
-        const started = await startRelease(session.custody, signer, source, assessment);
+        const started = await startRelease(session.custody, ask, source);
+        if (started.outcome !== null) throw endedAs(started.outcome, `${started.model} ${started.version} has ended`);
         const result = options.wait === true ? await inService(session.custody, started) : {};
         answer(session, { ...started, ...result }, [
-          `${started.already ? 'runs already' : 'started'}: ${started.workflowId}`,
+          `${started.state === 'running' ? 'runs already' : 'started'}: ${started.workflowId}`,
           `watch it: ${started.ui}`,
           ...('stage' in result ? [`stage: ${String(result.stage)}`] : []),
         ]);
@@ -121,13 +128,7 @@ export function releaseCommands(program: Command): void {
         const name = named(model, version);
         const { ingested } = await progressOf(records, name);
         if (ingested === undefined) throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
-        const { release, rules, status } = await checkRelease(
-          records,
-          name,
-          ingested.release,
-          await newestStatus(records),
-        );
-        const approvers = demand(authoriseLoading(release, rules, status));
+        const { release, approvers } = await mayServe(records, name, ingested.release);
         const { requester } = release.request.predicate;
         const facts = {
           release: release.release,
@@ -147,6 +148,21 @@ export function releaseCommands(program: Command): void {
     );
 }
 
+/** Who asks: the holder of a key, or of a token. */
+async function askerOf(session: ConnectedSession, { emergency, key, api, tokenEnv }: ReleaseOptions): Promise<Ask> {
+  const assessment = emergency === undefined ? null : readAssessment(emergency);
+  if (key !== undefined && api === undefined && tokenEnv === undefined)
+    return askAs(await signerOf(session, key), assessment);
+  if (assessment !== null)
+    throw new CustodyError(
+      'USAGE',
+      'a person asks for an emergency deployment, and signs its risk assessment: use --key',
+    );
+  if (key === undefined && api !== undefined && tokenEnv !== undefined)
+    return askThroughApi(session.custody, api, tokenIn(tokenEnv));
+  throw new CustodyError('USAGE', 'say who asks: either --key, or --api with --token-env');
+}
+
 function named(model: string, version: string): ReleaseName {
   assertModelName(model);
   assertVersion(version);
@@ -159,13 +175,17 @@ async function inService(custody: Custody, name: ReleaseName): Promise<{ readonl
     const { stage, progress } = await lifecycleStatus(custody, name);
     if (stage === 'in service') return { stage };
     const { outcome } = progress;
-    if (stage === 'ended' && outcome !== undefined)
-      throw new CustodyError(
-        'code' in outcome ? outcome.code : 'POLICY_REFUSED',
-        `${outcome.kind}${'reason' in outcome ? `: ${outcome.reason}` : ''}`,
-      );
+    if (stage === 'ended' && outcome !== undefined) throw endedAs(outcome);
     await setTimeout(POLL_MS);
   }
+}
+
+function endedAs(outcome: LifecycleOutcome, what?: string): CustodyError {
+  const how = `${outcome.kind}${'reason' in outcome ? `: ${outcome.reason}` : ''}`;
+  return new CustodyError(
+    'code' in outcome ? outcome.code : 'POLICY_REFUSED',
+    what === undefined ? how : `${what}, ${how}. A version is used once: give the release the next one`,
+  );
 }
 
 async function showEndpoint(

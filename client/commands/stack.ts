@@ -42,12 +42,13 @@ export function stackCommands(program: Command): void {
         };
         const signal = interruption();
         const stack = await startStack({ ...digitsStack(session.layout, options.smtp), ports, say: talk, signal });
-        const { temporal, gateway } = stack.description;
+        const { temporal, gateway, api } = stack.description;
         if (stack.shared !== null) talk(`the zones share one user: ${stack.shared}`);
         talk('the embedded store is safe against crashes of processes, not of power: it is for development');
         answer(session, stack.description, [
           `Temporal UI  ${temporal.ui}`,
           `gateway      ${gateway.url}`,
+          `api          ${api.url}`,
           'Ctrl-C ends it',
         ]);
         await whenAborted(signal);

@@ -52,6 +52,7 @@ export interface StackDescription {
     readonly secretKey: string;
   };
   readonly gateway: { readonly url: string; readonly admin: string };
+  readonly api: { readonly url: string };
   readonly desk: string;
   readonly audit: { readonly vkey: string };
   readonly processes: Readonly<Record<string, number>>;
@@ -79,7 +80,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-const PORTS = ['temporal', 'ui', 'store', 'desk', 'gateway'] as const;
+const PORTS = ['temporal', 'ui', 'store', 'desk', 'gateway', 'api'] as const;
 export type Ports = Readonly<Record<(typeof PORTS)[number], number>>;
 
 /**

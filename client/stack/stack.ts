@@ -87,6 +87,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     },
     store: store.credential('reader'),
     gateway: { url: `http://127.0.0.1:${ports.gateway}`, admin: zones.socket('gateway', 'gateway-admin') },
+    api: { url: `http://127.0.0.1:${ports.api}` },
     desk: `http://127.0.0.1:${ports.desk}`,
     audit: { vkey: encodeVerifierKey(auditOrigin(environment), readKey(layout.key(AUDIT_KEY))) },
     processes: supervisor.pids(),
@@ -109,7 +110,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const { checks } = await store.prove();
     say(`the store proved itself WORM: ${checks.map(({ check }) => check).join(', ')} were all refused`);
     await store.publish([options.suite, ...options.documents]);
-    await Promise.all([supervisor.start(zones.vault()), supervisor.start(zones.gateway())]);
+    const before = [zones.vault(), zones.gateway(), zones.api()];
+    await Promise.all(before.map((each) => supervisor.start(each)));
     await Promise.all(zones.zones().map((zone) => supervisor.start(zone)));
   };
   try {

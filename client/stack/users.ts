@@ -5,7 +5,7 @@ import { ZONES } from '../../domain/names.js';
 import { onPath } from './on-path.js';
 
 /** Processes of the embedded stack that get an operating-system user of their own. */
-const MEMBERS = [...ZONES, 'vault', 'gateway', 'model-server'] as const;
+const MEMBERS = [...ZONES, 'vault', 'gateway', 'model-server', 'api'] as const;
 export type Member = (typeof MEMBERS)[number];
 
 /** Who may knock at which socket: being in its group is the right to. */
@@ -14,6 +14,7 @@ const SOCKET_GROUPS = {
   'vault-open': ['vault', 'serving'],
   'vault-destroy': ['vault', 'signing'],
   'gateway-admin': ['gateway', 'control', 'serving', 'watch'],
+  'api-admin': ['api', 'control'],
 } as const satisfies Record<string, readonly Member[]>;
 export type SocketName = keyof typeof SOCKET_GROUPS;
 

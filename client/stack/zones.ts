@@ -56,6 +56,14 @@ export class ZoneProcesses {
     });
   }
 
+  api(): ProcessSpec {
+    return this.#process('api', 'api/main.js', {
+      key: this.#key('api', 'api'),
+      listen: { host: '127.0.0.1', port: this.#settings.ports.api },
+      admin: { socket: this.socket('api', 'api-admin') },
+    });
+  }
+
   zones(): readonly ProcessSpec[] {
     return ZONES.map((zone) =>
       this.#process(zone, 'workers/main.js', { zone, ...this.#common(zone), ...this.#own(zone) }),
@@ -78,7 +86,8 @@ export class ZoneProcesses {
         const { accessKey, secretKey } = store.credential('audit');
         const key = this.#key('control', AUDIT_KEY).path;
         const audit = { store: { accessKey, secretKey }, key, origin: auditOrigin(environment), port: ports.desk };
-        return { key: this.#key('control', 'control'), gateways, audit, mail };
+        const apis = [this.socket('api', 'api-admin')];
+        return { key: this.#key('control', 'control'), gateways, apis, audit, mail };
       }
       case 'intake':
         return { key: this.#key('intake', 'intake'), vault: this.socket('vault', 'vault-create') };

@@ -6,6 +6,7 @@ import { createGatewayClient, type GatewayClient } from '../../adapters/gateway/
 import { startProcess, compileInto, type Started } from '../support/build.js';
 import { createWorld, type Release, type Route, type World } from '../support/world.js';
 import { ask, Cleanup, startModelServer, type ModelServer } from '../unit/gateway/rig.js';
+import { onceBaked } from '../unit/gateway/rig.js';
 
 type GatewayProcess = Started<{ ready: true; port: number }>;
 
@@ -62,7 +63,7 @@ async function announce(): Promise<void> {
 async function bringIntoService(): Promise<void> {
   await client.deliverPolicies([world.policyEnvelope]);
   await announce();
-  for (const { delivery } of chain) await client.deliverRoute(delivery);
+  for (const { delivery } of chain) await onceBaked(() => client.deliverRoute(delivery));
   await client.deliverStatus(world.status().envelope);
 }
 

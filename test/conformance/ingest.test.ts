@@ -7,9 +7,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createIngestActivities } from '../../activities/ingest.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import { packRelease } from '../../adapters/source/pack.js';
+import { provenanceBeside } from '../../client/provenance.js';
 import type { Ingested } from '../../domain/lifecycle.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import type { StoredRequest } from '../../domain/vault.js';
+import { canonicalBytes } from '../../formats/jcs.js';
 import { ciphertextSize } from '../../formats/streaming-aead.js';
 import { startStore, type TestStore } from '../support/store.js';
 import {
@@ -17,6 +19,7 @@ import {
   DESCRIPTION,
   FILES,
   NAME,
+  provenanceOf,
   signedRelease,
   signPacked,
   type Intake,
@@ -116,6 +119,7 @@ it(`ingests a file of ${LARGE_MIB} MiB in bounded memory`, async () => {
   await handle.close();
   const packed = await packRelease(release.source, description);
   await writeFile(release.bundle, signPacked(intake.world, packed));
+  await writeFile(provenanceBeside(release.bundle), canonicalBytes(provenanceOf(intake.world, packed)));
 
   global.gc?.();
   const before = process.memoryUsage.rss();

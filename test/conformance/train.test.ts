@@ -150,7 +150,12 @@ describe('a training zone refuses', () => {
     ['another environment', { environment: 'prod' }, 'ci', 'REPLAYED'],
     ['another workflow', { workflowId: 'training/digits/run-2' }, 'ci', 'REPLAYED'],
     ['another run in the action', action({ run: 'run-2' }), 'ci', 'REPLAYED'],
-    ['a request for something else', { action: { kind: 'release', source: 'x', bundle: 'y' } }, 'ci', 'REPLAYED'],
+    [
+      'a request for something else',
+      { action: { kind: 'release', source: 'x', bundle: 'y', provenance: 'z' } },
+      'ci',
+      'REPLAYED',
+    ],
     ['no version', { version: null }, 'ci', 'VERSION_INVALID'],
     [
       'an expired request',

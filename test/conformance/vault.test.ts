@@ -16,6 +16,7 @@ import { omsResources } from '../../formats/manifest.js';
 import { signOms } from '../../formats/oms.js';
 import { decryptStream, encryptStream } from '../../formats/streaming-aead.js';
 import { sha256 } from '../../formats/sha256.js';
+import { FORGERIES } from '../support/forgeries.js';
 import { createWorld, type KeyName, type Release, type World } from '../support/world.js';
 import { filesUnder, VaultBench, type VaultProcess } from './vault-process.js';
 
@@ -232,6 +233,11 @@ describe('a vault', () => {
         'REPLAYED',
         () => ({ testResult: world.release({ version: '2.0.1' }).testResult.envelope }),
       ],
+      ...FORGERIES.map(([how, options, code]): [string, ErrorCode, () => Partial<ReleaseEvidence>] => [
+        `with ${how}`,
+        code,
+        () => world.release({ version: '2.0.0', ...options }).evidence,
+      ]),
       ['without a policy', 'MALFORMED', () => ({ policies: [] })],
     ])('%s', async (_, code, change) => {
       expect(await codeOf(open(vault, release, change()))).toBe(code);

@@ -8,6 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -15,7 +16,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { StoreAdmin } from '../../adapters/object-store/admin.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import type { S3Config } from '../../adapters/object-store/s3-session.js';
+
 import { lifecycleStatus, outcomeOf } from '../../client/messages.js';
+import type { Layout } from '../../client/stack/layout.js';
 import type { ReleaseSource } from '../../client/start.js';
 import type { AuditRecord } from '../../domain/audit.js';
 import { exitCodeOf, type ErrorCode } from '../../domain/errors.js';
@@ -26,19 +29,34 @@ import { digitsFolder } from '../../examples/digits/assets.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { generateKey, importPrivateKey } from '../../formats/keys.js';
+
 import { sha256 } from '../../formats/sha256.js';
 import { signStatement } from '../../formats/statements.js';
 import { Bench, MODEL, run, type Ended } from './harness.js';
+import type { Policy } from '../../domain/policy.js';
 import { compiled } from './support/product.js';
 import { until } from './support/until.js';
 
 let bench: Bench;
 
 beforeAll(async () => {
-  bench = await Bench.start();
+  bench = await Bench.start(giveAliceSsh);
 });
 
 afterAll(() => bench.stop());
+
+const sshKey = (): string => join(bench.folder, 'state', 'alice_ed25519');
+
+/** Alice has an SSH key, too, and the first policy says so. */
+function giveAliceSsh(policy: Policy, layout: Layout): Policy {
+  const file = layout.path('alice_ed25519');
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'alice@laptop', '-f', file]);
+  const ssh = readFileSync(`${file}.pub`, 'utf8').trim();
+  const authorities = policy.authorities.map((each) =>
+    each.id === 'alice' ? { ...each, keys: [{ ssh }, ...each.keys] } : each,
+  );
+  return { ...policy, authorities };
+}
 
 /** Without a stack of its own. */
 const custody = (...args: readonly string[]): Promise<Ended> =>
@@ -402,14 +420,14 @@ describe('a release', () => {
     expect(gates).toMatchObject([{ gate: { requestId: gate.requestId }, missing: 1 }]);
     expect(text).toContain(`${gate.requestId}  1 × release-approver`);
     await expectFailureOfDecision(gate.requestId);
-    const approved = await cli('approve', gate.requestId, '--key', 'alice', '--yes', '--reason', 'good enough');
+    const approved = await cli('approve', gate.requestId, '--key', sshKey(), '--yes', '--reason', 'good enough');
     expect(approved, approved.stderr).toMatchObject({ code: 0, stdout: 'approve: counted as alice\n' });
     expect(approved.stderr).toContain(`release digest  ${source.release}`);
     const ended = await under;
     expect(ended, ended.stderr).toMatchObject({ code: 0 });
     expect(JSON.parse(ended.stdout)).toMatchObject({
       workflowId: 'lifecycle/digits/1.0.0',
-      already: false,
+      state: 'started',
       stage: 'in service',
     });
   });
@@ -434,7 +452,7 @@ describe('a release', () => {
     const recorded = await log();
     const before = await kept();
     const again = await cli('--json', ...release(source.folder, source.bundle));
-    expect(JSON.parse(again.stdout)).toMatchObject({ workflowId: 'lifecycle/digits/1.0.0', already: true });
+    expect(JSON.parse(again.stdout)).toMatchObject({ workflowId: 'lifecycle/digits/1.0.0', state: 'running' });
     expect(again.code).toBe(0);
     expect(await kept()).toEqual(before);
     expect(await log()).toEqual(recorded);
@@ -446,6 +464,31 @@ describe('a release', () => {
       code: 'VERSION_TAKEN',
       says: 'choose a new version',
     });
+  });
+
+  test('that changes more than its version says is refused, and is told which version would do', async () => {
+    const reorder = (at: string): void => {
+      const labels = { labels: [...'1023456789'] };
+      writeFileSync(join(at, 'labels.json'), JSON.stringify(labels));
+    };
+    const small = await bench.source('1.1.0', { change: reorder });
+    const shown = await cli('diff', `${MODEL}@1.0.0`, small.folder);
+    expect(shown).toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/major +vocabulary\.reordered +labels +"1"/),
+    });
+    await expectFailure(cli, [...release(small.folder, small.bundle), '--wait'], {
+      code: 'VERSION_TOO_SMALL',
+      says: /1\.1\.0 is a minor version after 1\.0\.0, but its changes demand a major one.*Call it 2\.0\.0/,
+    });
+    const { progress } = await lifecycleStatus(bench.custody, { model: MODEL, version: '1.1.0' });
+    expect(progress.outcome).toMatchObject({ kind: 'rejected', stage: 'ingest', code: 'VERSION_TOO_SMALL' });
+    expect(await bench.log()).toContainEqual(
+      expect.objectContaining({ change: 'release.ended', reason: expect.stringContaining('Call it 2.0.0') }),
+    );
+    const large = await bench.source('2.0.0', { change: reorder });
+    const { json } = await answered<object>('diff', `${MODEL}@1.0.0`, large.folder);
+    expect(json).toMatchObject({ leastBump: 'major', satisfied: true, problem: null });
   });
 
   test('is shown by status, verify and state', async () => {

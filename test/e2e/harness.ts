@@ -19,16 +19,18 @@ import { readTrainer } from '../../adapters/training/trainer.js';
 import { ask, verifyWholeLog } from '../../client/audit.js';
 import { connect, type Custody } from '../../client/connect.js';
 import { replaceFile } from '../../client/files.js';
-import { readKey } from '../../client/init.js';
+import { initialise, readKey } from '../../client/init.js';
 import { endpointStatus, lifecycleStatus, requestOf, send, type WaitingGate } from '../../client/messages.js';
 import { describeOrigin, provenanceBeside, writeProvenance } from '../../client/provenance.js';
 import { askAuditor, decide, type Signer } from '../../client/requests.js';
 import { digitsStack } from '../../client/stack/digits.js';
+import type { Layout } from '../../client/stack/layout.js';
 import type * as StackModule from '../../client/stack/stack.js';
-import { startRelease, type ReleaseSource } from '../../client/start.js';
+import { askAs, startRelease, type ReleaseSource } from '../../client/start.js';
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError, type ErrorCode } from '../../domain/errors.js';
 import { endpointId, lifecycleId, type ReleaseName } from '../../domain/names.js';
+import type { Policy } from '../../domain/policy.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { digitsFolder } from '../../examples/digits/assets.js';
 import { startLoad } from '../../examples/digits/load.js';
@@ -36,6 +38,7 @@ import { shippedFolder } from '../../examples/digits/ship.js';
 import type { SigningKey } from '../../formats/keys.js';
 import { omsResources, parseManifest } from '../../formats/manifest.js';
 import { signOms } from '../../formats/oms.js';
+import { parsePolicyYaml, signPolicy } from '../../formats/policy.js';
 import { sha256 } from '../../formats/sha256.js';
 import { compiled, load } from './support/product.js';
 import { until } from './support/until.js';
@@ -78,14 +81,22 @@ export class Bench {
     this.load = startLoad({ url, model: MODEL, ratePerSecond: 40, callers: 40, maxSeconds: 3600 });
   }
 
-  static async start(): Promise<Bench> {
+  /** With `edit`, the first policy is changed before it is signed. */
+  static async start(edit?: (policy: Policy, layout: Layout) => Policy): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), 'custody-e2e-'));
     chmodSync(folder, 0o755);
     mkdirSync(join(folder, 'bin'));
     symlinkSync(environment('CUSTODY_TEMPORAL'), join(folder, 'bin', 'temporal'));
-    const { Layout } = await load<typeof import('../../client/stack/layout.js')>('client/stack/layout.js');
-    const layout = new Layout(join(folder, 'state'));
-    const stack = await startStack({ ...digitsStack(layout, 'smtp://127.0.0.1:9'), say: () => undefined });
+    const { Layout: Folders } = await load<typeof import('../../client/stack/layout.js')>('client/stack/layout.js');
+    const layout = new Folders(join(folder, 'state'));
+    const digits = digitsStack(layout, 'smtp://127.0.0.1:9');
+    if (edit !== undefined) {
+      initialise(layout, { environment: 'dev', suite: digits.suite });
+      const file = layout.path('policy.yaml');
+      const edited = edit(parsePolicyYaml(readFileSync(file, 'utf8'), file).value, layout);
+      replaceFile(layout.policy(1), JSON.stringify(signPolicy(edited, [readKey(layout.key('rosa'))])));
+    }
+    const stack = await startStack({ ...digits, say: () => undefined });
     try {
       return new Bench(stack, await connect(layout), folder);
     } catch (error) {
@@ -139,7 +150,7 @@ export class Bench {
   }
 
   async start(source: ReleaseSource, who = 'ci'): Promise<Awaited<ReturnType<typeof startRelease>>> {
-    return startRelease(this.custody, await this.signer(who), source);
+    return startRelease(this.custody, askAs(await this.signer(who)), source);
   }
 
   /** The request that a release waits with. */
@@ -268,7 +279,11 @@ export class Bench {
 
   /** The `custody` command against this stack. */
   cli(...args: readonly string[]): Promise<Ended> {
-    return run(process.execPath, [compiled('client/main.js'), '--state', this.state, ...args]);
+    return this.cliWith({}, ...args);
+  }
+
+  cliWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ended> {
+    return run(process.execPath, [compiled('client/main.js'), '--state', this.state, ...args], env);
   }
 
   /** A line as a person pastes it into a shell that has the Temporal CLI on its PATH. */
@@ -290,9 +305,10 @@ export function run(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  timeout: number = COMMAND_MS,
 ): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { timeout: COMMAND_MS, env: { ...process.env, NO_COLOR: '1', ...env }, maxBuffer: 64 * 2 ** 20 };
+    const options = { timeout, env: { ...process.env, NO_COLOR: '1', ...env }, maxBuffer: 64 * 2 ** 20 };
     const child = execFile(command, [...args], options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 128;
       resolve({ code, stdout, stderr });

@@ -14,6 +14,8 @@ const HISTORIES = [
   'lifecycle-expired.json',
   'lifecycle-rejected.json',
   'lifecycle-retired.json',
+  'policy-applied.json',
+  'resign-resigned.json',
 ];
 
 async function replayed(entry?: string): Promise<{ name: string; error: Error | undefined }[]> {

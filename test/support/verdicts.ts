@@ -28,7 +28,11 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
       const { retirement, rules } = verifyRetirement(evidence, world.root, now);
       return authoriseDestruction(retirement, rules);
     },
-    route: (current: Pick<Route, 'digest' | 'document'> | null, delivery: RouteDelivery): Permission => {
+    route: (
+      current: Pick<Route, 'digest' | 'document'> | null,
+      delivery: RouteDelivery,
+      baked: string | null = null,
+    ): Permission => {
       const policies = verifyPolicies(world.root, delivery.policies);
       const ring = keyRing(policies.newest);
       const next = verifyStatement(delivery.document, 'route', ring);
@@ -40,7 +44,8 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
           ? { environment: world.environment, gate: newest, newest, now }
           : rulesFor(policies, request, now);
       const rests = verifyProvisional(delivery.provisional, policies);
-      return authoriseRoute({ current, next, request, approvals, ...rests, isNewest: delivery.isNewest }, rules);
+      const { isNewest } = delivery;
+      return authoriseRoute({ current, next, request, approvals, ...rests, isNewest, baked }, rules);
     },
   };
 }

@@ -6,6 +6,7 @@ import { createWords } from './world/words.js';
 
 export {
   nonce,
+  PIPELINE,
   withProvisions,
   type KeyName,
   type Signed,

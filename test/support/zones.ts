@@ -9,11 +9,14 @@ import type {
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
+  PolicyControl,
+  ResignControl,
   ServingActivities,
   SigningActivities,
   TrainingActivities,
   WatchActivities,
 } from '../../activities/contract.js';
+import { beating } from '../../activities/heartbeat.js';
 import type { EndpointPosition, RolloutOrder, RoutedPosition, StepVerdict } from '../../domain/endpoint.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { OpenGate, Progress } from '../../domain/lifecycle.js';
@@ -23,6 +26,8 @@ import { IDENTITY, workflowBundle } from './temporal.js';
 
 export type Activities = LifecycleControl &
   EndpointControl &
+  PolicyControl &
+  ResignControl &
   IntakeActivities &
   SigningActivities &
   ServingActivities &
@@ -33,6 +38,9 @@ export type ActivityName = keyof Activities;
 const ZONE_OF: Record<ActivityName, Zone> = {
   resumeLifecycle: 'control',
   admitRelease: 'control',
+  applyPolicy: 'control',
+  admitResign: 'control',
+  recordResigned: 'control',
   openOverrideGate: 'control',
   proviso: 'control',
   renewOverride: 'control',
@@ -55,13 +63,16 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   promoteRelease: 'control',
   rollBack: 'control',
   checkRollback: 'control',
+  sortKills: 'control',
   killEndpoint: 'control',
+  confirmKill: 'control',
   openRestoreGate: 'control',
   restoreEndpoint: 'control',
   replyRollout: 'control',
   ingest: 'intake',
   validate: 'intake',
   signRelease: 'signing',
+  resignRelease: 'signing',
   revokeRelease: 'signing',
   destroyKeys: 'signing',
   startRelease: 'serving',
@@ -76,6 +87,11 @@ export function digestOf(text: string): string {
 
 export function refusal(code: ErrorCode, reason: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(reason, code);
+}
+
+/** What an activity says that cannot go on before somebody has mended something. */
+export function obstacle(code: ErrorCode, reason: string): ApplicationFailure {
+  return ApplicationFailure.retryable(reason, code);
 }
 
 /** A promise that the test settles. */
@@ -112,6 +128,8 @@ const at = (revision: number, version: string, model: string): EndpointPosition 
 export class FakeZones {
   readonly calls: { readonly name: ActivityName; readonly args: readonly unknown[]; readonly at: number }[] = [];
   readonly refused: { readonly reason: string; readonly messages: readonly string[]; readonly dropped: number }[] = [];
+  /** Activities whose worker counts as killed: it says nothing more. */
+  readonly dead = new Set<ActivityName>();
   progress: Progress = {};
   gateSeconds = 7 * 86_400;
   noticeSeconds = 30 * 86_400;
@@ -260,14 +278,31 @@ export class FakeZones {
         const target = (order as SignedEnvelope).payload;
         return { target: target === '' ? null : target, reason: 'slow', by: 'olga', statement: digestOf('rollback') };
       },
+      sortKills: async (_model, orders) =>
+        orders.map(({ envelope: sent }) => {
+          const { payload, signatures } = sent as SignedEnvelope;
+          return signatures[0]?.sig === 'valid'
+            ? { accepted: true, by: 'oscar', statement: digestOf(payload) }
+            : { accepted: false, code: 'SIGNATURE_INVALID', reason: 'the signature does not verify' };
+        }),
       killEndpoint: async (_model, order) => {
         const { payload, signatures } = order as SignedEnvelope;
         if (signatures[0]?.sig !== 'valid') throw refusal('SIGNATURE_INVALID', 'the signature does not verify');
         this.position = { ...this.position, killedBy: [...this.position.killedBy, digestOf(payload)] };
         return { order: digestOf(payload), gateways: 2, ms: 3 };
       },
+      confirmKill: async () => 'all gateways have stopped, after 7 s: the policy gives 5 s',
       restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
       replyRollout: async () => undefined,
+      admitResign: async () => digestOf('resign'),
+      recordResigned: async () => undefined,
+      resignRelease: async (name) => ({ release: release(name), signature: digestOf('signature 2'), already: false }),
+      applyPolicy: async (version) => ({
+        version,
+        digest: digestOf(`policy ${version}`),
+        signers: ['rosa'],
+        already: false,
+      }),
       watchStep: async (_model, revision) => ({ kind: 'pass', revision, samples: 100 }),
       train: async () => ({
         source: 'file:///out',
@@ -322,7 +357,13 @@ export async function startWorkers(
   const workers = await Promise.all(
     ZONES.map((zone) => {
       const names = (Object.keys(ZONE_OF) as ActivityName[]).filter((name) => ZONE_OF[name] === zone);
-      const activities = names.map((name) => [name, (...args: unknown[]) => current().run(name, args)] as const);
+      const acts = Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => current().run(name, args)]));
+      // As the real workers have it. A dead one sends no heartbeat.
+      const alive = zone === 'control' || zone === 'signing' ? beating(acts) : acts;
+      const activities = names.map((name) => {
+        const call = (...args: unknown[]) => (current().dead.has(name) ? acts : alive)[name]?.(...args);
+        return [name, call] as const;
+      });
       return Worker.create({
         connection: env.nativeConnection,
         namespace: env.namespace ?? 'default',

@@ -25,6 +25,7 @@ import {
   digestOf,
   envelope,
   FakeZones,
+  obstacle,
   orderOf,
   refusal,
   startWorkers,
@@ -124,6 +125,21 @@ describe('a rollout', () => {
     expect(zones.names().filter((name) => ['routeStep', 'rollBack'].includes(name))).toEqual([]);
   });
 
+  it('waits for a serving host whose disk is full, says so, and ends when it is told to', async () => {
+    zones.acts.startRelease = async () => {
+      throw obstacle('NO_SPACE', '/replicas is full: free some space');
+    };
+    await start();
+    await order('1.1.0');
+    const trouble = ['cannot start 1.1.0: NO_SPACE: /replicas is full: free some space'];
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual(trouble);
+    expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
+    await zones.called('replyRollout');
+    expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'the endpoint was killed' }]);
+    expect((await status()).trouble).toEqual([]);
+    expect(zones.argsOf('startRelease')).toHaveLength(1);
+  });
+
   it('that the records have at its second step goes on there', async () => {
     zones.acts.resumeRollout = async () => ({ kind: 'at', step: 1 });
     await start();
@@ -185,6 +201,49 @@ describe('a kill', () => {
     await capture(handle, 'endpoint-killed');
   });
 
+  it('whose worker died with it is relayed by the next one, before the gateways should have answered', async () => {
+    const { killEndpoint } = zones.acts;
+    const buried = deferred();
+    zones.dead.add('killEndpoint');
+    zones.acts.killEndpoint = async (...args) => {
+      if (attempt() === 1) await buried.promise;
+      return killEndpoint(...args);
+    };
+    await start();
+    const startedAt = performance.now();
+    expect(await update('kill', envelope('stop'))).toMatchObject({ statement: digestOf('stop') });
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    buried.resolve();
+  });
+
+  it('that took longer than the policy gives is told to its sender, and shown until it is lifted', async () => {
+    const { killEndpoint } = zones.acts;
+    const confirmed = deferred();
+    const late = ['gateway 2 of 2 has not stopped: the policy gives 5 s'];
+    zones.acts.killEndpoint = async (...args) => ({ ...(await killEndpoint(...args)), late, open: true });
+    zones.acts.confirmKill = async () => {
+      await confirmed.promise;
+      return 'all gateways have stopped, after 7 s: the policy gives 5 s';
+    };
+    await start(25);
+    expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true, warning: late[0] });
+    const name = `kill ${digestOf('stop').slice(0, 12)}`;
+    expect((await status()).trouble).toEqual([`${name}: ${late[0]}`]);
+
+    // A history that is continued takes over what is shown, and the wait for the last gateway.
+    for (let noise = 0; noise < 10; noise += 1) await handle.signal('noise', noise);
+    await zones.called('confirmKill', 2);
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual([`${name}: ${late[0]}`]);
+    confirmed.resolve();
+    const all = [`${name}: all gateways have stopped, after 7 s: the policy gives 5 s`];
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual(all);
+
+    await update('restore', envelope('restore'));
+    await update('approve', decision('alice', 'restore-1'));
+    await update('approve', decision('bob', 'restore-1'));
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual([]);
+  });
+
   it('works as a signal, and waits for nothing: not for a rollback, a reply, a watch, a gate or another kill', async () => {
     const stuck = deferred();
     const { killEndpoint, decide } = zones.acts;
@@ -214,6 +273,30 @@ describe('a kill', () => {
     expect((await status()).killedBy).toEqual([digestOf('second')]);
     stuck.resolve();
     await expect.poll(async () => (await status()).killedBy.length, POLL).toBe(2);
+  });
+
+  it('is relayed once for all its copies, and in the middle of many forged ones, which are judged together', async () => {
+    const judged = deferred();
+    const { sortKills } = zones.acts;
+    zones.acts.sortKills = async (...args) => {
+      await judged.promise;
+      return sortKills(...args);
+    };
+    await start();
+    // Two at once, so that they are sorted; what comes meanwhile waits for nothing but its turn.
+    const sent = [
+      ...Array.from({ length: 300 }, (_, index) => envelope(`forged ${index}`, 'forged')),
+      ...Array.from({ length: 3 }, () => envelope('genuine')),
+      ...Array.from({ length: 300 }, (_, index) => envelope(`forged ${300 + index}`, 'forged')),
+    ];
+    await Promise.all(sent.map((each) => handle.signal(decisionSignal('kill'), each)));
+    judged.resolve();
+    await expect.poll(async () => (await status()).killedBy, POLL).toContain(digestOf('genuine'));
+    expect(new Set((await status()).killedBy).size).toBe(1);
+    const sorted = () => zones.argsOf('sortKills').reduce((sum, [, orders]) => sum + orders.length, 0);
+    const alone = () => zones.argsOf('killEndpoint').length;
+    await expect.poll(() => sorted() + alone(), POLL).toBeGreaterThanOrEqual(603);
+    expect(zones.argsOf('sortKills').length + alone()).toBeLessThan(120);
   });
 
   it('works before the records can be read', async () => {

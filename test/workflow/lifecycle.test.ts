@@ -14,7 +14,16 @@ import {
 import type { lifecycle } from '../../workflows/index.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { capture, startTimeSkipping } from '../support/temporal.js';
-import { decision, deferred, digestOf, envelope, FakeZones, refusal, startWorkers } from '../support/zones.js';
+import {
+  decision,
+  deferred,
+  digestOf,
+  envelope,
+  FakeZones,
+  obstacle,
+  refusal,
+  startWorkers,
+} from '../support/zones.js';
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof lifecycle>;
 
@@ -59,6 +68,30 @@ const approveRetire = async (handle: Handle): Promise<void> => {
 };
 
 describe('a release goes through its whole life', () => {
+  it('after it waited for room on a full disk, and said so: its version is not used up', async () => {
+    const { ingest } = zones.acts;
+    const freed = deferred();
+    let attempts = 0;
+    zones.acts.ingest = async (...args) => {
+      attempts += 1;
+      if (attempts === 1) throw obstacle('NO_SPACE', 'no room is left for weights.safetensors: free some');
+      await freed.promise;
+      return ingest(...args);
+    };
+    const handle = await start();
+    await zones.called('ingest');
+    await expect
+      .poll(async () => (await status(handle)).trouble)
+      .toEqual(['NO_SPACE: no room is left for weights.safetensors: free some']);
+    await env.sleep('31 seconds');
+    freed.resolve();
+    await zones.called('openDeployGate');
+    expect(await status(handle)).toMatchObject({ stage: 'approve', trouble: [] });
+    expect(attempts).toBe(2);
+    await update(handle, 'reject', decision('alice', 'deploy-1', 'reject'));
+    expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'approve' });
+  });
+
   it('from its request to destruction, with thirty days of notice waited out', async () => {
     const handle = await start();
     await approveDeploy(handle);

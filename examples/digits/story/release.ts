@@ -5,7 +5,7 @@ import { replaceFile } from '../../../client/files.js';
 import { readKey } from '../../../client/init.js';
 import { endpointStatus, lifecycleStatus, outcomeOf } from '../../../client/messages.js';
 import { provenanceBeside, writeProvenance } from '../../../client/provenance.js';
-import { startRelease, startTraining, uiAddress, type ReleaseSource } from '../../../client/start.js';
+import { askAs, startRelease, startTraining, uiAddress, type ReleaseSource } from '../../../client/start.js';
 import { CustodyError } from '../../../domain/errors.js';
 import { endpointId } from '../../../domain/names.js';
 import { isoTime } from '../../../domain/time.js';
@@ -89,7 +89,7 @@ function sourceOf(sources: Sources, version: string): ReleaseSource {
 async function ask(scene: Scene, sources: Sources, version: string, reason: string): Promise<void> {
   const { narrator, custody } = scene;
   const ci = await signer(scene, 'ci');
-  const started = await eventually('the start', () => startRelease(custody, ci, sourceOf(sources, version)));
+  const started = await eventually('the start', () => startRelease(custody, askAs(ci), sourceOf(sources, version)));
   narrator.decided('ci', `asks for ${version}`);
   narrator.watch(started.ui);
   const name = { model: MODEL, version };

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Digest } from '../../../domain/digest.js';
-import type { Authority, Policy, Role } from '../../../domain/policy.js';
+import type { Authority, OidcIdentity, Policy, Role } from '../../../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope } from '../../../domain/statements.js';
 import { isoTime } from '../../../domain/time.js';
 import { envelopeDigest } from '../../../formats/dsse.js';
-import { generateKey, importPrivateKey, type SigningKey } from '../../../formats/keys.js';
+import { generateKey, importPrivateKey, type EnvelopeSigner, type SigningKey } from '../../../formats/keys.js';
 import { policyDigest, signPolicy, type PinnedRoot } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { signStatement } from '../../../formats/statements.js';
@@ -34,7 +34,15 @@ const WORKLOADS = {
   control: ['control'],
   serving: ['serving'],
   gateway: ['gateway'],
+  api: ['api'],
 } as const satisfies Record<string, readonly Role[]>;
+
+/** By which tokens `pipeline`, which has no key, is known to the api. */
+export const PIPELINE: OidcIdentity = {
+  issuer: 'https://tokens.example',
+  audience: 'custody',
+  claims: { sub: 'repo:acme/digits:ref:refs/heads/main', event_name: 'push' },
+};
 
 const ECDSA: ReadonlySet<string> = new Set(['trainer', 'release-signer']);
 const EXTRA = ['alice-2', 'mallory'] as const;
@@ -60,6 +68,8 @@ export interface WorldOptions {
   readonly environment?: string;
   /** Changes the first policy before it is signed. */
   readonly policy?: (policy: Policy) => Policy;
+  /** Who signs statements with something else than the key made here: `policy` enrols it. */
+  readonly signers?: Partial<Record<KeyName, EnvelopeSigner>>;
 }
 
 export const nonce = (): string => randomBytes(18).toString('base64url');
@@ -67,7 +77,11 @@ export const nonce = (): string => randomBytes(18).toString('base64url');
 export type Organisation = ReturnType<typeof createOrganisation>;
 
 /** People and processes with their keys, and the policy that says what each may do. */
-export function createOrganisation({ environment = 'test', policy: change = (p) => p }: WorldOptions = {}) {
+export function createOrganisation({
+  environment = 'test',
+  policy: change = (p) => p,
+  signers = {},
+}: WorldOptions = {}) {
   const base = Date.now();
   const at = (seconds: number): string => isoTime(base + seconds * 1000);
   const names = [...Object.keys(PEOPLE), ...Object.keys(WORKLOADS), ...EXTRA] as KeyName[];
@@ -92,7 +106,7 @@ export function createOrganisation({ environment = 'test', policy: change = (p) 
       name,
       subject,
       predicate,
-      (typeof by === 'string' ? [by] : by).map((signer) => keys[signer]),
+      (typeof by === 'string' ? [by] : by).map((signer) => signers[signer] ?? keys[signer]),
     );
     return { envelope, digest: envelopeDigest(envelope), predicate };
   }
@@ -101,7 +115,7 @@ export function createOrganisation({ environment = 'test', policy: change = (p) 
   function nextPolicy(
     edit: (policy: Policy) => Policy,
     before: Policy = policy,
-    by: readonly SigningKey[] = [keys['root-a'], keys['root-b']],
+    by: readonly EnvelopeSigner[] = [keys['root-a'], keys['root-b']],
   ): { readonly policy: Policy; readonly envelope: SignedEnvelope } {
     const next = edit({ ...before, version: before.version + 1 });
     return { policy: next, envelope: signPolicy(next, by) };
@@ -151,6 +165,7 @@ function firstPolicy(
     authorities: [
       ...Object.entries(PEOPLE).map(authority('person')),
       ...Object.entries(WORKLOADS).map(authority('workload')),
+      { id: 'pipeline', kind: 'workload', roles: ['requester'], keys: [], oidc: PIPELINE },
     ],
     versioning: {
       components: { added: 'minor', removed: 'major' },
@@ -189,6 +204,7 @@ function firstPolicy(
     retention: { releasesDays: 1, auditDays: 1, statusDays: 1 },
     retirement: { noticeSeconds: 1 },
     emergency: { killResponseSeconds: 5 },
+    training: { limits: { wallSeconds: 600, cpuSeconds: 600, memoryMb: 4096, outputMb: 256 } },
     freshness: { reissueSeconds: 2, lifetimeSeconds: 300, whenStale: 'serve' },
   };
 }

@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import { authoriseLoading } from '../../../domain/authorise.js';
 import { checkDecision, tally, type TallyInput } from '../../../domain/approvals.js';
 import type { Policy } from '../../../domain/policy.js';
 import type { ApprovalPredicate, RequestPredicate } from '../../../domain/statements.js';
 import { sha256 } from '../../../formats/sha256.js';
+import { verifyRelease } from '../../../formats/evidence.js';
+import type { EnvelopeSigner } from '../../../formats/keys.js';
 import { keyRing, signStatement, verifyStatement } from '../../../formats/statements.js';
+import { createSshKey } from '../../support/ssh.js';
 import { createWorld, type KeyName, type Signed } from '../../support/world.js';
 
 const world = createWorld();
@@ -210,6 +214,73 @@ describe('the tally', () => {
   test('attack: a rejection by somebody without the role stops nothing', () => {
     const no = world.approve(request, 'oscar', { decision: 'reject' });
     expect(tally(input([alice(), no], { quorum: { ...two, count: 1 } }))).toMatchObject({ kind: 'approved' });
+  });
+});
+
+describe('people with SSH keys', () => {
+  const [laptop, device, bobs] = [
+    createSshKey('ssh-ed25519'),
+    createSshKey('sk-ssh-ed25519@openssh.com'),
+    createSshKey('ecdsa-sha2-nistp384'),
+  ];
+  const enrolled: Readonly<Record<string, Policy['authorities'][number]['keys']>> = {
+    alice: [{ ssh: laptop.line }, { ssh: `${device.line} alice's key ring` }, { pem: world.pems.alice.publicPem }],
+    bob: [{ ssh: bobs.line }],
+  };
+  const modern = createWorld({
+    policy: (p) => ({
+      ...p,
+      authorities: p.authorities.map((held) => ({ ...held, keys: enrolled[held.id] ?? held.keys })),
+    }),
+    signers: { alice: laptop, 'alice-2': device, bob: bobs },
+  });
+  const asked = modern.release().request;
+  const counted = (approvals: readonly Signed<ApprovalPredicate>[]) => {
+    const theirs = keyRing(modern.policy);
+    return tally({
+      request: verifyStatement(asked.envelope, 'request', theirs),
+      approvals: approvals.map(({ envelope }) => verifyStatement(envelope, 'approval', theirs)),
+      quorum: two,
+      gate: modern.policy,
+      newest: modern.policy,
+    });
+  };
+
+  test('approve a release, from their envelopes to the count and to the release', () => {
+    const approvals = [modern.approve(asked, 'alice'), modern.approve(asked, 'bob')];
+    expect(counted(approvals)).toMatchObject({ kind: 'approved', approvers: ['alice', 'bob'] });
+    const release = modern.release({ approvals: (request) => [modern.approve(request, 'alice-2')] });
+    const { release: verified, rules, status } = verifyRelease(release.evidence, modern.root, modern.at(0));
+    expect(authoriseLoading(verified, rules, status)).toMatchObject({ allowed: true, approvers: ['alice'] });
+  });
+
+  test('attack: one person with a laptop, a device and a PEM key is one person', () => {
+    const pem = signStatement(
+      'approval',
+      { name: asked.predicate.requestId, sha256: asked.digest },
+      modern.approve(asked, 'alice').predicate,
+      [world.keys.alice],
+    );
+    const approvals = [modern.approve(asked, 'alice'), modern.approve(asked, 'alice-2')];
+    expect(counted([...approvals, { ...approvals[0], envelope: pem } as Signed<ApprovalPredicate>])).toEqual({
+      kind: 'pending',
+      missing: 1,
+      approvers: ['alice'],
+    });
+  });
+
+  test('attack: an approval by an untouched device, or by a stranger under her keyid, is no statement at all', () => {
+    const { predicate } = modern.approve(asked, 'alice');
+    const by = (signer: EnvelopeSigner): unknown => {
+      const about = { name: asked.predicate.requestId, sha256: asked.digest };
+      return verifyStatement(signStatement('approval', about, predicate, [signer]), 'approval', keyRing(modern.policy));
+    };
+    expect(by(device)).toMatchObject({ signers: ['alice'] });
+    const none: unknown = expect.objectContaining({ code: 'SIGNATURE_INVALID' });
+    expect(() => by({ ...device, sign: (message) => device.sshsig(message, { flags: 0 }) })).toThrow(none);
+    const stranger = createSshKey('ssh-ed25519');
+    expect(() => by({ ...laptop, sign: (message) => stranger.sign(message) })).toThrow(none);
+    expect(() => by({ ...laptop, sign: (message) => laptop.sshsig(message, { namespace: 'file' }) })).toThrow(none);
   });
 });
 

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { generateKey, importPrivateKey, importPublicKey, verifySignature } from '../../../formats/keys.js';
 import type { KeyAlgorithm } from '../../../formats/keys.js';
@@ -104,6 +104,32 @@ test('bytes that are no point of edwards25519 are no key', () => {
   expect(() => importPublicKey(ed25519Spki(Buffer.from([2, ...Array<number>(31).fill(0)])))).toThrow(
     malformed('not on the curve'),
   );
+});
+
+test("of random bytes, exactly those are Ed25519 keys whose x has a root by Euler's criterion", () => {
+  const p = 2n ** 255n - 19n;
+  const d = (-121665n * power(121666n, p - 2n)) % p;
+  let keys = 0;
+  for (let i = 0; i < 200; i++) {
+    const y = BigInt(`0x${randomBytes(32).toString('hex')}`) % p;
+    const point = Buffer.from(y.toString(16).padStart(64, '0'), 'hex').reverse();
+    const xSquared = (y * y - 1n) * power(d * y * y + 1n, p - 2n);
+    const isPoint = power(xSquared, (p - 1n) / 2n) === 1n;
+    if (isPoint) keys += 1;
+    if (isPoint) expect(importPublicKey(ed25519Spki(point)).algorithm).toBe('ed25519');
+    else expect(() => importPublicKey(ed25519Spki(point))).toThrow(malformed('not on the curve'));
+  }
+  expect(keys).toBeGreaterThan(50);
+  expect(keys).toBeLessThan(150);
+
+  function power(base: bigint, exponent: bigint): bigint {
+    let result = 1n;
+    for (let factor = ((base % p) + p) % p, rest = exponent; rest > 0n; rest >>= 1n) {
+      if (rest & 1n) result = (result * factor) % p;
+      factor = (factor * factor) % p;
+    }
+    return result;
+  }
 });
 
 test('every generated Ed25519 key passes the check of its point', () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { encodeBase64 } from '../../../formats/base64.js';
 import { signEnvelope } from '../../../formats/dsse.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
+import { createSshKey } from '../../support/ssh.js';
 import { generateKey, importPrivateKey, importPublicKey } from '../../../formats/keys.js';
 import { makeOmsStatement, signOms, verifyOms } from '../../../formats/oms.js';
 import type { OmsResource } from '../../../formats/oms.js';
@@ -299,6 +300,12 @@ describe('verifyOms refuses', () => {
     expect(() => verifyOms(bundle, [], files)).toThrow(error('SIGNATURE_INVALID', 'none of'));
     const bytes = signStatement(makeOmsStatement('model', files), ed25519);
     expect(() => verifyOms(bytes, [ed25519], files)).toThrow(error('SIGNATURE_INVALID', 'none of'));
+  });
+
+  test('attack: an SSH key of ECDSA, which has signed in its own way', () => {
+    const ssh = createSshKey('ecdsa-sha2-nistp256');
+    const bytes = signStatement(makeOmsStatement('model', files), { ...key, keyId: ssh.keyId, sign: ssh.sign });
+    expect(() => verifyOms(bytes, [ssh], files)).toThrow(error('SIGNATURE_INVALID', 'none of'));
   });
 
   test('a payload changed after signing', () => {

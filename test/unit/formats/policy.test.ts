@@ -13,6 +13,7 @@ import {
 } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { signStatement } from '../../../formats/statements.js';
+import { createSshKey } from '../../support/ssh.js';
 import { createWorld } from '../../support/world.js';
 
 const world = createWorld();
@@ -58,6 +59,22 @@ describe('the policy chain', () => {
     const next = world.nextPolicy(handOver, policy, [...roots, carol, dave]);
     const then = world.nextPolicy((p) => p, next.policy, [carol, dave]);
     expect(verify(policyEnvelope, next.envelope, then.envelope)).toHaveLength(3);
+  });
+
+  test('begins from, and grows by, roots that sign with SSH keys', () => {
+    const [rosa, toni] = [createSshKey('ssh-ed25519'), createSshKey('sk-ssh-ed25519@openssh.com')];
+    const change = (p: Policy): Policy =>
+      withAuthority('root-a', { keys: [{ ssh: rosa.line }] })(
+        withAuthority('root-b', { keys: [{ ssh: toni.line }] })(p),
+      );
+    const first = change(policy);
+    const pinned = { ...root, rootKeys: [`${rosa.line} rosa@home\n`, toni.line] };
+    const second = world.nextPolicy((p) => p, first, [rosa, toni]);
+    expect(verifyPolicyChain(pinned, [signPolicy(first, [rosa, toni]), second.envelope])).toHaveLength(2);
+    expect(() => verifyPolicyChain(pinned, [signPolicy(first, [rosa])])).toThrow(refused(/1 root signatures/));
+    expect(() => verifyPolicyChain(pinned, [signPolicy(first, [createSshKey('ssh-ed25519'), rosa])])).toThrow(
+      refused(/1 root signatures/),
+    );
   });
 
   const attacks: [string, () => SignedEnvelope[], RegExp][] = [
@@ -167,32 +184,45 @@ describe('a pinned root', () => {
 });
 
 const YAML = stringify(policy, { aliasDuplicateObjects: false });
-const line = (text: string, part: string): number => text.slice(0, text.indexOf(part)).split('\n').length;
+function place(text: string, part: string): string {
+  const lines = text.slice(0, text.indexOf(part)).split('\n');
+  return `${lines.length}:${(lines.at(-1)?.length ?? 0) + 1}`;
+}
 
 describe('policy.yaml', () => {
   test('is read as the policy that is signed', () => {
-    expect(parsePolicyYaml(YAML, 'policy.yaml')).toEqual(policy);
+    expect(parsePolicyYaml(YAML, 'policy.yaml').value).toEqual(policy);
   });
 
   const typos: [string, string, string][] = [
-    ['rollout:', 'rolout:', 'unknown key "rolout", did you mean "rollout"?'],
-    ['warmReleases:', 'warmRelease:', 'rollback: unknown key "warmRelease", did you mean "warmReleases"?'],
-    ['withinSeconds:', 'WithinSecs:', 'approvals.deploy: unknown key "WithinSecs", did you mean "withinSeconds"?'],
-    ['minimumCases:', 'coffee:', 'validation: unknown key "coffee"'],
-    ['    kind: person', '    knid: person', 'authorities.0: unknown key "knid", did you mean "kind"?'],
-    ['validFrom:', 'validForm:', 'authorities.0.keys.0: unknown key "validForm", did you mean "validFrom"?'],
+    ['rollout:', 'rolout:', 'rolout: unknown key, did you mean "rollout"?'],
+    ['warmReleases:', 'warmRelease:', 'rollback.warmRelease: unknown key, did you mean "warmReleases"?'],
+    ['withinSeconds:', 'WithinSecs:', 'approvals.deploy.WithinSecs: unknown key, did you mean "withinSeconds"?'],
+    ['minimumCases:', 'coffee:', 'validation.coffee: unknown key'],
+    ['    kind: person', '    knid: person', 'authorities.0.knid: unknown key, did you mean "kind"?'],
+    ['validFrom:', 'validForm:', 'authorities.2.keys.0.validForm: unknown key, did you mean "validFrom"?'],
+    ['outputMb:', 'outputMB:', 'training.limits.outputMB: unknown key, did you mean "outputMb"?'],
   ];
   test.each(typos)('names the line of %s when it is written %s', (right, wrong, message) => {
-    const dated = YAML.replace('- pem:', '- validFrom: 2020-01-01T00:00:00.000Z\n        pem:');
+    const dated = YAML.replace(/(id: alice[\s\S]*?)- pem:/, '$1- validFrom: 2020-01-01T00:00:00.000Z\n        pem:');
     const text = dated.replace(right, wrong);
-    expect(problems(text)).toContain(`policy.yaml:${line(text, wrong)}: ${message}`);
+    expect(problems(text)).toContain(`policy.yaml:${place(text, wrong.trimStart())} ${message}`);
   });
 
   const values: [string, string, string][] = [
     ['version: 1', 'version: one', 'version: Invalid input: expected number, received string'],
     ['version: 1', 'version: 1.5', 'version: Invalid input: expected int, received number'],
     ['environment: test', 'environment: Test', 'environment: Invalid string: must match pattern'],
-    ['environment: test', 'environment: no', ''],
+    ['environment: test', 'environment: no', 'no is a truth value to some readers: put it in quotes'],
+    ['environment: test', 'on: test', 'on is a truth value to some readers: put it in quotes'],
+    [
+      'whenStale: serve',
+      'whenStale: Serve',
+      'freshness.whenStale: "Serve" is none of serve, stop, did you mean "serve"?',
+    ],
+    ['- auditor\n', '- auditer\n', 'authorities.8.roles.0: "auditer" is none of root, '],
+    ['noticeSeconds: 1', 'noticeSeconds: 86400000000000', 'retirement.noticeSeconds: Too big'],
+    ['noticeSeconds: 1', 'noticeSeconds: 1 day', 'retirement.noticeSeconds: Invalid input: expected number'],
     ['expires: ', 'expires: next year # ', 'expires: expected a time like'],
     ['weight: 50', 'weight: 5', 'rollout.steps: weights must rise, and the last must be 100'],
     ['weight: 100', 'weight: 99', 'rollout.steps: weights must rise, and the last must be 100'],
@@ -204,21 +234,39 @@ describe('policy.yaml', () => {
     ['count: 1', 'count: 3', 'approvals.deploy.count: only 2 people hold the role release-approver'],
     ['id: bob', 'id: alice', 'authorities.3.id: the id alice stands twice'],
     ['- root\n', '- control\n', 'authorities.0.roles: a person cannot hold a workload role'],
-    ['- auditor\n', '- emperor\n', 'authorities.8.roles.0: Invalid option'],
-    ['BEGIN PUBLIC KEY', 'BEGIN PRIVATE KEY', 'authorities.0.keys.0.pem: not an Ed25519, P-256 or P-384 public key'],
+    ['- auditor\n', '- emperor\n', 'authorities.8.roles.0: "emperor" is none of root, requester, '],
+    [
+      'BEGIN PUBLIC KEY',
+      'BEGIN PRIVATE KEY',
+      'authorities.0.keys.0.pem: not an acceptable public key: the PEM must be exactly one',
+    ],
   ];
   test.each(values)('names the line and the path when %s becomes %s', (right, wrong, message) => {
     const text = YAML.replace(right, wrong);
-    if (message === '') expect(parsePolicyYaml(text, 'policy.yaml').environment).toBe('no');
-    else
-      expect(problems(text)).toContainEqual(
-        expect.stringMatching(new RegExp(`^policy\\.yaml:\\d+: ${escaped(message)}`)),
-      );
+    expect(problems(text)).toContainEqual(
+      expect.stringMatching(new RegExp(`^policy\\.yaml:\\d+:\\d+ ${escaped(message)}`)),
+    );
   });
 
   test('points at the line of the value', () => {
     const text = YAML.replace('minimumAccuracy: 0.9', 'minimumAccuracy: 9');
-    expect(problems(text)[0]).toMatch(new RegExp(`^policy\\.yaml:${line(text, 'minimumAccuracy: 9')}: validation`));
+    expect(problems(text)[0]).toMatch(
+      new RegExp(`^policy\\.yaml:${place(text, '9\n  timeoutSeconds')} validation\\.minimumAccuracy: `),
+    );
+  });
+
+  test.each([
+    ['root-a', 0, 'validUntil'],
+    ['release-signer', 13, 'validFrom'],
+  ] as const)('a time on a key of %s is refused, since its signatures bear none', (id, at, bound) => {
+    const [held] = policy.authorities.filter((each) => each.id === id);
+    const keys = (held?.keys ?? []).map((key) => ({ ...key, [bound]: '2030-01-01T00:00:00.000Z' }));
+    const text = stringify(withAuthority(id, { keys })(policy), { aliasDuplicateObjects: false });
+    expect(problems(text)).toContainEqual(
+      expect.stringContaining(
+        `authorities.${at}.keys.0.${bound}: a key of a root or release signer ends with the policy`,
+      ),
+    );
   });
 
   test('attack: a key has one owner', () => {
@@ -242,6 +290,98 @@ describe('policy.yaml', () => {
     expect(problems(text)).toContainEqual(expect.stringContaining("this key is already alice's"));
   });
 
+  const withKeys = (id: string, ...held: Authority['keys']): string =>
+    stringify(withAuthority(id, { keys: held })(policy), { aliasDuplicateObjects: false });
+  const own = createSshKey('ssh-ed25519');
+  const device = createSshKey('sk-ecdsa-sha2-nistp256@openssh.com');
+
+  test("takes people's SSH keys, beside PEM, with their validity", () => {
+    const held = [
+      { ssh: `${own.line} alice@laptop`, validUntil: '2030-01-01T00:00:00.000Z' },
+      { ssh: device.line },
+      { pem: pems.alice.publicPem },
+    ];
+    const read = parsePolicyYaml(withKeys('alice', ...held), 'policy.yaml').value;
+    expect(read.authorities.find(({ id }) => id === 'alice')?.keys).toEqual(held);
+  });
+
+  const enrolments: [string, string, string][] = [
+    [
+      'RSA',
+      withKeys('bob', { ssh: 'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7 bob' }),
+      'ssh: not an acceptable SSH public key: "ssh-rsa" is not one of',
+    ],
+    [
+      'what is none',
+      withKeys('bob', { ssh: 'ssh-ed25519' }),
+      'ssh: not an acceptable SSH public key: expected one line',
+    ],
+    ['an SSH key as PEM', withKeys('bob', { pem: own.line }), 'pem: the public key is not base64'],
+    [
+      'PEM as an SSH key',
+      withKeys('bob', { ssh: own.spkiPem }),
+      'ssh: not an acceptable SSH public key: expected one line',
+    ],
+    ['both in one', withKeys('bob', { pem: pems.bob.publicPem, ssh: own.line }), 'a key is either "pem" or "ssh"'],
+    ['neither', withKeys('bob', { validFrom: '2020-01-01T00:00:00.000Z' } as never), 'a key is either "pem" or "ssh"'],
+  ];
+  test.each(enrolments)('attack: names the line where %s was to be enrolled', (_, text, message) => {
+    const [found = '', ...more] = problems(text);
+    expect(more).toEqual([]);
+    const [, at] = new RegExp(`^policy\\.yaml:(\\d+): authorities\\.3\\.keys\\.0(?:\\.|: )${escaped(message)}`).exec(
+      found,
+    ) ?? [found];
+    const lines = text.split('\n');
+    expect(Number(at)).toBeGreaterThan(lines.indexOf('  - id: bob') + 1);
+    expect(Number(at)).toBeLessThanOrEqual(lines.indexOf('  - id: oscar'));
+  });
+
+  test("attack: a workload's key is no SSH key", () => {
+    expect(problems(withKeys('trainer', { ssh: createSshKey('ecdsa-sha2-nistp256').line }))).toContainEqual(
+      expect.stringContaining('keys: a workload signs by itself: its keys are PEM'),
+    );
+  });
+
+  test('attack: a key under two people is refused, once as PEM and once as SSH, or by another comment', () => {
+    const shared = (alice: Authority['keys'], bob: Authority['keys']): string =>
+      stringify(withAuthority('bob', { keys: bob })(withAuthority('alice', { keys: alice })(policy)));
+    const twice: unknown = expect.stringContaining("authorities.3.keys.0: this key is already alice's");
+    for (const key of [own, device, createSshKey('ecdsa-sha2-nistp384')]) {
+      expect(problems(shared([{ pem: key.spkiPem }], [{ ssh: key.line }]))).toContainEqual(twice);
+      expect(problems(shared([{ ssh: key.line }], [{ pem: key.spkiPem }]))).toContainEqual(twice);
+      expect(problems(shared([{ ssh: `${key.line} alice` }], [{ ssh: `${key.line} bob` }]))).toContainEqual(twice);
+    }
+    expect(problems(withKeys('bob', { pem: own.spkiPem }, { ssh: own.line }))).toContainEqual(
+      expect.stringContaining("authorities.3.keys.1: this key is already bob's"),
+    );
+  });
+
+  const twins: [string, string, string][] = [
+    ['an o for a zero', 'oscar', '0scar'],
+    ['an l for a one', 'olga', 'o1ga'],
+  ];
+  test.each(twins)('attack: two ids that differ in %s are refused', (_, id, twin) => {
+    const text = YAML.replace('id: bob', `id: ${twin}`);
+    expect(problems(text)).toContainEqual(expect.stringMatching(new RegExp(`the ids \\w+ and \\w+ look the same`)));
+    expect(problems(text).join()).toContain(id);
+  });
+
+  test.each([
+    ['in capitals', 'Alice'],
+    ['with a Cyrillic letter', '\u0430lice'],
+    ['full width', '\uff41lice'],
+    ['with an invisible letter', '"al\u200bice"'],
+    ['with a combining accent', '"alice\u0301"'],
+    ['with a space', '"alice "'],
+    ['with a dot at its end', 'alice.'],
+    ['that begins with a dash', '-alice'],
+    ['with a line break', '"alice\\n"'],
+  ])('attack: an id %s is none', (_, id) => {
+    expect(problems(YAML.replace('id: bob', `id: ${id}`))).toContainEqual(
+      expect.stringMatching(/^policy\.yaml:\d+: authorities\.3\.id: lower-case letters, digits/),
+    );
+  });
+
   const syntax: [string, string, string][] = [
     ['a key twice', `${YAML}version: 2\n`, 'Map keys must be unique'],
     [
@@ -254,21 +394,24 @@ describe('policy.yaml', () => {
     ['a tag', YAML.replace('version: 1', 'version: !!js 1'), 'Unresolved tag'],
     ['a tab', `\t${YAML}`, 'Tabs are not allowed as indentation'],
     ['two documents', `${YAML}---\n${YAML}`, 'Source contains multiple documents'],
-    ['a merge key', `<<: {}\n${YAML}`, 'unknown key "<<"'],
-    ['a key that reaches a prototype', `__proto__: {}\n${YAML}`, 'unknown key "__proto__"'],
+    ['a merge key', `<<: {}\n${YAML}`, '<<: unknown key'],
+    ['a key that reaches a prototype', `__proto__: {}\n${YAML}`, 'the key "__proto__" is not allowed'],
+    ['a constructor', YAML.replace('rollback:', 'rollback:\n  constructor: 1'), 'the key "constructor" is not allowed'],
+    ['a byte-order mark', `\ufeff${YAML}`, 'a byte-order mark: save the file as UTF-8 without one'],
+    ['lists without end', '['.repeat(200_000), ''],
+    ['a file without end', `# ${'x'.repeat(5 * 1024 * 1024)}`, 'larger than 4194304 bytes'],
     ['a key that is a map', `? {a: 1}\n: 2\n${YAML}`, 'a key must be plain text'],
     ['nothing', '', 'Invalid input: expected object'],
     ['a list', '- 1', 'Invalid input: expected object'],
   ];
   test.each(syntax)('refuses %s, and says where', (_, text, message) => {
     expect(problems(text)).toContainEqual(
-      expect.stringMatching(new RegExp(`^policy\\.yaml:\\d+: ${escaped(message)}`)),
+      expect.stringMatching(new RegExp(`^policy\\.yaml:\\d+:\\d+ ${escaped(message)}`)),
     );
   });
 
-  test('is read with a byte-order mark, and with Windows line ends', () => {
-    expect(parsePolicyYaml(`\ufeff${YAML}`, 'policy.yaml')).toEqual(policy);
-    expect(parsePolicyYaml(YAML.replaceAll('\n', '\r\n'), 'policy.yaml')).toEqual(policy);
+  test('is read with Windows line ends', () => {
+    expect(parsePolicyYaml(YAML.replaceAll('\n', '\r\n'), 'policy.yaml').value).toEqual(policy);
   });
 });
 

@@ -95,6 +95,90 @@ describe('routing documents', () => {
     expect((await rig.model()).revision).toBe(3);
   });
 
+  describe('a plan whose first step is to be watched for an hour', () => {
+    const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString();
+    let steps: Route[];
+
+    beforeEach(async () => {
+      const slow = [
+        { weight: 10, bakeSeconds: 3600 },
+        { weight: 100, bakeSeconds: 0.1 },
+      ];
+      world = createWorld({ policy: (policy) => ({ ...policy, rollout: { ...policy.rollout, steps: slow } }) });
+      stable = world.release({ version: '1.0.0' });
+      rig = await startRig(world, cleanup);
+      await rig.serve(stable);
+      steady = await rig.inService(stable);
+      const canary = world.release({ version: '1.1.0', after: steady });
+      await rig.serve(canary);
+      const first = world.routePlan(steady, canary, { document: { issuedAt: ago(4000) } });
+      const second = world.routePlan(first, canary, { step: 1, document: { issuedAt: ago(100) } });
+      steps = [first, second, world.promote(second)];
+    });
+
+    const weight = async (): Promise<number> =>
+      (await rig.model()).serving.find(({ version }) => version === '1.1.0')?.weight ?? 0;
+
+    test('attack: control dates its documents back, and the next step still waits for the hour', async () => {
+      const [first, second] = steps;
+      await rig.client.deliverRoute(first!.delivery);
+      for (const isNewest of [true, false])
+        await expect(rig.client.deliverRoute({ ...second!.delivery, isNewest })).rejects.toMatchObject({
+          code: 'PENDING',
+          message: expect.stringContaining('step 0 is to be watched here until'),
+        });
+      expect(await weight()).toBe(10);
+    });
+
+    test('attack: control calls the steps history to be caught up with, and gains nothing by it', async () => {
+      const [first, second] = steps;
+      await rig.client.deliverRoute({ ...first!.delivery, isNewest: false });
+      for (const isNewest of [true, false])
+        await expect(rig.client.deliverRoute({ ...second!.delivery, isNewest })).rejects.toMatchObject({
+          code: 'PENDING',
+        });
+      expect(await weight()).toBe(0);
+    });
+
+    test('attack: nor does a restart of the gateway shorten it', async () => {
+      const [first, second] = steps;
+      await rig.client.deliverRoute(first!.delivery);
+      await rig.stop();
+      rig = await startRig(world, cleanup, { folder: rig.folder });
+      await expect(rig.client.deliverRoute(second!.delivery)).rejects.toMatchObject({ code: 'PENDING' });
+      expect(await weight()).toBe(10);
+    });
+  });
+
+  test('attack: the last step is not promoted before it was watched', async () => {
+    const last = [
+      { weight: 10, bakeSeconds: 0.1 },
+      { weight: 100, bakeSeconds: 0.3 },
+    ];
+    world = createWorld({ policy: (policy) => ({ ...policy, rollout: { ...policy.rollout, steps: last } }) });
+    stable = world.release({ version: '1.0.0' });
+    const own = await startRig(world, cleanup);
+    await own.serve(stable);
+    const [step, promoted] = world.inService(stable);
+    await own.client.deliverRoute(step!.delivery);
+    await expect(own.client.deliverRoute(promoted!.delivery)).rejects.toMatchObject({ code: 'PENDING' });
+    await own.deliver(promoted!);
+    expect((await own.model()).plan).toBeNull();
+  });
+
+  test('a new gateway catches up at once with a plan that has had its time elsewhere', async () => {
+    const history = world.inService(stable);
+    const canary = world.release({ version: '1.1.0', after: history.at(-1)! });
+    const first = world.routePlan(history.at(-1)!, canary);
+    const second = world.routePlan(first, canary, { step: 1 });
+    const late = await startRig(world, cleanup);
+    await late.serve(stable);
+    await late.serve(canary);
+    for (const { delivery } of [...history, first]) await late.client.deliverRoute({ ...delivery, isNewest: false });
+    await late.client.deliverRoute(second.delivery);
+    expect((await late.model()).serving).toMatchObject([{ version: '1.1.0', weight: 50 }, { version: '1.0.0' }]);
+  });
+
   test('documents that are caught up with add no exposure before the newest has come', async () => {
     const canary = world.release({ version: '1.1.0', after: steady });
     const step = world.routePlan(steady, canary, { isNewest: false });
@@ -152,11 +236,11 @@ describe('policies', () => {
 describe('kill orders', () => {
   test('an order by one operator stops every request, with its reason, and again is the same order', async () => {
     const order = world.kill();
-    expect(await rig.client.deliverKill(order.envelope)).toEqual({ model: 'digits', order: order.digest });
+    expect(await rig.client.deliverKill(order.envelope)).toMatchObject({ model: 'digits', order: order.digest });
     const { status: code, body } = await ask(rig.port);
     expect(code).toBe(503);
     expect(JSON.parse(body)).toMatchObject({ code: 'KILLED', reason: 'it answers nonsense' });
-    expect(await rig.client.deliverKill(order.envelope)).toEqual({ model: 'digits', order: order.digest });
+    expect(await rig.client.deliverKill(order.envelope)).toMatchObject({ model: 'digits', order: order.digest });
     expect((await rig.model()).killedBy).toEqual([
       { order: order.digest, reason: 'it answers nonsense', lifted: false },
     ]);
@@ -208,7 +292,7 @@ describe('kill orders', () => {
     await rig.client.deliverKill(order.envelope);
     await expect.poll(() => Date.now() > Date.parse(order.predicate.expiresAt)).toBe(true);
     expect(await status()).toBe(503);
-    expect(await rig.client.deliverKill(order.envelope)).toEqual({ model: 'digits', order: order.digest });
+    expect(await rig.client.deliverKill(order.envelope)).toMatchObject({ model: 'digits', order: order.digest });
   });
 
   test('a quorum lifts it, and its replay does nothing, in any spelling', async () => {

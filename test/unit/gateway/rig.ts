@@ -3,7 +3,9 @@ import { Agent, createServer, request, type IncomingHttpHeaders, type RequestLis
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { createGatewayClient, type GatewayClient } from '../../../adapters/gateway/client.js';
+import { CustodyError } from '../../../domain/errors.js';
 import type { ModelState } from '../../../domain/gateway.js';
 import { listenAdmin } from '../../../gateway/admin.js';
 import { Gateway } from '../../../gateway/gateway.js';
@@ -156,7 +158,7 @@ export async function startRig(
       return server;
     },
     deliver: async (...routes) => {
-      for (const { delivery } of routes) await client.deliverRoute(delivery);
+      for (const { delivery } of routes) await onceBaked(() => client.deliverRoute(delivery));
     },
     inService: async (release) => {
       const chain = world.inService(release);
@@ -172,6 +174,18 @@ export async function startRig(
     stop,
   };
   return rig;
+}
+
+/** As control does: what comes before the step in force has been watched for its time is delivered again. */
+export async function onceBaked<T>(deliver: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await deliver();
+    } catch (error) {
+      if (!(error instanceof CustodyError) || !error.message.includes('is to be watched here until')) throw error;
+      await setTimeout(20);
+    }
+  }
 }
 
 /** The versions that answered so many callers, each with a name of its own. */

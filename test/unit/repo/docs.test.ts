@@ -10,7 +10,10 @@ const PAGES = [
   'deploy/README.md',
   'docs/architecture.md',
   'docs/operations.md',
+  'docs/policy.md',
   'docs/versioning.md',
+  'docs/provenance.md',
+  'docs/ci.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 

@@ -25,6 +25,13 @@ import { createWorld, type Release, type ReleaseOptions, type World } from '../.
 export const BUCKET = 'test-custody';
 
 /** Everything in WORM that a release leaves behind, as key and bytes, but for its blobs. */
+function placesOf({ admission }: Release): object {
+  const { action } = admission.predicate;
+  return action.kind === 'release'
+    ? { source: action.source, bundle: action.bundle, provenance: action.provenance }
+    : {};
+}
+
 export function recordsOf(release: Release): [key: string, bytes: Buffer][] {
   const { name, evidence } = release;
   const statement = (envelope: SignedEnvelope): [string, Buffer] => {
@@ -47,7 +54,7 @@ export function recordsOf(release: Release): [key: string, bytes: Buffer][] {
     statement(evidence.change),
     request(evidence.request),
     ...evidence.approvals.map(statement),
-    part('admission', { request: release.admission.digest }),
+    part('admission', { request: release.admission.digest, ...placesOf(release) }),
     part('ingested', {
       release: release.release,
       bundle: sha256(evidence.bundle),

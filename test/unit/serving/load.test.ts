@@ -2,7 +2,7 @@ import { lstat, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type * as FileSystem from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { CustodyError } from '../../../domain/errors.js';
+import { CustodyError, type ErrorCode } from '../../../domain/errors.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
@@ -10,7 +10,8 @@ import { generateKey, importPrivateKey } from '../../../formats/keys.js';
 import { omsResources } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
 import { sha256 } from '../../../formats/sha256.js';
-import type { Release } from '../../support/world.js';
+import { FORGERIES } from '../../support/forgeries.js';
+import type { Release, ReleaseOptions } from '../../support/world.js';
 import { encrypt, infer, pidOf, recordsOf, Site, type Running } from './fixture.js';
 
 const disk = vi.hoisted(() => ({ freeBytes: null as number | null }));
@@ -224,13 +225,17 @@ describe('a release that may not be loaded', () => {
     ['that nobody approved', { approvals: () => [] }, 'NOT_AUTHORISED'],
     ['with a failed validation', { testResult: { result: 'FAILED' } }, 'VALIDATION_FAILED'],
     ['asked for in another environment', { request: { environment: 'prod' } }, 'REPLAYED'],
-  ] as const)('%s is refused and reported', async (_what, options, code) => {
-    const release = await site.admit(options);
-    host = await site.begin();
-    await expectRefused(release, code);
-    await expectReported(release, code);
-    expect(site.vault.opened).toBe(0);
-  });
+    ...FORGERIES.map(([how, options, code]) => [`with ${how}`, options, code] as const),
+  ] as readonly (readonly [string, ReleaseOptions, ErrorCode])[])(
+    '%s is refused and reported',
+    async (_what, options, code) => {
+      const release = await site.admit(options);
+      host = await site.begin();
+      await expectRefused(release, code);
+      await expectReported(release, code);
+      expect(site.vault.opened).toBe(0);
+    },
+  );
 
   it.each(['signature', 'bundle'] as const)(
     'because its %s is by a stranger is refused and reported',

@@ -1,16 +1,16 @@
-import { authoriseRoute, type RouteCase } from '../domain/authorise-route.js';
-import type { Permission, Rules } from '../domain/authorise.js';
+import type { RouteCase } from '../domain/authorise-route.js';
+import type { Rules } from '../domain/authorise.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RouteDelivery } from '../domain/evidence.js';
 import type { Policy } from '../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope, Verified } from '../domain/statements.js';
-import { parseEnvelope } from '../formats/dsse.js';
-import { rulesFor, verifyPolicies, verifyProvisional, type Policies } from '../formats/evidence.js';
-import { canonicalBytes } from '../formats/jcs.js';
-import type { PinnedRoot } from '../formats/policy.js';
-import { keyRing, verifyStatement } from '../formats/statements.js';
+import { parseEnvelope } from './dsse.js';
+import { rulesFor, verifyPolicies, verifyProvisional, type Policies } from './evidence.js';
+import { canonicalBytes } from './jcs.js';
+import type { PinnedRoot } from './policy.js';
+import { keyRing, verifyStatement } from './statements.js';
 
-/** The policies of the gateway's environment, from its own pinned root: only ever newer ones. */
+/** The policies that control delivers to a process without a store, from that process's own pinned root: only ever newer ones. */
 export class Trust {
   readonly #root: PinnedRoot;
   #envelopes: readonly SignedEnvelope[] = [];
@@ -32,7 +32,7 @@ export class Trust {
   /** PENDING before the first policy has been delivered: without one nobody may say anything. */
   get policies(): Policies {
     if (this.#policies === null)
-      throw new CustodyError('PENDING', 'this gateway has not been given a policy yet: deliver the policies first');
+      throw new CustodyError('PENDING', 'no policy has been delivered here yet: control does it within seconds');
     return this.#policies;
   }
 
@@ -52,34 +52,32 @@ export class Trust {
     const policies = verifyPolicies(this.#root, envelopes);
     const parted = range(shared).find((at) => !samePayload(envelopes[at], this.#envelopes[at]));
     if (parted !== undefined)
-      throw new CustodyError('POLICY_REFUSED', `policy ${parted + 1} is another one than the gateway has seen`);
+      throw new CustodyError('POLICY_REFUSED', `policy ${parted + 1} is another one than has been delivered before`);
     if (envelopes.length <= this.#envelopes.length) return false;
     this.#envelopes = envelopes;
     this.#policies = policies;
     return true;
   }
 
-  /** Whether a document may follow the one in force, by everything it came with. */
-  mayFollow(
-    current: RouteCase['current'],
-    next: RouteCase['next'],
+  /** A delivered document with everything it rests on, each signature checked, and the rules it is to be judged by. */
+  routeCase(
     { request, approvals, provisional, isNewest }: RouteDelivery,
-    { environment, now }: Pick<Rules, 'environment' | 'now'>,
-  ): Permission {
+    at: Pick<RouteCase, 'current' | 'next' | 'baked'>,
+    now: string,
+  ): { readonly routed: RouteCase; readonly rules: Rules } {
+    const { policies, newest } = this;
     const asked = request === null ? null : this.verify('request', request);
-    const { newest } = this;
-    const rules = asked === null ? { environment, gate: newest, newest, now } : rulesFor(this.policies, asked, now);
-    return authoriseRoute(
-      {
-        current,
-        next,
+    const { environment } = this.#root;
+    return {
+      routed: {
+        ...at,
         request: asked,
         approvals: approvals.map((approval) => this.verify('approval', approval)),
-        ...verifyProvisional(provisional, this.policies),
+        ...verifyProvisional(provisional, policies),
         isNewest,
       },
-      rules,
-    );
+      rules: asked === null ? { environment, gate: newest, newest, now } : rulesFor(policies, asked, now),
+    };
   }
 
   verify<K extends PredicateName>(name: K, envelope: unknown): Verified<PredicateOf[K]> {

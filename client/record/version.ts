@@ -1,0 +1,18 @@
+import { changeHolds } from '../../domain/authorise.js';
+import { demand } from '../../formats/evidence.js';
+import type { Examination } from './examination.js';
+
+/** What the release changes against the one before, and whether its version says enough. */
+export async function version(exam: Examination): Promise<void> {
+  const { ingested } = exam.progress;
+  if (ingested === undefined) return exam.absent('change');
+  const checked =
+    "the validator's signature, that it is about this release, and the least version that the policy demands";
+  await exam.check('change', checked, async () => {
+    const verified = await exam.statement('change', ingested.change);
+    demand(changeHolds({ release: ingested.release, version: exam.name.version }, exam.rules, verified));
+    const { from, changes } = verified.predicate;
+    const says = from === null ? 'the first release' : `${changes.length} changes against ${from.version}`;
+    return { value: null, says, by: verified.signers, statement: verified.digest };
+  });
+}

@@ -1,0 +1,65 @@
+import type { Authority, Policy, Role } from './policy.js';
+
+/** What a policy may say and should not. An `error` could never work; a `warning` is for its signers to think about. */
+export interface Advice {
+  readonly severity: 'error' | 'warning';
+  /** Where in the policy. */
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+const DAY_MS = 86_400_000;
+const SHORT_DAYS = 30;
+const DECIDING: readonly Role[] = ['release-approver', 'override-authority', 'security-authority'];
+
+export function adviseOn(policy: Policy, now: string): readonly Advice[] {
+  return [...expiry(policy, now), ...roots(policy), ...quorums(policy, now), ...people(policy)];
+}
+
+function expiry({ expires }: Policy, now: string): Advice[] {
+  const leftMs = Date.parse(expires) - Date.parse(now);
+  const path = ['expires'];
+  if (leftMs <= 0) return [{ severity: 'error', path, message: 'this is past: the policy can never be applied' }];
+  if (leftMs >= SHORT_DAYS * DAY_MS) return [];
+  const days = Math.floor(leftMs / DAY_MS);
+  return [{ severity: 'warning', path, message: `${days} days are left until nothing can be approved any more` }];
+}
+
+function roots({ authorities, rootThreshold }: Policy): Advice[] {
+  const holders = holdersOf(authorities, 'root').length;
+  const advice: Advice[] = [];
+  const warn = (message: string): number => advice.push({ severity: 'warning', path: ['rootThreshold'], message });
+  if (rootThreshold === 1) warn('one person alone can change every rule: let two sign');
+  if (holders === 1) warn('only one person holds the role root: without that key no policy follows this one');
+  else if (holders === rootThreshold) warn('every root person must sign: one lost key, and no policy follows this one');
+  return advice;
+}
+
+function quorums({ authorities, approvals }: Policy, now: string): Advice[] {
+  return Object.entries(approvals).flatMap(([act, { role, count }]): Advice[] => {
+    const path = ['approvals', act, 'count'];
+    const able = holdersOf(authorities, role).filter((held) => canSign(held, now)).length;
+    if (able < count) {
+      const message = `only ${able} people with the role ${role} have a key that is valid: the gate could never open`;
+      return [{ severity: 'error', path, message }];
+    }
+    return count > 1 ? [] : [{ severity: 'warning', path, message: `one person alone decides to ${act}` }];
+  });
+}
+
+function people({ authorities }: Policy): Advice[] {
+  return authorities.flatMap(({ roles }, at): Advice[] => {
+    const deciding = DECIDING.find((role) => roles.includes(role));
+    if (deciding === undefined || !roles.includes('requester')) return [];
+    const message = `${deciding} and requester in one person: whoever asks cannot decide, so one of them counts less`;
+    return [{ severity: 'warning', path: ['authorities', at, 'roles'], message }];
+  });
+}
+
+function holdersOf(authorities: readonly Authority[], role: Role): readonly Authority[] {
+  return authorities.filter(({ roles }) => roles.includes(role));
+}
+
+function canSign({ keys }: Authority, now: string): boolean {
+  return keys.some(({ validUntil }) => validUntil === undefined || Date.parse(validUntil) >= Date.parse(now));
+}

@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto';
+import type { Digest } from '../domain/digest.js';
+import type { RequestAction, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
+import { isoTime, plusSeconds } from '../domain/time.js';
+import { canonicalBytes } from './jcs.js';
+import type { EnvelopeSigner } from './keys.js';
+import { sha256 } from './sha256.js';
+import { signStatement } from './statements.js';
+
+/** Who signs, under which policy. */
+export interface Signer {
+  readonly key: EnvelopeSigner;
+  readonly id: string;
+  readonly environment: string;
+  readonly policy: Digest;
+}
+
+export const newNonce = (): string => randomBytes(18).toString('base64url');
+
+/** From now on, for so many seconds. */
+export function validity(seconds: number): { readonly issuedAt: string; readonly expiresAt: string } {
+  const issuedAt = isoTime(Date.now());
+  return { issuedAt, expiresAt: plusSeconds(issuedAt, seconds) };
+}
+
+export interface Asked {
+  readonly workflowId: string;
+  readonly about: { readonly model: string; readonly version: string | null; readonly release: Digest | null };
+  readonly action: RequestAction;
+  readonly seconds: number;
+  /** What the request rests on, where there is anything yet. */
+  readonly evidence?: RequestPredicate['evidence'];
+  /** For whom the signer asks; without it, in its own name. */
+  readonly vouched?: Required<Pick<RequestPredicate, 'requester' | 'identity'>>;
+}
+
+/** A request with a nonce of its own, signed. */
+export function signRequest(
+  { key, id, environment, policy }: Signer,
+  { workflowId, about, action, seconds, evidence = {}, vouched }: Asked,
+): SignedEnvelope {
+  const predicate: RequestPredicate = {
+    requestId: `${action.kind}-${about.model}-${randomBytes(4).toString('hex')}`,
+    nonce: newNonce(),
+    environment,
+    workflowId,
+    ...about,
+    action,
+    evidence,
+    policy,
+    requester: id,
+    producer: null,
+    ...vouched,
+    ...validity(seconds),
+  };
+  // A request about no release yet is about what it acts on.
+  const subject = about.release ?? sha256(canonicalBytes([workflowId, action]));
+  return signStatement('request', { name: workflowId, sha256: subject }, predicate, [key]);
+}

@@ -1,0 +1,128 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Killed } from '../../../activities/contract.js';
+import type { Desk } from '../../../activities/control.js';
+import { Journal } from '../../../activities/journal.js';
+import { createKill } from '../../../activities/kill.js';
+import type { GatewayClient } from '../../../adapters/gateway/client.js';
+import { createMemoryStore } from '../../../adapters/object-store/memory.js';
+import { Records } from '../../../adapters/records.js';
+import type { AuditRecord } from '../../../domain/audit.js';
+import { CustodyError } from '../../../domain/errors.js';
+import type { KillPredicate } from '../../../domain/statements.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { createWorld, type Signed, type World } from '../../support/world.js';
+
+const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString();
+
+/** A gateway that stops when it is told to, unless it is down. */
+class Gateway {
+  down = false;
+  since: string | null = null;
+  order: string | null = null;
+
+  constructor(readonly world: World) {}
+
+  client(): GatewayClient {
+    const answers = (): void => {
+      if (this.down) throw new CustodyError('GATEWAY_UNAVAILABLE', 'no answer');
+    };
+    return {
+      deliverKill: async () => {
+        answers();
+        this.since ??= ago(0);
+        return { model: 'digits', order: '', since: this.since };
+      },
+      state: async () => {
+        answers();
+        const killedBy = this.order === null ? [] : [{ order: this.order, reason: '', lifted: false }];
+        return { models: [{ model: 'digits', killedBy }] };
+      },
+    } as unknown as GatewayClient;
+  }
+}
+
+let world: World;
+let records: Records;
+let gateways: Gateway[];
+let audited: AuditRecord[];
+let acts: ReturnType<typeof createKill>;
+
+beforeEach(async () => {
+  world = createWorld();
+  const bucket = createMemoryStore().bucket('test-custody');
+  await bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
+  records = new Records(bucket, world.root);
+  gateways = [new Gateway(world), new Gateway(world)];
+  audited = [];
+  const append = async (added: readonly AuditRecord[]): Promise<void> => void audited.push(...added);
+  const desk = {
+    records,
+    id: 'control',
+    journal: new Journal({ append }),
+    gateways: gateways.map((gateway) => gateway.client()),
+    reissueStatus: async () => undefined,
+  };
+  acts = createKill(desk as unknown as Desk);
+});
+
+const run = <T>(act: () => Promise<T>): Promise<T> => new MockActivityEnvironment().run(act);
+const kill = (order: Signed<KillPredicate>): Promise<Killed> => run(() => acts.killEndpoint('digits', order.envelope));
+const signedAgo = (seconds: number): Signed<KillPredicate> =>
+  world.kill('oscar', { issuedAt: ago(seconds), expiresAt: ago(-60) });
+const lateRecords = (): string[] => audited.filter(({ change }) => change === 'kill.late').map(({ reason }) => reason);
+
+describe('a kill', () => {
+  test('that every gateway took in time is no incident', async () => {
+    expect(await kill(signedAgo(1))).toMatchObject({ gateways: 2, late: [], open: false });
+    expect(lateRecords()).toEqual([]);
+  });
+
+  test('that a gateway took later than the policy gives is said, and is in the audit log', async () => {
+    gateways[1]!.since = ago(2);
+    const order = signedAgo(9);
+    const { late, open } = await kill(order);
+    expect({ late, open }).toEqual({
+      late: [
+        expect.stringMatching(/^gateway 1 of 2 stopped after 9\.\d s: the policy gives 5 s$/),
+        expect.stringMatching(/^gateway 2 of 2 stopped after 7\.\d s: the policy gives 5 s$/),
+      ],
+      open: false,
+    });
+    expect(lateRecords()).toEqual([late?.join('; ')]);
+    expect(audited.at(-1)).toMatchObject({ actor: { id: 'control', statement: order.digest }, after: order.digest });
+  });
+
+  test('is tried again while there is time; after that the gateway that does not answer is named, and the rest counts', async () => {
+    gateways[0]!.down = true;
+    await expect(kill(signedAgo(1))).rejects.toMatchObject({ code: 'GATEWAY_UNAVAILABLE' });
+    expect(lateRecords()).toEqual([]);
+
+    const order = signedAgo(5.5);
+    gateways[1]!.since = ago(5);
+    expect(await kill(order)).toMatchObject({
+      gateways: 1,
+      open: true,
+      late: ['gateway 1 of 2 has not stopped: the policy gives 5 s'],
+    });
+    expect(lateRecords()).toEqual(['gateway 1 of 2 has not stopped: the policy gives 5 s']);
+
+    const confirm = (): Promise<string | null> => run(() => acts.confirmKill('digits', order.digest));
+    await expect(confirm()).rejects.toMatchObject({ code: 'GATEWAY_UNAVAILABLE' });
+    gateways[0]!.down = false;
+    gateways[0]!.order = order.digest;
+    await expect(confirm(), 'the other one has forgotten it').rejects.toMatchObject({ code: 'GATEWAY_UNAVAILABLE' });
+    gateways[1]!.order = order.digest;
+    expect(await confirm()).toBe('all gateways have stopped, after 6 s: the policy gives 5 s');
+    expect(lateRecords()).toHaveLength(2);
+  });
+
+  test('that was lifted in the meantime needs no confirmation', async () => {
+    gateways[0]!.down = true;
+    const order = signedAgo(6);
+    await kill(order);
+    await records.recordOnce(storeKeys.lifted('digits', order.digest), { request: 'x' });
+    expect(await run(() => acts.confirmKill('digits', order.digest))).toBeNull();
+  });
+});

@@ -1,0 +1,193 @@
+import { readFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { afterAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { initialise } from '../../../client/init.js';
+import { lintPolicy, signPolicyFile } from '../../../client/policies.js';
+import { replaceFile } from '../../../client/files.js';
+import { Layout } from '../../../client/stack/layout.js';
+import { adviseOn } from '../../../domain/policy-advice.js';
+import { diffPolicies } from '../../../domain/policy-diff.js';
+import type { Authority, Policy } from '../../../domain/policy.js';
+import { policyJsonSchema, verifyPolicyChain } from '../../../formats/policy.js';
+import { createWorld } from '../../support/world.js';
+
+const world = createWorld({ policy: (p) => ({ ...p, expires: new Date(Date.now() + 90 * 86_400_000).toISOString() }) });
+const { policy, keys } = world;
+const folder = mkdtempSync(join(tmpdir(), 'custody-policy-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function withAuthority(id: string, change: Partial<Authority>): Policy {
+  return { ...policy, authorities: policy.authorities.map((held) => (held.id === id ? { ...held, ...change } : held)) };
+}
+const write = (name: string, value: Policy): string => {
+  const file = join(folder, name);
+  replaceFile(file, stringify(value, { aliasDuplicateObjects: false }));
+  return file;
+};
+
+describe('advice on a policy', () => {
+  const now = world.at(0);
+  const said = (value: Policy, severity: 'error' | 'warning', at = now): string[] =>
+    adviseOn(value, at)
+      .filter((advice) => advice.severity === severity)
+      .map(({ path, message }) => `${path.join('.')}: ${message}`);
+  const approvals = (change: Partial<Policy['approvals']['deploy']>): Policy => ({
+    ...policy,
+    approvals: { ...policy.approvals, deploy: { ...policy.approvals.deploy, ...change } },
+  });
+
+  test('finds nothing wrong with a good one', () => {
+    expect(said(policy, 'error')).toEqual([]);
+  });
+
+  const warnings: [string, Policy, RegExp][] = [
+    [
+      'one root person',
+      { ...policy, authorities: policy.authorities.filter(({ id }) => id !== 'root-b'), rootThreshold: 1 },
+      /only one person holds the role root/,
+    ],
+    ['a threshold of one', { ...policy, rootThreshold: 1 }, /rootThreshold: one person alone can change every rule/],
+    ['no root person to spare', policy, /every root person must sign/],
+    ['a decision of one person', policy, /approvals.deploy.count: one person alone decides to deploy/],
+    ['an expiry that is near', { ...policy, expires: world.at(29 * 86_400) }, /expires: 29 days are left/],
+    [
+      'an approver who asks',
+      withAuthority('alice', { roles: ['release-approver', 'requester'] }),
+      /release-approver and requester in one person/,
+    ],
+  ];
+  test.each(warnings)('warns of %s', (_, value, message) => {
+    expect(said(value, 'warning')).toContainEqual(expect.stringMatching(message));
+  });
+
+  test('calls a quorum that nobody can reach an error', () => {
+    const expired = {
+      keys:
+        policy.authorities.find(({ id }) => id === 'bob')?.keys.map((key) => ({ ...key, validUntil: world.at(-1) })) ??
+        [],
+    };
+    const value = { ...withAuthority('bob', expired), approvals: approvals({ count: 2 }).approvals };
+    expect(said(value, 'error')).toContainEqual(expect.stringMatching(/only 1 people .* could never open/));
+    expect(said(approvals({ count: 2 }), 'error')).toEqual([]);
+  });
+
+  test('calls a policy that has expired an error', () => {
+    expect(said({ ...policy, expires: world.at(-1) }, 'error')).toHaveLength(1);
+  });
+});
+
+describe('what differs between two policies', () => {
+  const told = (after: Policy): string[] =>
+    diffPolicies(policy, after).map(
+      ({ path, before, after: is, weakens }) => `${weakens ? '! ' : ''}${path}: ${before ?? ''} → ${is ?? ''}`,
+    );
+
+  test('is nothing between one and itself', () => {
+    expect(told(policy)).toEqual([]);
+  });
+
+  const cases: [string, Policy, string][] = [
+    ['a number that goes down', { ...policy, rootThreshold: 1 }, '! rootThreshold: 2 → 1'],
+    ['a number that goes up', { ...policy, rootThreshold: 3 }, 'rootThreshold: 2 → 3'],
+    [
+      'less accuracy',
+      { ...policy, validation: { ...policy.validation, minimumAccuracy: 0.5 } },
+      '! validation.minimumAccuracy: 0.9 → 0.5',
+    ],
+    [
+      'a longer life',
+      { ...policy, expires: '2099-01-01T00:00:00.000Z' },
+      `! expires: ${policy.expires} → 2099-01-01T00:00:00.000Z`,
+    ],
+    ['a shorter life', { ...policy, expires: world.at(60) }, `expires: ${policy.expires} → ${world.at(60)}`],
+    [
+      'gateways that stop',
+      { ...policy, freshness: { ...policy.freshness, whenStale: 'stop' } },
+      'freshness.whenStale: serve → stop',
+    ],
+    [
+      'another suite',
+      { ...policy, validation: { ...policy.validation, suite: 'a'.repeat(64) } },
+      `! validation.suite: ${policy.validation.suite} → ${'a'.repeat(64)}`,
+    ],
+    [
+      'another role for the quorum',
+      { ...policy, approvals: { ...policy.approvals, restore: { ...policy.approvals.restore, role: 'auditor' } } },
+      '! approvals.restore.role: operator → auditor',
+    ],
+    [
+      'more memory',
+      { ...policy, training: { limits: { ...policy.training.limits, memoryMb: 8192 } } },
+      '! training.limits.memoryMb: 4096 → 8192',
+    ],
+    ['the version alone', { ...policy, version: 2 }, 'version: 1 → 2'],
+    ['a role gained', withAuthority('ada', { roles: ['auditor', 'operator'] }), '! authorities.ada:  → role operator'],
+    ['a role lost', withAuthority('alice', { roles: ['auditor'] }), 'authorities.alice: role release-approver → '],
+  ];
+  test.each(cases)('names %s', (_, after, line) => {
+    expect(told(after)).toContain(line);
+  });
+
+  test('names a key gained, and an end given to one', () => {
+    const [key] = policy.authorities.find(({ id }) => id === 'bob')?.keys ?? [];
+    if (key === undefined) throw new Error('bob has no key');
+    const [other] = policy.authorities.find(({ id }) => id === 'ada')?.keys ?? [];
+    const changed = told(
+      withAuthority('bob', { keys: [{ ...key, validUntil: world.at(9) }, ...(other === undefined ? [] : [other])] }),
+    );
+    expect(changed).toHaveLength(2);
+    expect(changed[0]).toMatch(/^authorities.bob: {2}→ key \S+ counts until /);
+    expect(changed[1]).toMatch(/^! authorities.bob: {2}→ key \S+$/);
+  });
+});
+
+describe('signing in turn', () => {
+  test('adds one signature after another, and none twice', () => {
+    const [file, out] = [write('turn.yaml', policy), join(folder, 'turn.signed.json')];
+    for (const signer of [keys['root-a'], keys['root-b'], keys['root-a']])
+      replaceFile(out, JSON.stringify(signPolicyFile(file, out, signer).envelope));
+    const { envelope } = signPolicyFile(out, out, keys['root-b']);
+    expect(envelope.signatures).toHaveLength(2);
+    expect(verifyPolicyChain(world.root, [envelope])).toEqual([policy]);
+  });
+
+  test('attack: other bytes are not signed beside those that were', () => {
+    const out = join(folder, 'bait.signed.json');
+    replaceFile(out, JSON.stringify(signPolicyFile(write('bait.yaml', policy), out, keys['root-a']).envelope));
+    const switched = write('switched.yaml', { ...policy, rootThreshold: 1 });
+    expect(() => signPolicyFile(switched, out, keys['root-b'])).toThrow(
+      expect.objectContaining({ code: 'POLICY_REFUSED' }),
+    );
+  });
+
+  test('refuses what lint refuses', () => {
+    const file = write('past.yaml', { ...policy, expires: world.at(-1) });
+    expect(() => signPolicyFile(file, join(folder, 'none.json'), keys['root-a'])).toThrow(
+      /past\.yaml:3:10 expires: this is past/,
+    );
+    expect(() => lintPolicy(file)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+  });
+});
+
+describe('the JSON Schema', () => {
+  test('that is published is the one of today: `npm run build && npm run schema` writes it', () => {
+    const published: unknown = JSON.parse(readFileSync('docs/policy.schema.json', 'utf8'));
+    expect(published).toEqual(JSON.parse(JSON.stringify(policyJsonSchema())));
+  });
+
+  test('accepts the policy of `custody init`, which names it in its first line', () => {
+    const layout = new Layout(join(folder, 'state'));
+    initialise(layout, { environment: 'dev', suite: 'examples/digits/suite.yaml' });
+    const text = readFileSync(layout.path('policy.yaml'), 'utf8');
+    expect(text).toMatch(/^# yaml-language-server: \$schema=\.\/policy\.schema\.json\n/);
+    const schema = JSON.parse(readFileSync(layout.path('policy.schema.json'), 'utf8')) as object;
+    const { policy: made } = lintPolicy(layout.path('policy.yaml'));
+    const validate = new Ajv2020({ strict: false }).compile(schema);
+    expect(validate(made), JSON.stringify(validate.errors)).toBe(true);
+    expect(validate({ ...made, rolout: {} })).toBe(false);
+  });
+});

@@ -1,0 +1,63 @@
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Resigned } from '../activities/contract.js';
+import { parseResignId, type ReleaseName } from '../domain/names.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+import { refuseStrays } from './desk.js';
+import { show } from './display.js';
+import { Inbox } from './inbox.js';
+import type { ResignInput } from './messages.js';
+import { control, refusalOf, signing, type Failure } from './zones.js';
+
+export type ResignOutcome = ({ readonly kind: 'resigned' } & Resigned) | ({ readonly kind: 'rejected' } & Failure);
+
+/** Gives a release one more signature, by the key that signs today. The signing zone checks for itself whether it may. */
+export async function resign(input: ResignInput): Promise<ResignOutcome> {
+  const name = parseResignId(workflowInfo().workflowId);
+  if (name === null) throw ApplicationFailure.nonRetryable('the workflow id is not resign/<model>/<version>', 'USAGE');
+  const inbox = new Inbox([]);
+  inbox.listen();
+  return CancellationScope.nonCancellable(async () => {
+    void refuseStrays(name.model, inbox, () => []);
+    const title = `one more signature for ${name.model} ${name.version}`;
+    const display = (stage: string, outcome: ResignOutcome | null): void =>
+      show({
+        ...name,
+        title,
+        stage,
+        digest: outcome?.kind === 'resigned' ? outcome.release : null,
+        facts: outcome?.kind === 'rejected' ? [['Reason', `${outcome.code}: ${outcome.reason}`]] : [],
+        counting: null,
+        trouble: [],
+      });
+    display('sign', null);
+    const outcome = await signOnceMore(name, input.request);
+    display(outcome.kind, outcome);
+    await condition(() => inbox.empty && inbox.settled && allHandlersFinished());
+    return outcome;
+  });
+}
+
+async function signOnceMore(name: ReleaseName, envelope: SignedEnvelope): Promise<ResignOutcome> {
+  let admitted = false;
+  try {
+    const request = await control.admitResign(name, envelope);
+    admitted = true;
+    const resigned = await signing.resignRelease(name, request);
+    await control.recordResigned(name, request, resigned);
+    return { kind: 'resigned', ...resigned };
+  } catch (error) {
+    const refusal = refusalOf(error);
+    if (refusal === null) throw error;
+    // Control has audited what it refused itself.
+    const reason = `the signing zone refused it: ${refusal.code}: ${refusal.reason}`;
+    const decisions = [{ message: 'resign', envelope }];
+    if (admitted) await control.refuse({ model: name.model, decisions, reason, dropped: 0 });
+    return { kind: 'rejected', ...refusal };
+  }
+}
