@@ -244,6 +244,7 @@ describe('a release whose validation has failed', () => {
         producer: 'ci',
         bundle: digestOf('b'),
         provenance: digestOf('p'),
+        change: digestOf('c'),
         files: 1,
         bytes: 1,
       },
