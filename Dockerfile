@@ -22,7 +22,7 @@ COPY --from=build /app/deploy ./deploy
 # user per process, and one group per socket, whose members may knock.
 RUN set -eu; \
   uid=61200; \
-  for name in control intake signing serving training watch vault gateway; do \
+  for name in control intake signing serving training watch vault gateway api; do \
     install -d -o "$uid" -g "$uid" -m 0700 "/var/lib/custody/$name"; \
     uid=$((uid + 1)); \
   done; \
@@ -30,7 +30,8 @@ RUN set -eu; \
   install -d -o 61206 -g 61300 -m 2750 /run/custody/vault-create; \
   install -d -o 61206 -g 61301 -m 2750 /run/custody/vault-open; \
   install -d -o 61206 -g 61302 -m 2750 /run/custody/vault-destroy; \
-  install -d -o 61207 -g 61303 -m 2750 /run/custody/gateway-admin
+  install -d -o 61207 -g 61303 -m 2750 /run/custody/gateway-admin; \
+  install -d -o 61208 -g 61304 -m 2750 /run/custody/api-admin
 
 ENV NODE_ENV=production
 USER 61200:61200

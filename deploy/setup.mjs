@@ -14,7 +14,7 @@ const { EmbeddedStack } = await import(new URL('client/stack/store.js', DIST));
 const { encodeVerifierKey } = await import(new URL('formats/checkpoint.js', DIST));
 
 const ENVIRONMENT = 'dev';
-const PROCESSES = ['control', 'intake', 'signing', 'serving', 'training', 'watch', 'vault', 'gateway'];
+const PROCESSES = ['control', 'intake', 'signing', 'serving', 'training', 'watch', 'vault', 'gateway', 'api'];
 
 const layout = new Layout(process.argv[2] ?? join(HERE, 'private'));
 mkdirSync(layout.state, { recursive: true });
@@ -50,7 +50,7 @@ if (!existsSync(layout.path('directory.json'))) put('{ "consumers": {} }\n', 'di
 mkdirSync(layout.path('releases'), { recursive: true, mode: 0o755 });
 
 // What the `custody` command needs to find its way: no credential in it writes.
-const { control, gateway } = configs;
+const { control, gateway, api } = configs;
 const { endpoint, region } = control.store;
 const description = {
   pid: 1,
@@ -58,6 +58,7 @@ const description = {
   temporal: { ...control.temporal, ui: 'http://127.0.0.1:8233' },
   store: { endpoint, region, accessKey: 'reader', secretKey: secretOf('reader') },
   gateway: { url: `http://127.0.0.1:${gateway.listen.port}`, admin: gateway.admin.socket },
+  api: { url: `http://127.0.0.1:${api.listen.port}` },
   desk: `http://127.0.0.1:${control.audit.port}`,
   audit: { vkey: encodeVerifierKey(control.audit.origin, readKey(layout.key(AUDIT_KEY))) },
   processes: {},

@@ -5,7 +5,7 @@ import { ZONES } from '../../domain/names.js';
 import { onPath } from './on-path.js';
 
 /** Processes of the embedded stack that get an operating-system user of their own. */
-const MEMBERS = [...ZONES, 'vault', 'gateway', 'model-server', 'api'] as const;
+const MEMBERS = [...ZONES, 'vault', 'gateway', 'api', 'model-server'] as const;
 export type Member = (typeof MEMBERS)[number];
 
 /** Who may knock at which socket: being in its group is the right to. */

@@ -328,9 +328,9 @@ describe('policy.yaml', () => {
   test.each(enrolments)('attack: names the line where %s was to be enrolled', (_, text, message) => {
     const [found = '', ...more] = problems(text);
     expect(more).toEqual([]);
-    const [, at] = new RegExp(`^policy\\.yaml:(\\d+): authorities\\.3\\.keys\\.0(?:\\.|: )${escaped(message)}`).exec(
-      found,
-    ) ?? [found];
+    const [, at] = new RegExp(
+      `^policy\\.yaml:(\\d+):\\d+ authorities\\.3\\.keys\\.0(?:\\.|: )${escaped(message)}`,
+    ).exec(found) ?? [found];
     const lines = text.split('\n');
     expect(Number(at)).toBeGreaterThan(lines.indexOf('  - id: bob') + 1);
     expect(Number(at)).toBeLessThanOrEqual(lines.indexOf('  - id: oscar'));
@@ -378,7 +378,7 @@ describe('policy.yaml', () => {
     ['with a line break', '"alice\\n"'],
   ])('attack: an id %s is none', (_, id) => {
     expect(problems(YAML.replace('id: bob', `id: ${id}`))).toContainEqual(
-      expect.stringMatching(/^policy\.yaml:\d+: authorities\.3\.id: lower-case letters, digits/),
+      expect.stringMatching(/^policy\.yaml:\d+:\d+ authorities\.3\.id: lower-case letters, digits/),
     );
   });
 

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ZONES } from '../../../domain/names.js';
 import { generateKey } from '../../../formats/keys.js';
 import { loadConfig as loadGateway } from '../../../gateway/config.js';
+import { loadConfig as loadApi } from '../../../api/config.js';
 import { loadConfig as loadVault } from '../../../vault/config.js';
 import { loadConfig as loadZone } from '../../../workers/config.js';
 
@@ -44,7 +45,7 @@ const compose = parse(text, { merge: true }) as Compose;
 const services = Object.entries(compose.services);
 /** What `docker compose up` starts, as against what is run once. */
 const lasting = services.filter(([, { profiles }]) => profiles === undefined);
-const PROCESSES = [...ZONES, 'vault', 'gateway'] as const;
+const PROCESSES = [...ZONES, 'vault', 'gateway', 'api'] as const;
 
 /** A version with at least two numbers, whatever follows it: neither `latest` nor a tag that moves with each release. */
 const EXACT = /^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?(-[a-z0-9.-]+)?$/;
@@ -158,7 +159,7 @@ describe('the Dockerfile', () => {
       expect(compose.services[name]?.user).toBe(`${61_200 + at}:${61_200 + at}`);
     });
     expect(made).toContain(`for name in ${PROCESSES.join(' ')};`);
-    for (const socket of ['vault-create', 'vault-open', 'vault-destroy', 'gateway-admin'])
+    for (const socket of ['vault-create', 'vault-open', 'vault-destroy', 'gateway-admin', 'api-admin'])
       expect(made).toMatch(new RegExp(`-m 2750 /run/custody/${socket}\\b`));
   });
 });
@@ -169,6 +170,7 @@ describe('the configurations in deploy/config', () => {
     folder = mkdtempSync(join(tmpdir(), 'custody-deploy-'));
     const root = { environment: 'dev', rootKeys: [generateKey('ed25519').publicPem], threshold: 1 };
     writeFileSync(join(folder, 'root.json'), JSON.stringify(root));
+    writeFileSync(join(folder, 'api.pem'), generateKey('ed25519').privatePem);
   });
   afterAll(() => {
     rmSync(folder, { recursive: true });
@@ -183,10 +185,14 @@ describe('the configurations in deploy/config', () => {
 
   it.each(PROCESSES)('of %s is one that the process itself accepts', (name) => {
     const file = join(folder, `${name}.json`);
-    const local = { root: join(folder, 'root.json'), state: join(folder, name) };
+    const local = {
+      root: join(folder, 'root.json'),
+      state: join(folder, name),
+      ...(name === 'api' ? { key: { id: 'api', path: join(folder, 'api.pem') } } : {}),
+    };
     writeFileSync(file, JSON.stringify({ ...template(name), ...local }));
-    const load = name === 'vault' ? loadVault : name === 'gateway' ? loadGateway : loadZone;
-    expect(load(file)).toMatchObject(name === 'vault' || name === 'gateway' ? {} : { zone: name });
+    const load = { vault: loadVault, gateway: loadGateway, api: loadApi }[name as string] ?? loadZone;
+    expect(load(file)).toMatchObject(load === loadZone ? { zone: name } : {});
     writeFileSync(file, JSON.stringify({ ...template(name), ...local, unknown: true }));
     expect(() => load(file)).toThrow(/unknown/i);
   });
