@@ -1,8 +1,12 @@
 import { progressOf } from '../adapters/dossier.js';
 import { denied, personAsks, policyInForce, type Rules } from '../domain/authorise.js';
 import type { Change } from '../domain/audit.js';
+import type { Digest } from '../domain/digest.js';
+import { assessed } from '../domain/emergency.js';
+import { CustodyError } from '../domain/errors.js';
 import type { Admission, Progress } from '../domain/lifecycle.js';
 import { lifecycleId } from '../domain/names.js';
+import type { RequestPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { demand } from '../formats/evidence.js';
@@ -10,24 +14,28 @@ import { canonicalBytes } from '../formats/jcs.js';
 import { sha256 } from '../formats/sha256.js';
 import type { Desk } from './control.js';
 import type { LifecycleControl, StagePart } from './contract.js';
+import { summarise } from './provisional.js';
 
 /** How each stage's end is called in the log. */
 const CHANGES: Record<StagePart, Change> = {
   ingested: 'release.ingested',
   validated: 'release.validated',
+  overridden: 'release.overridden',
   approved: 'release.approved',
   signed: 'release.signed',
   rollout: 'rollout.ended',
+  reviewed: 'release.reviewed',
 };
 
 type Admissions = Pick<LifecycleControl, 'resumeLifecycle' | 'admitRelease' | 'record' | 'recordOutcome'>;
 
 /** A release's way in, and the record of each stage it passes. */
-export function createAdmission({ records, journal, id }: Desk): Admissions {
+export function createAdmission(desk: Desk): Admissions {
+  const { records, journal, id } = desk;
   return {
     resumeLifecycle: (name) => progressOf(records, name),
 
-    admitRelease: (name, envelope) =>
+    admitRelease: (name, envelope, assessment) =>
       journal.refusing({ name: 'start', envelope, subject: { ...name, release: null } }, async () => {
         const { newest, newestDigest } = await records.policies();
         const { envelope: request, verified } = await records.verify('request', envelope);
@@ -43,6 +51,7 @@ export function createAdmission({ records, journal, id }: Desk): Admissions {
         if (asked.policy !== newestDigest)
           demand(denied('POLICY_REFUSED', 'the policy has changed since the request was made: ask again'));
 
+        const riskAssessment = await keepAssessment(assessment, asked, rules);
         await records.keep(request, storeKeys.request(verified.digest));
         await records.spend(asked.nonce, { statement: verified.digest, request: verified.digest });
         const { source, bundle, provenance } = asked.action as Extract<typeof asked.action, { kind: 'release' }>;
@@ -52,6 +61,7 @@ export function createAdmission({ records, journal, id }: Desk): Admissions {
           source,
           bundle,
           provenance,
+          ...(riskAssessment === null ? {} : { riskAssessment }),
           policy: newestDigest,
         };
         const kept = await records.recordOnce(storeKeys.record(name, 'admission'), admission);
@@ -82,10 +92,12 @@ export function createAdmission({ records, journal, id }: Desk): Admissions {
 
     recordOutcome: async (name, release, outcome) => {
       const kept = await records.recordOnce(storeKeys.record(name, 'outcome'), outcome);
+      // What ends otherwise than by its retirement leaves a signed finding.
+      const summary = kept.kind === 'retired' || release === null ? null : await summarise(desk, name, release);
       await journal.note({
         change: kept.kind === 'retired' ? 'release.retired' : 'release.ended',
         key: 'outcome',
-        actor: { id, statement: null },
+        actor: { id, statement: summary },
         subject: { ...name, release },
         after: kept.kind === 'retired' ? kept.certificate : sha256(canonicalBytes(kept)),
         reason: 'reason' in kept ? `${kept.kind}: ${kept.reason}` : kept.kind,
@@ -93,6 +105,18 @@ export function createAdmission({ records, journal, id }: Desk): Admissions {
       return kept;
     },
   };
+
+  /** An emergency comes with its assessment, and everything else without one. */
+  async function keepAssessment(given: unknown, asked: RequestPredicate, rules: Rules): Promise<Digest | null> {
+    const named = asked.evidence['riskAssessment'];
+    if (named === undefined && given === null) return null;
+    if (named === undefined || given === null)
+      throw new CustodyError('MALFORMED', 'the risk assessment and the request that names it must come together');
+    const { envelope, verified } = await records.verify('riskAssessment', given);
+    if (verified.digest !== named) demand(denied('REPLAYED', 'the request names another risk assessment'));
+    demand(assessed(asked, verified, rules));
+    return records.keep(envelope);
+  }
 }
 
 function releaseOf(part: StagePart, value: unknown): string | null {

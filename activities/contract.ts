@@ -13,6 +13,7 @@ import type {
   Validated,
 } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
+import type { Proviso } from '../domain/provisional.js';
 
 /**
  * What the workflows ask of each zone. Arguments and answers are references and small facts, never bytes. Every one is
@@ -40,7 +41,7 @@ export interface Counted {
   readonly outcome:
     | { readonly kind: 'pending'; readonly missing: number }
     | { readonly kind: 'approved'; readonly approved: Approved }
-    | { readonly kind: 'rejected'; readonly by: string; readonly reason: string };
+    | { readonly kind: 'rejected'; readonly by: string; readonly statement: Digest; readonly reason: string };
 }
 
 export interface RoutedStep {
@@ -57,18 +58,24 @@ export type ResumedRollout =
   | { readonly kind: 'ended'; readonly result: RolloutResult };
 
 /** The parts of a release's progress that a zone other than control brings about. */
-export type StagePart = 'ingested' | 'validated' | 'approved' | 'signed' | 'rollout';
+export type StagePart = 'ingested' | 'validated' | 'overridden' | 'approved' | 'signed' | 'rollout' | 'reviewed';
+
+/** What a gate is there for. */
+export type Act = 'deploy' | 'override' | 'restore' | 'retire' | 'review';
 
 /** Zone control: what a lifecycle needs. */
 export interface LifecycleControl {
   /** What the records say of a release; empty for a new one. */
   resumeLifecycle(name: ReleaseName): Promise<Progress>;
-  admitRelease(name: ReleaseName, request: unknown): Promise<Admission>;
+  /** `assessment`: of an emergency deployment, which the request names. */
+  admitRelease(name: ReleaseName, request: unknown, assessment: unknown): Promise<Admission>;
+  /** Asks override authorities to lift what has failed. VALIDATION_FAILED where the policy lets nobody do that. */
+  openOverrideGate(name: ReleaseName, progress: Progress): Promise<OpenGate>;
   openDeployGate(name: ReleaseName, progress: Progress): Promise<OpenGate>;
   /** Verifies decisions in the order they came, stores those that count, and tallies them with `counted` from before. */
   decide(input: {
     readonly gate: OpenGate;
-    readonly act: 'deploy' | 'restore' | 'retire';
+    readonly act: Act;
     readonly counted: readonly Digest[];
     readonly decisions: readonly Decision[];
   }): Promise<Counted>;
@@ -92,6 +99,18 @@ export interface LifecycleControl {
   rolloutState(model: string, request: Digest): Promise<RolloutResult | 'under way' | null>;
   /** Keeps how it ended, create-once, and audits it; answers what the record says. */
   recordOutcome(name: ReleaseName, release: Digest | null, outcome: LifecycleOutcome): Promise<LifecycleOutcome>;
+  /** Until when a release stands that was overridden or deployed in an emergency; `null`: for good. */
+  proviso(name: ReleaseName): Promise<Proviso | null>;
+  /** Verifies and keeps renewals of the override that a release rests on; answers until when it stands now. */
+  renewOverride(
+    name: ReleaseName,
+    decisions: readonly Decision[],
+  ): Promise<{ readonly verdicts: readonly DecisionVerdict[]; readonly proviso: Proviso | null }>;
+  openReviewGate(name: ReleaseName, progress: Progress): Promise<OpenGate>;
+  /** Records that a release no longer stands, with a signed summary, and audits it; from then on no step of it is routed. */
+  recordLapse(name: ReleaseName, release: Digest, proviso: Proviso): Promise<Proviso>;
+  /** Takes the release out of its endpoint's routes, whose callers are served by the one before it, if there is one. */
+  revertRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
   openRetireGate(name: ReleaseName, release: Digest, request: unknown): Promise<OpenGate>;
   giveNotice(name: ReleaseName, release: Digest, approved: Approved): Promise<Retirement>;
   /** Takes the release out of its endpoint's routes; where it is not in them, nothing changes. */

@@ -10,6 +10,8 @@ import type { Audit } from './journal.js';
 import { Journal } from './journal.js';
 import { createKill } from './kill.js';
 import { createPolicies } from './policy.js';
+import { createOverrides } from './override.js';
+import { createProvisions } from './provisional.js';
 import { createResignDesk } from './resign.js';
 import { createRetirement } from './retire.js';
 import { createRollouts } from './rollout.js';
@@ -41,6 +43,8 @@ export function createControlActivities(
   return {
     ...createAdmission(desk),
     ...createGates(desk),
+    ...createOverrides(desk),
+    ...createProvisions(desk),
     ...createRollouts(desk),
     ...createKill(desk),
     ...createRetirement(desk),

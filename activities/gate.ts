@@ -1,30 +1,33 @@
-import { randomBytes } from 'node:crypto';
 import { activityInfo } from '@temporalio/activity';
 import { checkDecision, tally } from '../domain/approvals.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
+import { emergencyQuorum, reviewQuorum, reviewTerms } from '../domain/emergency.js';
 import { CustodyError } from '../domain/errors.js';
 import type { OpenGate } from '../domain/lifecycle.js';
-import { lifecycleId } from '../domain/names.js';
 import type { Policy, Quorum } from '../domain/policy.js';
+import { agreedPlan, deployQuorum } from '../domain/provisional.js';
 import { stableOf } from '../domain/routing.js';
-import type { ApprovalPredicate, RequestPredicate, Verified } from '../domain/statements.js';
+import type { RequestPredicate, Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity, plusSeconds } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
-import { signStatement } from '../formats/statements.js';
+import { openGate } from './ask.js';
+import { judgeAll } from './ballot.js';
 import type { Desk } from './control.js';
-import type { Counted, Decision, DecisionVerdict, LifecycleControl } from './contract.js';
+import type { Act, Counted, LifecycleControl } from './contract.js';
 import { demandGround, demandUnchanged } from './ground.js';
-import { refusal, refusals, verdictOn } from './journal.js';
+import { refusal } from './journal.js';
+import { decideOverride, overrideNamed } from './override.js';
+import { deployedBy } from './provisional.js';
 
 type Gates = Pick<LifecycleControl, 'openDeployGate' | 'decide' | 'refuse'>;
 
 /** Where people decide: a request is in WORM before anyone is asked, and each decision is checked against it. */
 export function createGates(desk: Desk): Gates {
-  const { records, journal, key, id, router } = desk;
+  const { records, journal, router } = desk;
   return {
-    openDeployGate: async (name, { admission, ingested, validated }) => {
+    openDeployGate: async (name, { admission, ingested, validated, overridden }) => {
       const kept = (await records.record(storeKeys.record(name, 'gate'))) as OpenGate | null;
       if (kept !== null) {
         await demandUnchanged(records, (await records.get('request', kept.request)).verified.predicate);
@@ -33,82 +36,65 @@ export function createGates(desk: Desk): Gates {
       if (admission === undefined || ingested === undefined || validated === undefined)
         throw new CustodyError('INTERNAL', 'a gate was opened for a release that has not been validated');
       const { newest, newestDigest } = await records.policies();
-      const issuedAt = isoTime(Date.now());
-      demand(policyInForce({ newest, now: issuedAt }));
+      const now = isoTime(Date.now());
+      demand(policyInForce({ newest, now }));
+      const { riskAssessment } = admission;
+      const evidence = {
+        admission: admission.request,
+        manifest: ingested.release,
+        bundle: ingested.bundle,
+        provenance: ingested.provenance,
+        testResult: validated.testResult,
+        change: ingested.change,
+        ...(overridden === undefined ? {} : overrideNamed(overridden)),
+        ...(riskAssessment === undefined ? {} : { riskAssessment }),
+      };
+      const isUrgent = riskAssessment !== undefined;
+      const quorum = isUrgent ? emergencyQuorum(newest) : newest.approvals.deploy;
+      if (quorum === null) throw new CustodyError('POLICY_REFUSED', 'the policy knows no emergency deployment');
       const current = await router.current(name.model);
-      const { rollout, approvals } = newest;
-      const stable = stableOf(current?.document ?? null);
-      const lastStep = rollout.steps.slice(-1);
-      const expiresAt = plusSeconds(issuedAt, approvals.deploy.withinSeconds);
-      const predicate: RequestPredicate = {
-        requestId: `deploy-${name.model}-${name.version}-${randomBytes(4).toString('hex')}`,
-        nonce: randomBytes(18).toString('base64url'),
-        environment: records.environment,
-        workflowId: lifecycleId(name),
-        ...name,
-        release: ingested.release,
+      const stable = stableOf(current?.document ?? null)?.release ?? null;
+      const expiresAt = plusSeconds(now, quorum.withinSeconds);
+      return openGate(desk, name, {
+        part: 'gate',
+        check: (envelope) => demandGround(records, name, envelope),
+        of: { admission, ingested },
+        policy: newestDigest,
+        quorum,
+        evidence,
+        issuedAt: now,
+        expiresAt,
         action: {
           kind: 'deploy',
-          from: { revision: current?.document.revision ?? 0, stable: stable?.release ?? null },
-          // With nothing to share callers with, a first release takes them all at once.
-          plan: stable === null ? lastStep : rollout.steps,
-          deployBefore: plusSeconds(expiresAt, rollout.deployWithinSeconds),
+          from: { revision: current?.document.revision ?? 0, stable },
+          plan: agreedPlan(newest, isUrgent, stable === null),
+          deployBefore: plusSeconds(expiresAt, newest.rollout.deployWithinSeconds),
         },
-        evidence: {
-          admission: admission.request,
-          manifest: ingested.release,
-          bundle: ingested.bundle,
-          provenance: ingested.provenance,
-          testResult: validated.testResult,
-          change: ingested.change,
-        },
-        policy: newestDigest,
-        requester: admission.requester,
-        producer: ingested.producer,
-        issuedAt,
-        expiresAt,
-      };
-      const envelope = signStatement('request', { name: lifecycleId(name), sha256: ingested.release }, predicate, [
-        key,
-      ]);
-      await demandGround(records, name, envelope);
-      const { digest } = await keepRequest(envelope);
-      const { role, count } = approvals.deploy;
-      const gate: OpenGate = { request: digest, requestId: predicate.requestId, role, count, expiresAt, envelope };
-      const opened = await records.recordOnce(storeKeys.record(name, 'gate'), gate);
-      await journal.note({
-        change: 'gate.opened',
-        key: 'deploy',
-        actor: { id, statement: opened.request },
-        subject: { ...name, release: ingested.release },
-        after: opened.request,
-        policy: newestDigest,
-        reason: `${count} × ${role} must approve ${opened.requestId} before ${opened.expiresAt}`,
       });
-      return opened;
     },
 
     decide: async ({ gate, act, counted, decisions }) => {
       const request = (await records.get('request', gate.request)).verified;
       await demandUnchanged(records, request.predicate);
-      const policies = await records.policies();
-      const rules = rulesFor(policies, request, isoTime(Date.now()));
-      const quorum = rules.gate.approvals[act];
-      const verdicts: DecisionVerdict[] = [];
-      for (const decision of decisions) verdicts.push(await judge(decision, request, { ...rules, quorum }));
-      const { model, version, release } = request.predicate;
-      await journal.note(...refusals(decisions, verdicts, { model, version, release }));
+      if (act === 'override') return decideOverride(desk, request, decisions);
+      const rules = rulesFor(await records.policies(), request, isoTime(Date.now()));
+      const terms = { request, ...rules, ...(await termsOf(desk, act, request, rules)) };
+      const verdicts = await judgeAll(desk, request, decisions, {
+        kind: 'approval',
+        check: (said, message) => {
+          const { decision } = said.predicate;
+          const checked = checkDecision(terms, said);
+          if ('code' in checked || decision === message) return checked;
+          const reason = `a decision to ${decision} came as the message ${message}`;
+          return { statement: said.digest, code: 'MALFORMED', reason };
+        },
+        describe: ({ decision, requestId, reason }) => `${decision} ${requestId}: ${reason}`,
+      });
       const accepted = verdicts.flatMap((verdict) => (verdict.accepted ? [verdict.statement] : []));
       const statements = await Promise.all(
         [...new Set([...counted, ...accepted])].map((digest) => records.get('approval', digest)),
       );
-      const count = tally({
-        request,
-        approvals: statements.map(({ verified }) => verified),
-        quorum,
-        gate: rules.gate,
-        newest: rules.newest,
-      });
+      const count = tally({ ...terms, approvals: statements.map(({ verified }) => verified) });
       return { verdicts, outcome: outcomeOf(count, gate) };
     },
 
@@ -123,45 +109,22 @@ export function createGates(desk: Desk): Gates {
       await journal.note({ ...entry, key: `${entry.key} ${workflowExecution?.runId ?? ''} ${activityId}` });
     },
   };
+}
 
-  async function keepRequest(envelope: unknown): Promise<Verified<RequestPredicate>> {
-    const { envelope: kept, verified } = await records.verify('request', envelope);
-    await records.keep(kept, storeKeys.request(verified.digest));
-    return verified;
-  }
-
-  /** One person's decision, in the order of the checks: shape, signature and kind, what it is about, time, role, once. */
-  async function judge(
-    { message, envelope }: Decision,
-    request: Verified<RequestPredicate>,
-    rules: ReturnType<typeof rulesFor> & { readonly quorum: Quorum },
-  ): Promise<DecisionVerdict> {
-    const { model, version, release } = request.predicate;
-    const subject = { model, version, release };
-    return verdictOn(async () => {
-      const found = await records.verify('approval', envelope);
-      const said: Verified<ApprovalPredicate> = found.verified;
-      const checked = checkDecision({ request, ...rules }, said);
-      if ('code' in checked) throw new CustodyError(checked.code, checked.reason);
-      if (said.predicate.decision !== message)
-        throw new CustodyError('MALFORMED', `a decision to ${said.predicate.decision} came as the message ${message}`);
-      const outside = outsideValidity(said.predicate, rules.now);
-      if (outside !== null) throw new CustodyError('EXPIRED', `the decision is ${outside}`);
-      await records.spend(said.predicate.nonce, { statement: said.digest, request: request.digest });
-      await records.keep(found.envelope);
-      await journal.note({
-        change: 'decision.accepted',
-        key: said.digest,
-        actor: { id: checked.approver, statement: said.digest },
-        subject,
-        before: request.digest,
-        after: said.digest,
-        policy: request.predicate.policy,
-        reason: `${said.predicate.decision} ${request.predicate.requestId}: ${said.predicate.reason}`,
-      });
-      return { by: checked.approver, statement: said.digest };
-    });
-  }
+/** Who must agree, and who may not because of a part in it. */
+async function termsOf(
+  { records }: Desk,
+  act: Exclude<Act, 'override'>,
+  { predicate }: Verified<RequestPredicate>,
+  rules: Rules,
+): Promise<{ readonly quorum: Quorum; readonly apart: readonly string[] }> {
+  const { gate } = rules;
+  const quorum =
+    act === 'deploy' ? deployQuorum(gate, predicate) : act === 'review' ? reviewQuorum(gate) : gate.approvals[act];
+  if (quorum === null) throw new CustodyError('POLICY_REFUSED', 'the policy knows no emergency deployment');
+  if (act !== 'review') return { quorum, apart: [] };
+  const deployed = await deployedBy(records, predicate);
+  return { quorum, apart: reviewTerms(deployed, rules).approvers };
 }
 
 /**
@@ -215,7 +178,7 @@ function outcomeOf(count: ReturnType<typeof tally>, gate: OpenGate): Counted['ou
     case 'pending':
       return { kind: 'pending', missing: count.missing };
     case 'rejected':
-      return { kind: 'rejected', by: count.by, reason: count.reason };
+      return { kind: 'rejected', by: count.by, statement: count.statement, reason: count.reason };
     case 'approved': {
       const { approvals, approvers } = count;
       return { kind: 'approved', approved: { request: gate.request, approvals, approvers } };

@@ -17,7 +17,7 @@ export async function demandGround(records: Records, name: ReleaseName, request:
 /** An open request is void once the release rests on other documents than it names: people would decide on old ones. */
 export async function demandUnchanged(records: Records, { model, version, ...asked }: RequestPredicate): Promise<void> {
   if (asked.action.kind !== 'deploy' || version === null) return;
-  const { admission, ingested, validated } = await progressOf(records, { model, version });
+  const { admission, ingested, validated, overridden } = await progressOf(records, { model, version });
   const now: Readonly<Record<string, string | undefined>> = {
     admission: admission?.request,
     manifest: ingested?.release,
@@ -25,6 +25,8 @@ export async function demandUnchanged(records: Records, { model, version, ...ask
     provenance: ingested?.provenance,
     testResult: validated?.testResult,
     change: ingested?.change,
+    override: overridden?.request,
+    riskAssessment: admission?.riskAssessment,
   };
   const changed = Object.keys(now).find((name) => asked.evidence[name] !== now[name]);
   if (changed !== undefined)

@@ -75,7 +75,12 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
     },
 
     replyRollout: async (replyTo, ended) => {
-      await temporal.workflow.getHandle(replyTo).signal('rolloutEnded', ended);
+      try {
+        await temporal.workflow.getHandle(replyTo).signal('rolloutEnded', ended);
+      } catch (error) {
+        // A lifecycle that has ended meanwhile needs no answer.
+        if (!(error instanceof WorkflowNotFoundError)) throw error;
+      }
     },
 
     resumeEndpoint: async (model) => {
@@ -93,8 +98,8 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       const current = await router.current(model);
       if ((await router.activeKills(model, current)).length > 0)
         throw new CustodyError('POLICY_REFUSED', 'the endpoint is killed: restore it first');
-      const { rollout: over, outcome } = await progressOf(records, { model, version });
-      if (over !== undefined || outcome !== undefined)
+      const { rollout: over, outcome, lapsed } = await progressOf(records, { model, version });
+      if (over !== undefined || outcome !== undefined || lapsed !== undefined)
         throw new CustodyError('REPLAYED', 'the lifecycle that asked for this has ended');
       const position = current?.document.plan;
       const { rollout, rollback } = (await records.policies()).byDigest(policy);

@@ -1,17 +1,18 @@
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import { nameOf } from '../adapters/dossier.js';
+import { gatherProvisional } from '../adapters/provisions.js';
 import type { Found, Records } from '../adapters/records.js';
 import { authoriseRoute } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
 import type { EndpointPosition, ReleaseReference, RoutedPosition } from '../domain/endpoint.js';
 import { CustodyError } from '../domain/errors.js';
-import type { RouteDelivery } from '../domain/evidence.js';
+import { NOT_PROVISIONAL, type RouteDelivery } from '../domain/evidence.js';
 import { endpointId } from '../domain/names.js';
 import type { RouteIntent, RoutingDocument } from '../domain/routing.js';
 import type { KillPredicate, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
-import { demand, rulesFor } from '../formats/evidence.js';
+import { demand, rulesFor, verifyProvisional } from '../formats/evidence.js';
 import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
@@ -87,7 +88,9 @@ export class Router {
     const found = await Promise.all((grounds?.approvals ?? []).map((digest) => records.get('approval', digest)));
     const approvals = found.map(({ verified }) => verified);
     // The gateways will ask the same; a document they would refuse is never made.
-    demand(authoriseRoute({ current, next, request, approvals, isNewest: true, baked: null }, rules));
+    const evidence = request === null ? NOT_PROVISIONAL : await gatherProvisional(records, request.predicate);
+    const rests = verifyProvisional(evidence, policies);
+    demand(authoriseRoute({ current, next, request, approvals, ...rests, isNewest: true, baked: null }, rules));
     if (grounds !== null) await records.recordOnce(storeKeys.grounds(next.digest), grounds.approvals);
     await records.keep(envelope, storeKeys.route(model, document.revision));
     return { digest: next.digest, envelope, document };
@@ -205,7 +208,7 @@ export class Router {
     const { envelopes: policies } = await records.policies();
     const rests = document.plan?.request ?? document.restore;
     if (rests === null || (document.change !== 'plan' && document.change !== 'restore'))
-      return { policies, document: envelope, request: null, approvals: [], isNewest };
+      return { policies, document: envelope, request: null, approvals: [], provisional: NOT_PROVISIONAL, isNewest };
     const request = await records.get('request', rests);
     const approvals = (await records.record(storeKeys.grounds(envelopeDigest(envelope)))) as readonly Digest[] | null;
     const found = await Promise.all((approvals ?? []).map((digest) => records.get('approval', digest)));
@@ -214,6 +217,7 @@ export class Router {
       document: envelope,
       request: request.envelope,
       approvals: found.map((a) => a.envelope),
+      provisional: await gatherProvisional(records, request.verified.predicate),
       isNewest,
     };
   }

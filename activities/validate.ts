@@ -15,7 +15,14 @@ import { MANIFEST_FILE } from '../domain/manifest.js';
 import type { Policy } from '../domain/policy.js';
 import type { TestResultPredicate } from '../domain/statements.js';
 import type { ReleaseName } from '../domain/names.js';
-import { accuracyCase, type CaseResult, type LabelledData, type Suite } from '../domain/suite.js';
+import {
+  accuracyCase,
+  casesCase,
+  criterionOf,
+  type CaseResult,
+  type LabelledData,
+  type Suite,
+} from '../domain/suite.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
@@ -143,12 +150,13 @@ async function conclude(
   run: Run,
 ): Promise<Validated> {
   const accuracy = run.right / run.rows;
+  const criterion = new Map(suite.cases.map((each) => [each.id, criterionOf(each)]));
   const results: CaseResult[] = [
-    ...run.cases,
+    ...run.cases.map(({ id, failure }) => ({ id: criterion.get(id) ?? id, failure })),
     { id: accuracyCase(floor), failure: accuracy >= floor ? null : `${accuracy}: ${run.unanswered ?? 'too low'}` },
   ];
   if (suite.cases.length < rules.minimumCases)
-    results.push({ id: `cases>=${rules.minimumCases}`, failure: `the suite has ${suite.cases.length}` });
+    results.push({ id: casesCase(rules.minimumCases), failure: `the suite has ${suite.cases.length}` });
   const passedTests = results.filter(({ failure }) => failure === null).map(({ id }) => id);
   const failedTests = results.filter(({ failure }) => failure !== null).map(({ id }) => id);
 

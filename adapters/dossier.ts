@@ -9,6 +9,7 @@ import { isoTime } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
 import { signerOf, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
+import { gatherProvisional } from './provisions.js';
 import type { Records } from './records.js';
 
 /** The stages whose end is a record of its own, in the order they end. */
@@ -16,10 +17,15 @@ const PARTS = [
   'admission',
   'ingested',
   'validated',
+  'overrideGate',
+  'overridden',
   'gate',
   'approved',
   'signed',
   'rollout',
+  'reviewGate',
+  'reviewed',
+  'lapsed',
   'retirement',
   'outcome',
 ] as const;
@@ -60,6 +66,7 @@ export async function gatherRelease(
     if (stored === null) throw new CustodyError('PENDING', `the store holds no ${key}`);
     return parseEnvelope(stored.body);
   };
+  const request = asked ?? (await envelope(storeKeys.request(approved.request)));
   const [{ envelopes: policies }, manifest, bundle, signature] = await Promise.all([
     records.policies(),
     records.getBytes(ingested.release, storeKeys.manifest),
@@ -75,8 +82,9 @@ export async function gatherRelease(
     provenance: await envelope(storeKeys.statement(ingested.provenance)),
     testResult: await envelope(storeKeys.statement(validated.testResult)),
     change: await envelope(storeKeys.statement(ingested.change)),
-    request: asked ?? (await envelope(storeKeys.request(approved.request))),
+    request,
     approvals: await Promise.all(approved.approvals.map((digest) => envelope(storeKeys.statement(digest)))),
+    provisional: await gatherProvisional(records, (await records.verify('request', request)).verified.predicate),
     status,
   };
 }

@@ -17,13 +17,14 @@ const refusalSchema = z.object({ code: z.string(), message: z.string() });
  */
 export function askThroughApi({ records }: Reading, api: string, token: string): Ask {
   const url = addressOf(api);
-  return async (name, where) => {
+  return async ({ model, version }, where) => {
+    const name = { model, version };
     const answer = await post(url, token, { ...name, ...where });
     const { request } = checkShape(answerSchema, answer, "the api's answer");
     const { envelope, verified } = await records.verify('request', request);
     const { action, workflowId } = verified.predicate;
     const asked = canonicalBytes({ kind: 'release', ...where });
-    if (workflowId === lifecycleId(name) && canonicalBytes(action).equals(asked)) return envelope;
+    if (workflowId === lifecycleId(name) && canonicalBytes(action).equals(asked)) return { request: envelope };
     throw new CustodyError('DIGEST_MISMATCH', 'the api has signed something else than was asked for');
   };
 }

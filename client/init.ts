@@ -27,6 +27,9 @@ const MEMBERS: readonly Member[] = [
   { id: 'oscar', kind: 'person', roles: ['operator'] },
   { id: 'olga', kind: 'person', roles: ['operator'] },
   { id: 'otto', kind: 'person', roles: ['operator', 'requester'] },
+  { id: 'vera', kind: 'person', roles: ['override-authority'] },
+  { id: 'sam', kind: 'person', roles: ['security-authority'] },
+  { id: 'rita', kind: 'person', roles: ['reviewer'] },
   { id: 'ada', kind: 'person', roles: ['auditor'] },
   { id: 'ci', kind: 'workload', roles: ['requester'] },
   { id: 'trainer', kind: 'workload', roles: ['producer'], algorithm: 'ecdsa-p256' },
@@ -108,7 +111,8 @@ export function developmentPolicy(environment: string, authorities: readonly Aut
       other: 'major',
     },
     artifacts: { maxFiles: 10_000, maxFileBytes: 256 * 2 ** 30 },
-    validation: { suite, minimumCases: 20, minimumAccuracy: 0.88, timeoutSeconds: 300 },
+    validation: { suite, minimumCases: 20, minimumAccuracy: 0.88, timeoutSeconds: 300, always: ['safety/*'] },
+    override: { count: 1, withinSeconds: hour, holdsSeconds: 7 * 24 * hour },
     approvals: {
       deploy: { role: 'release-approver', count: 1, withinSeconds: 24 * hour },
       restore: { role: 'operator', count: 2, withinSeconds: hour },
@@ -127,7 +131,14 @@ export function developmentPolicy(environment: string, authorities: readonly Aut
     rollback: { warmReleases: 2 },
     retention: { releasesDays: 1, auditDays: 1, statusDays: 1 },
     retirement: { noticeSeconds: 10 },
-    emergency: { killResponseSeconds: 5 },
+    emergency: {
+      killResponseSeconds: 5,
+      deployment: {
+        approval: { count: 1, withinSeconds: hour },
+        review: { role: 'reviewer', count: 1, withinSeconds: 72 * hour },
+        bakeSeconds: 3,
+      },
+    },
     training: { limits: { wallSeconds: 600, cpuSeconds: 1200, memoryMb: 4096, outputMb: 1024 } },
     freshness: { reissueSeconds: 20, lifetimeSeconds: 300, whenStale: 'stop' },
   };

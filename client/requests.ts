@@ -1,6 +1,9 @@
 import type { Digest } from '../domain/digest.js';
 import { endpointId, lifecycleId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
+import type { OverridePredicate, RiskAssessment } from '../domain/provisional-predicates.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
+import { isoTime, plusSeconds } from '../domain/time.js';
+import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { newNonce as nonce, signRequest, validity, type Asked, type Signer } from '../formats/requests.js';
 import { sha256 } from '../formats/sha256.js';
@@ -41,8 +44,46 @@ export function requestRelease(
   signer: Signer,
   name: ReleaseName,
   places: { source: string; bundle: string; provenance: string },
+  assessment: SignedEnvelope | null = null,
 ): SignedEnvelope {
-  return request(signer, lifecycleId(name), { ...name, release: null }, { kind: 'release', ...places });
+  const evidence = assessment === null ? {} : { riskAssessment: envelopeDigest(assessment) };
+  const about = { ...name, release: null };
+  const action = { kind: 'release', ...places } as const;
+  return signRequest(signer, { workflowId: lifecycleId(name), about, action, seconds: REQUEST_SECONDS, evidence });
+}
+
+/** Why this release cannot wait, by whoever asks for it. */
+export function assessRisk(
+  { key, environment }: Signer,
+  { release, ...name }: ReleaseName & { readonly release: Digest },
+  assessment: RiskAssessment,
+): SignedEnvelope {
+  const said = { environment, ...name, assessment, issuedAt: isoTime(Date.now()) };
+  return signStatement('riskAssessment', { name: lifecycleId(name), sha256: release }, said, [key]);
+}
+
+/** Lifts what this request says has failed, which the signer has seen, for so long. */
+export function overrideFailure(
+  { key }: Pick<Signer, 'key'>,
+  { digest, predicate }: Verified<RequestPredicate>,
+  { lifts, justification, seconds }: { lifts: readonly string[]; justification: string; seconds: number },
+): SignedEnvelope {
+  const { requestId, environment, workflowId, release, evidence } = predicate;
+  const { issuedAt, expiresAt } = validity(DECISION_SECONDS);
+  const said: OverridePredicate = {
+    requestId,
+    nonce: nonce(),
+    environment,
+    workflowId,
+    release: release ?? '',
+    testResult: evidence['testResult'] ?? '',
+    lifts,
+    justification,
+    holdsUntil: plusSeconds(issuedAt, seconds),
+    issuedAt,
+    expiresAt,
+  };
+  return signStatement('override', { name: requestId, sha256: digest }, said, [key]);
 }
 
 export function requestRetirement(

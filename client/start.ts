@@ -2,18 +2,25 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { LifecycleOutcome } from '../domain/lifecycle.js';
 import { MANIFEST_FILE } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
-import type { SignedEnvelope } from '../domain/statements.js';
+import type { RiskAssessment } from '../domain/provisional-predicates.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { parseManifest } from '../formats/manifest.js';
 import { sha256 } from '../formats/sha256.js';
-import { SEARCH_ATTRIBUTES, startLifecycle, startTraining as trainingOptions } from '../workflows/messages.js';
+import {
+  SEARCH_ATTRIBUTES,
+  startLifecycle,
+  startTraining as trainingOptions,
+  type LifecycleInput,
+  type TrainingInput,
+} from '../workflows/messages.js';
 import type { TrainingOutcome } from '../workflows/training.js';
 import type { Custody } from './connect.js';
-import { requestRelease, requestTraining, type Signer } from './requests.js';
+import { assessRisk, requestRelease, requestTraining, type Signer } from './requests.js';
 
 export interface Started {
   readonly workflowId: string;
@@ -49,16 +56,20 @@ export function readName({ folder, bundle, provenance }: ReleaseSource): Release
   return { model, version, release: sha256(bytes) };
 }
 
-/** Makes the signed request to release what lies there. */
+/** Makes what a lifecycle begins with: the signed request to release what lies there. */
 export type Ask = (
-  name: ReleaseName,
+  name: ReleaseName & { readonly release: Digest },
   where: { readonly source: string; readonly bundle: string; readonly provenance: string },
-) => Promise<SignedEnvelope>;
+) => Promise<LifecycleInput>;
 
+/** `assessment`: why it cannot wait, of an emergency. */
 export const askAs =
-  (signer: Signer): Ask =>
-  async (name, where) =>
-    requestRelease(signer, name, where);
+  (signer: Signer, assessment: RiskAssessment | null = null): Ask =>
+  async ({ release, ...name }, where) => {
+    if (assessment === null) return { request: requestRelease(signer, name, where) };
+    const riskAssessment = assessRisk(signer, { ...name, release }, assessment);
+    return { request: requestRelease(signer, name, where, riskAssessment), riskAssessment };
+  };
 
 /**
  * Starts a release's lifecycle, or answers the one that goes on or has ended under its name. One that ended without a record,
@@ -72,17 +83,20 @@ export async function startRelease(custody: Custody, ask: Ask, source: ReleaseSo
       'VERSION_TAKEN',
       `${name.model} ${name.version} is taken by other bytes: choose a new version`,
     );
-  const request = await ask(name, {
-    source: pathToFileURL(source.folder).href,
-    bundle: pathToFileURL(source.bundle).href,
-    provenance: pathToFileURL(source.provenance).href,
-  });
+  const input = await ask(
+    { ...name, release },
+    {
+      source: pathToFileURL(source.folder).href,
+      bundle: pathToFileURL(source.bundle).href,
+      provenance: pathToFileURL(source.provenance).href,
+    },
+  );
   const outcome = (await custody.records.record(storeKeys.record(name, 'outcome'))) as LifecycleOutcome | null;
   const attributes = [
     { key: SEARCH_ATTRIBUTES.model, value: name.model },
     { key: SEARCH_ATTRIBUTES.version, value: name.version },
   ];
-  const started = await start(custody, 'lifecycle', startLifecycle(name), request, attributes, outcome !== null);
+  const started = await start(custody, 'lifecycle', startLifecycle(name), input, attributes, outcome !== null);
   return { ...started, ...name, outcome };
 }
 
@@ -95,7 +109,7 @@ export async function startTraining(
   const request = requestTraining(signer, training);
   const options = trainingOptions(model, run);
   const attributes = [{ key: SEARCH_ATTRIBUTES.model, value: model }];
-  return start(custody, 'training', options, request, attributes, await hasTrained(custody, options.workflowId));
+  return start(custody, 'training', options, { request }, attributes, await hasTrained(custody, options.workflowId));
 }
 
 /** A run that was refused or has failed left nothing behind, and may be begun anew. */
@@ -114,7 +128,7 @@ async function start(
   { temporal, description }: Custody,
   type: 'lifecycle' | 'training',
   options: ReturnType<typeof startLifecycle>,
-  request: SignedEnvelope,
+  input: LifecycleInput | TrainingInput,
   typedSearchAttributes: { key: (typeof SEARCH_ATTRIBUTES)['model']; value: string }[],
   hasEnded: boolean,
 ): Promise<Started> {
@@ -123,7 +137,7 @@ async function start(
   try {
     const handle = await temporal.workflow.start(type, {
       ...options,
-      args: [{ request }],
+      args: [input],
       workflowIdReusePolicy: hasEnded ? 'REJECT_DUPLICATE' : 'ALLOW_DUPLICATE',
       typedSearchAttributes,
     });

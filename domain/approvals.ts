@@ -21,17 +21,31 @@ export interface TallyInput {
   readonly quorum: Quorum;
   readonly gate: Policy;
   readonly newest: Policy;
+  /** People who may not decide this, because they have had a part in it. */
+  readonly apart?: readonly string[];
 }
 
-/**
- * Whether one decision counts for a request: it must name this very request, environment and workflow, lie inside the
- * request's time, come from the quorum's role, and not from the requester or the producer.
- */
+/** What every statement of a person about a request says of it. */
+type Vote = Pick<ApprovalPredicate, 'requestId' | 'environment' | 'workflowId' | 'issuedAt'>;
+
+/** Whether one decision counts for a request: inside the request's time, and by the rules of `checkVote`. */
 export function checkDecision(
   input: Omit<TallyInput, 'approvals'>,
   approval: Verified<ApprovalPredicate>,
 ): { readonly approver: string } | Refusal {
-  const { request, quorum, gate, newest } = input;
+  return checkVote(input, approval, input.request.predicate.expiresAt);
+}
+
+/**
+ * It must name this very request, environment and workflow, be neither older than the request nor made after `closesAt`,
+ * come from the quorum's role, and not from the requester, the producer or anybody else with a part in it.
+ */
+export function checkVote(
+  input: Omit<TallyInput, 'approvals'>,
+  approval: Verified<Vote>,
+  closesAt: string | null,
+): { readonly approver: string } | Refusal {
+  const { request, quorum, gate, newest, apart = [] } = input;
   const asked = request.predicate;
   const said = approval.predicate;
   const refuse = (code: ErrorCode, reason: string): Refusal => ({ statement: approval.digest, code, reason });
@@ -43,7 +57,8 @@ export function checkDecision(
 
   const issued = Date.parse(said.issuedAt);
   if (issued < Date.parse(asked.issuedAt) - MAX_SKEW_MS) return refuse('EXPIRED', 'it is older than the request');
-  if (issued > Date.parse(asked.expiresAt)) return refuse('EXPIRED', 'it was given after the request had expired');
+  if (closesAt !== null && issued > Date.parse(closesAt))
+    return refuse('EXPIRED', 'it was given after the request had expired');
 
   const approver = approval.signers.find((id) => holdsRole(gate, newest, id, quorum.role));
   if (approver === undefined)
@@ -52,6 +67,8 @@ export function checkDecision(
   if (asker !== undefined) return refuse('NOT_AUTHORISED', `${asker} asked for this and cannot decide it`);
   if (asked.producer !== null && approval.signers.includes(asked.producer))
     return refuse('NOT_AUTHORISED', `${asked.producer} produced this and cannot decide it`);
+  const part = approval.signers.find((id) => apart.includes(id));
+  if (part !== undefined) return refuse('NOT_AUTHORISED', `${part} has had a part in this and cannot decide it`);
   return { approver };
 }
 

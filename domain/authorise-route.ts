@@ -8,7 +8,10 @@ import {
   type Rules,
 } from './authorise.js';
 import type { Digest } from './digest.js';
+import { isEmergency, type VerifiedEmergency } from './emergency.js';
 import { endpointId, lifecycleId } from './names.js';
+import type { VerifiedOverride } from './override.js';
+import { agreedPlan, deployQuorum, stands } from './provisional.js';
 import {
   planStep,
   promote,
@@ -30,6 +33,9 @@ export interface RouteCase {
   /** The deploy request of a plan, the restore request of a document that lifts; `null` for what only lowers. */
   readonly request: Verified<RequestPredicate> | null;
   readonly approvals: readonly Verified<ApprovalPredicate>[];
+  /** What the deploy request provisionally rests on. */
+  readonly override: VerifiedOverride | null;
+  readonly emergency: VerifiedEmergency | null;
   /** Whether no later document follows: one that is being caught up with may have been due in the past. */
   readonly isNewest: boolean;
   /** When the step in `current` has been watched for its time, by `bakedAt`; `null` to whoever cannot know. */
@@ -55,7 +61,7 @@ export function bakedAt(
   if (isNewest || inForce?.plan?.request === planned) return plusSeconds(rules.now, plan[step]?.bakeSeconds ?? 0);
   const counted = approvals.filter(({ signers }) => signers.some((id) => approvers.includes(id)));
   const times = counted.map(({ predicate }) => predicate.issuedAt).sort();
-  const agreed = times[rules.gate.approvals.deploy.count - 1] ?? rules.now;
+  const agreed = times[(deployQuorum(rules.gate, request.predicate)?.count ?? 0) - 1] ?? rules.now;
   return plusSeconds(
     agreed,
     plan.slice(0, step + 1).reduce((sum, { bakeSeconds }) => sum + bakeSeconds, 0),
@@ -114,7 +120,7 @@ export function authoriseRoute(route: RouteCase, rules: Rules): Permission {
 }
 
 function planFollows(route: RouteCase, rules: Rules): Permission {
-  const { current, next, request, approvals, isNewest } = route;
+  const { current, next, request, approvals, override, emergency, isNewest } = route;
   const document = next.predicate;
   const inForce = isNewest ? policyInForce(rules) : { allowed: true as const, approvers: [] };
   if (!inForce.allowed) return inForce;
@@ -133,8 +139,15 @@ function planFollows(route: RouteCase, rules: Rules): Permission {
   if (document.policy !== asked.policy)
     return denied('POLICY_REFUSED', 'the document names another policy than its request');
 
+  // One that is being caught up with is judged by its own time, as is whether its plan was due.
+  const then = isNewest ? rules : { ...rules, now: document.issuedAt };
+  const standing = stands({ request, approvals, override, emergency }, then);
+  if (!standing.allowed) return standing;
+  const quorum = deployQuorum(rules.gate, asked);
+  if (quorum === null) return denied('POLICY_REFUSED', 'the policy knows no emergency deployment');
+
   const { from, deployBefore } = asked.action;
-  const step = stepOf(document, asked.action, asked.expiresAt, rules);
+  const step = stepOf(document, asked.action, asked, rules);
   if ('allowed' in step) return step;
   if (document.revision !== from.revision + 1 + document.plan.step)
     return denied('REPLAYED', `step ${document.plan.step} was approved from revision ${from.revision}`);
@@ -151,7 +164,7 @@ function planFollows(route: RouteCase, rules: Rules): Permission {
   const intent = planStep(current?.document ?? null, target, document.plan, rollout.triggers, rollback.warmReleases);
   const same = matches(document, intent);
   if (!same.allowed) return same;
-  const reached = quorumReached(rules, request, approvals, rules.gate.approvals.deploy);
+  const reached = quorumReached(rules, request, approvals, quorum);
   return reached.allowed && document.plan.step > 0 ? (stillBaking(route, rules) ?? reached) : reached;
 }
 
@@ -159,11 +172,12 @@ function planFollows(route: RouteCase, rules: Rules): Permission {
 function stepOf(
   { plan: position }: RoutingDocument,
   { from, plan, deployBefore }: DeployAction,
-  expiresAt: string,
+  asked: RequestPredicate,
   { gate }: Rules,
 ): PlanStep | Permission {
-  const { steps, deployWithinSeconds } = gate.rollout;
-  const agreed = from.stable === null ? steps.slice(-1) : steps;
+  const { deployWithinSeconds } = gate.rollout;
+  const { expiresAt } = asked;
+  const agreed = agreedPlan(gate, isEmergency(asked), from.stable === null);
   if (JSON.stringify(sorted(plan)) !== JSON.stringify(sorted(agreed)))
     return denied('POLICY_REFUSED', 'the plan is not the one that the policy fixes');
   if (Date.parse(deployBefore) > Date.parse(expiresAt) + deployWithinSeconds * 1000)

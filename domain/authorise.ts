@@ -1,9 +1,19 @@
-import { tally, type Tally } from './approvals.js';
 import type { Digest } from './digest.js';
-import type { ErrorCode } from './errors.js';
 import { lifecycleId } from './names.js';
-import { holdsRole, type Policy, type Quorum, type Role } from './policy.js';
+import { failureLifted, type VerifiedOverride } from './override.js';
+import {
+  denied,
+  isToCome,
+  policyInForce,
+  quorumReached,
+  rightlyAsked,
+  signedInRole,
+  type Permission,
+  type Rules,
+} from './permission.js';
+import { holdsRole } from './policy.js';
 import { flawInProvenance } from './provenance.js';
+import { deployQuorum, stands, type Provisional } from './provisional.js';
 import type {
   ApprovalPredicate,
   NoticePredicate,
@@ -13,28 +23,14 @@ import type {
   TestResultPredicate,
   Verified,
 } from './statements.js';
-import { MAX_SKEW_MS, outsideValidity, plusSeconds } from './time.js';
+import { outsideValidity, plusSeconds } from './time.js';
 import { versionProblem, type ChangePredicate } from './versioning.js';
 import { isAskedBy, mayAskFor } from './vouching.js';
 
-/**
- * Whether a privileged act is allowed. Each acting process calls these itself, over statements whose signatures it has
- * checked against the policy chain from its own pinned root: nobody's word is taken for a decision.
- */
-export type Permission =
-  | { readonly allowed: true; readonly approvers: readonly string[] }
-  | { readonly allowed: false; readonly code: ErrorCode; readonly reason: string };
-
-/** The rules a decision is made under: those its request was made under, the newest ones, and the time. */
-export interface Rules {
-  readonly environment: string;
-  readonly gate: Policy;
-  readonly newest: Policy;
-  readonly now: string;
-}
+export { denied, policyInForce, quorumReached, signedInRole, type Permission, type Rules } from './permission.js';
 
 /** What stands behind a release, every signature in it checked. */
-export interface VerifiedRelease {
+export interface VerifiedRelease extends Provisional {
   readonly release: Digest;
   readonly model: string;
   readonly version: string;
@@ -49,57 +45,6 @@ export interface VerifiedRelease {
   readonly provenance: Verified<ProvenancePredicate>;
   readonly testResult: Verified<TestResultPredicate>;
   readonly change: Verified<ChangePredicate>;
-  readonly request: Verified<RequestPredicate>;
-  readonly approvals: readonly Verified<ApprovalPredicate>[];
-}
-
-export const denied = (code: ErrorCode, reason: string): Permission => ({ allowed: false, code, reason });
-
-/** Whether one of the signers may act in the role: then under the gate's rules, and still under the newest. */
-export function signedInRole({ gate, newest }: Rules, statement: Verified<unknown>, role: Role): boolean {
-  return statement.signers.some((id) => holdsRole(gate, newest, id, role));
-}
-
-export function policyInForce({ newest, now }: Pick<Rules, 'newest' | 'now'>): Permission {
-  if (Date.parse(now) <= Date.parse(newest.expires)) return { allowed: true, approvers: [] };
-  return denied('POLICY_EXPIRED', `policy ${newest.version} expired at ${newest.expires}: apply the next one`);
-}
-
-/** Whether people agreed to a request: by the quorum's role, separate from requester and producer. */
-export function quorumReached(
-  rules: Rules,
-  request: Verified<RequestPredicate>,
-  approvals: readonly Verified<ApprovalPredicate>[],
-  quorum: Quorum,
-): Permission {
-  const asked = rightlyAsked(rules, request, quorum);
-  if (!asked.allowed) return asked;
-  const early = approvals.find(({ predicate }) => isToCome(predicate.issuedAt, rules.now));
-  if (early !== undefined)
-    return denied('EXPIRED', `a decision says it was made at ${early.predicate.issuedAt}, which is to come`);
-  const counted: Tally = tally({ request, approvals, quorum, gate: rules.gate, newest: rules.newest });
-  switch (counted.kind) {
-    case 'approved':
-      return { allowed: true, approvers: counted.approvers };
-    case 'rejected':
-      return denied('POLICY_REFUSED', `${counted.by} rejected it: ${counted.reason}`);
-    case 'pending':
-      return denied('NOT_AUTHORISED', `${counted.missing} more with the role ${quorum.role} must approve`);
-  }
-}
-
-/** Made under rules that were in force, and open no longer than they allow. */
-function rightlyAsked({ gate }: Rules, { predicate }: Verified<RequestPredicate>, quorum: Quorum): Permission {
-  const issuedAt = Date.parse(predicate.issuedAt);
-  if (issuedAt > Date.parse(gate.expires))
-    return denied('POLICY_EXPIRED', `the request was made after its policy ${gate.version} had expired`);
-  if (Date.parse(predicate.expiresAt) > issuedAt + quorum.withinSeconds * 1000)
-    return denied('POLICY_REFUSED', `a request may stay open for ${quorum.withinSeconds} s, this one for longer`);
-  return { allowed: true, approvers: [] };
-}
-
-function isToCome(time: string, now: string): boolean {
-  return Date.parse(time) > Date.parse(now) + MAX_SKEW_MS;
 }
 
 /** Before the release key signs: request, evidence and quorum, all about these very bytes. */
@@ -145,7 +90,9 @@ export function notRevoked(release: Digest, rules: Rules, status: Verified<Statu
 function releaseApproved(release: VerifiedRelease, rules: Rules): Permission {
   const holds = evidenceHolds(release, rules);
   if (!holds.allowed) return holds;
-  return quorumReached(rules, release.request, release.approvals, rules.gate.approvals.deploy);
+  const quorum = deployQuorum(rules.gate, release.request.predicate);
+  if (quorum === null) return denied('POLICY_REFUSED', 'the policy knows no emergency deployment');
+  return quorumReached(rules, release.request, release.approvals, quorum);
 }
 
 /** Whether the request is about this release, and all that it names is there, by whoever may say so. */
@@ -171,6 +118,9 @@ export function evidenceHolds(release: VerifiedRelease, rules: Rules): Permissio
   if (!mayAskFor(rules, started.requester))
     return denied('NOT_AUTHORISED', `${started.requester} may not ask for releases`);
 
+  if (started.evidence['riskAssessment'] !== asked.evidence['riskAssessment'])
+    return denied('REPLAYED', 'the start request names another risk assessment, or none');
+
   if (asked.evidence['bundle'] !== release.bundle)
     return denied('REPLAYED', 'the approved request names another signature by the producer');
   if (asked.producer !== producer || !holdsRole(rules.gate, rules.newest, producer, 'producer'))
@@ -179,7 +129,9 @@ export function evidenceHolds(release: VerifiedRelease, rules: Rules): Permissio
   const made = provenanceHolds(release, rules);
   if (!made.allowed) return made;
   const tested = validationHolds(release, rules);
-  return tested.allowed ? versionHolds(release, rules) : tested;
+  if (!tested.allowed) return tested;
+  const versioned = versionHolds(release, rules);
+  return versioned.allowed ? stands(release, rules) : versioned;
 }
 
 /** How the release was made: the statement that the request names, by its producer, about these bytes. */
@@ -190,14 +142,19 @@ function provenanceHolds({ release, producer, provenance, request }: VerifiedRel
   return flaw === null ? { allowed: true, approvers: [] } : denied(flaw.code, flaw.reason);
 }
 
-function validationHolds({ release, request, testResult }: VerifiedRelease, rules: Rules): Permission {
+function validationHolds({ release, request, testResult, override }: VerifiedRelease, rules: Rules): Permission {
   if (request.predicate.evidence['testResult'] !== testResult.digest)
     return denied('REPLAYED', 'the approved request names another test result');
-  return resultHolds(release, rules, testResult);
+  return resultHolds(release, rules, testResult, override);
 }
 
-/** Whether a test result shows that this release passed the policy's suite. */
-export function resultHolds(release: Digest, rules: Rules, result: Verified<TestResultPredicate>): Permission {
+/** Whether a test result shows that this release passed the policy's suite, or failed in exactly what an override lifts. */
+export function resultHolds(
+  release: Digest,
+  rules: Rules,
+  result: Verified<TestResultPredicate>,
+  override: VerifiedOverride | null,
+): Permission {
   const { suite, minimumCases } = rules.gate.validation;
   if (result.subject !== release) return denied('REPLAYED', 'the test result is about another release');
   if (!signedInRole(rules, result, 'validator'))
@@ -205,9 +162,13 @@ export function resultHolds(release: Digest, rules: Rules, result: Verified<Test
   const { result: verdict, configuration, passedTests, failedTests } = result.predicate;
   if (!configuration.some(({ digest }) => digest.sha256 === suite))
     return denied('VALIDATION_FAILED', 'the test result is of another suite than the policy fixes');
-  if (verdict !== 'PASSED' || failedTests.length > 0) return denied('VALIDATION_FAILED', 'the validation did not pass');
-  const cases = new Set(passedTests).size;
-  if (cases !== passedTests.length) return denied('VALIDATION_FAILED', 'the test result names a case twice');
+  const passed = verdict === 'PASSED' && failedTests.length === 0;
+  if (passed && override !== null) return denied('REPLAYED', 'nothing has failed that the override could lift');
+  if (!passed && !failureLifted(result.predicate, override))
+    return denied('VALIDATION_FAILED', 'the validation did not pass, and nobody has lifted exactly what failed');
+  const named = [...passedTests, ...failedTests];
+  const cases = new Set(named).size;
+  if (cases !== named.length) return denied('VALIDATION_FAILED', 'the test result names a case twice');
   if (cases < minimumCases) return denied('VALIDATION_FAILED', `${cases} cases ran, ${minimumCases} are needed`);
   return { allowed: true, approvers: [] };
 }

@@ -1,5 +1,17 @@
 import type { SignedEnvelope } from './statements.js';
 
+/** What a deployment provisionally rests on, as it lies in WORM. */
+export interface ProvisionalEvidence {
+  readonly override: { readonly request: SignedEnvelope; readonly statements: readonly SignedEnvelope[] } | null;
+  readonly emergency: {
+    readonly assessment: SignedEnvelope;
+    readonly review: { readonly request: SignedEnvelope; readonly approvals: readonly SignedEnvelope[] } | null;
+  } | null;
+}
+
+/** Of a deployment that stands for good. */
+export const NOT_PROVISIONAL: ProvisionalEvidence = { override: null, emergency: null };
+
 /**
  * What shows that a release may be signed, opened or loaded, as it lies in WORM: envelopes and texts, none of them checked.
  * It travels to whoever acts, who checks it whole.
@@ -22,6 +34,7 @@ export interface ReleaseEvidence {
   /** The deploy request. */
   readonly request: SignedEnvelope;
   readonly approvals: readonly SignedEnvelope[];
+  readonly provisional: ProvisionalEvidence;
   /** The newest status document; `null` where the act needs none. */
   readonly status: SignedEnvelope | null;
 }
@@ -42,5 +55,6 @@ export interface RouteDelivery {
   /** The request that a plan or a restore rests on. */
   readonly request: SignedEnvelope | null;
   readonly approvals: readonly SignedEnvelope[];
+  readonly provisional: ProvisionalEvidence;
   readonly isNewest: boolean;
 }

@@ -1,11 +1,13 @@
 import type { Digest } from './digest.js';
 import type { ErrorCode } from './errors.js';
+import type { Proviso } from './provisional.js';
 import type { SignedEnvelope } from './statements.js';
 
 export const STAGES = [
   'admit',
   'ingest',
   'validate',
+  'override',
   'approve',
   'sign',
   'roll out',
@@ -22,6 +24,8 @@ export interface Admission {
   readonly source: string;
   readonly bundle: string;
   readonly provenance: string;
+  /** Of an emergency deployment. */
+  readonly riskAssessment?: Digest;
   readonly policy: Digest;
 }
 
@@ -77,10 +81,20 @@ export interface Progress {
   readonly admission?: Admission;
   readonly ingested?: Ingested;
   readonly validated?: Validated;
+  /** The request to lift what has failed. */
+  readonly overrideGate?: OpenGate;
+  /** The first overrides; renewals lie beside them. */
+  readonly overridden?: Approved;
   readonly gate?: OpenGate;
   readonly approved?: Approved;
   readonly signed?: Signed;
   readonly rollout?: RolloutResult;
+  /** The request to review an emergency deployment. */
+  readonly reviewGate?: OpenGate;
+  /** How that ended: approvals, or the rejection. */
+  readonly reviewed?: Approved;
+  /** A provisional release whose time has passed: no step of it is routed any more. */
+  readonly lapsed?: Proviso;
   readonly retirement?: Retirement;
   /** How it ended: a release that has one is not taken up again. */
   readonly outcome?: LifecycleOutcome;
@@ -103,6 +117,8 @@ export type LifecycleOutcome =
 export interface LifecycleStatus {
   readonly stage: Stage;
   readonly progress: Progress;
+  /** Until when the release stands; `null`: for good, or not yet known. */
+  readonly proviso: Proviso | null;
   /** The request that waits for people, with its envelope: what they are to approve. */
   readonly gate: OpenGate | null;
   /** How many more people the open gate needs. */

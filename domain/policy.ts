@@ -85,6 +85,15 @@ export interface Policy {
     readonly minimumCases: number;
     readonly minimumAccuracy: number;
     readonly timeoutSeconds: number;
+    /** Criteria that nobody may lift, by name or with `*`; by default all of safety. */
+    readonly always?: readonly string[];
+  };
+  /** Without it a failed validation is final. */
+  readonly override?: {
+    readonly count: number;
+    readonly withinSeconds: number;
+    /** For how long an override, and each renewal, holds at most. */
+    readonly holdsSeconds: number;
   };
   readonly approvals: { readonly deploy: Quorum; readonly restore: Quorum; readonly retire: Quorum };
   readonly rollout: {
@@ -98,7 +107,16 @@ export interface Policy {
   readonly rollback: { readonly warmReleases: number };
   readonly retention: { readonly releasesDays: number; readonly auditDays: number; readonly statusDays: number };
   readonly retirement: { readonly noticeSeconds: number };
-  readonly emergency: { readonly killResponseSeconds: number };
+  readonly emergency: {
+    readonly killResponseSeconds: number;
+    /** Without it there is no shorter path. */
+    readonly deployment?: {
+      readonly approval: { readonly count: number; readonly withinSeconds: number };
+      /** Its time counts from the approval. */
+      readonly review: Quorum;
+      readonly bakeSeconds: number;
+    };
+  };
   readonly training: {
     /** What no trainer may exceed, whatever it allows itself. */
     readonly limits: {

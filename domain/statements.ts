@@ -1,5 +1,6 @@
 import type { Digest } from './digest.js';
 import type { Policy } from './policy.js';
+import type * as provisional from './provisional-predicates.js';
 import type { RoutingDocument } from './routing.js';
 import type { ChangePredicate } from './versioning.js';
 
@@ -29,6 +30,9 @@ export const PREDICATES = {
   auditQuestion: 'urn:custody:predicate:audit-question:v1',
   rollback: 'urn:custody:predicate:rollback:v1',
   change: 'urn:custody:predicate:change:v1',
+  override: 'urn:custody:predicate:override:v1',
+  riskAssessment: 'urn:custody:predicate:risk-assessment:v1',
+  verificationSummary: 'https://slsa.dev/verification_summary/v1',
   testResult: 'https://in-toto.io/attestation/test-result/v0.1',
   provenance: 'https://slsa.dev/provenance/v1',
 } as const;
@@ -50,6 +54,10 @@ export type RequestAction =
       /** No step of the plan may begin after this. */
       readonly deployBefore: string;
     }
+  /** By control: may what has failed be lifted? */
+  | { readonly kind: 'override'; readonly failed: readonly string[] }
+  /** By control: was it right to deploy in an emergency? */
+  | { readonly kind: 'review' }
   | { readonly kind: 'restore'; readonly kills: readonly Digest[]; readonly revision: number }
   /** A release signature by the key that signs today, over what has been approved before. */
   | { readonly kind: 'resign' }
@@ -286,6 +294,9 @@ export interface PredicateOf {
   auditQuestion: AuditQuestionPredicate;
   rollback: RollbackPredicate;
   change: ChangePredicate;
+  override: provisional.OverridePredicate;
+  riskAssessment: provisional.RiskAssessmentPredicate;
+  verificationSummary: provisional.VerificationSummaryPredicate;
   testResult: TestResultPredicate;
   provenance: ProvenancePredicate;
 }

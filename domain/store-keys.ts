@@ -29,6 +29,8 @@ export const storeKeys = {
   kill: (model: string, order: Digest): string => `kills/${model}/${order}`,
   revocation: (release: Digest): string => `revocations/${release}`,
   status: (version: number): string => `status/${digits(version, 15)}`,
+  /** What override authorities say to one request, renewals too. */
+  override: (request: Digest, statement: Digest): string => `overrides/${request}/${statement}`,
   consumer: (model: string, consumer: string): string => `consumers/${model}/${consumer}`,
 } as const;
 

@@ -79,6 +79,16 @@ export function judge(expected: Expectation, answer: { status: number; text: str
   return wrong === undefined ? null : `the answer has another value at ${wrong[0]}`;
 }
 
+/** What a case is called in a test result: its kind stands in front, so that a policy can speak of all of one kind. */
+export function criterionOf({ kind, id }: Pick<SuiteCase, 'kind' | 'id'>): string {
+  return `${kind}/${id}`;
+}
+
+/** What the demand for enough cases is called. */
+export function casesCase(minimum: number): string {
+  return `cases>=${minimum}`;
+}
+
 /** What the accuracy case is called: its floor is the stricter of the suite's and the policy's. */
 export function accuracyCase(floor: number): string {
   return `accuracy>=${floor}`;

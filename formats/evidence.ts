@@ -1,7 +1,7 @@
 import type { Permission, Rules, VerifiedRelease, VerifiedRetirement } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
-import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
+import type { ProvisionalEvidence, ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
 import type { Manifest } from '../domain/manifest.js';
 import type { Policy, Role } from '../domain/policy.js';
 import type { RequestPredicate, SignedEnvelope, StatusPredicate, Verified } from '../domain/statements.js';
@@ -76,9 +76,38 @@ export function verifyRelease(evidence: ReleaseEvidence, root: PinnedRoot, now: 
     change: verifyStatement(evidence.change, 'change', validAt(ring, asked)),
     request,
     approvals: evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring)),
+    ...verifyProvisional(evidence.provisional, policies),
   };
   const status = evidence.status === null ? null : verifyStatement(evidence.status, 'status', ring);
   return { release, manifest, status, policies, rules: rulesFor(policies, request, now) };
+}
+
+/** Checks every signature in what a deployment provisionally rests on. */
+export function verifyProvisional(
+  { override, emergency }: ProvisionalEvidence,
+  policies: Policies,
+): Pick<VerifiedRelease, 'override' | 'emergency'> {
+  const ring = keyRing(policies.newest);
+  const lifting = override === null ? null : verifyStatement(override.request, 'request', ring);
+  const statements = override?.statements.map((each) => verifyStatement(each, 'override', ring)) ?? [];
+  const review = emergency?.review ?? null;
+  return {
+    override:
+      lifting === null ? null : { request: lifting, gate: policies.byDigest(lifting.predicate.policy), statements },
+    emergency:
+      emergency === null
+        ? null
+        : {
+            assessment: verifyStatement(emergency.assessment, 'riskAssessment', ring),
+            review:
+              review === null
+                ? null
+                : {
+                    request: verifyStatement(review.request, 'request', ring),
+                    approvals: review.approvals.map((each) => verifyStatement(each, 'approval', ring)),
+                  },
+          },
+  };
 }
 
 export function verifyRetirement(

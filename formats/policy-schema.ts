@@ -54,11 +54,8 @@ const authority = z
     path: ['keys'],
   });
 
-const quorum = z.strictObject({
-  role: z.enum(PERSON_ROLES),
-  count: z.int().min(1).max(20),
-  withinSeconds: seconds(YEAR),
-});
+const some = { count: z.int().min(1).max(20), withinSeconds: seconds(YEAR) };
+const quorum = z.strictObject({ role: z.enum(PERSON_ROLES), ...some });
 
 const demand = z.enum(DEMANDS);
 const versioning = z.strictObject({
@@ -97,7 +94,12 @@ export const policySchema: z.ZodType<Policy> = z
       minimumCases: z.int().min(1),
       minimumAccuracy: z.number().min(0).max(1),
       timeoutSeconds: seconds(86_400),
+      always: z
+        .array(z.string().regex(/^[\x21-\x7e]{1,200}$/, 'the name of a criterion, in which * stands for anything'))
+        .max(1000)
+        .exactOptional(),
     }),
+    override: z.strictObject({ ...some, holdsSeconds: seconds(YEAR) }).exactOptional(),
     approvals: z.strictObject({ deploy: quorum, restore: quorum, retire: quorum }),
     rollout: z.strictObject({
       steps: z
@@ -120,7 +122,12 @@ export const policySchema: z.ZodType<Policy> = z
       statusDays: z.number().positive().max(36_500),
     }),
     retirement: z.strictObject({ noticeSeconds: seconds(YEAR) }),
-    emergency: z.strictObject({ killResponseSeconds: seconds(3600) }),
+    emergency: z.strictObject({
+      killResponseSeconds: seconds(3600),
+      deployment: z
+        .strictObject({ approval: z.strictObject(some), review: quorum, bakeSeconds: seconds(30 * 86_400) })
+        .exactOptional(),
+    }),
     training: z.strictObject({
       limits: z.strictObject({
         wallSeconds: z.int().min(1).max(1_000_000),
@@ -140,7 +147,7 @@ export const policySchema: z.ZodType<Policy> = z
         path: ['lifetimeSeconds'],
       }),
   })
-  .superRefine(({ authorities, rootThreshold, approvals }, context) => {
+  .superRefine(({ authorities, rootThreshold, approvals, override, emergency }, context) => {
     const problem = (message: string, ...path: (string | number)[]): void =>
       context.addIssue({ code: 'custom', message, path });
     const ids = authorities.map(({ id }) => id);
@@ -172,10 +179,17 @@ export const policySchema: z.ZodType<Policy> = z
     for (const { message, at } of oidcProblems(authorities)) problem(message, 'authorities', ...at);
     const roots = authorities.filter(({ roles }) => roles.includes('root')).length;
     if (roots < rootThreshold) problem(`only ${roots} authorities hold the role root`, 'rootThreshold');
-    for (const [act, { role, count }] of Object.entries(approvals)) {
+    const demandHolders = (role: Role, count: number, ...path: string[]): void => {
       const holders = authorities.filter(({ roles }) => roles.includes(role)).length;
-      if (holders < count) problem(`only ${holders} people hold the role ${role}`, 'approvals', act, 'count');
-    }
+      if (holders < count) problem(`only ${holders} people hold the role ${role}`, ...path, 'count');
+    };
+    for (const [act, { role, count }] of Object.entries(approvals)) demandHolders(role, count, 'approvals', act);
+    if (override !== undefined) demandHolders('override-authority', override.count, 'override');
+    const { deployment } = emergency;
+    if (deployment === undefined) return;
+    const { approval, review } = deployment;
+    demandHolders('security-authority', approval.count, 'emergency', 'deployment', 'approval');
+    demandHolders(review.role, review.count, 'emergency', 'deployment', 'review');
   });
 
 /** What is wrong with a key; `null` where it may be enrolled. */

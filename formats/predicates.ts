@@ -6,6 +6,7 @@ import { isIsoTime } from '../domain/time.js';
 import { DEMANDS, RULES } from '../domain/versioning.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
+import { riskAssessmentSchema } from './risk-assessment.js';
 
 /** The shape of every predicate that Custody reads. Unknown members of our own are refused: what is signed is understood. */
 const digest = digestSchema;
@@ -20,6 +21,7 @@ const version = z.string().refine(isVersion, 'not SemVer');
 const count = z.int().min(0);
 const percent = z.int().min(0).max(100);
 
+const MIN_JUSTIFICATION = 10;
 const timed = { issuedAt: time, expiresAt: time };
 
 const address = z.string().max(4096);
@@ -35,6 +37,8 @@ const action = z.discriminatedUnion('kind', [
       .max(32),
     deployBefore: time,
   }),
+  z.strictObject({ kind: z.literal('override'), failed: z.array(id).min(1).max(10_001) }),
+  z.strictObject({ kind: z.literal('review') }),
   z.strictObject({ kind: z.literal('restore'), kills: z.array(digest).min(1).max(100), revision: count }),
   z.strictObject({ kind: z.literal('resign') }),
   z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().positive() }),
@@ -121,6 +125,19 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   }),
   route,
   kill: z.strictObject({ environment, model, nonce, reason, ...timed }),
+  override: z.strictObject({
+    requestId: id,
+    nonce,
+    environment,
+    workflowId: id,
+    release: digest,
+    testResult: digest,
+    lifts: z.array(id).min(1).max(10_001),
+    justification: reason.refine((text) => text.trim().length >= MIN_JUSTIFICATION, 'say why, in a sentence or more'),
+    holdsUntil: time,
+    ...timed,
+  }),
+  riskAssessment: z.strictObject({ environment, model, version, assessment: riskAssessmentSchema, issuedAt: time }),
   rollback: z.strictObject({ environment, model, nonce, target: maybeDigest, reason, ...timed }),
   status: z.strictObject({
     environment,
@@ -195,6 +212,15 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     configuration: z.array(resource).min(1),
     passedTests: z.array(id),
     failedTests: z.array(id),
+  }),
+  verificationSummary: z.strictObject({
+    verifier: z.strictObject({ id: z.string() }),
+    timeVerified: time,
+    resourceUri: z.string(),
+    policy: z.strictObject({ uri: z.string(), digest: z.strictObject({ sha256: digest }) }),
+    inputAttestations: z.array(z.strictObject({ uri: z.string(), digest: z.strictObject({ sha256: digest }) })),
+    verificationResult: z.enum(['PASSED', 'FAILED']),
+    verifiedLevels: z.array(z.string()),
   }),
   // A foreign standard: what Custody does not read in it is passed over, as in-toto's parsing rules ask.
   provenance: z.object({

@@ -28,6 +28,8 @@ export interface Asked {
   readonly about: { readonly model: string; readonly version: string | null; readonly release: Digest | null };
   readonly action: RequestAction;
   readonly seconds: number;
+  /** What the request rests on, where there is anything yet. */
+  readonly evidence?: RequestPredicate['evidence'];
   /** For whom the signer asks; without it, in its own name. */
   readonly vouched?: Required<Pick<RequestPredicate, 'requester' | 'identity'>>;
 }
@@ -35,7 +37,7 @@ export interface Asked {
 /** A request with a nonce of its own, signed. */
 export function signRequest(
   { key, id, environment, policy }: Signer,
-  { workflowId, about, action, seconds, vouched }: Asked,
+  { workflowId, about, action, seconds, evidence = {}, vouched }: Asked,
 ): SignedEnvelope {
   const predicate: RequestPredicate = {
     requestId: `${action.kind}-${about.model}-${randomBytes(4).toString('hex')}`,
@@ -44,7 +46,7 @@ export function signRequest(
     workflowId,
     ...about,
     action,
-    evidence: {},
+    evidence,
     policy,
     requester: id,
     producer: null,

@@ -1,8 +1,11 @@
+import type { RouteCase } from '../domain/authorise-route.js';
+import type { Rules } from '../domain/authorise.js';
 import { CustodyError } from '../domain/errors.js';
+import type { RouteDelivery } from '../domain/evidence.js';
 import type { Policy } from '../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope, Verified } from '../domain/statements.js';
 import { parseEnvelope } from './dsse.js';
-import { verifyPolicies, type Policies } from './evidence.js';
+import { rulesFor, verifyPolicies, verifyProvisional, type Policies } from './evidence.js';
 import { canonicalBytes } from './jcs.js';
 import type { PinnedRoot } from './policy.js';
 import { keyRing, verifyStatement } from './statements.js';
@@ -54,6 +57,27 @@ export class Trust {
     this.#envelopes = envelopes;
     this.#policies = policies;
     return true;
+  }
+
+  /** A delivered document with everything it rests on, each signature checked, and the rules it is to be judged by. */
+  routeCase(
+    { request, approvals, provisional, isNewest }: RouteDelivery,
+    at: Pick<RouteCase, 'current' | 'next' | 'baked'>,
+    now: string,
+  ): { readonly routed: RouteCase; readonly rules: Rules } {
+    const { policies, newest } = this;
+    const asked = request === null ? null : this.verify('request', request);
+    const { environment } = this.#root;
+    return {
+      routed: {
+        ...at,
+        request: asked,
+        approvals: approvals.map((approval) => this.verify('approval', approval)),
+        ...verifyProvisional(provisional, policies),
+        isNewest,
+      },
+      rules: asked === null ? { environment, gate: newest, newest, now } : rulesFor(policies, asked, now),
+    };
   }
 
   verify<K extends PredicateName>(name: K, envelope: unknown): Verified<PredicateOf[K]> {

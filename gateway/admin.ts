@@ -4,7 +4,11 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { CustodyError, type ErrorCode } from '../domain/errors.js';
 import type { RouteDelivery } from '../domain/evidence.js';
-import { parseEnvelope } from '../formats/dsse.js';
+import {
+  approvalsSchema as approvals,
+  envelopeSchema as envelope,
+  provisionalSchema,
+} from '../formats/evidence-schema.js';
 import { checkShape, parseJson } from '../formats/json.js';
 import { closeGently } from './closing.js';
 import type { Gateway } from './gateway.js';
@@ -13,13 +17,13 @@ import type { Metrics } from './metrics.js';
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const REQUEST_MS = 10_000;
 
-const envelope = z.unknown().transform(parseEnvelope);
 const policies = z.array(envelope).min(1).max(10_000);
 const deliverySchema: z.ZodType<RouteDelivery> = z.strictObject({
   policies,
   document: envelope,
-  request: z.unknown().transform((value) => (value === null ? null : parseEnvelope(value))),
-  approvals: z.array(envelope).max(100),
+  request: envelope.nullable(),
+  approvals,
+  provisional: provisionalSchema,
   isNewest: z.boolean(),
 });
 const policiesSchema = z.strictObject({ policies });

@@ -8,7 +8,7 @@ import type { RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
-import { demand, rulesFor } from '../formats/evidence.js';
+import { demand } from '../formats/evidence.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import { Endpoint, type Choice, type Refusal } from './endpoint.js';
 import { lifts, readOrder } from './orders.js';
@@ -170,7 +170,8 @@ export class Gateway {
     await this.#file.save();
   }
 
-  async #admit({ policies, document, request, approvals, isNewest }: RouteDelivery): Promise<RouteAdmitted> {
+  async #admit(delivery: RouteDelivery): Promise<RouteAdmitted> {
+    const { policies, document, isNewest } = delivery;
     await this.admitPolicies(policies);
     const next = this.#trust.verify('route', document);
     const { model, revision, change, releases } = next.predicate;
@@ -184,15 +185,8 @@ export class Gateway {
         details: { revision: due - 1 },
       });
 
-    const asked = request === null ? null : this.#trust.verify('request', request);
-    const given = approvals.map((approval) => this.#trust.verify('approval', approval));
     const now = isoTime(Date.now());
-    const { newest } = this.#trust;
-    const rules =
-      asked === null
-        ? { environment: this.#deps.environment, gate: newest, newest, now }
-        : rulesFor(this.#trust.policies, asked, now);
-    const routed = { current, next, request: asked, approvals: given, isNewest, baked: route?.baked ?? null };
+    const { routed, rules } = this.#trust.routeCase(delivery, { current, next, baked: route?.baked ?? null }, now);
     const baked = bakedAt(routed, demand(authoriseRoute(routed, rules)), rules, route?.inForce ?? null);
     if (isNewest && endpoint !== undefined) this.#refuseBreached(endpoint, next.predicate);
     const target = releases[0];

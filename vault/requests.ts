@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
 import { MAX_OPENED_FILES, type VaultSocket } from '../domain/vault.js';
-import { parseEnvelope } from '../formats/dsse.js';
+import {
+  approvalsSchema as approvals,
+  envelopeSchema as envelope,
+  provisionalSchema,
+} from '../formats/evidence-schema.js';
 import { digestSchema } from '../formats/in-toto.js';
 import { checkShape } from '../formats/json.js';
 import { claim, stored } from './create.js';
@@ -20,9 +24,7 @@ export interface Operation {
 }
 export type Operations = Readonly<Record<string, Operation>>;
 
-const envelope = z.unknown().transform(parseEnvelope);
 const policies = z.array(envelope).min(1).max(10_000);
-const approvals = z.array(envelope).max(100);
 
 const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   policies,
@@ -35,6 +37,7 @@ const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   change: envelope,
   request: envelope,
   approvals,
+  provisional: provisionalSchema,
   status: envelope.nullable(),
 });
 const retirementEvidence: z.ZodType<RetirementEvidence> = z.strictObject({

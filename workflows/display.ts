@@ -40,12 +40,17 @@ export function show({ model, version, title, stage, digest, facts, counting, tr
 
 function howToDecide({ act, gate, missing }: Counting): string[] {
   const { workflowId } = workflowInfo();
-  const message = `--workflow-id ${workflowId} --name approve --input-file decision.json`;
+  const isOverride = act === 'override';
+  const message = `--workflow-id ${workflowId} --name ${isOverride ? 'override' : 'approve'} --input-file decision.json`;
+  const [, model = '', version = ''] = workflowId.split('/');
+  const command = isOverride
+    ? `override ${model}@${version} --justification <why>`
+    : `approve ${inert(gate.requestId)}`;
   return [
     '',
     `**Awaiting:** ${missing} more with the role ${inert(gate.role)}, to ${act}, until ${inert(gate.expiresAt)}`,
     '',
-    `    custody approve ${inert(gate.requestId)} --key <your key>`,
+    `    custody ${command} --key <your key>`,
     '',
     'Or, with the signed decision in decision.json (the second works while no worker is up):',
     '',

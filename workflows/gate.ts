@@ -1,16 +1,18 @@
+import type { Act } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
 import type { Approved, OpenGate } from '../domain/lifecycle.js';
 import { settle, settleRefused, type Inbox } from './inbox.js';
+import type { LifecycleRun } from './run.js';
 import { control, failureOf } from './zones.js';
 
 export type GateOutcome =
   | { readonly kind: 'approved'; readonly approved: Approved }
-  | { readonly kind: 'rejected'; readonly by: string; readonly reason: string }
+  | { readonly kind: 'rejected'; readonly by: string; readonly statement: Digest; readonly reason: string }
   | { readonly kind: 'expired' };
 
 /** An open gate and what has counted for it so far: a continued run goes on from here. */
 export interface Counting {
-  readonly act: 'deploy' | 'restore' | 'retire';
+  readonly act: Act;
   readonly gate: OpenGate;
   readonly counted: readonly Digest[];
   /** How many more people it needs. */
@@ -35,13 +37,14 @@ export async function awaitGate(
   progressed: (counting: Counting) => void,
 ): Promise<GateOutcome> {
   const { act, gate } = from;
+  const names = act === 'override' ? (['override'] as const) : (['approve', 'reject'] as const);
   let { counted } = from;
   for (;;) {
     const left = Date.parse(gate.expiresAt) - Date.now();
     const summary = `request ${gate.requestId} is open`;
     // Whatever is wrong with the time, the gate stays shut.
-    if (!(left > 0) || !(await until(() => inbox.has('approve', 'reject'), left, summary))) return { kind: 'expired' };
-    const batch = inbox.take(['approve', 'reject']);
+    if (!(left > 0) || !(await until(() => inbox.has(...names), left, summary))) return { kind: 'expired' };
+    const batch = inbox.take(names);
     try {
       const decisions = batch.map((item) => item.decision);
       const { verdicts, outcome } = await control.decide({ gate, act, counted, decisions });
@@ -56,4 +59,13 @@ export async function awaitGate(
       settleRefused(batch, failure);
     }
   }
+}
+
+/** Waits at a gate of a lifecycle, or goes on with it where an earlier run has left it. */
+export async function passGate(run: LifecycleRun, act: Act, gate: OpenGate): Promise<GateOutcome> {
+  const from = run.counting?.act === act ? run.counting : opened(act, gate);
+  run.count(from);
+  const outcome = await awaitGate(run.inbox, from, run.until.bind(run), (counting) => run.count(counting));
+  run.count(null);
+  return outcome;
 }

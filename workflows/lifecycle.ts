@@ -1,11 +1,12 @@
 import { ApplicationFailure, CancellationScope, workflowInfo } from '@temporalio/workflow';
-import type { StagePart } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
-import type { LifecycleOutcome, Progress, RolloutResult } from '../domain/lifecycle.js';
+import type { LifecycleOutcome, RolloutResult } from '../domain/lifecycle.js';
 import { parseLifecycleId } from '../domain/names.js';
-import { awaitGate, opened } from './gate.js';
+import { passGate } from './gate.js';
+import { inService } from './in-service.js';
 import type { LifecycleInput } from './messages.js';
-import { retire } from './retire.js';
+import { liftFailure, renewals } from './override.js';
+import { Lapsed, rollBack, weigh } from './provisional.js';
 import { LifecycleRun, type LifecycleCarried } from './run.js';
 import { control, intake, refusalOf, serving, signing } from './zones.js';
 
@@ -33,6 +34,7 @@ export async function lifecycle(
 
 async function toItsEnd(run: LifecycleRun): Promise<LifecycleOutcome> {
   void run.refuseStrays();
+  void renewals(run);
   run.progress = await control.resumeLifecycle(run.name);
   const outcome = run.progress.outcome ?? (await conclude(run, await lead(run)));
   run.progress = { ...run.progress, outcome };
@@ -43,11 +45,14 @@ async function toItsEnd(run: LifecycleRun): Promise<LifecycleOutcome> {
 
 async function lead(run: LifecycleRun): Promise<LifecycleOutcome> {
   try {
-    return (await intoService(run)) ?? (await retire(run));
+    if (run.progress.lapsed !== undefined && run.progress.retirement === undefined)
+      throw new Lapsed(run.progress.lapsed);
+    return (await intoService(run)) ?? (await inService(run));
   } catch (error) {
+    if (error instanceof Lapsed) return rollBack(run, error.proviso);
     const refusal = refusalOf(error);
     if (refusal === null) throw error;
-    return { kind: 'rejected', stage: run.at, ...refusal };
+    return { kind: 'rejected', stage: run.stage, ...refusal };
   }
 }
 
@@ -60,23 +65,23 @@ async function conclude(run: LifecycleRun, outcome: LifecycleOutcome): Promise<L
 /** From the request to the moment the release serves; an outcome if it never comes to that. */
 async function intoService(run: LifecycleRun): Promise<LifecycleOutcome | null> {
   const { name } = run;
-  const admission = await run.part('admission', 'admit', () => control.admitRelease(name, run.input.request));
+  const { request, riskAssessment = null } = run.input;
+  const admission = await run.part('admission', 'admit', () => control.admitRelease(name, request, riskAssessment));
   const ingested = await run.part('ingested', 'ingest', async () =>
-    record(run, 'ingested', await intake.ingest(name, admission)),
+    run.record('ingested', await intake.ingest(name, admission)),
   );
   const validated = await run.part('validated', 'validate', async () =>
-    record(run, 'validated', await intake.validate(name, admission, ingested)),
+    run.record('validated', await intake.validate(name, admission, ingested)),
   );
-  if (validated.failed.length > 0) {
-    const reason = `failed: ${validated.failed.join(', ')}`;
-    return { kind: 'rejected', stage: 'validate', code: 'VALIDATION_FAILED', reason };
-  }
+  const blocked = validated.failed.length > 0 ? await liftFailure(run, validated.failed) : null;
+  if (blocked !== null) return blocked;
 
   const refused = run.progress.approved === undefined ? await awaitApproval(run) : null;
   run.asking = false;
   if (refused !== null) return refused;
 
-  await run.part('signed', 'sign', async () => record(run, 'signed', await signing.signRelease(name, run.progress)));
+  await run.part('signed', 'sign', async () => run.record('signed', await signing.signRelease(name, run.progress)));
+  await weigh(run);
   const rollout = await run.part('rollout', 'roll out', async () => rollOut(run, ingested.release));
   if (rollout.kind === 'promoted') {
     run.enter('in service');
@@ -91,16 +96,12 @@ async function intoService(run: LifecycleRun): Promise<LifecycleOutcome | null> 
 async function awaitApproval(run: LifecycleRun): Promise<LifecycleOutcome | null> {
   const gate = await run.part('gate', 'approve', () => control.openDeployGate(run.name, run.progress));
   run.enter('approve');
-  run.count(run.counting?.act === 'deploy' ? run.counting : opened('deploy', gate));
-  const outcome = await awaitGate(run.inbox, run.counting ?? opened('deploy', gate), run.until.bind(run), (counting) =>
-    run.count(counting),
-  );
+  const outcome = await passGate(run, 'deploy', gate);
   run.asking = false;
-  run.count(null);
   if (outcome.kind === 'expired') return { kind: 'expired', stage: 'approve' };
   if (outcome.kind === 'rejected')
     return { kind: 'rejected', stage: 'approve', code: 'POLICY_REFUSED', reason: `${outcome.by}: ${outcome.reason}` };
-  await run.part('approved', 'approve', () => record(run, 'approved', outcome.approved));
+  await run.part('approved', 'approve', () => run.record('approved', outcome.approved));
   return null;
 }
 
@@ -114,25 +115,17 @@ async function rollOut(run: LifecycleRun, release: Digest): Promise<RolloutResul
   for (let silent = 0; silent < MAX_SILENT;) {
     run.rolloutEnded = false;
     const state = await control.rolloutState(model, request);
-    if (state !== null && state !== 'under way') return await record(run, 'rollout', state);
+    if (state !== null && state !== 'under way') return await run.record('rollout', state);
     silent = state === null ? silent + 1 : 0;
     if (state === null) await control.askEndpoint(model, order);
     await run.until(() => run.rolloutEnded, state === null ? SILENT_MS : UNDER_WAY_MS, 'waits for the endpoint');
   }
   // Recorded first: from then on no step of it is routed. What was routed all the same is taken out again.
-  const ended = await record(run, 'rollout', {
+  const ended = await run.record('rollout', {
     kind: 'refused',
     code: 'EXPIRED',
     reason: 'the endpoint did not answer',
   });
   if (ended.kind === 'refused') await run.insist(() => control.withdrawRelease(run.name, release));
   return ended;
-}
-
-function record<K extends StagePart>(
-  run: LifecycleRun,
-  part: K,
-  value: NonNullable<Progress[K]>,
-): Promise<NonNullable<Progress[K]>> {
-  return control.record<K>(run.name, part, value, run.progress.ingested?.release ?? null);
 }

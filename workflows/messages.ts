@@ -15,7 +15,7 @@ export interface Receipt {
 }
 
 /** Decisions by people: each can be sent as a signal or as an update, of the same name and payload. */
-export const LIFECYCLE_DECISIONS = ['approve', 'reject', 'retire'] as const;
+export const LIFECYCLE_DECISIONS = ['approve', 'override', 'reject', 'retire'] as const;
 export const ENDPOINT_DECISIONS = ['approve', 'reject', 'kill', 'restore', 'rollback'] as const;
 export type LifecycleDecision = (typeof LIFECYCLE_DECISIONS)[number];
 export type EndpointDecision = (typeof ENDPOINT_DECISIONS)[number];
@@ -45,6 +45,8 @@ export const SEARCH_ATTRIBUTES = {
 /** The argument of a lifecycle: the signed request that asks for it. Everything else it derives. */
 export interface LifecycleInput {
   readonly request: SignedEnvelope;
+  /** In an emergency: the risk assessment that the request names. */
+  readonly riskAssessment?: SignedEnvelope;
 }
 
 export interface ResignInput {

@@ -1,12 +1,10 @@
-import { getExternalWorkflowHandle, log } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
 import type { LifecycleOutcome, OpenGate, Retirement } from '../domain/lifecycle.js';
-import { endpointId } from '../domain/names.js';
 import { answering } from './desk.js';
 import { awaitGate, opened } from './gate.js';
-import { routesChangedSignal } from './messages.js';
+import { Lapsed, leaveRoutes, takeBack } from './provisional.js';
 import type { LifecycleRun } from './run.js';
-import { control, failureOf, serving, signing } from './zones.js';
+import { control, failureOf, signing } from './zones.js';
 
 /** In service until somebody asks for its retirement and a quorum agrees; then notice, drain, revoke, destroy, prove. */
 export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
@@ -17,17 +15,26 @@ export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
   run.closed = 'the release is being retired';
 
   // The notice period is waited out whole: nothing that arrives can shorten it.
-  const left = Date.parse(retirement.retiresAt) - Date.now();
-  if (left > 0) await run.until(() => false, left, `notice until ${retirement.retiresAt}`);
+  await waitOut(run, retirement.retiresAt);
 
   // From here there is no way back, so what is refused is tried again: a release is not left half retired.
-  const { stopped } = await run.insist(() => control.withdrawRelease(name, release));
-  await tellEndpoint(name.model);
-  for (const gone of [...stopped.filter((each) => each.release !== release), { ...name, release }])
-    await run.insist(() => serving.stopRelease({ model: gone.model, version: gone.version }, gone.release));
+  await leaveRoutes(run, release, () => control.withdrawRelease(name, release));
   const revocation = await run.insist(() => signing.revokeRelease(name, release, retirement));
   const certificate = await run.insist(() => signing.destroyKeys(name, release, retirement, revocation));
   return { kind: 'retired', certificate };
+}
+
+/** A release that stands only until some time in the notice period is taken back then, and retires all the same. */
+async function waitOut(run: LifecycleRun, until: string): Promise<void> {
+  try {
+    const left = Date.parse(until) - Date.now();
+    if (left > 0) await run.until(() => false, left, `notice until ${until}`);
+    run.stand(null);
+  } catch (error) {
+    if (!(error instanceof Lapsed)) throw error;
+    await takeBack(run, error.proviso);
+    await waitOut(run, until);
+  }
 }
 
 /** Waits for a request that is admitted and approved; a refused or expired one leaves the release in service. */
@@ -69,13 +76,4 @@ async function asked(run: LifecycleRun, release: Digest): Promise<OpenGate | nul
   });
   run.asking = gate !== null;
   return gate;
-}
-
-/** The endpoint reads its routes again at the next occasion in any case. */
-async function tellEndpoint(model: string): Promise<void> {
-  try {
-    await getExternalWorkflowHandle(endpointId(model)).signal(routesChangedSignal);
-  } catch (error) {
-    log.warn('the endpoint was not told that its routes have changed', { reason: String(error) });
-  }
 }

@@ -1,13 +1,17 @@
 import { allHandlersFinished, condition, continueAsNew, setHandler, workflowInfo } from '@temporalio/workflow';
+import type { StagePart } from '../activities/contract.js';
 import type { LifecycleStatus, Progress, Stage } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
-import { insist, refuseStrays, type Stray } from './desk.js';
+import type { Proviso } from '../domain/provisional.js';
+import { insist, refuseStrays } from './desk.js';
 import { show } from './display.js';
 import type { Counting } from './gate.js';
 import { Inbox, type CarriedMessages } from './inbox.js';
 import type { lifecycle } from './lifecycle.js';
 import { LIFECYCLE_DECISIONS, lifecycleStatusQuery, rolloutEndedSignal, type LifecycleInput } from './messages.js';
-import { obstacleOf, type Failure } from './zones.js';
+import { Lapsed } from './provisional.js';
+import { factsOf, straysOf } from './strays.js';
+import { control, obstacleOf, type Failure } from './zones.js';
 
 /** What a continued run takes over: everything else it reads from verified records. */
 export interface LifecycleCarried {
@@ -26,9 +30,11 @@ export class LifecycleRun {
   rolloutEnded = false;
   /** Whether decisions count now, or may once the gate that is being prepared opens. */
   asking = true;
+  /** Until when the release stands; `null`: for good, or not yet known. */
+  proviso: Proviso | null = null;
   /** Set once no message can count any more. */
   closed: string | null = null;
-  private stage: Stage = 'admit';
+  stage: Stage = 'admit';
   private why: string | null = null;
   private resting = false;
   private readonly continueAfterEvents: number | null;
@@ -51,6 +57,7 @@ export class LifecycleRun {
     setHandler(lifecycleStatusQuery, (): LifecycleStatus => ({
       stage: this.stage,
       progress: this.progress,
+      proviso: this.proviso,
       gate: this.counting?.gate ?? null,
       missing: this.counting?.missing ?? 0,
       trouble: this.trouble(),
@@ -59,7 +66,7 @@ export class LifecycleRun {
   }
 
   refuseStrays(): Promise<never> {
-    return refuseStrays(this.name.model, this.inbox, () => this.strays());
+    return refuseStrays(this.name.model, this.inbox, () => straysOf(this));
   }
 
   /** Answers what a stage has recorded, or enters the stage and does its work: at a full disk it waits for room. */
@@ -86,8 +93,34 @@ export class LifecycleRun {
     return done as T; // A pause that nothing interrupts ends by time.
   }
 
-  /** Waits where the run may be handed on to a fresh history; `false` when the time ran out first. */
+  /** Keeps what a stage ended with; answers what the record says. */
+  record<K extends StagePart>(part: K, value: NonNullable<Progress[K]>): Promise<NonNullable<Progress[K]>> {
+    return control.record<K>(this.name, part, value, this.progress.ingested?.release ?? null);
+  }
+
+  stand(proviso: Proviso | null): void {
+    this.proviso = proviso;
+    this.display();
+  }
+
+  /**
+   * Waits where the run may be handed on to a fresh history; `false` when the time ran out first. Throws `Lapsed` once the
+   * release no longer stands, whatever else it waits for.
+   */
   async until(arrived: () => boolean, ms?: number, summary?: string): Promise<boolean> {
+    const end = ms === undefined ? Infinity : Date.now() + ms;
+    for (;;) {
+      const { proviso } = this;
+      const lapses = proviso === null ? Infinity : Date.parse(proviso.until);
+      if (proviso !== null && Date.now() >= lapses) throw new Lapsed(proviso);
+      const left = Math.min(end, lapses) - Date.now();
+      const moved = (): boolean => arrived() || this.proviso !== proviso;
+      const happened = await this.atRest(moved, left === Infinity ? undefined : left, summary);
+      if (happened ? arrived() : Date.now() >= end) return happened;
+    }
+  }
+
+  private async atRest(arrived: () => boolean, ms?: number, summary?: string): Promise<boolean> {
     const ready = (): boolean => this.due() && allHandlersFinished() && this.inbox.settled;
     this.resting = true;
     const either = (): boolean => arrived() || ready();
@@ -121,10 +154,6 @@ export class LifecycleRun {
     this.display();
   }
 
-  get at(): Stage {
-    return this.stage;
-  }
-
   private handOn(): Promise<never> {
     const carried: LifecycleCarried = { messages: this.inbox.carry(), counting: this.counting };
     return continueAsNew<typeof lifecycle>(this.input, this.continueAfterEvents, carried);
@@ -135,33 +164,17 @@ export class LifecycleRun {
     return continueAsNewSuggested || historyLength > (this.continueAfterEvents ?? Infinity);
   }
 
-  private strays(): Stray[] {
-    const { closed, counting } = this;
-    if (closed !== null) return [{ names: LIFECYCLE_DECISIONS, reason: closed }];
-    const strays: Stray[] = [];
-    if (!this.asking && !this.inbox.has('retire'))
-      strays.push({ names: ['approve', 'reject'], reason: 'nothing waits for a decision' });
-    if (counting?.act === 'retire')
-      strays.push({ names: ['retire'], reason: `request ${counting.gate.requestId} to retire is already open` });
-    return strays;
-  }
-
   private trouble(): string[] {
     return this.why === null ? [] : [this.why];
   }
 
   private display(): void {
-    const { retirement, outcome, ingested } = this.progress;
-    const facts: [string, string][] = [];
-    if (retirement !== undefined) facts.push(['Retires', retirement.retiresAt]);
-    if (outcome !== undefined)
-      facts.push(['Outcome', 'reason' in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind]);
     show({
       ...this.name,
       title: `${this.name.model} ${this.name.version}`,
       stage: this.stage,
-      digest: ingested?.release ?? null,
-      facts,
+      digest: this.progress.ingested?.release ?? null,
+      facts: factsOf(this),
       counting: this.counting,
       trouble: this.trouble(),
     });

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, type ActivityOptions } from '@temporalio/workflow';
 import type {
   EndpointControl,
   IntakeActivities,
@@ -13,25 +13,7 @@ import type {
 import { shortDigest } from '../domain/digest.js';
 import { isErrorCode, needsHands, type ErrorCode } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';
-
-/** For each activity the line that the UI shows beside it, or all of its options. */
-type Lines<A> = {
-  readonly [K in keyof A]: A[K] extends (...args: infer P) => unknown
-    ? (...args: P) => string | ActivityOptions
-    : never;
-};
-
-function zone<A extends object>(options: ActivityOptions, lines: Lines<A>): A {
-  const proxy = proxyActivities(options);
-  const calls = Object.entries<(...args: never[]) => string | ActivityOptions>(lines).map(([name, line]) => {
-    const call = (...args: never[]): Promise<unknown> => {
-      const said = line(...args);
-      return proxy[name]!.executeWithOptions(typeof said === 'string' ? { summary: said } : said, args);
-    };
-    return [name, call] as const;
-  });
-  return Object.fromEntries(calls) as A;
-}
+import { zone } from './zone.js';
 
 // Short acts are tried again for ever: a blip must not end a release. Refusals are not retried, by their own kind. A worker
 // that died is noticed by its silence, long before the time is over that its work may take.
@@ -55,6 +37,7 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
   {
     resumeLifecycle: (name) => `reads the records of ${of(name)}`,
     admitRelease: (name) => `verifies the request for ${of(name)}`,
+    openOverrideGate: (name) => `asks for an override of what has failed in ${of(name)}`,
     openDeployGate: (name) => `asks for approval to deploy ${of(name)}`,
     decide: ({ act, gate, decisions }) => `verifies ${decisions.length} decisions: ${act}, request ${gate.requestId}`,
     refuse: ({ decisions, dropped }) => `audits ${decisions.length + dropped} refused messages`,
@@ -62,6 +45,11 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     askEndpoint: (model, order) => `asks the endpoint of ${model} to roll out ${order.version}`,
     rolloutState: (model) => `asks the endpoint of ${model} how the rollout goes`,
     recordOutcome: (name, _release, outcome) => `records how ${of(name)} ended: ${outcome.kind}`,
+    proviso: (name) => `reads until when ${of(name)} stands`,
+    renewOverride: (name, decisions) => `verifies ${decisions.length} renewals of the override of ${of(name)}`,
+    openReviewGate: (name) => `asks for a review of the emergency deployment of ${of(name)}`,
+    recordLapse: (name, _release, { why }) => `records that ${of(name)} no longer stands: ${why}`,
+    revertRelease: (name) => `goes back from ${of(name)} to the release before it`,
     openRetireGate: (name) => `asks for approval to retire ${of(name)}`,
     giveNotice: (name) => `gives notice to the consumers of ${of(name)}`,
     withdrawRelease: (name) => `takes ${of(name)} out of the routes`,

@@ -1,13 +1,11 @@
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import { CustodyError } from '../../domain/errors.js';
-import type { RequestPredicate, Verified } from '../../domain/statements.js';
 import type { Custody } from '../connect.js';
 import { gateById, openGates, requestOf, send } from '../messages.js';
-import { answer, heading, plain, talk } from '../output.js';
+import { answer, talk } from '../output.js';
 import { decide } from '../requests.js';
 import { connected, KEY_OPTION, signerOf, type Session } from '../session.js';
 import { printMessage } from './print.js';
+import { confirm, describe, groundsOf, howTo } from './shown.js';
 
 interface Options {
   readonly key: string;
@@ -28,7 +26,10 @@ export function decisionCommands(program: Command): void {
           gates,
           gates.length === 0
             ? ['nothing waits for anyone']
-            : gates.map(({ gate, missing }) => `${gate.requestId}  ${missing} × ${gate.role}  until ${gate.expiresAt}`),
+            : gates.map(
+                (waiting) =>
+                  `${waiting.gate.requestId}  ${waiting.missing} × ${waiting.gate.role}  until ${waiting.gate.expiresAt}  ${howTo(waiting)}`,
+              ),
         );
       }),
     );
@@ -58,7 +59,7 @@ async function decideOn(
   const signer = await signerOf(session, key);
   const waiting = await gateById(session.custody, requestId);
   const request = await requestOf(session.custody, waiting);
-  for (const line of describe(request)) talk(line);
+  for (const line of [...describe(request), ...(await groundsOf(session.custody, request))]) talk(line);
   if (yes !== true && print === undefined) await confirm(decision);
   const envelope = decide(signer, request, decision, reason ?? '');
   if (print !== undefined) {
@@ -67,30 +68,4 @@ async function decideOn(
   }
   const receipt = await send(session.custody, waiting.workflowId, decision, envelope);
   answer(session, receipt, [`${decision}: counted as ${receipt.by}`]);
-}
-
-function describe({ predicate, digest }: Verified<RequestPredicate>): string[] {
-  const { action, model, version, release, requester, producer, expiresAt } = predicate;
-  return [
-    heading(`${action.kind} ${model} ${version ?? ''}`),
-    `request         ${digest}`,
-    `release digest  ${release ?? '-'}`,
-    `asked for by    ${plain(requester)}`,
-    `produced by     ${plain(producer ?? '-')}`,
-    `until           ${expiresAt}`,
-    ...Object.entries(action).map(([name, value]) => `${name.padEnd(15)} ${plain(JSON.stringify(value))}`),
-    ...Object.entries(predicate.evidence).map(([name, value]) => `evidence        ${plain(name)} ${value}`),
-  ];
-}
-
-async function confirm(decision: string): Promise<void> {
-  if (!process.stdin.isTTY)
-    throw new CustodyError('USAGE', 'nobody is there to confirm: look at the request, then run this again with --yes');
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const said = await terminal.question(`${decision} this? [y/N] `);
-    if (said.trim().toLowerCase() !== 'y') throw new CustodyError('INTERRUPTED', 'nothing was signed');
-  } finally {
-    terminal.close();
-  }
 }

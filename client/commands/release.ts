@@ -14,10 +14,13 @@ import { mayServe } from '../record/serving.js';
 import { requestRetirement } from '../requests.js';
 import { connected, KEY_OPTION, signerOf, type ConnectedSession } from '../session.js';
 import { askAs, startRelease, uiAddress, type Ask } from '../start.js';
+import { readAssessment } from './override.js';
+import { howTo } from './shown.js';
 
 const POLL_MS = 500;
 
 interface ReleaseOptions {
+  readonly emergency?: string;
   readonly bundle: string;
   readonly provenance?: string;
   readonly key?: string;
@@ -35,6 +38,7 @@ export function releaseCommands(program: Command): void {
     .option('--api <url>', 'in place of a key: the api that signs for whoever holds the token')
     .option('--token-env <variable>', 'the variable of the environment that holds the OpenID Connect token')
     .option('--provenance <file>', 'how it was made; by default beside the signature, where `custody pack` puts it')
+    .option('--emergency <file>', 'take the shorter path, with this written risk assessment (YAML), which you sign')
     .option('--wait', 'wait until it is in service or has been refused')
     .addHelpText(
       'after',
@@ -73,8 +77,9 @@ export function releaseCommands(program: Command): void {
           ...(gate === null
             ? []
             : [
-                `waits for ${missing} × ${gate.role} until ${gate.expiresAt}: custody approve ${gate.requestId} --key <file>`,
+                `waits for ${missing} × ${gate.role} until ${gate.expiresAt}: ${howTo({ workflowId: lifecycleId(name), gate })} --key <file>`,
               ]),
+          ...(status.proviso === null ? [] : [`stands until ${status.proviso.until}, or ${plain(status.proviso.why)}`]),
           ...trouble.map((problem) => `trouble: ${plain(problem)}`),
           faint(uiAddress(session.custody, lifecycleId(name))),
         ]);
@@ -144,8 +149,15 @@ export function releaseCommands(program: Command): void {
 }
 
 /** Who asks: the holder of a key, or of a token. */
-async function askerOf(session: ConnectedSession, { key, api, tokenEnv }: ReleaseOptions): Promise<Ask> {
-  if (key !== undefined && api === undefined && tokenEnv === undefined) return askAs(await signerOf(session, key));
+async function askerOf(session: ConnectedSession, { emergency, key, api, tokenEnv }: ReleaseOptions): Promise<Ask> {
+  const assessment = emergency === undefined ? null : readAssessment(emergency);
+  if (key !== undefined && api === undefined && tokenEnv === undefined)
+    return askAs(await signerOf(session, key), assessment);
+  if (assessment !== null)
+    throw new CustodyError(
+      'USAGE',
+      'a person asks for an emergency deployment, and signs its risk assessment: use --key',
+    );
   if (key === undefined && api !== undefined && tokenEnv !== undefined)
     return askThroughApi(session.custody, api, tokenIn(tokenEnv));
   throw new CustodyError('USAGE', 'say who asks: either --key, or --api with --token-env');

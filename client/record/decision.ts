@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { gatherRelease } from '../../adapters/dossier.js';
+import { gatherProvisional } from '../../adapters/provisions.js';
 import { checkDecision } from '../../domain/approvals.js';
 import { evidenceHolds, quorumReached, resultHolds } from '../../domain/authorise.js';
 import { CustodyError } from '../../domain/errors.js';
+import type { VerifiedOverride } from '../../domain/override.js';
 import { holdsRole } from '../../domain/policy.js';
+import { deployQuorum } from '../../domain/provisional.js';
 import type { ApprovalPredicate, Verified } from '../../domain/statements.js';
-import { demand, signerOf, verifyRelease } from '../../formats/evidence.js';
+import { demand, signerOf, verifyProvisional, verifyRelease } from '../../formats/evidence.js';
 import { checkShape, parseJson } from '../../formats/json.js';
 import type { Examination } from './examination.js';
 
@@ -27,7 +30,7 @@ export async function validation(exam: Examination): Promise<void> {
   const result = await exam.check('validation', checked, async () => {
     const verified = await exam.statement('testResult', validated.testResult);
     exam.shown.testResult = verified;
-    demand(resultHolds(ingested.release, exam.rules, verified));
+    demand(resultHolds(ingested.release, exam.rules, verified, await overrideOf(exam)));
     const { result: verdict, passedTests, failedTests } = verified.predicate;
     const says = `${verdict}: ${passedTests.length} cases passed, ${failedTests.length} failed`;
     return { value: verified, says, by: verified.signers, statement: verified.digest };
@@ -61,6 +64,14 @@ export async function validation(exam: Examination): Promise<void> {
   );
 }
 
+/** What lifts a failed validation; `null` where nothing has failed. */
+async function overrideOf({ progress, records, name }: Examination): Promise<VerifiedOverride | null> {
+  const { overridden } = progress;
+  if (overridden === undefined) return null;
+  const evidence = await gatherProvisional(records, { ...name, evidence: { override: overridden.request } });
+  return verifyProvisional(evidence, await records.policies()).override;
+}
+
 /** What people were asked to decide, and what each has decided. */
 export async function decision(exam: Examination): Promise<void> {
   const { gate, approved } = exam.progress;
@@ -82,7 +93,8 @@ export async function decision(exam: Examination): Promise<void> {
   if (approved === undefined) return exam.absent('approval');
   if (request === null) return exam.absent('approval', true);
   const approvals: Verified<ApprovalPredicate>[] = [];
-  const quorum = exam.rules.gate.approvals.deploy;
+  const { gate: rules } = exam.rules;
+  const quorum = deployQuorum(rules, request.predicate) ?? rules.approvals.deploy;
   for (const digest of approved.approvals) {
     const about =
       'the signature, that it decides this request, in time, in the role, and by neither requester nor producer';

@@ -11,6 +11,7 @@ import { endpointStatus, lifecycleStatus, outcomeOf, requestOf, type WaitingGate
 import { askAuditor, decide, orderKill, requestRelease, requestRestore } from '../../client/requests.js';
 import type { RolloutOrder } from '../../domain/endpoint.js';
 import type { Admission, Progress } from '../../domain/lifecycle.js';
+import { NOT_PROVISIONAL } from '../../domain/evidence.js';
 import { endpointId, lifecycleId, type ReleaseName } from '../../domain/names.js';
 import { planStep, type RouteIntent, type RoutingDocument } from '../../domain/routing.js';
 import type { KillPredicate, SignedEnvelope } from '../../domain/statements.js';
@@ -463,10 +464,12 @@ describe("with control's key, its credentials and every right in the namespace, 
     async function deliver(document: SignedEnvelope, isNewest = true): Promise<string> {
       const { envelopes: policies } = await insider.records.policies();
       const request = asked.gate.envelope;
-      return insider.gateway.deliverRoute({ policies, document, request, approvals: [approval], isNewest }).then(
-        () => 'admitted',
-        (error: { code: string }) => error.code,
-      );
+      return insider.gateway
+        .deliverRoute({ policies, document, request, approvals: [approval], provisional: NOT_PROVISIONAL, isNewest })
+        .then(
+          () => 'admitted',
+          (error: { code: string }) => error.code,
+        );
     }
 
     async function current(): Promise<RoutingDocument> {

@@ -3,7 +3,13 @@ import { authoriseRoute } from '../../domain/authorise-route.js';
 import { authoriseDestruction, authoriseLoading, authoriseSigning, type Permission } from '../../domain/authorise.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence, RouteDelivery } from '../../domain/evidence.js';
-import { rulesFor, verifyPolicies, verifyRelease, verifyRetirement } from '../../formats/evidence.js';
+import {
+  rulesFor,
+  verifyPolicies,
+  verifyProvisional,
+  verifyRelease,
+  verifyRetirement,
+} from '../../formats/evidence.js';
 import { keyRing, verifyStatement } from '../../formats/statements.js';
 import type { Route, World } from './world.js';
 
@@ -37,7 +43,9 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
         request === null
           ? { environment: world.environment, gate: newest, newest, now }
           : rulesFor(policies, request, now);
-      return authoriseRoute({ current, next, request, approvals, isNewest: delivery.isNewest, baked }, rules);
+      const rests = verifyProvisional(delivery.provisional, policies);
+      const { isNewest } = delivery;
+      return authoriseRoute({ current, next, request, approvals, ...rests, isNewest, baked }, rules);
     },
   };
 }

@@ -1,10 +1,19 @@
 import { createOrganisation, type WorldOptions } from './world/organisation.js';
+import { createProvisions } from './world/provisions.js';
 import { createReleases } from './world/releases.js';
 import { createRoutes } from './world/routes.js';
 import { createWords } from './world/words.js';
 
-export { nonce, PIPELINE, type KeyName, type Signed, type Signers, type WorldOptions } from './world/organisation.js';
-export type { Release, ReleaseOptions, RetirementOptions } from './world/releases.js';
+export {
+  nonce,
+  PIPELINE,
+  withProvisions,
+  type KeyName,
+  type Signed,
+  type Signers,
+  type WorldOptions,
+} from './world/organisation.js';
+export type { Release, ReleaseOptions, Rests, RetirementOptions, Untried } from './world/releases.js';
 export type { Route } from './world/routes.js';
 
 export type World = ReturnType<typeof createWorld>;
@@ -18,5 +27,5 @@ export function createWorld(options: WorldOptions = {}) {
   const words = createWords(organisation);
   const { deployAction, ...releases } = createReleases(organisation, words);
   const routes = createRoutes(organisation, words, deployAction);
-  return { ...organisation, ...words, ...releases, ...routes };
+  return { ...organisation, ...words, ...releases, ...routes, ...createProvisions(organisation, words) };
 }

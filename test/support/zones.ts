@@ -41,6 +41,12 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   applyPolicy: 'control',
   admitResign: 'control',
   recordResigned: 'control',
+  openOverrideGate: 'control',
+  proviso: 'control',
+  renewOverride: 'control',
+  openReviewGate: 'control',
+  recordLapse: 'control',
+  revertRelease: 'control',
   openDeployGate: 'control',
   decide: 'control',
   refuse: 'control',
@@ -166,7 +172,7 @@ export class FakeZones {
     for (const { done } of due) done();
   }
 
-  private async gate(requestId: string, role: string): Promise<OpenGate> {
+  async gate(requestId: string, role: string): Promise<OpenGate> {
     const expiresAt = new Date((await this.env.currentTimeMs()) + this.gateSeconds * 1000).toISOString();
     return { request: digestOf(requestId), requestId, role, count: 2, expiresAt, envelope: envelope(requestId) };
   }
@@ -198,6 +204,17 @@ export class FakeZones {
         ...{ bundle: digestOf('oms'), provenance: digestOf('provenance'), change: digestOf('change') },
       }),
       validate: async () => ({ testResult: digestOf('test result'), passed: 20, failed: [], accuracy: 0.97 }),
+      openOverrideGate: async () => {
+        throw refusal('VALIDATION_FAILED', 'failed: case 7; the policy knows no override');
+      },
+      proviso: async () => null,
+      renewOverride: async (_name, decisions) => ({
+        verdicts: decisions.map(() => ({ accepted: false, code: 'POLICY_REFUSED', reason: 'not renewed' })),
+        proviso: null,
+      }),
+      openReviewGate: async () => this.gate('review-1', 'reviewer'),
+      recordLapse: async (_name, _release, proviso) => proviso,
+      revertRelease: async () => ({ ...at(2, '0.0.0', 'x'), stopped: [] }),
       openDeployGate: async () => {
         const gate = await this.gate('deploy-1', 'release-approver');
         this.progress = { ...this.progress, gate };
@@ -211,7 +228,10 @@ export class FakeZones {
         const all = [...new Set([...counted, ...accepted.map((verdict) => verdict.statement)])];
         const no = decisions.find((each, i) => verdicts[i]?.accepted === true && saidIn(each)?.decision === 'reject');
         if (no !== undefined)
-          return { verdicts, outcome: { kind: 'rejected', by: saidIn(no)?.by ?? '', reason: 'not yet' } };
+          return {
+            verdicts,
+            outcome: { kind: 'rejected', by: saidIn(no)?.by ?? '', statement: digestOf('no'), reason: 'not yet' },
+          };
         if (all.length < gate.count)
           return { verdicts, outcome: { kind: 'pending', missing: gate.count - all.length } };
         const approved = { request: gate.request, approvals: all, approvers: ['alice', 'bob'] };

@@ -21,6 +21,9 @@ const PEOPLE = {
   rita: ['requester'],
   ada: ['auditor'],
   sam: ['security-authority'],
+  vera: ['override-authority'],
+  vito: ['override-authority'],
+  remy: ['reviewer'],
 } as const satisfies Record<string, readonly Role[]>;
 
 const WORKLOADS = {
@@ -123,6 +126,22 @@ export function createOrganisation({
 
 function byName<T>(names: readonly KeyName[], make: (name: KeyName) => T): Record<KeyName, T> {
   return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<KeyName, T>;
+}
+
+/** The policy of an organisation that lets a few people override and deploy in an emergency. */
+export function withProvisions(policy: Policy): Policy {
+  return {
+    ...policy,
+    override: { count: 1, withinSeconds: 600, holdsSeconds: 7 * 86_400 },
+    emergency: {
+      ...policy.emergency,
+      deployment: {
+        approval: { count: 1, withinSeconds: 600 },
+        review: { role: 'reviewer', count: 1, withinSeconds: 3 * 86_400 },
+        bakeSeconds: 0.2,
+      },
+    },
+  };
 }
 
 function firstPolicy(

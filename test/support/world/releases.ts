@@ -1,5 +1,10 @@
 import type { Digest } from '../../../domain/digest.js';
-import type { ReleaseEvidence, RetirementEvidence } from '../../../domain/evidence.js';
+import {
+  NOT_PROVISIONAL,
+  type ProvisionalEvidence,
+  type ReleaseEvidence,
+  type RetirementEvidence,
+} from '../../../domain/evidence.js';
 import type { Manifest } from '../../../domain/manifest.js';
 import { lifecycleId, type ReleaseName } from '../../../domain/names.js';
 import { dependency } from '../../../domain/provenance.js';
@@ -77,7 +82,17 @@ export interface ReleaseOptions {
   /** The release that is the deploy request's subject. */
   readonly requested?: Digest;
   readonly approvals?: (request: Signed<RequestPredicate>) => readonly Signed<ApprovalPredicate>[];
+  /** What the deployment provisionally rests on, and how its request names it. */
+  readonly rests?: (made: Untried) => Rests;
   readonly evidence?: Partial<ReleaseEvidence>;
+}
+
+/** A release before anyone was asked to deploy it. */
+export type Untried = Pick<Release, 'name' | 'release' | 'testResult'> & { readonly requester: string };
+
+export interface Rests {
+  readonly names: Readonly<Record<string, Digest>>;
+  readonly provisional: ProvisionalEvidence;
 }
 
 export interface RetirementOptions {
@@ -163,6 +178,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       },
       options.changedBy ?? 'intake',
     );
+    const rests = options.rests?.({ name, release: digest, testResult, requester });
     const deploy = deployRequest(
       { name, release: digest, bundle, admission, provenance, testResult, change, requester },
       options.after ?? null,
@@ -181,6 +197,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       change: change.envelope,
       request: deploy.envelope,
       approvals: approvals.map(({ envelope }) => envelope),
+      provisional: rests?.provisional ?? NOT_PROVISIONAL,
       status: words.status().envelope,
       ...options.evidence,
     };
@@ -223,6 +240,7 @@ export function createReleases(organisation: Organisation, words: Words) {
             provenance: of.provenance.digest,
             testResult: of.testResult.digest,
             change: of.change.digest,
+            ...rests?.names,
           },
           requester: of.requester,
           producer: 'trainer',

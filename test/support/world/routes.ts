@@ -1,5 +1,5 @@
 import type { Digest } from '../../../domain/digest.js';
-import type { RouteDelivery } from '../../../domain/evidence.js';
+import { NOT_PROVISIONAL, type ProvisionalEvidence, type RouteDelivery } from '../../../domain/evidence.js';
 import { endpointId, lifecycleId } from '../../../domain/names.js';
 import {
   planStep,
@@ -40,6 +40,7 @@ interface RouteOptions {
   readonly document?: Partial<RoutingDocument>;
   readonly request?: Signed<RequestPredicate> | null;
   readonly approvals?: readonly Signed<ApprovalPredicate>[];
+  readonly provisional?: ProvisionalEvidence;
   readonly isNewest?: boolean;
 }
 
@@ -71,6 +72,7 @@ export function createRoutes(
       document: envelope,
       request: asked?.envelope ?? null,
       approvals: approvals.map((approval) => approval.envelope),
+      provisional: options.provisional ?? NOT_PROVISIONAL,
       isNewest: options.isNewest ?? true,
     };
     return { digest, document, envelope, request: asked, approvals, delivery };

@@ -257,7 +257,7 @@ describe('policy.yaml', () => {
 
   test.each([
     ['root-a', 0, 'validUntil'],
-    ['release-signer', 13, 'validFrom'],
+    ['release-signer', 16, 'validFrom'],
   ] as const)('a time on a key of %s is refused, since its signatures bear none', (id, at, bound) => {
     const [held] = policy.authorities.filter((each) => each.id === id);
     const keys = (held?.keys ?? []).map((key) => ({ ...key, [bound]: '2030-01-01T00:00:00.000Z' }));

@@ -1,0 +1,61 @@
+import type { Refusal } from '../domain/approvals.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError } from '../domain/errors.js';
+import type { PredicateOf, RequestPredicate, Verified } from '../domain/statements.js';
+import { isoTime, outsideValidity } from '../domain/time.js';
+import type { Desk } from './control.js';
+import type { Decision, DecisionVerdict } from './contract.js';
+import { refusals, verdictOn } from './journal.js';
+
+/** What kind of statement counts for a request, and by which rules. */
+export interface Ballot<K extends 'approval' | 'override'> {
+  readonly kind: K;
+  readonly check: (said: Verified<PredicateOf[K]>, message: string) => { readonly approver: string } | Refusal;
+  /** Where one that counts is kept; by default in `statements/`. */
+  readonly key?: (statement: Digest) => string;
+  readonly describe: (predicate: PredicateOf[K]) => string;
+}
+
+/** Verifies what people say to one request, in the order it came; keeps and audits what counts, audits what does not. */
+export async function judgeAll<K extends 'approval' | 'override'>(
+  desk: Desk,
+  request: Verified<RequestPredicate>,
+  decisions: readonly Decision[],
+  ballot: Ballot<K>,
+): Promise<readonly DecisionVerdict[]> {
+  const verdicts: DecisionVerdict[] = [];
+  for (const decision of decisions) verdicts.push(await judge(desk, decision, request, ballot));
+  const { model, version, release } = request.predicate;
+  await desk.journal.note(...refusals(decisions, verdicts, { model, version, release }));
+  return verdicts;
+}
+
+/** One person's statement, in the order of the checks: shape, signature and kind, what it is about, time, role, once. */
+async function judge<K extends 'approval' | 'override'>(
+  { records, journal }: Desk,
+  { message, envelope }: Decision,
+  request: Verified<RequestPredicate>,
+  { kind, check, key, describe }: Ballot<K>,
+): Promise<DecisionVerdict> {
+  const { model, version, release, policy } = request.predicate;
+  return verdictOn(async () => {
+    const { envelope: kept, verified: said } = await records.verify(kind, envelope);
+    const checked = check(said, message);
+    if ('code' in checked) throw new CustodyError(checked.code, checked.reason);
+    const outside = outsideValidity(said.predicate, isoTime(Date.now()));
+    if (outside !== null) throw new CustodyError('EXPIRED', `the decision is ${outside}`);
+    await records.spend(said.predicate.nonce, { statement: said.digest, request: request.digest });
+    await records.keep(kept, key?.(said.digest));
+    await journal.note({
+      change: 'decision.accepted',
+      key: said.digest,
+      actor: { id: checked.approver, statement: said.digest },
+      subject: { model, version, release },
+      before: request.digest,
+      after: said.digest,
+      policy,
+      reason: describe(said.predicate),
+    });
+    return { by: checked.approver, statement: said.digest };
+  });
+}

@@ -1,0 +1,367 @@
+import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Approved, LifecycleStatus } from '../../domain/lifecycle.js';
+import type { Proviso } from '../../domain/provisional.js';
+import {
+  decisionSignal,
+  decisionUpdate,
+  lifecycleStatusQuery,
+  startLifecycle,
+  type LifecycleDecision,
+} from '../../workflows/messages.js';
+import type { lifecycle } from '../../workflows/index.js';
+import { capture, startTimeSkipping } from '../support/temporal.js';
+import { decision, digestOf, envelope, FakeZones, startWorkers } from '../support/zones.js';
+
+type Handle = WorkflowHandleWithFirstExecutionRunId<typeof lifecycle>;
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const HOLDS = 7 * DAY;
+const REVIEWED_WITHIN = 3 * DAY;
+
+let env: TestWorkflowEnvironment;
+let workers: { stop: () => Promise<void> };
+let zones: FakeZones;
+let count = 0;
+/** Until when the release stands, by the records of the fakes. */
+let proviso: Proviso | null;
+
+const now = (): Promise<number> => env.currentTimeMs();
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+beforeAll(async () => {
+  env = await startTimeSkipping();
+  workers = await startWorkers(env, () => zones);
+});
+afterAll(async () => {
+  await workers?.stop();
+  await env?.teardown();
+});
+beforeEach(() => {
+  zones = new FakeZones(env);
+  proviso = null;
+  zones.acts.proviso = async () => proviso;
+});
+
+const start = (emergency = false, continueAfterEvents: number | null = null): Promise<Handle> =>
+  env.client.workflow.start<typeof lifecycle>('lifecycle', {
+    ...startLifecycle({ model: `urgent-${(count += 1)}`, version: '1.0.0' }),
+    args: [
+      { request: envelope('start'), ...(emergency ? { riskAssessment: envelope('assessment') } : {}) },
+      continueAfterEvents,
+    ],
+  });
+const update = (handle: Handle, name: LifecycleDecision, by: string, request: string) =>
+  handle.executeUpdate(decisionUpdate(name), { args: [decision(by, request)] });
+const codeOf = (error: unknown): unknown =>
+  error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure ? error.cause.type : error;
+const status = (handle: Handle): Promise<LifecycleStatus> => handle.query(lifecycleStatusQuery);
+const at = (name: string): number => zones.calls.find((call) => call.name === name)?.at ?? NaN;
+const approveDeploy = async (handle: Handle): Promise<void> => {
+  await zones.called('openDeployGate');
+  await update(handle, 'approve', 'alice', 'deploy-1');
+  await update(handle, 'approve', 'bob', 'deploy-1');
+};
+/** Real-time restart of every worker, with whatever a workflow has cached gone. */
+const restart = async (): Promise<void> => {
+  await workers.stop();
+  workers = await startWorkers(env, () => zones);
+};
+
+/** A validation that fails, and a policy that lets it be lifted. */
+function failing(): void {
+  zones.acts.validate = async () => ({
+    testResult: digestOf('test result'),
+    passed: 19,
+    failed: ['accuracy>=0.9'],
+    accuracy: 0.8,
+  });
+  zones.acts.openOverrideGate = async () => {
+    const gate = await zones.gate('override-1', 'override-authority');
+    zones.progress = { ...zones.progress, overrideGate: gate };
+    return gate;
+  };
+}
+
+async function overridden(handle: Handle): Promise<void> {
+  await zones.called('openOverrideGate');
+  proviso = { until: iso((await now()) + HOLDS), why: 'the override of its failed validation has ended' };
+  await update(handle, 'override', 'vera', 'override-1');
+  await update(handle, 'override', 'vito', 'override-1');
+  await approveDeploy(handle);
+}
+
+describe('a release whose validation has failed', () => {
+  it('is rejected when nobody overrides it in time', async () => {
+    failing();
+    const handle = await start();
+    expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'override', code: 'VALIDATION_FAILED' });
+    expect(zones.names()).not.toContain('openDeployGate');
+    expect(at('recordOutcome') - at('openOverrideGate')).toBeGreaterThanOrEqual(7 * DAY);
+    await capture(handle, 'lifecycle-override-missed');
+  });
+
+  it('shows who may lift what has failed, and with which command', async () => {
+    failing();
+    const handle = await start();
+    await zones.called('openOverrideGate');
+    await expect.poll(async () => (await status(handle)).gate?.requestId, { timeout: 20_000 }).toBe('override-1');
+    const metadata = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    expect(metadata.currentDetails).toContain(`custody override urgent-${count}@1.0.0`);
+    expect(metadata.currentDetails).toContain(`--name override --input-file decision.json`);
+    await handle.terminate();
+  });
+
+  it('serves once it was overridden and approved, and goes back by itself seven days later', async () => {
+    failing();
+    const handle = await start();
+    await overridden(handle);
+    await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
+    const { until } = proviso ?? expect.fail('no proviso');
+    expect((await status(handle)).proviso).toEqual(proviso);
+    expect(await handle.result()).toEqual({ kind: 'rolled back', reason: proviso?.why });
+    expect(at('recordLapse')).toBeGreaterThanOrEqual(Date.parse(until));
+    expect(at('recordLapse')).toBeLessThan(Date.parse(until) + 60_000);
+    expect(zones.names().slice(-4)).toEqual(['recordLapse', 'revertRelease', 'stopRelease', 'recordOutcome']);
+    await capture(handle, 'lifecycle-override-ended');
+  });
+
+  it('still serves a second before that time, also after a restart of all workers', async () => {
+    failing();
+    const handle = await start();
+    await overridden(handle);
+    await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
+    const until = Date.parse(proviso?.until ?? '');
+    await env.sleep(3 * DAY);
+    await restart();
+    await env.sleep(until - (await now()) - 1000);
+    expect((await status(handle)).stage).toBe('in service');
+    expect(zones.names()).not.toContain('revertRelease');
+    expect(await handle.result()).toMatchObject({ kind: 'rolled back' });
+    expect(at('recordLapse')).toBeGreaterThanOrEqual(until);
+  });
+
+  it('serves on when the override is renewed in time, and goes back when the renewal ends', async () => {
+    failing();
+    const handle = await start();
+    await overridden(handle);
+    await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
+    const first = Date.parse(proviso?.until ?? '');
+    zones.acts.renewOverride = async (_name, decisions) => {
+      proviso = { until: iso((await now()) + HOLDS), why: 'the renewal has ended' };
+      return {
+        verdicts: decisions.map(() => ({ accepted: true, by: 'vera', statement: digestOf('renewal') })),
+        proviso,
+      };
+    };
+    await env.sleep(6 * DAY);
+    await handle.signal(decisionSignal('override'), envelope('renewal'));
+    await zones.called('renewOverride');
+    await env.sleep(2 * DAY);
+    expect(await now()).toBeGreaterThan(first);
+    expect((await status(handle)).stage).toBe('in service');
+    expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'the renewal has ended' });
+    expect(at('recordLapse')).toBeGreaterThanOrEqual(first + 5 * DAY);
+  });
+
+  it('attack: a renewal that comes after it has gone back is refused', async () => {
+    failing();
+    const handle = await start();
+    await overridden(handle);
+    let renewed = 0;
+    zones.acts.renewOverride = async () => {
+      renewed += 1;
+      return { verdicts: [], proviso: null };
+    };
+    const { recordOutcome } = zones.acts;
+    let late: Promise<unknown> = Promise.resolve();
+    zones.acts.recordOutcome = async (...args) => {
+      late = update(handle, 'override', 'vera', 'override-1').then(() => 'accepted', codeOf);
+      await zones.called('refuse');
+      return recordOutcome(...args);
+    };
+    expect(await handle.result()).toMatchObject({ kind: 'rolled back' });
+    expect(await late).toBe('POLICY_REFUSED');
+    expect(renewed).toBe(0);
+  });
+
+  it('that lapses in its rollout is taken out of it', async () => {
+    failing();
+    zones.acts.askEndpoint = async () => undefined;
+    zones.acts.rolloutState = async () => 'under way';
+    const handle = await start();
+    await overridden(handle);
+    expect(await handle.result()).toMatchObject({ kind: 'rolled back' });
+    expect(at('revertRelease')).toBeGreaterThanOrEqual(Date.parse(proviso?.until ?? ''));
+  });
+
+  it('that lapses in its notice period stops serving then, and is retired at its time', async () => {
+    failing();
+    const handle = await start();
+    await overridden(handle);
+    await handle.executeUpdate(decisionUpdate('retire'), { args: [envelope('retire')] });
+    await update(handle, 'approve', 'alice', 'retire-1');
+    await update(handle, 'approve', 'bob', 'retire-1');
+    expect(await handle.result()).toMatchObject({ kind: 'retired' });
+    expect(at('revertRelease')).toBeLessThan(at('giveNotice') + 8 * DAY);
+    expect(at('destroyKeys')).toBeGreaterThanOrEqual(at('giveNotice') + 30 * DAY - 1000);
+  });
+
+  it('goes on where it was in a run that begins anew: at the open gate, and until the same time', async () => {
+    failing();
+    const handle = await start(false, 1);
+    await zones.called('openOverrideGate');
+    proviso = { until: iso((await now()) + HOLDS), why: 'the override of its failed validation has ended' };
+    await update(handle, 'override', 'vera', 'override-1');
+    await update(handle, 'override', 'vito', 'override-1');
+    await update(handle, 'approve', 'alice', 'deploy-1');
+    await update(handle, 'approve', 'bob', 'deploy-1');
+    expect(await env.client.workflow.getHandle(handle.workflowId).result()).toMatchObject({ kind: 'rolled back' });
+    expect(zones.names().filter((name) => name === 'resumeLifecycle').length).toBeGreaterThan(2);
+    expect(zones.argsOf('openOverrideGate')).toHaveLength(1);
+    expect(at('recordLapse')).toBeGreaterThanOrEqual(Date.parse(proviso.until));
+  });
+
+  it('that had begun to go back when it starts again finishes that, whatever else the records say', async () => {
+    const gate = await zones.gate('deploy-1', 'release-approver');
+    const approved: Approved = { request: gate.request, approvals: [], approvers: [] };
+    const lapsed = { until: iso((await now()) - DAY), why: 'it had ended' };
+    zones.progress = {
+      admission: {
+        request: digestOf('s'),
+        requester: 'ci',
+        source: 'x',
+        bundle: 'y',
+        provenance: 'z',
+        policy: digestOf('p'),
+      },
+      ingested: {
+        release: digestOf('r'),
+        producer: 'ci',
+        bundle: digestOf('b'),
+        provenance: digestOf('p'),
+        change: digestOf('c'),
+        files: 1,
+        bytes: 1,
+      },
+      validated: { testResult: digestOf('t'), passed: 1, failed: ['a'], accuracy: 1 },
+      overridden: approved,
+      approved,
+      signed: { signature: digestOf('s') },
+      rollout: { kind: 'promoted', revision: 3 },
+      lapsed,
+    };
+    const handle = await start();
+    expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'it had ended' });
+    expect(zones.names()).toEqual(['resumeLifecycle', 'revertRelease', 'stopRelease', 'recordOutcome']);
+  });
+});
+
+describe('an emergency deployment', () => {
+  const WHY = 'the emergency deployment was not reviewed in time';
+
+  /** What control makes of an emergency: a gate of four hours, and a review within three days of the approval. */
+  function urgent(): void {
+    const { admitRelease } = zones.acts;
+    zones.acts.admitRelease = async (...args) => {
+      const admission = { ...(await admitRelease(...args)), riskAssessment: digestOf('assessment') };
+      zones.progress = { ...zones.progress, admission };
+      return admission;
+    };
+    zones.gateSeconds = (4 * HOUR) / 1000;
+    zones.acts.proviso = async () => (proviso ??= { until: iso((await now()) + REVIEWED_WITHIN), why: WHY });
+    zones.acts.openReviewGate = async () => {
+      zones.gateSeconds = REVIEWED_WITHIN / 1000;
+      return zones.gate('review-1', 'reviewer');
+    };
+  }
+
+  it('brings its risk assessment along', async () => {
+    urgent();
+    const handle = await start(true);
+    await zones.called('openDeployGate');
+    expect(zones.argsOf('admitRelease')[0]?.[2]).toEqual(envelope('assessment'));
+    await handle.terminate();
+  });
+
+  it('that the security authority does not approve within four hours expires without effect', async () => {
+    urgent();
+    const handle = await start(true);
+    await zones.called('openDeployGate');
+    await update(handle, 'approve', 'sam', 'deploy-1');
+    expect(await handle.result()).toEqual({ kind: 'expired', stage: 'approve' });
+    expect(at('recordOutcome') - at('openDeployGate')).toBeGreaterThanOrEqual(4 * HOUR);
+    expect(at('recordOutcome') - at('openDeployGate')).toBeLessThan(4 * HOUR + 60_000);
+    expect(zones.names()).not.toContain('signRelease');
+  });
+
+  it('that is approved a second before the deadline deploys', async () => {
+    urgent();
+    const handle = await start(true);
+    await zones.called('openDeployGate');
+    await env.sleep(at('openDeployGate') + 4 * HOUR - 5000 - (await now()));
+    await approveDeploy(handle);
+    await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
+    await handle.terminate();
+  });
+
+  it('that is not reviewed within three days goes back by itself', async () => {
+    urgent();
+    const handle = await start(true);
+    await approveDeploy(handle);
+    await zones.called('openReviewGate');
+    await update(handle, 'approve', 'remy', 'review-1');
+    expect(await handle.result()).toEqual({ kind: 'rolled back', reason: WHY });
+    expect(at('recordLapse')).toBeGreaterThanOrEqual(Date.parse(proviso?.until ?? ''));
+    expect(at('recordLapse') - at('openReviewGate')).toBeLessThan(REVIEWED_WITHIN + 60_000);
+    await capture(handle, 'lifecycle-emergency-unreviewed');
+  });
+
+  it('that was reviewed a second before the deadline serves on, past it, until it is retired', async () => {
+    urgent();
+    const handle = await start(true);
+    await approveDeploy(handle);
+    await zones.called('openReviewGate');
+    await update(handle, 'approve', 'remy', 'review-1');
+    await env.sleep(Date.parse(proviso?.until ?? '') - 5000 - (await now()));
+    zones.acts.proviso = async () => null;
+    await update(handle, 'approve', 'rosa', 'review-1');
+    await env.sleep(2 * DAY);
+    expect((await status(handle)).stage).toBe('in service');
+    expect(zones.argsOf('record').find(([, part]) => part === 'reviewed')?.[2]).toMatchObject({
+      request: digestOf('review-1'),
+    });
+    await handle.executeUpdate(decisionUpdate('retire'), { args: [envelope('retire')] });
+    await handle.terminate();
+  });
+
+  it('goes back at once when a reviewer rejects it', async () => {
+    urgent();
+    const handle = await start(true);
+    await approveDeploy(handle);
+    await zones.called('openReviewGate');
+    zones.acts.proviso = async () => ({ until: iso(await now()), why: 'remy rejected it in review' });
+    await handle.executeUpdate(decisionUpdate('reject'), { args: [decision('remy', 'review-1', 'reject')] });
+    expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'remy rejected it in review' });
+    expect(at('revertRelease') - at('openReviewGate')).toBeLessThan(60_000);
+    expect(zones.argsOf('record').find(([, part]) => part === 'reviewed')?.[2]).toEqual({
+      request: digestOf('review-1'),
+      approvals: [digestOf('no')],
+      approvers: ['remy'],
+    });
+  });
+
+  it('is not retired while it waits for its review', async () => {
+    urgent();
+    const handle = await start(true);
+    await approveDeploy(handle);
+    await zones.called('openReviewGate');
+    const asked = handle.executeUpdate(decisionUpdate('retire'), { args: [envelope('retire')] });
+    expect(await asked.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
+    await handle.terminate();
+  });
+});

@@ -1,0 +1,28 @@
+import type { Stray } from './desk.js';
+import { LIFECYCLE_DECISIONS } from './messages.js';
+import type { LifecycleRun } from './run.js';
+
+/** What can never count for a lifecycle at the moment, and why. */
+export function straysOf({ closed, asking, counting, inbox, progress }: LifecycleRun): Stray[] {
+  if (closed !== null) return [{ names: LIFECYCLE_DECISIONS, reason: closed }];
+  const strays: Stray[] = [];
+  if (!asking && !inbox.has('retire'))
+    strays.push({ names: ['approve', 'reject'], reason: 'nothing waits for a decision' });
+  if (progress.validated?.failed.length === 0)
+    strays.push({ names: ['override'], reason: 'nothing has failed that could be lifted' });
+  if (counting?.act === 'review')
+    strays.push({ names: ['retire'], reason: 'it is to be reviewed first: to take it back, reject it' });
+  if (counting?.act === 'retire')
+    strays.push({ names: ['retire'], reason: `request ${counting.gate.requestId} to retire is already open` });
+  return strays;
+}
+
+/** What people see of a lifecycle besides its stage. */
+export function factsOf({ proviso, progress: { retirement, outcome } }: LifecycleRun): [string, string][] {
+  const facts: [string, string][] = [];
+  if (proviso !== null) facts.push(['Stands until', proviso.until]);
+  if (retirement !== undefined) facts.push(['Retires', retirement.retiresAt]);
+  if (outcome !== undefined)
+    facts.push(['Outcome', 'reason' in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind]);
+  return facts;
+}
