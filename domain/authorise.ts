@@ -25,7 +25,7 @@ import type {
 } from './statements.js';
 import { outsideValidity, plusSeconds } from './time.js';
 import { versionProblem, type ChangePredicate } from './versioning.js';
-import { isAskedBy } from './vouching.js';
+import { isAskedBy, mayAskFor } from './vouching.js';
 
 export { denied, policyInForce, quorumReached, signedInRole, type Permission, type Rules } from './permission.js';
 
@@ -47,15 +47,10 @@ export interface VerifiedRelease extends Provisional {
   readonly change: Verified<ChangePredicate>;
 }
 
-function mayAskFor(rules: Rules, requester: string): boolean {
-  return holdsRole(rules.gate, rules.newest, requester, 'requester');
-}
-
 /** Before the release key signs: request, evidence and quorum, all about these very bytes. */
 export function authoriseSigning(release: VerifiedRelease, rules: Rules): Permission {
   const inForce = policyInForce(rules);
-  if (!inForce.allowed) return inForce;
-  return releaseApproved(release, rules);
+  return inForce.allowed ? releaseApproved(release, rules) : inForce;
 }
 
 /** Before people are asked to approve: everything that signing will demand, but for their answer. */
@@ -164,10 +159,10 @@ export function resultHolds(
   if (result.subject !== release) return denied('REPLAYED', 'the test result is about another release');
   if (!signedInRole(rules, result, 'validator'))
     return denied('NOT_AUTHORISED', `${result.signers.join(', ')} may not sign test results`);
-  if (!result.predicate.configuration.some(({ digest }) => digest.sha256 === suite))
+  const { result: verdict, configuration, passedTests, failedTests } = result.predicate;
+  if (!configuration.some(({ digest }) => digest.sha256 === suite))
     return denied('VALIDATION_FAILED', 'the test result is of another suite than the policy fixes');
-  const { failedTests, passedTests } = result.predicate;
-  const passed = result.predicate.result === 'PASSED' && failedTests.length === 0;
+  const passed = verdict === 'PASSED' && failedTests.length === 0;
   if (passed && override !== null) return denied('REPLAYED', 'nothing has failed that the override could lift');
   if (!passed && !failureLifted(result.predicate, override))
     return denied('VALIDATION_FAILED', 'the validation did not pass, and nobody has lifted exactly what failed');

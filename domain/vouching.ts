@@ -18,6 +18,11 @@ export function isAskedBy(policies: BothPolicies, request: Verified<RequestPredi
   return holdsRole(policies.gate, policies.newest, signer, 'api') && mayBeVouchedFor(policies, request, requester);
 }
 
+/** Whether it has the right to ask, then and now, whoever has signed for it. */
+export function mayAskFor({ gate, newest }: BothPolicies, requester: string): boolean {
+  return holdsRole(gate, newest, requester, 'requester');
+}
+
 /** The api vouches for nobody but a workload whose tokens the policy describes, then and now, and for nothing but a start. */
 function mayBeVouchedFor(
   { gate, newest }: BothPolicies,

@@ -350,11 +350,11 @@ describe('a folder that cannot be a release is refused before anything is signed
   test('a disk without room for what is written', async (context) => {
     const small = join(bench.folder, 'small');
     mkdirSync(small);
-    const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'none', small]);
+    const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', small]);
     if (mounted.code !== 0) context.skip(`this host lets nobody mount a small file system: ${mounted.stderr.trim()}`);
     const filler = join(small, 'filler');
     try {
-      writeFileSync(filler, Buffer.alloc(4096));
+      writeFileSync(filler, Buffer.alloc(64 * 1024));
       const args = pack(folder('whole'), '1.0.1', join(small, 'sig.json'));
       await expectFailure(cli, args, { code: 'NO_SPACE', says: /no room is left for .*sig\.json: free some/ });
       expect(readdirSync(small)).toEqual(['filler']);
@@ -570,6 +570,7 @@ describe('a release', () => {
       'temporal',
       'policy',
       'gateway',
+      'api',
       'store',
     ]);
     expect(json.at(-1)?.found).toMatch(/^WORM: .*all refused/);

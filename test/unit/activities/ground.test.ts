@@ -33,8 +33,14 @@ function sign(records: Records, { name, release, evidence, provenance, change }:
   };
   const vault = { destroy: nothing, probe: nothing };
   const { signRelease } = createSigningActivities({ records, key: world.keys['release-signer'], vault });
-  const made = { provenance: provenance.digest, change: change.digest, files: 4, bytes: 4 };
-  return signRelease(name, { ingested: { release, producer: 'trainer', bundle: evidence.bundle, ...made } });
+  const ingested = {
+    release,
+    producer: 'trainer',
+    bundle: evidence.bundle,
+    provenance: provenance.digest,
+    change: change.digest,
+  };
+  return signRelease(name, { ingested: { ...ingested, files: 4, bytes: 4 } });
 }
 
 describe('before people are asked, and before the release key signs', () => {
@@ -83,6 +89,7 @@ describe('an open request', () => {
     ['test result', part('validated'), { testResult: newer.testResult.digest }],
     ['provenance', part('ingested'), { ...ingestedOf(release), provenance: newer.provenance.digest }],
     ['signature by the producer', part('ingested'), { ...ingestedOf(release), bundle: 'a'.repeat(64) }],
+    ['statement of what has changed', part('ingested'), { ...ingestedOf(release), change: 'a'.repeat(64) }],
     ['start request', part('admission'), { request: newer.admission.digest }],
   ])('attack: is void once there is a newer %s', async (_, key, value) => {
     const records = await recordsWith(release, approvedAndSigned, { [key]: value });
@@ -98,7 +105,7 @@ describe('an open request', () => {
   });
 
   function ingestedOf({ request }: Release): object {
-    const { manifest, bundle, provenance } = request.predicate.evidence;
-    return { release: manifest, bundle, provenance };
+    const { manifest, bundle, provenance, change } = request.predicate.evidence;
+    return { release: manifest, bundle, provenance, change };
   }
 });
