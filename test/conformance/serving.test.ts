@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createIngestActivities } from '../../activities/ingest.js';
 import { createGatewayClient, type GatewayClient } from '../../adapters/gateway/client.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
@@ -108,7 +108,9 @@ describe('serving with a real store, a real vault and a real gateway', () => {
     const gateway = await startGateway();
     host = await site.begin({ vault: opener(), gateways: [gateway.client] });
     await host.start(release.name, release.release);
-    for (const { delivery } of site.world.inService(release)) await gateway.client.deliverRoute(delivery);
+    // A gateway takes the next document once the step before has baked on its own clock.
+    for (const { delivery } of site.world.inService(release))
+      await vi.waitFor(() => gateway.client.deliverRoute(delivery), 10_000);
     await gateway.client.deliverStatus(site.world.status().envelope);
 
     const inputs = [{ name: 'image', shape: [1, 64], datatype: 'FP32', data: Array(64).fill(0) as number[] }];

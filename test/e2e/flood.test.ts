@@ -1,12 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import type { S3Config } from '../../adapters/object-store/s3-session.js';
-import { endpointStatus, lifecycleStatus, type WaitingGate } from '../../client/messages.js';
-import { decide, orderKill } from '../../client/requests.js';
-import { endpointId, type ReleaseName } from '../../domain/names.js';
+import { lifecycleStatus, type WaitingGate } from '../../client/messages.js';
+import { decide } from '../../client/requests.js';
+import type { ReleaseName } from '../../domain/names.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { bucketNames } from '../../domain/store-keys.js';
 import { generateKey, importPrivateKey } from '../../formats/keys.js';
@@ -15,9 +14,6 @@ import { Bench, MODEL } from './harness.js';
 import { until } from './support/until.js';
 
 const NAME: ReleaseName = { model: MODEL, version: '1.0.1' };
-const ENDPOINT = endpointId(MODEL);
-/** Temporal takes no more signals than this in one run. */
-const SIGNALS_OF_A_RUN = 10_000;
 const AT_ONCE = 50;
 
 let bench: Bench;
@@ -91,35 +87,4 @@ test('attack: a thousand forged approvals cost few events and fewer objects, and
   }, 0);
   expect(refused).toBeGreaterThanOrEqual(1_000);
   expect((await lifecycleStatus(bench.custody, NAME)).progress.approved?.approvers).toEqual(['alice']);
-});
-
-test('attack: more forged kills than Temporal takes, with no worker up: the direct way stops it, later the signal, too', async () => {
-  const stranger = { ...(await bench.signer('oscar')), key: importPrivateKey(generateKey('ed25519').privatePem) };
-  bench.signalProcess('control', 'SIGSTOP');
-  try {
-    const one = orderKill(stranger, MODEL, 'forged');
-    const forged = () => ({
-      ...one,
-      signatures: [{ keyid: randomBytes(16).toString('hex'), sig: one.signatures[0]?.sig ?? '' }],
-    });
-    expect(await forge(ENDPOINT, 'kill', SIGNALS_OF_A_RUN + 1, forged)).toBeLessThanOrEqual(SIGNALS_OF_A_RUN);
-    await expect(bench.signal(ENDPOINT, 'kill', forged())).rejects.toThrow();
-    const killed = await bench.cli('kill', MODEL, '--direct', '--key', 'oscar', '--reason', 'a flood');
-    expect(killed.code, killed.stderr).toBe(0);
-    expect(await bench.call()).toMatchObject({ status: 503, reason: 'a flood' });
-  } finally {
-    bench.signalProcess('control', 'SIGCONT');
-  }
-  await until('control knows of the order', 90, async () => {
-    const { killedBy } = await endpointStatus(bench.custody, MODEL);
-    return killedBy.length === 1 ? true : null;
-  });
-  await bench.restore();
-
-  const order = orderKill(await bench.signer('oscar'), MODEL, 'by signal');
-  await until('a signal', 90, async () => {
-    await bench.signal(ENDPOINT, 'kill', order);
-    return true;
-  });
-  await bench.answers({ status: 503, reason: 'by signal' });
 });
