@@ -10,6 +10,7 @@ const PAGES = [
   'deploy/README.md',
   'docs/architecture.md',
   'docs/operations.md',
+  'docs/approvals.md',
   'docs/policy.md',
   'docs/versioning.md',
   'docs/provenance.md',
