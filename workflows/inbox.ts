@@ -30,6 +30,8 @@ export interface CarriedMessages {
 }
 
 const MAX_PAYLOAD_CHARS = 64 * 1024;
+/** A hundred of them are relayed at once, and have to fit into one workflow task. */
+const MAX_KILL_CHARS = 8 * 1024;
 /** Of one name, so that a flood of one never crowds out another: more than Temporal takes of usual ones in one run. */
 const MAX_WAITING_CHARS = 16 * 1024 * 1024;
 const MAX_CARRIED_CHARS = 768 * 1024;
@@ -77,9 +79,10 @@ export class Inbox {
     this.put('unknown', payload, message);
   }
 
+  /** In constant time: it is asked again after every single message of a flood. */
   has(...names: readonly MessageName[]): boolean {
     const resting = this.rest();
-    return this.items.some((item) => names.includes(item.name) && (!resting || item.name === 'kill'));
+    return names.some((name) => (this.waiting.get(name) ?? 0) > 0 && (!resting || name === 'kill'));
   }
 
   get overflowed(): boolean {
@@ -141,14 +144,10 @@ export class Inbox {
     const decision: Decision = { message, envelope: payload ?? null };
     const size = sizeOf(decision);
     const waiting = (this.waiting.get(name) ?? 0) + size;
-    if (size > MAX_PAYLOAD_CHARS || waiting > MAX_WAITING_CHARS) {
-      const item: Item = { name, decision: { message, envelope: null }, verdict: null };
-      this.lost.push(item);
-      return item;
-    }
-    const item: Item = { name, decision, verdict: null };
-    this.waiting.set(name, waiting);
-    this.items.push(item);
+    const fits = size <= (name === 'kill' ? MAX_KILL_CHARS : MAX_PAYLOAD_CHARS) && waiting <= MAX_WAITING_CHARS;
+    const item: Item = { name, decision: fits ? decision : { message, envelope: null }, verdict: null };
+    (fits ? this.items : this.lost).push(item);
+    if (fits) this.waiting.set(name, waiting);
     return item;
   }
 

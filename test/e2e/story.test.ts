@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { replaceFile } from '../../client/files.js';
 import { readKey } from '../../client/init.js';
+import { provenanceBeside, writeProvenance } from '../../client/provenance.js';
 import { Layout, type StackDescription } from '../../client/stack/layout.js';
 import type { LifecycleStatus } from '../../domain/lifecycle.js';
 import { startLoad, type Load } from '../../examples/digits/load.js';
-import { shippedFolder } from '../../examples/digits/ship.js';
+import { shippedFolder, shippedProvenance } from '../../examples/digits/ship.js';
 import { omsResources, parseManifest } from '../../formats/manifest.js';
 import { signOms } from '../../formats/oms.js';
+import { readProvenance } from '../../formats/provenance.js';
+import { sha256 } from '../../formats/sha256.js';
 import { Child } from './support/child.js';
 import { afterLine, atOnce, atStage, atWeight, inActivity, Killer, type Kill } from './support/kills.js';
 import { processesOf } from './support/processes.js';
@@ -16,12 +19,13 @@ import { dropState, MODEL, stateFolder, tell, type Told } from './support/story.
 import { inTurn } from './support/turns.js';
 import { until } from './support/until.js';
 
-const PROCESSES = 'temporal store vault gateway control intake signing serving training watch'.split(' ');
+const PROCESSES = 'temporal store vault gateway api control intake signing serving training watch'.split(' ');
 
 /** Each process dies once, where it has something to lose, and each step loses one. */
 const KILLS: readonly Kill[] = [
   { step: 'train', process: 'training', moment: inActivity(`training/${MODEL}/v1-0-0`, 'train') },
   { step: 'first', process: 'intake', moment: inActivity(`lifecycle/${MODEL}/1.0.0`, 'validate') },
+  { step: 'first', process: 'api', moment: atOnce },
   { step: 'first', process: 'temporal', moment: atStage('1.0.0', 'roll out') },
   { step: 'better', process: 'signing', moment: inActivity(`lifecycle/${MODEL}/1.1.0`, 'signRelease'), held: true },
   { step: 'better', process: 'control', moment: atWeight('1.1.0', 50) },
@@ -166,7 +170,11 @@ class Terminal {
     cpSync(shippedFolder('1.0.0'), folder, { recursive: true });
     const text = readFileSync(join(folder, 'custody.json'));
     const key = readKey(this.#layout.key('trainer'));
-    replaceFile(`${folder}.sig.json`, signOms('digits 1.0.0', omsResources(parseManifest(text), text), key));
+    const packed = { manifest: parseManifest(text), release: sha256(text) };
+    replaceFile(`${folder}.sig.json`, signOms('digits 1.0.0', omsResources(packed.manifest, text), key));
+    const shipped = shippedProvenance('1.0.0');
+    const said = readProvenance(readFileSync(shipped), shipped, packed.release);
+    writeProvenance(provenanceBeside(`${folder}.sig.json`), packed, said, key);
     return folder;
   }
 
