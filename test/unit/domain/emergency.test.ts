@@ -137,6 +137,30 @@ describe('an emergency deployment', () => {
   });
 });
 
+describe('a gateway', () => {
+  const route = (release: Release, provisional = release.evidence.provisional) => {
+    const { request, approvals } = release;
+    const { delivery } = world.routePlan(null, release, { request, approvals, provisional });
+    return verdictsOf(world).route(null, delivery);
+  };
+
+  test('routes an emergency in one step, as the security authority has agreed', () => {
+    expect(route(emergency())).toEqual({ allowed: true, approvers: ['sam'] });
+  });
+
+  test('attack: does not without its assessment, by a release approver, or by another plan', () => {
+    expect(route(emergency(), { override: null, emergency: null })).toEqual(
+      denial('REPLAYED', /another risk assessment/),
+    );
+    const approved = emergency({}, { approvals: (asked) => [approve(asked, 'alice')] });
+    expect(route(approved)).toEqual(denial('NOT_AUTHORISED', /security-authority/));
+    const { action } = emergency().request.predicate;
+    const plan = [{ weight: 100, bakeSeconds: 0.1 }];
+    const quick = emergency({}, { request: { action: { ...action, plan } as typeof action } });
+    expect(route(quick)).toEqual(denial('POLICY_REFUSED', /not the one that the policy fixes/));
+  });
+});
+
 const other = { name: { model: 'digits', version: '2.0.0' }, release: world.release({ version: '2.0.0' }).release };
 const BAD: [string, Emergency, ReleaseOptions, ErrorCode, RegExp][] = [
   ['by a workload', { by: 'ci' }, {}, 'NOT_AUTHORISED', /ci is not a person/],
@@ -267,6 +291,10 @@ describe('attack: a review', () => {
   const bad: [string, NonNullable<Emergency['review']>][] = [
     ['by nobody', review(() => [])],
     ['by the one who approved', review((asked) => [approve(asked, 'sam', { issuedAt: at(0) })])],
+    [
+      'rejected by the one who approved',
+      review((asked) => [approve(asked, 'sam', { decision: 'reject', issuedAt: at(0) })]),
+    ],
     ['by the one who asked', review((asked) => [approve(asked, 'rita', { issuedAt: at(0) })])],
     ['by somebody who is no reviewer', review((asked) => [approve(asked, 'alice', { issuedAt: at(0) })])],
     ['a second late', review((asked) => [approve(asked, 'remy', { issuedAt: later })])],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { NOT_PROVISIONAL } from '../../../domain/evidence.js';
 import { liftingRefused } from '../../../domain/override.js';
 import type { ErrorCode } from '../../../domain/errors.js';
 import type { Policy } from '../../../domain/policy.js';
@@ -25,7 +26,8 @@ interface Overriding {
   readonly askedBy?: 'control' | 'oscar';
   /** Of which release the override is. */
   readonly of?: Release;
-  readonly named?: boolean;
+  /** Whether the deploy request names the override, or only its request and no statement. */
+  readonly named?: boolean | 'request';
 }
 
 function overridden(
@@ -40,7 +42,10 @@ function overridden(
       const [first, later] = [says(asked), renewals(asked)];
       const named = first.map(({ digest }, index) => [`override/${index + 1}`, digest] as const);
       return {
-        names: over.named === false ? {} : { override: asked.digest, ...Object.fromEntries(named) },
+        names:
+          over.named === false
+            ? {}
+            : { override: asked.digest, ...(over.named === 'request' ? {} : Object.fromEntries(named)) },
         provisional: {
           override: {
             request: asked.envelope,
@@ -218,6 +223,7 @@ describe('attack: an override', () => {
       /stay open/,
     ],
     ['that the deploy request does not name', { named: false }, 'REPLAYED', /another override/],
+    ['whose statement the approvers have not seen', { named: 'request' }, 'NOT_AUTHORISED', /1 more/],
   ];
   test.each(attacks)('%s lifts nothing', (_, over, code, reason) => {
     expect(loading(overridden(over))).toEqual(denial(code, reason));
@@ -275,6 +281,35 @@ describe('attack: an override', () => {
     const without = (p: Policy): Policy =>
       Object.fromEntries(Object.entries(p).filter(([section]) => section !== 'override')) as unknown as Policy;
     expect(under(without)).toEqual(denial('POLICY_REFUSED', /knows no override/));
+  });
+});
+
+describe('a gateway', () => {
+  const { provisional } = one.evidence;
+  const route = (now: string, changes: Parameters<typeof world.routePlan>[2] = {}) => {
+    const { delivery } = world.routePlan(null, one, { provisional, document: { issuedAt: now }, ...changes });
+    return verdictsOf(world, now).route(null, delivery);
+  };
+
+  test('raises the weight of an overridden release while the override holds', () => {
+    expect(route(at(0))).toMatchObject({ allowed: true });
+  });
+
+  test('attack: raises none without the override, or with another one', () => {
+    expect(route(at(0), { provisional: NOT_PROVISIONAL })).toEqual(denial('REPLAYED', /another override/));
+    const other = overridden().evidence.provisional;
+    expect(route(at(0), { provisional: other })).toEqual(denial('REPLAYED', /another override/));
+  });
+
+  test('attack: raises none once the override has ended, though its plan is not over', () => {
+    const brief = overridden({ says: (a) => [override(a, 'vera', { holdsUntil: at(10) })] });
+    const step = (now: string) =>
+      verdictsOf(world, now).route(
+        null,
+        world.routePlan(null, brief, { provisional: brief.evidence.provisional, document: { issuedAt: now } }).delivery,
+      );
+    expect(step(at(9))).toMatchObject({ allowed: true });
+    expect(step(at(10))).toEqual(denial('EXPIRED', /stood until/));
   });
 });
 
