@@ -20,6 +20,8 @@ export type MessageName = LifecycleDecision | EndpointDecision | 'unknown';
 export interface Item {
   readonly name: MessageName;
   readonly decision: Decision;
+  /** In characters: measured once, because a flood is looked through again and again. */
+  readonly size: number;
   verdict: DecisionVerdict | null;
 }
 
@@ -55,9 +57,8 @@ export class Inbox {
 
   constructor(names: readonly Exclude<MessageName, 'unknown'>[], carried?: CarriedMessages) {
     this.names = names;
-    this.items = (carried?.waiting ?? []).map((item) => ({ ...item, verdict: null }));
-    for (const { name, decision } of this.items)
-      this.waiting.set(name, (this.waiting.get(name) ?? 0) + sizeOf(decision));
+    this.items = (carried?.waiting ?? []).map((item) => ({ ...item, size: sizeOf(item.decision), verdict: null }));
+    for (const { name, size } of this.items) this.waiting.set(name, (this.waiting.get(name) ?? 0) + size);
     this.dropped = carried?.dropped ?? 0;
   }
 
@@ -105,10 +106,10 @@ export class Inbox {
       this.items
         .filter((item) => names.includes(item.name))
         .slice(0, limit)
-        .filter(({ decision }) => (room -= sizeOf(decision)) >= 0),
+        .filter(({ size }) => (room -= size) >= 0),
     );
     this.items = this.items.filter((item) => !taken.has(item));
-    for (const { name, decision } of taken) this.waiting.set(name, (this.waiting.get(name) ?? 0) - sizeOf(decision));
+    for (const { name, size } of taken) this.waiting.set(name, (this.waiting.get(name) ?? 0) - size);
     return this.hold([...taken]);
   }
 
@@ -127,8 +128,8 @@ export class Inbox {
     const waiting: Pick<Item, 'name' | 'decision'>[] = [];
     let room = MAX_CARRIED_CHARS;
     let dropped = this.dropped + this.lost.length;
-    for (const { name, decision } of [...kills, ...this.items.filter((item) => item.name !== 'kill')]) {
-      room -= sizeOf(decision);
+    for (const { name, decision, size } of [...kills, ...this.items.filter((item) => item.name !== 'kill')]) {
+      room -= size;
       if (room >= 0) waiting.push({ name, decision });
       else dropped += 1;
     }
@@ -145,7 +146,7 @@ export class Inbox {
     const size = sizeOf(decision);
     const waiting = (this.waiting.get(name) ?? 0) + size;
     const fits = size <= (name === 'kill' ? MAX_KILL_CHARS : MAX_PAYLOAD_CHARS) && waiting <= MAX_WAITING_CHARS;
-    const item: Item = { name, decision: fits ? decision : { message, envelope: null }, verdict: null };
+    const item: Item = { name, decision: fits ? decision : { message, envelope: null }, size, verdict: null };
     (fits ? this.items : this.lost).push(item);
     if (fits) this.waiting.set(name, waiting);
     return item;
