@@ -3,6 +3,7 @@ import { activityInfo, Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import type {
   Decision,
   DecisionVerdict,
@@ -349,7 +350,7 @@ export function orderOf(model: string, version: string): RolloutOrder {
 }
 
 /** One worker for each zone. Activities go to the zones that `current` names at that moment. */
-export async function startWorkers(
+async function startWorkers(
   env: TestWorkflowEnvironment,
   current: () => FakeZones,
 ): Promise<{ stop: () => Promise<void> }> {
@@ -389,4 +390,25 @@ export async function startWorkers(
 /** The attempt of the activity that runs. */
 export function attempt(): number {
   return activityInfo().attempt;
+}
+
+/** A server with the workers of every zone for all tests of a file, and fakes of its own for each of them. */
+export function stage(startServer: () => Promise<TestWorkflowEnvironment>): {
+  readonly env: TestWorkflowEnvironment;
+  readonly zones: FakeZones;
+} {
+  const on = {} as { env: TestWorkflowEnvironment; zones: FakeZones };
+  let workers: { stop: () => Promise<void> } | undefined;
+  beforeAll(async () => {
+    on.env = await startServer();
+    workers = await startWorkers(on.env, () => on.zones);
+  });
+  afterAll(async () => {
+    await workers?.stop();
+    await on.env?.teardown();
+  });
+  beforeEach(() => {
+    on.zones = new FakeZones(on.env);
+  });
+  return on;
 }

@@ -1,7 +1,6 @@
 import { WorkflowUpdateFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rolloutOf, type EndpointStatus, type RolloutOrder, type StepVerdict } from '../../domain/endpoint.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import type { endpoint, lifecycle } from '../../workflows/index.js';
@@ -24,33 +23,21 @@ import {
   deferred,
   digestOf,
   envelope,
-  FakeZones,
   obstacle,
   orderOf,
   refusal,
-  startWorkers,
   watching,
+  stage,
 } from '../support/zones.js';
 
-let env: TestWorkflowEnvironment;
-let workers: { stop: () => Promise<void> };
-let zones: FakeZones;
+const on = stage(startDevServer);
 let model: string;
 let handle: WorkflowHandle<typeof endpoint>;
 let count = 0;
 // The machine may be busy with other things.
 const POLL = { timeout: 20_000 };
 
-beforeAll(async () => {
-  env = await startDevServer();
-  workers = await startWorkers(env, () => zones);
-});
-afterAll(async () => {
-  await workers?.stop();
-  await env?.teardown();
-});
 beforeEach(() => {
-  zones = new FakeZones(env);
   model = `digits-${(count += 1)}`;
 });
 afterEach(async () => {
@@ -58,11 +45,11 @@ afterEach(async () => {
 });
 
 const start = async (continueAfterEvents: number | null = null): Promise<void> => {
-  handle = await env.client.workflow.start<typeof endpoint>('endpoint', {
+  handle = await on.env.client.workflow.start<typeof endpoint>('endpoint', {
     ...startEndpoint(model),
     args: [continueAfterEvents],
   });
-  handle = env.client.workflow.getHandle(handle.workflowId);
+  handle = on.env.client.workflow.getHandle(handle.workflowId);
 };
 const order = async (version: string): Promise<RolloutOrder> => {
   const made = orderOf(model, version);
@@ -75,58 +62,58 @@ const status = (): Promise<EndpointStatus> => handle.query(endpointStatusQuery);
 const codeOf = (error: unknown): unknown =>
   error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure ? error.cause.type : error;
 const never = (): Promise<StepVerdict> => watching(new Promise(() => undefined));
-const replies = () => zones.argsOf('replyRollout').map(([to, ended]) => ({ to, ...ended.result }));
+const replies = () => on.zones.argsOf('replyRollout').map(([to, ended]) => ({ to, ...ended.result }));
 
 describe('a rollout', () => {
   it('goes through the steps of its plan to promotion, and what it replaced for good is stopped', async () => {
-    const { promoteRelease } = zones.acts;
+    const { promoteRelease } = on.zones.acts;
     const oldest = { model, version: '0.9.0', release: digestOf('oldest') };
-    zones.acts.promoteRelease = async (...args) => ({ ...(await promoteRelease(...args)), stopped: [oldest] });
+    on.zones.acts.promoteRelease = async (...args) => ({ ...(await promoteRelease(...args)), stopped: [oldest] });
     await start();
     const { replyTo, release } = await order('1.1.0');
-    await zones.called('replyRollout');
-    await zones.called('stopRelease');
+    await on.zones.called('replyRollout');
+    await on.zones.called('stopRelease');
     expect(replies()).toEqual([{ to: replyTo, kind: 'promoted', revision: 4 }]);
-    expect(zones.argsOf('watchStep').map(([, revision]) => revision)).toEqual([1, 2, 3]);
-    expect(zones.argsOf('stopRelease')).toEqual([[{ model, version: '0.9.0' }, digestOf('oldest')]]);
+    expect(on.zones.argsOf('watchStep').map(([, revision]) => revision)).toEqual([1, 2, 3]);
+    expect(on.zones.argsOf('stopRelease')).toEqual([[{ model, version: '0.9.0' }, digestOf('oldest')]]);
     expect(await status()).toMatchObject({ revision: 4, rollout: null, serving: [{ release, version: '1.1.0' }] });
-    expect(zones.argsOf('rollBack')).toEqual([]);
+    expect(on.zones.argsOf('rollBack')).toEqual([]);
     await capture(handle, 'endpoint-promoted');
   });
 
   it.each(['fail', 'inconclusive'] as const)('is rolled back when a step ends with %s', async (kind) => {
-    zones.acts.watchStep = async (_model, revision) =>
+    on.zones.acts.watchStep = async (_model, revision) =>
       revision < 2 ? { kind: 'pass', revision, samples: 9 } : { kind, revision, reason: '3 % errors' };
     await start();
     const made = await order('1.1.0');
-    await zones.called('replyRollout');
+    await on.zones.called('replyRollout');
     expect(replies()).toEqual([{ to: made.replyTo, kind: 'rolled back', revision: 3, reason: `${kind}: 3 % errors` }]);
-    expect(zones.argsOf('rollBack')).toEqual([[model, null, `${kind}: 3 % errors`, made.request]]);
-    expect(zones.names()).not.toContain('promoteRelease');
+    expect(on.zones.argsOf('rollBack')).toEqual([[model, null, `${kind}: 3 % errors`, made.request]]);
+    expect(on.zones.names()).not.toContain('promoteRelease');
     if (kind === 'fail') await capture(handle, 'endpoint-rolled-back');
   });
 
   it('ignores verdicts on another revision, and never takes them for a pass', async () => {
-    zones.acts.watchStep = async () => ({ kind: 'pass', revision: 99, samples: 9 });
+    on.zones.acts.watchStep = async () => ({ kind: 'pass', revision: 99, samples: 9 });
     await start();
     await order('1.1.0');
-    await zones.called('replyRollout');
+    await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'rolled back' }]);
   });
 
   it('that is refused before anything was routed changes no route', async () => {
-    zones.acts.startRelease = async () => {
+    on.zones.acts.startRelease = async () => {
       throw refusal('DIGEST_MISMATCH', 'weights.safetensors has other bytes');
     };
     await start();
     await order('1.1.0');
-    await zones.called('replyRollout');
+    await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'refused', code: 'DIGEST_MISMATCH' }]);
-    expect(zones.names().filter((name) => ['routeStep', 'rollBack'].includes(name))).toEqual([]);
+    expect(on.zones.names().filter((name) => ['routeStep', 'rollBack'].includes(name))).toEqual([]);
   });
 
   it('waits for a serving host whose disk is full, says so, and ends when it is told to', async () => {
-    zones.acts.startRelease = async () => {
+    on.zones.acts.startRelease = async () => {
       throw obstacle('NO_SPACE', '/replicas is full: free some space');
     };
     await start();
@@ -134,28 +121,28 @@ describe('a rollout', () => {
     const trouble = ['cannot start 1.1.0: NO_SPACE: /replicas is full: free some space'];
     await expect.poll(async () => (await status()).trouble, POLL).toEqual(trouble);
     expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
-    await zones.called('replyRollout');
+    await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'the endpoint was killed' }]);
     expect((await status()).trouble).toEqual([]);
-    expect(zones.argsOf('startRelease')).toHaveLength(1);
+    expect(on.zones.argsOf('startRelease')).toHaveLength(1);
   });
 
   it('that the records have at its second step goes on there', async () => {
-    zones.acts.resumeRollout = async () => ({ kind: 'at', step: 1 });
+    on.zones.acts.resumeRollout = async () => ({ kind: 'at', step: 1 });
     await start();
     await order('1.1.0');
-    await zones.called('replyRollout');
-    expect(zones.argsOf('routeStep').map(([, , step]) => step)).toEqual([1, 2]);
+    await on.zones.called('replyRollout');
+    expect(on.zones.argsOf('routeStep').map(([, , step]) => step)).toEqual([1, 2]);
   });
 
   it('waits for the one before it; a known order starts none, and one that has ended is answered again', async () => {
     const verdict = deferred<StepVerdict>();
-    zones.steps = 1;
-    zones.acts.watchStep = (_model, revision) =>
+    on.zones.steps = 1;
+    on.zones.acts.watchStep = (_model, revision) =>
       revision === 1 ? watching(verdict.promise) : Promise.resolve({ kind: 'pass', revision, samples: 9 });
     await start();
     const first = await order('1.1.0');
-    await zones.called('watchStep');
+    await on.zones.called('watchStep');
     const second = await order('1.2.0');
     await order('1.2.0');
     await order('1.1.0');
@@ -163,49 +150,49 @@ describe('a rollout', () => {
     expect([first, second].map(({ request }) => rolloutOf(waiting, request))).toEqual(['under way', 'under way']);
     expect(waiting.queued).toEqual([second.request]);
     verdict.resolve({ kind: 'pass', revision: 1, samples: 9 });
-    await zones.called('replyRollout', 2);
+    await on.zones.called('replyRollout', 2);
     await order('1.1.0');
-    await zones.called('replyRollout', 3);
+    await on.zones.called('replyRollout', 3);
     expect(replies().map(({ to }) => to)).toEqual([first.replyTo, second.replyTo, first.replyTo]);
-    expect(zones.argsOf('startRelease').map(([name]) => name.version)).toEqual(['1.1.0', '1.2.0']);
+    expect(on.zones.argsOf('startRelease').map(([name]) => name.version)).toEqual(['1.1.0', '1.2.0']);
     expect(rolloutOf(await status(), second.request)).toMatchObject({ kind: 'promoted' });
   });
 
   it('is tried to be rolled back again when that is refused, and says so', async () => {
-    zones.acts.watchStep = async (_model, revision) => ({ kind: 'fail', revision, reason: 'slow' });
-    zones.acts.rollBack = async () => {
+    on.zones.acts.watchStep = async (_model, revision) => ({ kind: 'fail', revision, reason: 'slow' });
+    on.zones.acts.rollBack = async () => {
       throw refusal('POLICY_EXPIRED', 'the policy has expired');
     };
     await start();
     await order('1.1.0');
-    await zones.called('rollBack');
+    await on.zones.called('rollBack');
     await expect
       .poll(async () => (await status()).trouble, POLL)
       .toEqual(['cannot roll back: POLICY_EXPIRED: the policy has expired']);
-    expect(zones.names()).not.toContain('replyRollout');
+    expect(on.zones.names()).not.toContain('replyRollout');
     expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
   });
 });
 
 describe('a kill', () => {
   it('ends the rollout under way and stays in force', async () => {
-    zones.acts.watchStep = never;
+    on.zones.acts.watchStep = never;
     await start();
     const { replyTo, request } = await order('1.1.0');
-    await zones.called('watchStep');
+    await on.zones.called('watchStep');
     expect(await update('kill', envelope('stop'))).toMatchObject({ statement: digestOf('stop') });
-    await zones.called('replyRollout');
+    await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ to: replyTo, kind: 'rolled back', reason: 'the endpoint was killed' }]);
-    expect(zones.argsOf('rollBack')).toEqual([[model, null, 'the endpoint was killed', request]]);
+    expect(on.zones.argsOf('rollBack')).toEqual([[model, null, 'the endpoint was killed', request]]);
     expect((await status()).killedBy).toEqual([digestOf('stop')]);
     await capture(handle, 'endpoint-killed');
   });
 
   it('whose worker died with it is relayed by the next one, before the gateways should have answered', async () => {
-    const { killEndpoint } = zones.acts;
+    const { killEndpoint } = on.zones.acts;
     const buried = deferred();
-    zones.dead.add('killEndpoint');
-    zones.acts.killEndpoint = async (...args) => {
+    on.zones.dead.add('killEndpoint');
+    on.zones.acts.killEndpoint = async (...args) => {
       if (attempt() === 1) await buried.promise;
       return killEndpoint(...args);
     };
@@ -217,11 +204,11 @@ describe('a kill', () => {
   });
 
   it('that took longer than the policy gives is told to its sender, and shown until it is lifted', async () => {
-    const { killEndpoint } = zones.acts;
+    const { killEndpoint } = on.zones.acts;
     const confirmed = deferred();
     const late = ['gateway 2 of 2 has not stopped: the policy gives 5 s'];
-    zones.acts.killEndpoint = async (...args) => ({ ...(await killEndpoint(...args)), late, open: true });
-    zones.acts.confirmKill = async () => {
+    on.zones.acts.killEndpoint = async (...args) => ({ ...(await killEndpoint(...args)), late, open: true });
+    on.zones.acts.confirmKill = async () => {
       await confirmed.promise;
       return 'all gateways have stopped, after 7 s: the policy gives 5 s';
     };
@@ -232,7 +219,7 @@ describe('a kill', () => {
 
     // A history that is continued takes over what is shown, and the wait for the last gateway.
     for (let noise = 0; noise < 10; noise += 1) await handle.signal('noise', noise);
-    await zones.called('confirmKill', 2);
+    await on.zones.called('confirmKill', 2);
     await expect.poll(async () => (await status()).trouble, POLL).toEqual([`${name}: ${late[0]}`]);
     confirmed.resolve();
     const all = [`${name}: all gateways have stopped, after 7 s: the policy gives 5 s`];
@@ -246,19 +233,23 @@ describe('a kill', () => {
 
   it('works as a signal, and waits for nothing: not for a rollback, a reply, a watch, a gate or another kill', async () => {
     const stuck = deferred();
-    const { killEndpoint, decide } = zones.acts;
+    const { killEndpoint, decide } = on.zones.acts;
     const hangs = async () => {
       await stuck.promise;
       throw refusal('INTERNAL', 'stuck');
     };
-    Object.assign(zones.acts, { rollBack: hangs, replyRollout: hangs, resumeRollout: async () => ({ kind: 'new' }) });
-    zones.acts.watchStep = (_model, revision) =>
+    Object.assign(on.zones.acts, {
+      rollBack: hangs,
+      replyRollout: hangs,
+      resumeRollout: async () => ({ kind: 'new' }),
+    });
+    on.zones.acts.watchStep = (_model, revision) =>
       attempt() === 1 ? Promise.resolve({ kind: 'fail', revision, reason: 'slow' }) : never();
-    zones.acts.killEndpoint = async (of, sent) => {
+    on.zones.acts.killEndpoint = async (of, sent) => {
       if ((sent as SignedEnvelope).payload === 'first') await stuck.promise;
       return killEndpoint(of, sent);
     };
-    zones.acts.decide = async (input) => {
+    on.zones.acts.decide = async (input) => {
       await stuck.promise;
       return decide(input);
     };
@@ -266,9 +257,9 @@ describe('a kill', () => {
     await update('restore', envelope('restore'));
     await handle.signal(decisionSignal('approve'), decision('alice', 'restore-1'));
     await order('1.1.0');
-    await Promise.all([zones.called('rollBack'), zones.called('decide')]);
+    await Promise.all([on.zones.called('rollBack'), on.zones.called('decide')]);
     await handle.signal(decisionSignal('kill'), envelope('first'));
-    await zones.called('killEndpoint');
+    await on.zones.called('killEndpoint');
     expect(await update('kill', envelope('second'))).toMatchObject({ statement: digestOf('second') });
     expect((await status()).killedBy).toEqual([digestOf('second')]);
     stuck.resolve();
@@ -277,8 +268,8 @@ describe('a kill', () => {
 
   it('is relayed once for all its copies, and in the middle of many forged ones, which are judged together', async () => {
     const judged = deferred();
-    const { sortKills } = zones.acts;
-    zones.acts.sortKills = async (...args) => {
+    const { sortKills } = on.zones.acts;
+    on.zones.acts.sortKills = async (...args) => {
       await judged.promise;
       return sortKills(...args);
     };
@@ -293,16 +284,16 @@ describe('a kill', () => {
     judged.resolve();
     await expect.poll(async () => (await status()).killedBy, POLL).toContain(digestOf('genuine'));
     expect(new Set((await status()).killedBy).size).toBe(1);
-    const sorted = () => zones.argsOf('sortKills').reduce((sum, [, orders]) => sum + orders.length, 0);
-    const alone = () => zones.argsOf('killEndpoint').length;
+    const sorted = () => on.zones.argsOf('sortKills').reduce((sum, [, orders]) => sum + orders.length, 0);
+    const alone = () => on.zones.argsOf('killEndpoint').length;
     await expect.poll(() => sorted() + alone(), POLL).toBeGreaterThanOrEqual(603);
-    expect(zones.argsOf('sortKills').length + alone()).toBeLessThan(120);
+    expect(on.zones.argsOf('sortKills').length + alone()).toBeLessThan(120);
   });
 
   it('works before the records can be read', async () => {
     const store = deferred();
-    const { resumeEndpoint } = zones.acts;
-    zones.acts.resumeEndpoint = async (of) => {
+    const { resumeEndpoint } = on.zones.acts;
+    on.zones.acts.resumeEndpoint = async (of) => {
       await store.promise;
       return resumeEndpoint(of);
     };
@@ -313,13 +304,13 @@ describe('a kill', () => {
   });
 
   it('that is forged or replayed changes nothing and ends no rollout', async () => {
-    zones.acts.watchStep = never;
+    on.zones.acts.watchStep = never;
     await start();
     await order('1.1.0');
-    await zones.called('watchStep');
+    await on.zones.called('watchStep');
     const forged = update('kill', envelope('stop', 'forged'));
     expect(await forged.then(() => 'accepted', codeOf)).toBe('SIGNATURE_INVALID');
-    zones.acts.killEndpoint = async () => {
+    on.zones.acts.killEndpoint = async () => {
       throw refusal('REPLAYED', 'this order has been lifted');
     };
     expect(await update('kill', envelope('old')).then(() => 'accepted', codeOf)).toBe('REPLAYED');
@@ -328,14 +319,14 @@ describe('a kill', () => {
   });
 
   it('that reached the gateways directly is seen, and ends the rollout', async () => {
-    zones.acts.watchStep = never;
+    on.zones.acts.watchStep = never;
     await start();
     await order('1.1.0');
-    await zones.called('watchStep');
-    const { resumeEndpoint } = zones.acts;
-    zones.acts.resumeEndpoint = async (of) => ({ ...(await resumeEndpoint(of)), killedBy: [digestOf('direct')] });
+    await on.zones.called('watchStep');
+    const { resumeEndpoint } = on.zones.acts;
+    on.zones.acts.resumeEndpoint = async (of) => ({ ...(await resumeEndpoint(of)), killedBy: [digestOf('direct')] });
     await handle.signal(routesChangedSignal);
-    await zones.called('replyRollout');
+    await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'the endpoint was killed' }]);
   });
 });
@@ -356,10 +347,10 @@ describe('restoring', () => {
       missing: 1,
       killedBy: [digestOf('stop')],
     });
-    expect(zones.names()).not.toContain('startRelease');
+    expect(on.zones.names()).not.toContain('startRelease');
     await update('approve', decision('bob', 'restore-1'));
-    await zones.called('replyRollout');
-    expect(zones.argsOf('replyRollout')[0]?.[1]).toMatchObject({
+    await on.zones.called('replyRollout');
+    expect(on.zones.argsOf('replyRollout')[0]?.[1]).toMatchObject({
       request: waiting.request,
       result: { kind: 'promoted' },
     });
@@ -368,21 +359,21 @@ describe('restoring', () => {
   });
 
   it('ends when nobody decides in time', async () => {
-    zones.gateSeconds = 0.5;
+    on.zones.gateSeconds = 0.5;
     await start();
     await update('kill', envelope('stop'));
     await update('restore', envelope('restore'));
     await expect.poll(async () => (await status()).gate, POLL).toBeNull();
     const late = update('approve', decision('alice', 'restore-1'));
     expect(await late.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
-    expect(zones.names()).not.toContain('restoreEndpoint');
+    expect(on.zones.names()).not.toContain('restoreEndpoint');
     expect((await status()).killedBy).toEqual([digestOf('stop')]);
   });
 
   it('keeps a kill that came while it was under way', async () => {
     const lifted = deferred();
-    const { restoreEndpoint } = zones.acts;
-    zones.acts.restoreEndpoint = async (...args) => {
+    const { restoreEndpoint } = on.zones.acts;
+    on.zones.acts.restoreEndpoint = async (...args) => {
       const position = await restoreEndpoint(...args);
       await lifted.promise;
       return position;
@@ -392,7 +383,7 @@ describe('restoring', () => {
     await update('restore', envelope('restore'));
     await update('approve', decision('alice', 'restore-1'));
     await update('approve', decision('bob', 'restore-1'));
-    await zones.called('restoreEndpoint');
+    await on.zones.called('restoreEndpoint');
     await update('kill', envelope('second'));
     lifted.resolve();
     await expect.poll(async () => (await status()).killedBy, POLL).toEqual([digestOf('second')]);
@@ -401,24 +392,24 @@ describe('restoring', () => {
 
 describe('records that were read before a restore', () => {
   it('do not bring back what it has lifted', async () => {
-    const { resumeEndpoint } = zones.acts;
+    const { resumeEndpoint } = on.zones.acts;
     const restored = deferred();
     await start();
     await update('kill', envelope('stop'));
     await update('restore', envelope('restore'));
     await update('approve', decision('alice', 'restore-1'));
-    zones.acts.resumeEndpoint = async (of) => {
+    on.zones.acts.resumeEndpoint = async (of) => {
       const read = await resumeEndpoint(of);
       await restored.promise;
       return { ...read, killedBy: [...read.killedBy, digestOf('known to a gateway')] };
     };
     await handle.signal(routesChangedSignal);
-    await zones.called('resumeEndpoint', 2);
+    await on.zones.called('resumeEndpoint', 2);
     await update('approve', decision('bob', 'restore-1'));
     await expect.poll(async () => (await status()).revision, POLL).toBe(1);
-    zones.acts.resumeEndpoint = resumeEndpoint;
+    on.zones.acts.resumeEndpoint = resumeEndpoint;
     restored.resolve();
-    await zones.called('resumeEndpoint', 3);
+    await on.zones.called('resumeEndpoint', 3);
     expect((await status()).killedBy).toEqual([]);
   });
 });
@@ -427,21 +418,21 @@ describe('an order to roll back', () => {
   it('goes to the release it names', async () => {
     await start();
     expect(await update('rollback', envelope('target'))).toMatchObject({ by: 'olga' });
-    expect(zones.argsOf('rollBack')).toEqual([[model, 'target', 'slow', digestOf('rollback')]]);
+    expect(on.zones.argsOf('rollBack')).toEqual([[model, 'target', 'slow', digestOf('rollback')]]);
   });
 
   it('ends the rollout under way first', async () => {
-    zones.acts.watchStep = never;
+    on.zones.acts.watchStep = never;
     await start();
     const { request } = await order('1.1.0');
-    await zones.called('watchStep');
+    await on.zones.called('watchStep');
     await update('rollback', envelope('target'));
     // Its own plan is ended in the name of its request; the operator's order then says where to go.
-    expect(zones.argsOf('rollBack').map(([, target, , actor]) => [target, actor])).toEqual([
+    expect(on.zones.argsOf('rollBack').map(([, target, , actor]) => [target, actor])).toEqual([
       [null, request],
       ['target', digestOf('rollback')],
     ]);
-    await zones.called('replyRollout');
+    await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'slow' }]);
   });
 });
@@ -457,9 +448,9 @@ describe('messages without a meaning', () => {
     const late = update('approve', decision('alice', 'restore-1'));
     expect(await late.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
     await expect
-      .poll(() => zones.refused.flatMap((each) => each.messages).sort(), POLL)
+      .poll(() => on.zones.refused.flatMap((each) => each.messages).sort(), POLL)
       .toEqual(['approve', 'cancel', 'promote', 'rollout', 'rollout', 'rollout']);
-    expect(zones.names()).not.toContain('resumeRollout');
+    expect(on.zones.names()).not.toContain('resumeRollout');
     expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
   });
 });
@@ -479,14 +470,14 @@ describe('a history that has grown long', () => {
           handle.signal('noise', kill),
         ]),
       );
-      await zones.called('resumeEndpoint', burst + 2);
+      await on.zones.called('resumeEndpoint', burst + 2);
     }
     const relayed = () =>
-      new Set(zones.argsOf('killEndpoint').map(([, sent]) => (sent as SignedEnvelope).payload)).size;
+      new Set(on.zones.argsOf('killEndpoint').map(([, sent]) => (sent as SignedEnvelope).payload)).size;
     await expect.poll(relayed, POLL).toBe(60);
-    const judged = () => zones.argsOf('decide').flatMap(([{ decisions }]) => decisions).length;
+    const judged = () => on.zones.argsOf('decide').flatMap(([{ decisions }]) => decisions).length;
     await expect.poll(judged, POLL).toBe(61);
-    const noise = () => zones.refused.reduce((sum, each) => sum + each.messages.length + each.dropped, 0);
+    const noise = () => on.zones.refused.reduce((sum, each) => sum + each.messages.length + each.dropped, 0);
     await expect.poll(noise, POLL).toBe(60);
     await expect.poll(async () => (await status()).killedBy.length, POLL).toBe(60);
     // Alice's decision has been carried along, so one more makes the quorum.
@@ -496,81 +487,82 @@ describe('a history that has grown long', () => {
 
   it('hands a rollout on in the middle of a step, with the rest of its time, and promotes it once', async () => {
     const verdict = deferred<StepVerdict>();
-    zones.steps = 1;
+    on.zones.steps = 1;
     let begun: { kind: 'new' } | { kind: 'at'; step: number } = { kind: 'new' };
-    const { routeStep } = zones.acts;
-    zones.acts.resumeRollout = async () => begun;
-    zones.acts.routeStep = async (...args) => {
+    const { routeStep } = on.zones.acts;
+    on.zones.acts.resumeRollout = async () => begun;
+    on.zones.acts.routeStep = async (...args) => {
       begun = { kind: 'at', step: 0 };
       return routeStep(...args);
     };
-    zones.acts.watchStep = () => watching(verdict.promise);
+    on.zones.acts.watchStep = () => watching(verdict.promise);
     await start(50);
     await order('1.1.0');
-    await zones.called('watchStep');
+    await on.zones.called('watchStep');
     for (let i = 0; i < 12; i += 1) await handle.signal('noise', i);
-    await zones.called('watchStep', 2);
-    const [first, second] = zones.argsOf('watchStep');
+    await on.zones.called('watchStep', 2);
+    const [first, second] = on.zones.argsOf('watchStep');
     expect(second?.[3]).toBeLessThan(first?.[3] ?? 0);
     verdict.resolve({ kind: 'pass', revision: second?.[1] ?? 0, samples: 9 });
-    await zones.called('replyRollout');
+    await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'promoted' }]);
-    expect(zones.argsOf('promoteRelease')).toHaveLength(1);
-    expect(zones.argsOf('rollBack')).toEqual([]);
-    expect(zones.argsOf('resumeEndpoint').length).toBeGreaterThan(1);
+    expect(on.zones.argsOf('promoteRelease')).toHaveLength(1);
+    expect(on.zones.argsOf('rollBack')).toEqual([]);
+    expect(on.zones.argsOf('resumeEndpoint').length).toBeGreaterThan(1);
   });
 });
 
 describe('a lifecycle whose history has grown long', () => {
   it('is continued at a gate with what has counted and what still waits', async () => {
-    const started = await env.client.workflow.start<typeof lifecycle>('lifecycle', {
+    const started = await on.env.client.workflow.start<typeof lifecycle>('lifecycle', {
       ...startLifecycle({ model, version: '1.0.0' }),
       args: [{ request: envelope('start') }, 60],
     });
-    const release = env.client.workflow.getHandle<typeof lifecycle>(started.workflowId);
+    const release = on.env.client.workflow.getHandle<typeof lifecycle>(started.workflowId);
     const tell = (name: 'approve' | 'reject', sent: SignedEnvelope) =>
       release.executeUpdate(decisionUpdate(name), { args: [sent] });
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     await tell('approve', decision('alice', 'deploy-1'));
     const forged = Array.from({ length: 60 }, (_, i) => decision(`p${i}`, 'deploy-1', 'approve', 'forged'));
     await Promise.all(forged.map((each) => release.signal(decisionSignal('approve'), each)));
-    await zones.called('resumeLifecycle', 2);
+    await on.zones.called('resumeLifecycle', 2);
     const judged = () =>
-      new Set(zones.argsOf('decide').flatMap(([{ decisions }]) => decisions.map((each) => JSON.stringify(each)))).size;
+      new Set(on.zones.argsOf('decide').flatMap(([{ decisions }]) => decisions.map((each) => JSON.stringify(each))))
+        .size;
     await expect.poll(judged, POLL).toBe(61);
     expect(await release.query(lifecycleStatusQuery)).toMatchObject({ stage: 'approve', missing: 1 });
     await tell('reject', decision('bob', 'deploy-1', 'reject'));
     expect(await release.result()).toMatchObject({ kind: 'rejected', stage: 'approve' });
-    expect(zones.argsOf('openDeployGate')).toHaveLength(1);
+    expect(on.zones.argsOf('openDeployGate')).toHaveLength(1);
   });
 });
 
 describe('lifecycle and endpoint together', () => {
   it('hand a release over, and tell of its end', async () => {
-    zones.acts.askEndpoint = async (of, made) => {
-      await env.client.workflow.signalWithStart<typeof endpoint, [RolloutOrder]>('endpoint', {
+    on.zones.acts.askEndpoint = async (of, made) => {
+      await on.env.client.workflow.signalWithStart<typeof endpoint, [RolloutOrder]>('endpoint', {
         ...startEndpoint(of),
         args: [],
         signal: rolloutSignal,
         signalArgs: [made],
       });
     };
-    zones.acts.rolloutState = async (of, request) => {
-      const found = env.client.workflow.getHandle(startEndpoint(of).workflowId);
+    on.zones.acts.rolloutState = async (of, request) => {
+      const found = on.env.client.workflow.getHandle(startEndpoint(of).workflowId);
       return found.query(endpointStatusQuery).then(
         (answer) => rolloutOf(answer, request),
         () => null,
       );
     };
-    zones.acts.replyRollout = async (to, ended) => {
-      await env.client.workflow.getHandle(to).signal(rolloutEndedSignal, ended);
+    on.zones.acts.replyRollout = async (to, ended) => {
+      await on.env.client.workflow.getHandle(to).signal(rolloutEndedSignal, ended);
     };
-    const release = await env.client.workflow.start<typeof lifecycle>('lifecycle', {
+    const release = await on.env.client.workflow.start<typeof lifecycle>('lifecycle', {
       ...startLifecycle({ model, version: '1.0.0' }),
       args: [{ request: envelope('start') }],
     });
-    handle = env.client.workflow.getHandle(startEndpoint(model).workflowId);
-    await zones.called('openDeployGate');
+    handle = on.env.client.workflow.getHandle(startEndpoint(model).workflowId);
+    await on.zones.called('openDeployGate');
     for (const by of ['alice', 'bob'])
       await release.executeUpdate(decisionUpdate('approve'), { args: [decision(by, 'deploy-1')] });
     await release.executeUpdate(decisionUpdate('retire'), { args: [envelope('retire')] });
@@ -579,10 +571,10 @@ describe('lifecycle and endpoint together', () => {
       progress: { rollout: { kind: 'promoted' } },
       gate: { requestId: 'retire-1' },
     });
-    zones.noticeSeconds = 0;
+    on.zones.noticeSeconds = 0;
     for (const by of ['alice', 'bob'])
       await release.executeUpdate(decisionUpdate('approve'), { args: [decision(by, 'retire-1')] });
     expect(await release.result()).toMatchObject({ kind: 'retired' });
-    await zones.called('resumeEndpoint', 2);
+    await on.zones.called('resumeEndpoint', 2);
   });
 });

@@ -1,8 +1,7 @@
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { LifecycleStatus, RolloutResult } from '../../domain/lifecycle.js';
 import {
   decisionSignal,
@@ -14,38 +13,15 @@ import {
 import type { lifecycle } from '../../workflows/index.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { capture, startTimeSkipping } from '../support/temporal.js';
-import {
-  decision,
-  deferred,
-  digestOf,
-  envelope,
-  FakeZones,
-  obstacle,
-  refusal,
-  startWorkers,
-} from '../support/zones.js';
+import { decision, deferred, digestOf, envelope, obstacle, refusal, stage } from '../support/zones.js';
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof lifecycle>;
 
-let env: TestWorkflowEnvironment;
-let workers: { stop: () => Promise<void> };
-let zones: FakeZones;
+const on = stage(startTimeSkipping);
 let count = 0;
 
-beforeAll(async () => {
-  env = await startTimeSkipping();
-  workers = await startWorkers(env, () => zones);
-});
-afterAll(async () => {
-  await workers?.stop();
-  await env?.teardown();
-});
-beforeEach(() => {
-  zones = new FakeZones(env);
-});
-
 const start = (): Promise<Handle> =>
-  env.client.workflow.start<typeof lifecycle>('lifecycle', {
+  on.env.client.workflow.start<typeof lifecycle>('lifecycle', {
     ...startLifecycle({ model: `digits-${(count += 1)}`, version: '1.0.0' }),
     args: [{ request: envelope('start') }],
   });
@@ -57,7 +33,7 @@ const status = (handle: Handle): Promise<LifecycleStatus> => handle.query(lifecy
 const codeOf = (error: unknown): unknown =>
   error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure ? error.cause.type : error;
 const approveDeploy = async (handle: Handle): Promise<void> => {
-  await zones.called('openDeployGate');
+  await on.zones.called('openDeployGate');
   await update(handle, 'approve', decision('alice', 'deploy-1'));
   await update(handle, 'approve', decision('bob', 'deploy-1'));
 };
@@ -69,23 +45,23 @@ const approveRetire = async (handle: Handle): Promise<void> => {
 
 describe('a release goes through its whole life', () => {
   it('after it waited for room on a full disk, and said so: its version is not used up', async () => {
-    const { ingest } = zones.acts;
+    const { ingest } = on.zones.acts;
     const freed = deferred();
     let attempts = 0;
-    zones.acts.ingest = async (...args) => {
+    on.zones.acts.ingest = async (...args) => {
       attempts += 1;
       if (attempts === 1) throw obstacle('NO_SPACE', 'no room is left for weights.safetensors: free some');
       await freed.promise;
       return ingest(...args);
     };
     const handle = await start();
-    await zones.called('ingest');
+    await on.zones.called('ingest');
     await expect
       .poll(async () => (await status(handle)).trouble)
       .toEqual(['NO_SPACE: no room is left for weights.safetensors: free some']);
-    await env.sleep('31 seconds');
+    await on.env.sleep('31 seconds');
     freed.resolve();
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     expect(await status(handle)).toMatchObject({ stage: 'approve', trouble: [] });
     expect(attempts).toBe(2);
     await update(handle, 'reject', decision('alice', 'deploy-1', 'reject'));
@@ -98,14 +74,14 @@ describe('a release goes through its whole life', () => {
     await approveRetire(handle);
     expect(await handle.result()).toEqual({ kind: 'retired', certificate: digestOf('certificate') });
 
-    const happened = zones.names().filter((name) => !['record', 'decide', 'rolloutState'].includes(name));
+    const happened = on.zones.names().filter((name) => !['record', 'decide', 'rolloutState'].includes(name));
     expect(happened).toEqual([
       ...['resumeLifecycle', 'admitRelease', 'ingest', 'validate', 'openDeployGate', 'signRelease', 'askEndpoint'],
       ...['openRetireGate', 'giveNotice', 'withdrawRelease', 'stopRelease', 'revokeRelease', 'destroyKeys'],
       'recordOutcome',
     ]);
     const [noticed, withdrawn] = ['giveNotice', 'withdrawRelease'].map((name) =>
-      zones.calls.find((c) => c.name === name),
+      on.zones.calls.find((c) => c.name === name),
     );
     expect(withdrawn!.at - noticed!.at).toBeGreaterThanOrEqual(30 * 86_400_000 - 1000);
     await capture(handle, 'lifecycle-retired');
@@ -113,7 +89,7 @@ describe('a release goes through its whole life', () => {
 
   it('shows what people are to approve, with the command to run', async () => {
     const handle = await start();
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     await update(handle, 'approve', decision('alice', 'deploy-1'));
     const { stage, gate, missing } = await status(handle);
     expect({ stage, missing, id: gate?.requestId, envelope: gate?.envelope }).toEqual({
@@ -144,87 +120,87 @@ describe('a release that does not come into service', () => {
   it('expires when nobody decides in time', async () => {
     const handle = await start();
     expect(await handle.result()).toEqual({ kind: 'expired', stage: 'approve' });
-    expect(zones.names()).not.toContain('signRelease');
+    expect(on.zones.names()).not.toContain('signRelease');
     await capture(handle, 'lifecycle-expired');
   });
 
   it('is rejected by one person', async () => {
     const handle = await start();
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     await update(handle, 'approve', decision('alice', 'deploy-1'));
     await update(handle, 'reject', decision('bob', 'deploy-1', 'reject'));
     expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'approve', reason: 'bob: not yet' });
-    expect(zones.names()).not.toContain('signRelease');
+    expect(on.zones.names()).not.toContain('signRelease');
   });
 
   it('is rejected when validation fails, and nobody is asked', async () => {
-    zones.acts.validate = async () => ({ testResult: digestOf('t'), passed: 19, failed: ['case 7'], accuracy: 0.9 });
+    on.zones.acts.validate = async () => ({ testResult: digestOf('t'), passed: 19, failed: ['case 7'], accuracy: 0.9 });
     const handle = await start();
     expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'validate', code: 'VALIDATION_FAILED' });
-    expect(zones.names()).not.toContain('openDeployGate');
+    expect(on.zones.names()).not.toContain('openDeployGate');
   });
 
   it('leaves no record under its name when its request is refused', async () => {
-    zones.acts.admitRelease = async () => {
+    on.zones.acts.admitRelease = async () => {
       throw refusal('SIGNATURE_INVALID', 'signed by a stranger');
     };
     const handle = await start();
     expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'admit', code: 'SIGNATURE_INVALID' });
-    expect(zones.names()).not.toContain('recordOutcome');
+    expect(on.zones.names()).not.toContain('recordOutcome');
   });
 
   it('is sent to a silent endpoint again at each bound, then refused and taken out', async () => {
-    zones.acts.askEndpoint = async () => undefined;
+    on.zones.acts.askEndpoint = async () => undefined;
     const handle = await start();
     await approveDeploy(handle);
     expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'roll out', code: 'EXPIRED' });
-    expect(zones.argsOf('askEndpoint')).toHaveLength(30);
-    expect(new Set(zones.argsOf('askEndpoint').map(([, order]) => order.request)).size).toBe(1);
-    expect(zones.names().slice(-3)).toEqual(['withdrawRelease', 'stopRelease', 'recordOutcome']);
+    expect(on.zones.argsOf('askEndpoint')).toHaveLength(30);
+    expect(new Set(on.zones.argsOf('askEndpoint').map(([, order]) => order.request)).size).toBe(1);
+    expect(on.zones.names().slice(-3)).toEqual(['withdrawRelease', 'stopRelease', 'recordOutcome']);
   });
 
   it('is waited for as long as the endpoint says that its rollout is under way', async () => {
     let asked = 0;
     const back: RolloutResult = { kind: 'rolled back', revision: 4, reason: 'fail: 3 % errors' };
-    zones.acts.askEndpoint = async () => undefined;
-    zones.acts.rolloutState = async () => ((asked += 1) === 1 ? null : asked < 60 ? 'under way' : back);
+    on.zones.acts.askEndpoint = async () => undefined;
+    on.zones.acts.rolloutState = async () => ((asked += 1) === 1 ? null : asked < 60 ? 'under way' : back);
     const handle = await start();
     await approveDeploy(handle);
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'fail: 3 % errors' });
-    expect(zones.argsOf('askEndpoint')).toHaveLength(1);
-    expect(zones.names()).toContain('stopRelease');
+    expect(on.zones.argsOf('askEndpoint')).toHaveLength(1);
+    expect(on.zones.names()).toContain('stopRelease');
   });
 });
 
 describe('messages', () => {
   it('that come too early wait for their gate, and count for no other', async () => {
     const ingested = deferred();
-    const { ingest } = zones.acts;
-    zones.acts.ingest = async (...args) => {
+    const { ingest } = on.zones.acts;
+    on.zones.acts.ingest = async (...args) => {
       await ingested.promise;
       return ingest(...args);
     };
     const handle = await start();
-    await zones.called('ingest');
+    await on.zones.called('ingest');
     await send(handle, 'retire', envelope('retire'));
     await send(handle, 'approve', decision('alice', 'deploy-1'));
     await send(handle, 'approve', decision('bob', 'retire-1'));
     ingested.resolve();
-    await zones.called('decide');
-    expect(zones.argsOf('decide')[0]?.[0].decisions).toHaveLength(2);
+    await on.zones.called('decide');
+    expect(on.zones.argsOf('decide')[0]?.[0].decisions).toHaveLength(2);
     await update(handle, 'approve', decision('carol', 'deploy-1'));
-    await zones.called('openRetireGate');
-    expect(zones.argsOf('openRetireGate')[0]?.[2]).toEqual(envelope('retire'));
+    await on.zones.called('openRetireGate');
+    expect(on.zones.argsOf('openRetireGate')[0]?.[2]).toEqual(envelope('retire'));
     await expect.poll(async () => (await status(handle)).missing, { timeout: 20_000 }).toBe(2);
     await update(handle, 'reject', decision('bob', 'retire-1', 'reject'));
     expect((await status(handle)).stage).toBe('in service');
-    expect(zones.refused).toEqual([]);
+    expect(on.zones.refused).toEqual([]);
     await handle.terminate();
   });
 
   it('of the same decision, as signal and as update, are both answered and counted once', async () => {
     const handle = await start();
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     await send(handle, 'approve', decision('alice', 'deploy-1'));
     expect(await update(handle, 'approve', decision('alice', 'deploy-1'))).toMatchObject({
       accepted: true,
@@ -236,17 +212,17 @@ describe('messages', () => {
 
   it('that are forged change nothing, and the sender is told', async () => {
     const handle = await start();
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     const forged = update(handle, 'approve', decision('alice', 'deploy-1', 'approve', 'forged'));
     expect(await forged.then(() => 'accepted', codeOf)).toBe('SIGNATURE_INVALID');
     await send(handle, 'approve', decision('bob', 'deploy-1', 'approve', 'forged'));
-    await zones.called('decide', 2);
+    await on.zones.called('decide', 2);
     expect(await handle.result()).toEqual({ kind: 'expired', stage: 'approve' });
   });
 
   it('with no decision in them are refused by the gate and leave it open', async () => {
     const handle = await start();
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     await handle.signal('approve', null);
     await handle.signal('approve', 'approve please');
     await update(handle, 'approve', decision('alice', 'deploy-1'));
@@ -258,13 +234,13 @@ describe('messages', () => {
 
   it('of unknown names, and a cancellation, are audited and stop nothing', async () => {
     const handle = await start();
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     await handle.signal('promoteNow', { force: true });
     const unknown = handle.executeUpdate('promoteNow', { args: [{ force: true }] });
     expect(await unknown.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
     await handle.cancel();
     await expect
-      .poll(() => zones.refused.flatMap((each) => each.messages), { timeout: 20_000 })
+      .poll(() => on.zones.refused.flatMap((each) => each.messages), { timeout: 20_000 })
       .toEqual(['promoteNow', 'promoteNow', 'cancel']);
     await update(handle, 'approve', decision('alice', 'deploy-1'));
     await update(handle, 'reject', decision('bob', 'deploy-1', 'reject'));
@@ -281,7 +257,7 @@ describe('messages', () => {
     const again = update(handle, 'retire', envelope('retire'));
     expect(await again.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
     expect(await handle.result()).toMatchObject({ kind: 'retired' });
-    expect(zones.refused.map((each) => each.reason)).toEqual([
+    expect(on.zones.refused.map((each) => each.reason)).toEqual([
       'nothing waits for a decision',
       'the release is being retired',
     ]);
@@ -289,13 +265,13 @@ describe('messages', () => {
 
   it('in a flood are counted and audited in batches, and crowd no decision out', async () => {
     const stuck = deferred();
-    const { refuse } = zones.acts;
-    zones.acts.refuse = async (input) => {
+    const { refuse } = on.zones.acts;
+    on.zones.acts.refuse = async (input) => {
       await stuck.promise;
       await refuse(input);
     };
     const handle = await start();
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     for (let i = 0; i < 5; i += 1)
       await Promise.all(Array.from({ length: 60 }, () => handle.signal('noise', 'x'.repeat(100))));
     await handle.signal('noise', 'x'.repeat(70_000));
@@ -303,9 +279,9 @@ describe('messages', () => {
     stuck.resolve();
     await update(handle, 'reject', decision('bob', 'deploy-1', 'reject'));
     expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'approve' });
-    expect(zones.refused.reduce((sum, each) => sum + each.messages.length + each.dropped, 0)).toBe(301);
-    expect(zones.refused.some((each) => each.dropped > 0)).toBe(true);
-    expect(zones.refused.length).toBeLessThan(20);
+    expect(on.zones.refused.reduce((sum, each) => sum + each.messages.length + each.dropped, 0)).toBe(301);
+    expect(on.zones.refused.some((each) => each.dropped > 0)).toBe(true);
+    expect(on.zones.refused.length).toBeLessThan(20);
   });
 });
 
@@ -320,25 +296,25 @@ describe('a lifecycle that starts again', () => {
   const behind = { admission, ingested, validated, approved, signed: { signature: digestOf('signature') } };
 
   it('in the middle repeats no stage that has its record', async () => {
-    zones.progress = behind;
+    on.zones.progress = behind;
     const handle = await start();
     await approveRetire(handle);
     await handle.result();
-    expect(zones.names().slice(0, 3)).toEqual(['resumeLifecycle', 'rolloutState', 'askEndpoint']);
-    expect(zones.argsOf('askEndpoint')[0]?.[1]).toMatchObject({ release, request: approved.request });
+    expect(on.zones.names().slice(0, 3)).toEqual(['resumeLifecycle', 'rolloutState', 'askEndpoint']);
+    expect(on.zones.argsOf('askEndpoint')[0]?.[1]).toMatchObject({ release, request: approved.request });
   });
 
   it('after a rollback ends as rolled back', async () => {
-    zones.progress = { ...behind, rollout: { kind: 'rolled back', revision: 3, reason: 'slow' } };
+    on.zones.progress = { ...behind, rollout: { kind: 'rolled back', revision: 3, reason: 'slow' } };
     const handle = await start();
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'slow' });
-    expect(zones.names()).toEqual(['resumeLifecycle', 'stopRelease', 'recordOutcome']);
+    expect(on.zones.names()).toEqual(['resumeLifecycle', 'stopRelease', 'recordOutcome']);
   });
 
   it('while it is being retired waits only for the rest of the notice', async () => {
-    const retiresAt = new Date((await env.currentTimeMs()) + 3_600_000).toISOString();
+    const retiresAt = new Date((await on.env.currentTimeMs()) + 3_600_000).toISOString();
     const retirement = { request: digestOf('r'), approvals: [], notice: digestOf('n'), retiresAt };
-    zones.progress = { ...behind, rollout: { kind: 'promoted', revision: 3 }, retirement };
+    on.zones.progress = { ...behind, rollout: { kind: 'promoted', revision: 3 }, retirement };
     const handle = await start();
     expect(await handle.result()).toMatchObject({ kind: 'retired' });
     const names = [
@@ -349,24 +325,24 @@ describe('a lifecycle that starts again', () => {
       'destroyKeys',
       'recordOutcome',
     ];
-    expect(zones.names()).toEqual(names);
-    expect(zones.calls.find((call) => call.name === 'withdrawRelease')!.at).toBeGreaterThanOrEqual(
+    expect(on.zones.names()).toEqual(names);
+    expect(on.zones.calls.find((call) => call.name === 'withdrawRelease')!.at).toBeGreaterThanOrEqual(
       Date.parse(retiresAt),
     );
   });
 
   it('after its end answers what is recorded, and does nothing', async () => {
-    zones.progress = { ...behind, outcome: { kind: 'expired', stage: 'approve' } };
+    on.zones.progress = { ...behind, outcome: { kind: 'expired', stage: 'approve' } };
     const handle = await start();
     expect(await handle.result()).toEqual({ kind: 'expired', stage: 'approve' });
-    expect(zones.names()).toEqual(['resumeLifecycle']);
+    expect(on.zones.names()).toEqual(['resumeLifecycle']);
   });
 });
 
 describe('what is refused once there is no way back', () => {
   it('is shown and tried again until it is done', async () => {
     let tries = 0;
-    zones.acts.revokeRelease = async () => {
+    on.zones.acts.revokeRelease = async () => {
       if ((tries += 1) < 4) throw refusal('POLICY_REFUSED', 'the evidence is not complete');
       return digestOf('revocation');
     };

@@ -1,28 +1,13 @@
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { policy } from '../../workflows/index.js';
 import { startPolicy } from '../../workflows/messages.js';
 import { capture, startTimeSkipping } from '../support/temporal.js';
-import { digestOf, envelope, FakeZones, refusal, startWorkers } from '../support/zones.js';
+import { digestOf, envelope, refusal, stage } from '../support/zones.js';
 
-let env: TestWorkflowEnvironment;
-let workers: { stop: () => Promise<void> };
-let zones: FakeZones;
-
-beforeAll(async () => {
-  env = await startTimeSkipping();
-  workers = await startWorkers(env, () => zones);
-});
-afterAll(async () => {
-  await workers?.stop();
-  await env?.teardown();
-});
-beforeEach(() => {
-  zones = new FakeZones(env);
-});
+const on = stage(startTimeSkipping);
 
 const start = (version: number, workflowId = startPolicy(version).workflowId) =>
-  env.client.workflow.start<typeof policy>('policy', {
+  on.env.client.workflow.start<typeof policy>('policy', {
     ...startPolicy(version),
     workflowId,
     args: [envelope(`policy ${version}`)],
@@ -38,12 +23,12 @@ it('puts the policy that it was given into force, and says which', async () => {
     signers: ['rosa'],
     already: false,
   });
-  expect(zones.argsOf('applyPolicy')).toEqual([[2, envelope('policy 2')]]);
+  expect(on.zones.argsOf('applyPolicy')).toEqual([[2, envelope('policy 2')]]);
   await capture(handle, 'policy-applied');
 });
 
 it('ends with what it was refused for, and can be started again', async () => {
-  zones.acts.applyPolicy = async () => {
+  on.zones.acts.applyPolicy = async () => {
     throw refusal('POLICY_REFUSED', 'it says it is version 4');
   };
   const refused = { kind: 'rejected', code: 'POLICY_REFUSED', reason: 'it says it is version 4' };
@@ -54,20 +39,20 @@ it('ends with what it was refused for, and can be started again', async () => {
 it('attack: a message to it is refused and audited, since nothing waits for one', async () => {
   let goOn = (): void => undefined;
   const held = new Promise<void>((done) => (goOn = done));
-  const { applyPolicy } = zones.acts;
-  zones.acts.applyPolicy = async (version, signed) => {
+  const { applyPolicy } = on.zones.acts;
+  on.zones.acts.applyPolicy = async (version, signed) => {
     await held;
     return applyPolicy(version, signed);
   };
   const handle = await start(5);
   await handle.signal('approve', envelope('yes'));
-  await zones.called('refuse');
+  await on.zones.called('refuse');
   goOn();
   expect(await handle.result()).toMatchObject({ kind: 'applied' });
-  expect(zones.refused).toEqual([{ reason: 'no message has this name', messages: ['approve'], dropped: 0 }]);
+  expect(on.zones.refused).toEqual([{ reason: 'no message has this name', messages: ['approve'], dropped: 0 }]);
 });
 
 it.each(['policy/0', 'policy/01', 'policy/two', 'policy/2/3', 'policy/1e3'])('fails under the id %s', async (id) => {
   await expect((await start(2, id)).result()).rejects.toThrow();
-  expect(zones.names()).toEqual([]);
+  expect(on.zones.names()).toEqual([]);
 });

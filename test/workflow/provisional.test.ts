@@ -1,8 +1,7 @@
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Approved, LifecycleStatus } from '../../domain/lifecycle.js';
 import type { Proviso } from '../../domain/provisional.js';
 import {
@@ -14,7 +13,7 @@ import {
 } from '../../workflows/messages.js';
 import type { lifecycle } from '../../workflows/index.js';
 import { capture, startTimeSkipping } from '../support/temporal.js';
-import { decision, digestOf, envelope, FakeZones, startWorkers } from '../support/zones.js';
+import { decision, digestOf, envelope, stage } from '../support/zones.js';
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof lifecycle>;
 
@@ -23,32 +22,21 @@ const DAY = 24 * HOUR;
 const HOLDS = 7 * DAY;
 const REVIEWED_WITHIN = 3 * DAY;
 
-let env: TestWorkflowEnvironment;
-let workers: { stop: () => Promise<void> };
-let zones: FakeZones;
+const on = stage(startTimeSkipping);
 let count = 0;
 /** Until when the release stands, by the records of the fakes. */
 let proviso: Proviso | null;
 
-const now = (): Promise<number> => env.currentTimeMs();
+const now = (): Promise<number> => on.env.currentTimeMs();
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-beforeAll(async () => {
-  env = await startTimeSkipping();
-  workers = await startWorkers(env, () => zones);
-});
-afterAll(async () => {
-  await workers?.stop();
-  await env?.teardown();
-});
 beforeEach(() => {
-  zones = new FakeZones(env);
   proviso = null;
-  zones.acts.proviso = async () => proviso;
+  on.zones.acts.proviso = async () => proviso;
 });
 
 const start = (emergency = false, continueAfterEvents: number | null = null): Promise<Handle> =>
-  env.client.workflow.start<typeof lifecycle>('lifecycle', {
+  on.env.client.workflow.start<typeof lifecycle>('lifecycle', {
     ...startLifecycle({ model: `urgent-${(count += 1)}`, version: '1.0.0' }),
     args: [
       { request: envelope('start'), ...(emergency ? { riskAssessment: envelope('assessment') } : {}) },
@@ -62,29 +50,29 @@ const reject = (handle: Handle, request: string) =>
 const codeOf = (error: unknown): unknown =>
   error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure ? error.cause.type : error;
 const status = (handle: Handle): Promise<LifecycleStatus> => handle.query(lifecycleStatusQuery);
-const at = (name: string): number => zones.calls.find((call) => call.name === name)?.at ?? NaN;
+const at = (name: string): number => on.zones.calls.find((call) => call.name === name)?.at ?? NaN;
 const approveDeploy = async (handle: Handle): Promise<void> => {
-  await zones.called('openDeployGate');
+  await on.zones.called('openDeployGate');
   await update(handle, 'approve', 'alice', 'deploy-1');
   await update(handle, 'approve', 'bob', 'deploy-1');
 };
 /** A validation that fails, and a policy that lets it be lifted. */
 function failing(): void {
-  zones.acts.validate = async () => ({
+  on.zones.acts.validate = async () => ({
     testResult: digestOf('test result'),
     passed: 19,
     failed: ['accuracy>=0.9'],
     accuracy: 0.8,
   });
-  zones.acts.openOverrideGate = async () => {
-    const gate = await zones.gate('override-1', 'override-authority');
-    zones.progress = { ...zones.progress, overrideGate: gate };
+  on.zones.acts.openOverrideGate = async () => {
+    const gate = await on.zones.gate('override-1', 'override-authority');
+    on.zones.progress = { ...on.zones.progress, overrideGate: gate };
     return gate;
   };
 }
 
 async function overridden(handle: Handle): Promise<void> {
-  await zones.called('openOverrideGate');
+  await on.zones.called('openOverrideGate');
   proviso = { until: iso((await now()) + HOLDS), why: 'the override of its failed validation has ended' };
   await update(handle, 'override', 'vera', 'override-1');
   await update(handle, 'override', 'vito', 'override-1');
@@ -96,7 +84,7 @@ describe('a release whose validation has failed', () => {
     failing();
     const handle = await start();
     expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'override', code: 'VALIDATION_FAILED' });
-    expect(zones.names()).not.toContain('openDeployGate');
+    expect(on.zones.names()).not.toContain('openDeployGate');
     expect(at('recordOutcome') - at('openOverrideGate')).toBeGreaterThanOrEqual(7 * DAY);
     await capture(handle, 'lifecycle-override-missed');
   });
@@ -104,7 +92,7 @@ describe('a release whose validation has failed', () => {
   it('shows who may lift what has failed, and with which command', async () => {
     failing();
     const handle = await start();
-    await zones.called('openOverrideGate');
+    await on.zones.called('openOverrideGate');
     await expect.poll(async () => (await status(handle)).gate?.requestId, { timeout: 20_000 }).toBe('override-1');
     const metadata = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
     expect(metadata.currentDetails).toContain(`custody override urgent-${count}@1.0.0`);
@@ -122,7 +110,7 @@ describe('a release whose validation has failed', () => {
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: proviso?.why });
     expect(at('recordLapse')).toBeGreaterThanOrEqual(Date.parse(until));
     expect(at('recordLapse')).toBeLessThan(Date.parse(until) + 60_000);
-    expect(zones.names().slice(-4)).toEqual(['recordLapse', 'revertRelease', 'stopRelease', 'recordOutcome']);
+    expect(on.zones.names().slice(-4)).toEqual(['recordLapse', 'revertRelease', 'stopRelease', 'recordOutcome']);
     await capture(handle, 'lifecycle-override-ended');
   });
 
@@ -132,9 +120,9 @@ describe('a release whose validation has failed', () => {
     await overridden(handle);
     await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
     const until = Date.parse(proviso?.until ?? '');
-    await env.sleep(until - (await now()) - 1000);
+    await on.env.sleep(until - (await now()) - 1000);
     expect((await status(handle)).stage).toBe('in service');
-    expect(zones.names()).not.toContain('revertRelease');
+    expect(on.zones.names()).not.toContain('revertRelease');
     expect(await handle.result()).toMatchObject({ kind: 'rolled back' });
     expect(at('recordLapse')).toBeGreaterThanOrEqual(until);
   });
@@ -145,17 +133,17 @@ describe('a release whose validation has failed', () => {
     await overridden(handle);
     await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
     const first = Date.parse(proviso?.until ?? '');
-    zones.acts.renewOverride = async (_name, decisions) => {
+    on.zones.acts.renewOverride = async (_name, decisions) => {
       proviso = { until: iso((await now()) + HOLDS), why: 'the renewal has ended' };
       return {
         verdicts: decisions.map(() => ({ accepted: true, by: 'vera', statement: digestOf('renewal') })),
         proviso,
       };
     };
-    await env.sleep(6 * DAY);
+    await on.env.sleep(6 * DAY);
     await handle.signal(decisionSignal('override'), envelope('renewal'));
-    await zones.called('renewOverride');
-    await env.sleep(2 * DAY);
+    await on.zones.called('renewOverride');
+    await on.env.sleep(2 * DAY);
     expect(await now()).toBeGreaterThan(first);
     expect((await status(handle)).stage).toBe('in service');
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'the renewal has ended' });
@@ -167,15 +155,15 @@ describe('a release whose validation has failed', () => {
     const handle = await start();
     await overridden(handle);
     let renewed = 0;
-    zones.acts.renewOverride = async () => {
+    on.zones.acts.renewOverride = async () => {
       renewed += 1;
       return { verdicts: [], proviso: null };
     };
-    const { recordOutcome } = zones.acts;
+    const { recordOutcome } = on.zones.acts;
     let late: Promise<unknown> = Promise.resolve();
-    zones.acts.recordOutcome = async (...args) => {
+    on.zones.acts.recordOutcome = async (...args) => {
       late = update(handle, 'override', 'vera', 'override-1').then(() => 'accepted', codeOf);
-      await zones.called('refuse');
+      await on.zones.called('refuse');
       return recordOutcome(...args);
     };
     expect(await handle.result()).toMatchObject({ kind: 'rolled back' });
@@ -185,8 +173,8 @@ describe('a release whose validation has failed', () => {
 
   it('that lapses in its rollout is taken out of it', async () => {
     failing();
-    zones.acts.askEndpoint = async () => undefined;
-    zones.acts.rolloutState = async () => 'under way';
+    on.zones.acts.askEndpoint = async () => undefined;
+    on.zones.acts.rolloutState = async () => 'under way';
     const handle = await start();
     await overridden(handle);
     expect(await handle.result()).toMatchObject({ kind: 'rolled back' });
@@ -208,23 +196,23 @@ describe('a release whose validation has failed', () => {
   it('goes on where it was in a run that begins anew: at the open gate, and until the same time', async () => {
     failing();
     const handle = await start(false, 30);
-    await zones.called('openOverrideGate');
+    await on.zones.called('openOverrideGate');
     proviso = { until: iso((await now()) + HOLDS), why: 'the override of its failed validation has ended' };
     await update(handle, 'override', 'vera', 'override-1');
     await update(handle, 'override', 'vito', 'override-1');
     await update(handle, 'approve', 'alice', 'deploy-1');
     await update(handle, 'approve', 'bob', 'deploy-1');
-    expect(await env.client.workflow.getHandle(handle.workflowId).result()).toMatchObject({ kind: 'rolled back' });
-    expect(zones.names().filter((name) => name === 'resumeLifecycle').length).toBeGreaterThan(2);
-    expect(zones.argsOf('openOverrideGate')).toHaveLength(1);
+    expect(await on.env.client.workflow.getHandle(handle.workflowId).result()).toMatchObject({ kind: 'rolled back' });
+    expect(on.zones.names().filter((name) => name === 'resumeLifecycle').length).toBeGreaterThan(2);
+    expect(on.zones.argsOf('openOverrideGate')).toHaveLength(1);
     expect(at('recordLapse')).toBeGreaterThanOrEqual(Date.parse(proviso.until));
   });
 
   it('that had begun to go back when it starts again finishes that, whatever else the records say', async () => {
-    const gate = await zones.gate('deploy-1', 'release-approver');
+    const gate = await on.zones.gate('deploy-1', 'release-approver');
     const approved: Approved = { request: gate.request, approvals: [], approvers: [] };
     const lapsed = { until: iso((await now()) - DAY), why: 'it had ended' };
-    zones.progress = {
+    on.zones.progress = {
       admission: {
         request: digestOf('s'),
         requester: 'ci',
@@ -251,7 +239,7 @@ describe('a release whose validation has failed', () => {
     };
     const handle = await start();
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'it had ended' });
-    expect(zones.names()).toEqual(['resumeLifecycle', 'revertRelease', 'stopRelease', 'recordOutcome']);
+    expect(on.zones.names()).toEqual(['resumeLifecycle', 'revertRelease', 'stopRelease', 'recordOutcome']);
   });
 });
 
@@ -260,25 +248,25 @@ describe('an emergency deployment', () => {
 
   /** What control makes of an emergency: a gate of four hours, and a review within three days of the approval. */
   function urgent(): void {
-    const { admitRelease } = zones.acts;
-    zones.acts.admitRelease = async (...args) => {
+    const { admitRelease } = on.zones.acts;
+    on.zones.acts.admitRelease = async (...args) => {
       const admission = { ...(await admitRelease(...args)), riskAssessment: digestOf('assessment') };
-      zones.progress = { ...zones.progress, admission };
+      on.zones.progress = { ...on.zones.progress, admission };
       return admission;
     };
-    zones.gateSeconds = (4 * HOUR) / 1000;
-    zones.acts.proviso = async () => (proviso ??= { until: iso((await now()) + REVIEWED_WITHIN), why: WHY });
-    zones.acts.openReviewGate = async () => {
-      zones.gateSeconds = REVIEWED_WITHIN / 1000;
-      return zones.gate('review-1', 'reviewer');
+    on.zones.gateSeconds = (4 * HOUR) / 1000;
+    on.zones.acts.proviso = async () => (proviso ??= { until: iso((await now()) + REVIEWED_WITHIN), why: WHY });
+    on.zones.acts.openReviewGate = async () => {
+      on.zones.gateSeconds = REVIEWED_WITHIN / 1000;
+      return on.zones.gate('review-1', 'reviewer');
     };
   }
 
   it('brings its risk assessment along', async () => {
     urgent();
     const handle = await start(true);
-    await zones.called('openDeployGate');
-    expect(zones.argsOf('admitRelease')[0]?.[2]).toEqual(envelope('assessment'));
+    await on.zones.called('openDeployGate');
+    expect(on.zones.argsOf('admitRelease')[0]?.[2]).toEqual(envelope('assessment'));
     await reject(handle, 'deploy-1');
     expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'approve' });
   });
@@ -286,19 +274,19 @@ describe('an emergency deployment', () => {
   it('that the security authority does not approve within four hours expires without effect', async () => {
     urgent();
     const handle = await start(true);
-    await zones.called('openDeployGate');
+    await on.zones.called('openDeployGate');
     await update(handle, 'approve', 'sam', 'deploy-1');
     expect(await handle.result()).toEqual({ kind: 'expired', stage: 'approve' });
     expect(at('recordOutcome') - at('openDeployGate')).toBeGreaterThanOrEqual(4 * HOUR);
     expect(at('recordOutcome') - at('openDeployGate')).toBeLessThan(4 * HOUR + 60_000);
-    expect(zones.names()).not.toContain('signRelease');
+    expect(on.zones.names()).not.toContain('signRelease');
   });
 
   it('that is approved a second before the deadline deploys', async () => {
     urgent();
     const handle = await start(true);
-    await zones.called('openDeployGate');
-    await env.sleep(at('openDeployGate') + 4 * HOUR - 5000 - (await now()));
+    await on.zones.called('openDeployGate');
+    await on.env.sleep(at('openDeployGate') + 4 * HOUR - 5000 - (await now()));
     await approveDeploy(handle);
     await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
     await reject(handle, 'review-1');
@@ -310,7 +298,7 @@ describe('an emergency deployment', () => {
     urgent();
     const handle = await start(true);
     await approveDeploy(handle);
-    await zones.called('openReviewGate');
+    await on.zones.called('openReviewGate');
     await update(handle, 'approve', 'remy', 'review-1');
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: WHY });
     expect(at('recordLapse')).toBeGreaterThanOrEqual(Date.parse(proviso?.until ?? ''));
@@ -322,14 +310,14 @@ describe('an emergency deployment', () => {
     urgent();
     const handle = await start(true);
     await approveDeploy(handle);
-    await zones.called('openReviewGate');
+    await on.zones.called('openReviewGate');
     await update(handle, 'approve', 'remy', 'review-1');
-    await env.sleep(Date.parse(proviso?.until ?? '') - 5000 - (await now()));
-    zones.acts.proviso = async () => null;
+    await on.env.sleep(Date.parse(proviso?.until ?? '') - 5000 - (await now()));
+    on.zones.acts.proviso = async () => null;
     await update(handle, 'approve', 'rosa', 'review-1');
-    await env.sleep(2 * DAY);
+    await on.env.sleep(2 * DAY);
     expect((await status(handle)).stage).toBe('in service');
-    expect(zones.argsOf('record').find(([, part]) => part === 'reviewed')?.[2]).toMatchObject({
+    expect(on.zones.argsOf('record').find(([, part]) => part === 'reviewed')?.[2]).toMatchObject({
       request: digestOf('review-1'),
     });
     await handle.executeUpdate(decisionUpdate('retire'), { args: [envelope('retire')] });
@@ -340,12 +328,12 @@ describe('an emergency deployment', () => {
     urgent();
     const handle = await start(true);
     await approveDeploy(handle);
-    await zones.called('openReviewGate');
-    zones.acts.proviso = async () => ({ until: iso(await now()), why: 'remy rejected it in review' });
+    await on.zones.called('openReviewGate');
+    on.zones.acts.proviso = async () => ({ until: iso(await now()), why: 'remy rejected it in review' });
     await reject(handle, 'review-1');
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'remy rejected it in review' });
     expect(at('revertRelease') - at('openReviewGate')).toBeLessThan(60_000);
-    expect(zones.argsOf('record').find(([, part]) => part === 'reviewed')?.[2]).toEqual({
+    expect(on.zones.argsOf('record').find(([, part]) => part === 'reviewed')?.[2]).toEqual({
       request: digestOf('review-1'),
       approvals: [digestOf('no')],
       approvers: ['remy'],
@@ -356,7 +344,7 @@ describe('an emergency deployment', () => {
     urgent();
     const handle = await start(true);
     await approveDeploy(handle);
-    await zones.called('openReviewGate');
+    await on.zones.called('openReviewGate');
     const asked = handle.executeUpdate(decisionUpdate('retire'), { args: [envelope('retire')] });
     expect(await asked.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
     await handle.terminate();

@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createMemoryStore } from '../../adapters/object-store/memory.js';
 import { Records } from '../../adapters/records.js';
@@ -13,37 +12,30 @@ import { canonicalBytes } from '../../formats/jcs.js';
 import { writeSafetensors } from '../../formats/safetensors.js';
 import { startDevServer } from '../support/temporal.js';
 import { createWorld } from '../support/world.js';
-import { FakeZones, refusal, startWorkers } from '../support/zones.js';
+import { refusal, stage } from '../support/zones.js';
 
 const world = createWorld();
 const signer = { key: world.keys.ci, id: 'ci', environment: world.environment, policy: world.policyDigest };
-let env: TestWorkflowEnvironment;
-let workers: { stop: () => Promise<void> };
-let zones: FakeZones;
+const on = stage(startDevServer);
 let custody: Custody;
 let folder: string;
 let source: ReleaseSource;
 let count = 0;
 
 beforeAll(async () => {
-  env = await startDevServer();
-  workers = await startWorkers(env, () => zones);
   folder = mkdtempSync(join(tmpdir(), 'custody-start-'));
   const bucket = createMemoryStore().bucket('test-custody');
   await bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   custody = {
-    temporal: env.client,
+    temporal: on.env.client,
     records: new Records(bucket, world.root),
     description: { temporal: { ui: 'http://127.0.0.1', namespace: 'default' } },
   } as Custody;
 });
 afterAll(async () => {
-  await workers?.stop();
-  await env?.teardown();
   rmSync(folder, { recursive: true, force: true });
 });
 beforeEach(async () => {
-  zones = new FakeZones(env);
   const release = join(folder, String((count += 1)));
   mkdirSync(release);
   const weights = [{ name: 'w', dtype: 'F32', shape: [1], data: Buffer.alloc(4) }] as const;
@@ -59,29 +51,29 @@ beforeEach(async () => {
   source = { folder: release, bundle: `${release}.sig.json`, provenance: `${release}.provenance.json` };
 });
 
-const resultOf = (workflowId: string): Promise<unknown> => env.client.workflow.getHandle(workflowId).result();
+const resultOf = (workflowId: string): Promise<unknown> => on.env.client.workflow.getHandle(workflowId).result();
 
 it('a release whose request was refused is begun anew by the next request; one that goes on is not', async () => {
-  const { admitRelease } = zones.acts;
-  zones.acts.admitRelease = async () => {
+  const { admitRelease } = on.zones.acts;
+  on.zones.acts.admitRelease = async () => {
     throw refusal('NOT_AUTHORISED', 'mallory may not ask for this');
   };
   const refused = await startRelease(custody, askAs(signer), source);
   expect(refused).toMatchObject({ state: 'started', outcome: null });
   expect(await resultOf(refused.workflowId)).toMatchObject({ kind: 'rejected', code: 'NOT_AUTHORISED' });
 
-  zones.acts.admitRelease = admitRelease;
+  on.zones.acts.admitRelease = admitRelease;
   const genuine = await startRelease(custody, askAs(signer), source);
   expect(genuine).toMatchObject({ state: 'started', workflowId: refused.workflowId });
   expect(genuine.runId).not.toBe(refused.runId);
-  await zones.called('openDeployGate');
+  await on.zones.called('openDeployGate');
   expect(await startRelease(custody, askAs(signer), source)).toMatchObject({ state: 'running', runId: genuine.runId });
-  expect(zones.argsOf('admitRelease')).toHaveLength(2);
-  await env.client.workflow.getHandle(genuine.workflowId).terminate('the test has ended');
+  expect(on.zones.argsOf('admitRelease')).toHaveLength(2);
+  await on.env.client.workflow.getHandle(genuine.workflowId).terminate('the test has ended');
 });
 
 it('a release that has ended is not begun again, and how it ended is said', async () => {
-  zones.acts.validate = async () => ({ testResult: 'x', passed: 1, failed: ['case 7'], accuracy: 0.1 });
+  on.zones.acts.validate = async () => ({ testResult: 'x', passed: 1, failed: ['case 7'], accuracy: 0.1 });
   const first = await startRelease(custody, askAs(signer), source);
   const outcome = (await resultOf(first.workflowId)) as object;
   expect(outcome).toMatchObject({ kind: 'rejected', code: 'VALIDATION_FAILED' });
@@ -92,18 +84,18 @@ it('a release that has ended is not begun again, and how it ended is said', asyn
     runId: first.runId,
     outcome,
   });
-  expect(zones.argsOf('ingest')).toHaveLength(1);
+  expect(on.zones.argsOf('ingest')).toHaveLength(1);
 });
 
 it('a training that was refused is begun anew; one that has trained is not repeated', async () => {
-  const { train } = zones.acts;
+  const { train } = on.zones.acts;
   const run = { model: `digits-${count}`, version: '1.0.0', run: 'first', trainer: 'digits', hyperparameters: 'x' };
-  zones.acts.train = async () => {
+  on.zones.acts.train = async () => {
     throw refusal('SANDBOX_UNAVAILABLE', 'this host has no sandbox');
   };
   const refused = await startTraining(custody, signer, run);
   expect(await resultOf(refused.workflowId)).toMatchObject({ kind: 'rejected' });
-  zones.acts.train = train;
+  on.zones.acts.train = train;
   const trained = await startTraining(custody, signer, run);
   expect(trained.state).toBe('started');
   expect(await resultOf(trained.workflowId)).toMatchObject({ kind: 'trained' });
