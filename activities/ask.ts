@@ -5,6 +5,7 @@ import { lifecycleId, type ReleaseName } from '../domain/names.js';
 import type { Quorum } from '../domain/policy.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
+import { newNonce } from '../formats/requests.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 
@@ -30,7 +31,7 @@ export async function openGate(
 ): Promise<OpenGate> {
   const predicate: RequestPredicate = {
     requestId: `${action.kind}-${name.model}-${name.version}-${randomBytes(4).toString('hex')}`,
-    nonce: randomBytes(18).toString('base64url'),
+    nonce: newNonce(),
     environment: records.environment,
     workflowId: lifecycleId(name),
     ...name,

@@ -16,7 +16,7 @@ import { openGate } from './ask.js';
 import { judgeAll } from './ballot.js';
 import type { Desk } from './control.js';
 import type { Act, Counted, LifecycleControl } from './contract.js';
-import { demandGround, demandUnchanged } from './ground.js';
+import { demandGround, demandUnchanged, groundOf } from './ground.js';
 import { refusal } from './journal.js';
 import { decideOverride, overrideNamed } from './override.js';
 import { deployedBy } from './provisional.js';
@@ -40,12 +40,7 @@ export function createGates(desk: Desk): Gates {
       demand(policyInForce({ newest, now }));
       const { riskAssessment } = admission;
       const evidence = {
-        admission: admission.request,
-        manifest: ingested.release,
-        bundle: ingested.bundle,
-        provenance: ingested.provenance,
-        testResult: validated.testResult,
-        change: ingested.change,
+        ...groundOf(admission, ingested, validated),
         ...(overridden === undefined ? {} : overrideNamed(overridden)),
         ...(riskAssessment === undefined ? {} : { riskAssessment }),
       };

@@ -1,11 +1,29 @@
 import { gatherRelease, progressOf } from '../adapters/dossier.js';
 import type { Records } from '../adapters/records.js';
 import { authoriseAsking } from '../domain/authorise.js';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import type { Admission, Ingested, Validated } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { RequestPredicate, SignedEnvelope } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
 import { demand, verifyRelease } from '../formats/evidence.js';
+
+/** What every request about a validated release rests on, by name. */
+export function groundOf(
+  admission: Admission,
+  ingested: Ingested,
+  validated: Validated,
+): Readonly<Record<'admission' | 'manifest' | 'bundle' | 'provenance' | 'testResult' | 'change', Digest>> {
+  return {
+    admission: admission.request,
+    manifest: ingested.release,
+    bundle: ingested.bundle,
+    provenance: ingested.provenance,
+    testResult: validated.testResult,
+    change: ingested.change,
+  };
+}
 
 /** Before people are asked: all that the request names is there, and would be enough for whoever acts on their approval. */
 export async function demandGround(records: Records, name: ReleaseName, request: SignedEnvelope): Promise<void> {

@@ -13,6 +13,7 @@ import { openGate } from './ask.js';
 import { judgeAll } from './ballot.js';
 import type { Counted, Decision, DecisionVerdict, LifecycleControl } from './contract.js';
 import type { Desk } from './control.js';
+import { groundOf } from './ground.js';
 import { provisoOf } from './provisional.js';
 
 type Overrides = Pick<LifecycleControl, 'openOverrideGate' | 'renewOverride'>;
@@ -38,14 +39,7 @@ export function createOverrides(desk: Desk): Overrides {
         part: 'overrideGate',
         of: { admission, ingested },
         action: { kind: 'override', failed },
-        evidence: {
-          admission: admission.request,
-          manifest: ingested.release,
-          bundle: ingested.bundle,
-          provenance: ingested.provenance,
-          testResult: validated.testResult,
-          change: ingested.change,
-        },
+        evidence: groundOf(admission, ingested, validated),
         policy: newestDigest,
         quorum,
         issuedAt,

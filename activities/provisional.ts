@@ -72,13 +72,7 @@ export function createProvisions(desk: Desk): Provisions {
       return kept;
     },
 
-    revertRelease: async (name, release) => {
-      const current = await router.current(name.model);
-      if (current?.document.releases.some((entry) => entry.release === release) === true)
-        await router.draw(name.model, current, wayBack(current.document, release), null);
-      await router.deliver(name.model);
-      return router.routed(name.model);
-    },
+    revertRelease: ({ model }, release) => router.takeOut(model, release, wayBack),
   };
 }
 

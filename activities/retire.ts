@@ -79,13 +79,7 @@ export function createRetirement(desk: Desk): Retirements {
       return retirement;
     },
 
-    withdrawRelease: async (name, release) => {
-      const current = await router.current(name.model);
-      if (current?.document.releases.some((entry) => entry.release === release) === true)
-        await router.draw(name.model, current, withdraw(current.document, release), null);
-      await router.deliver(name.model);
-      return router.routed(name.model);
-    },
+    withdrawRelease: ({ model }, release) => router.takeOut(model, release, withdraw),
   };
 
   /** Those who have declared that they depend on the model, and those whom the gateways have seen calling it. */

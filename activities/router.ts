@@ -163,6 +163,19 @@ export class Router {
     return { ...(await this.#positionAt(model, current)), stopped: await this.#dropped(current) };
   }
 
+  /** Draws and delivers what takes a release out of the routes; where it is not in them, nothing changes. */
+  async takeOut(
+    model: string,
+    release: Digest,
+    intent: (document: RoutingDocument, release: Digest) => RouteIntent,
+  ): Promise<RoutedPosition> {
+    const current = await this.current(model);
+    if (current?.document.releases.some((entry) => entry.release === release) === true)
+      await this.draw(model, current, intent(current.document, release), null);
+    await this.deliver(model);
+    return this.routed(model);
+  }
+
   /** The document of one revision; `null` where there is none. */
   async at(model: string, revision: number): Promise<RoutingDocument | null> {
     const found = await this.#deps.records.find('route', storeKeys.route(model, revision));

@@ -67,11 +67,11 @@ export async function gatherRelease(
     return parseEnvelope(stored.body);
   };
   const request = asked ?? (await envelope(storeKeys.request(approved.request)));
-  const [{ envelopes: policies }, manifest, bundle, signature] = await Promise.all([
+  const manifest = await records.getBytes(ingested.release, storeKeys.manifest);
+  const [{ envelopes: policies }, bundle, signature] = await Promise.all([
     records.policies(),
-    records.getBytes(ingested.release, storeKeys.manifest),
     records.getBytes(ingested.bundle),
-    signatureOf(records, name, ingested.release, signed ?? null),
+    signatureOf(records, name, manifest, signed ?? null),
   ]);
   return {
     policies,
@@ -102,11 +102,10 @@ export async function signaturesOf(records: Records, name: ReleaseName, signed: 
 async function signatureOf(
   records: Records,
   name: ReleaseName,
-  release: Digest,
+  text: Buffer,
   signed: Signed | null,
 ): Promise<string | null> {
   const { newest } = await records.policies();
-  const text = await records.getBytes(release, storeKeys.manifest);
   const manifest = parseManifest(text);
   for (const digest of await signaturesOf(records, name, signed)) {
     try {

@@ -84,6 +84,25 @@ function writeKey(file: string, algorithm: KeyAlgorithm): { readonly publicPem: 
   return { publicPem };
 }
 
+/** What a retrained or rewritten model demands of its version, as far as callers notice. */
+export const DEVELOPMENT_VERSIONING: Policy['versioning'] = {
+  components: { added: 'minor', removed: 'major' },
+  tensors: { added: 'minor', removed: 'minor', shape: 'minor', dtype: 'minor' },
+  weights: 'minor',
+  vocabulary: { added: 'minor', removed: 'major', reordered: 'major' },
+  config: {
+    default: 'minor',
+    // What callers send, and what they are answered.
+    keys: { input: 'major', 'architecture.inputs': 'major', 'architecture.outputs': 'major' },
+  },
+  prompts: 'minor',
+  guardrails: 'minor',
+  dependencies: { added: 'minor', removed: 'minor', major: 'minor', minor: 'minor', patch: 'patch' },
+  serving: 'minor',
+  documentation: 'patch',
+  other: 'major',
+};
+
 /** Short times, so that a whole life fits into minutes. */
 export function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
   const hour = 3600;
@@ -93,23 +112,7 @@ export function developmentPolicy(environment: string, authorities: readonly Aut
     expires: isoTime(Date.now() + YEAR_MS),
     rootThreshold: 1,
     authorities,
-    versioning: {
-      components: { added: 'minor', removed: 'major' },
-      tensors: { added: 'minor', removed: 'minor', shape: 'minor', dtype: 'minor' },
-      weights: 'minor',
-      vocabulary: { added: 'minor', removed: 'major', reordered: 'major' },
-      config: {
-        default: 'minor',
-        // What callers send, and what they are answered.
-        keys: { input: 'major', 'architecture.inputs': 'major', 'architecture.outputs': 'major' },
-      },
-      prompts: 'minor',
-      guardrails: 'minor',
-      dependencies: { added: 'minor', removed: 'minor', major: 'minor', minor: 'minor', patch: 'patch' },
-      serving: 'minor',
-      documentation: 'patch',
-      other: 'major',
-    },
+    versioning: DEVELOPMENT_VERSIONING,
     artifacts: { maxFiles: 10_000, maxFileBytes: 256 * 2 ** 30 },
     validation: { suite, minimumCases: 20, minimumAccuracy: 0.88, timeoutSeconds: 300, always: ['safety/*'] },
     override: { count: 1, withinSeconds: hour, holdsSeconds: 7 * 24 * hour },

@@ -9,7 +9,7 @@ import {
 } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { EndpointStatus } from '../domain/endpoint.js';
-import { CustodyError, isErrorCode } from '../domain/errors.js';
+import { CustodyError, isErrorCode, type ErrorCode } from '../domain/errors.js';
 import type { LifecycleOutcome, LifecycleStatus, OpenGate } from '../domain/lifecycle.js';
 import { endpointId, lifecycleId, type ReleaseName } from '../domain/names.js';
 import type { RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
@@ -45,15 +45,41 @@ export async function send(
   }
 }
 
-/** What a short workflow ends with. PENDING: it has not ended in time, and goes on by itself. */
-export async function resultOf(handle: { readonly workflowId: string; result(): Promise<unknown> }): Promise<unknown> {
+/**
+ * Starts a short workflow, or joins the one that runs under its id, and answers what it ends with. Fails as it was rejected.
+ * PENDING: it has not ended in time, and goes on by itself.
+ */
+export async function runToEnd<O extends { readonly kind: string }>(
+  { temporal }: Custody,
+  type: 'policy' | 'resign',
+  options: { readonly workflowId: string; readonly taskQueue: string; readonly staticSummary: string },
+  argument: unknown,
+): Promise<O> {
+  const handle = await temporal.workflow.start(type, {
+    ...options,
+    args: [argument],
+    workflowIdConflictPolicy: 'USE_EXISTING',
+  });
   const late = setTimeout(ANSWER_MS, LATE, { ref: false });
-  const result = await Promise.race([handle.result(), late]);
-  if (result !== LATE) return result;
+  const outcome = (await Promise.race([handle.result(), late])) as O | Rejected | typeof LATE;
+  if (outcome !== LATE) {
+    if (isRejected(outcome)) throw new CustodyError(outcome.code, outcome.reason);
+    return outcome;
+  }
   throw new CustodyError(
     'PENDING',
     `${handle.workflowId} has not ended in ${ANSWER_MS / 1000} s: it goes on by itself`,
   );
+}
+
+interface Rejected {
+  readonly kind: 'rejected';
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+function isRejected(outcome: { readonly kind: string }): outcome is Rejected {
+  return outcome.kind === 'rejected';
 }
 
 function explain(error: unknown, workflowId: string, waitedMs: number): unknown {

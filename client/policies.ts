@@ -10,10 +10,11 @@ import { parsePolicyYaml, policyDigest, readSignedPolicy, signPolicy } from '../
 import { problemAt } from '../formats/yaml.js';
 import type { PolicyOutcome } from '../workflows/policy.js';
 import { startPolicy } from '../workflows/messages.js';
-import type { Custody } from './connect.js';
-import { openReading } from './connect.js';
-import { resultOf } from './messages.js';
+import { openReading, type Custody } from './connect.js';
+import { runToEnd } from './messages.js';
 import type { Layout } from './stack/layout.js';
+
+type Applied = Extract<PolicyOutcome, { kind: 'applied' }>;
 
 export interface LintedPolicy {
   readonly policy: Policy;
@@ -72,19 +73,9 @@ export async function findPolicy(layout: Layout, given: string): Promise<Policy>
 }
 
 /** Starts the workflow that puts a policy into force, and waits for what it says. PENDING: no worker answered in time. */
-export async function applyPolicy(
-  { temporal }: Custody,
-  envelope: SignedEnvelope,
-): Promise<Extract<PolicyOutcome, { kind: 'applied' }>> {
+export async function applyPolicy(custody: Custody, envelope: SignedEnvelope): Promise<Applied> {
   const policy = readSignedPolicy(envelope);
-  const options = startPolicy(policy.version);
-  const handle = await temporal.workflow.start('policy', {
-    ...options,
-    args: [envelope],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-  });
-  const outcome = (await resultOf(handle)) as PolicyOutcome;
-  if (outcome.kind === 'rejected') throw new CustodyError(outcome.code, outcome.reason);
+  const outcome = await runToEnd<Applied>(custody, 'policy', startPolicy(policy.version), envelope);
   if (outcome.digest !== policyDigest(policy))
     throw new CustodyError('VERSION_TAKEN', `another policy ${policy.version} was being applied: it is in force`);
   return outcome;

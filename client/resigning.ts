@@ -1,11 +1,10 @@
 import { progressOf } from '../adapters/dossier.js';
 import type { Digest } from '../domain/digest.js';
-import { CustodyError } from '../domain/errors.js';
 import { isModelName, isVersion, type ReleaseName } from '../domain/names.js';
 import { startResign } from '../workflows/messages.js';
 import type { ResignOutcome } from '../workflows/resign.js';
 import type { Custody } from './connect.js';
-import { resultOf } from './messages.js';
+import { runToEnd } from './messages.js';
 import { requestResign, type Signer } from './requests.js';
 
 /** Every release that has been signed and has not ended. */
@@ -21,19 +20,11 @@ export async function livingReleases({ records }: Custody): Promise<readonly Rel
 }
 
 /** Asks for one more signature, and waits for it. */
-export async function resignRelease(
-  { temporal }: Custody,
+export function resignRelease(
+  custody: Custody,
   signer: Signer,
   name: ReleaseName,
   release: Digest,
 ): Promise<Extract<ResignOutcome, { kind: 'resigned' }>> {
-  const options = startResign(name);
-  const handle = await temporal.workflow.start('resign', {
-    ...options,
-    args: [{ request: requestResign(signer, name, release) }],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-  });
-  const outcome = (await resultOf(handle)) as ResignOutcome;
-  if (outcome.kind === 'rejected') throw new CustodyError(outcome.code, outcome.reason);
-  return outcome;
+  return runToEnd(custody, 'resign', startResign(name), { request: requestResign(signer, name, release) });
 }

@@ -72,15 +72,17 @@ export function parsePolicyId(id: string): number | null {
 
 /** The inverse of `resignId`; `null` for any other id. */
 export function parseResignId(id: string): ReleaseName | null {
-  const [kind, model, version, ...rest] = id.split('/');
-  if (kind !== 'resign' || model === undefined || version === undefined || rest.length > 0) return null;
-  return isModelName(model) && isVersion(version) ? { model, version } : null;
+  return parseReleaseId('resign', id);
 }
 
 /** The inverse of `lifecycleId`; `null` for any other id. */
 export function parseLifecycleId(id: string): ReleaseName | null {
-  const [kind, model, version, ...rest] = id.split('/');
-  if (kind !== 'lifecycle' || model === undefined || version === undefined || rest.length > 0) return null;
+  return parseReleaseId('lifecycle', id);
+}
+
+function parseReleaseId(kind: 'lifecycle' | 'resign', id: string): ReleaseName | null {
+  const [found, model, version, ...rest] = id.split('/');
+  if (found !== kind || model === undefined || version === undefined || rest.length > 0) return null;
   return isModelName(model) && isVersion(version) ? { model, version } : null;
 }
 

@@ -5,7 +5,7 @@ import type { ReleaseName } from '../domain/names.js';
 import type { Counting } from './gate.js';
 import { SEARCH_ATTRIBUTES } from './messages.js';
 
-interface Shown {
+export interface Shown {
   readonly model: ReleaseName['model'] | null;
   readonly version: ReleaseName['version'] | null;
   readonly title: string;

@@ -1,17 +1,9 @@
-import {
-  allHandlersFinished,
-  ApplicationFailure,
-  CancellationScope,
-  condition,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { AppliedPolicy } from '../activities/contract.js';
 import type { ErrorCode } from '../domain/errors.js';
 import { parsePolicyId } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
-import { refuseStrays } from './desk.js';
-import { show } from './display.js';
-import { Inbox } from './inbox.js';
+import { shortWorkflow } from './short.js';
 import { control, refusalOf } from './zones.js';
 
 export type PolicyOutcome =
@@ -22,29 +14,17 @@ export type PolicyOutcome =
 export async function policy(signed: SignedEnvelope): Promise<PolicyOutcome> {
   const version = parsePolicyId(workflowInfo().workflowId);
   if (version === null) throw ApplicationFailure.nonRetryable('the workflow id is not policy/<version>', 'USAGE');
-  const inbox = new Inbox([]);
-  inbox.listen();
-  return CancellationScope.nonCancellable(async () => {
-    void refuseStrays('', inbox, () => []);
-    const display = (stage: string, facts: readonly (readonly [string, string])[]): void =>
-      show({
-        model: null,
-        version: null,
-        title: `policy ${version}`,
-        stage,
-        digest: null,
-        facts,
-        counting: null,
-        trouble: [],
-      });
-    display('verify', []);
-    const outcome = await apply(version, signed);
-    display(outcome.kind, [
-      outcome.kind === 'applied' ? ['Digest', outcome.digest] : ['Reason', `${outcome.code}: ${outcome.reason}`],
-    ]);
-    await condition(() => inbox.empty && inbox.settled && allHandlersFinished());
-    return outcome;
-  });
+  const what = { model: null, version: null, title: `policy ${version}` };
+  return shortWorkflow(
+    what,
+    'verify',
+    () => apply(version, signed),
+    (outcome) => ({
+      facts: [
+        outcome.kind === 'applied' ? ['Digest', outcome.digest] : ['Reason', `${outcome.code}: ${outcome.reason}`],
+      ],
+    }),
+  );
 }
 
 async function apply(version: number, signed: SignedEnvelope): Promise<PolicyOutcome> {

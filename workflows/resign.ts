@@ -1,17 +1,9 @@
-import {
-  allHandlersFinished,
-  ApplicationFailure,
-  CancellationScope,
-  condition,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { Resigned } from '../activities/contract.js';
 import { parseResignId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
-import { refuseStrays } from './desk.js';
-import { show } from './display.js';
-import { Inbox } from './inbox.js';
 import type { ResignInput } from './messages.js';
+import { shortWorkflow } from './short.js';
 import { control, refusalOf, signing, type Failure } from './zones.js';
 
 export type ResignOutcome = ({ readonly kind: 'resigned' } & Resigned) | ({ readonly kind: 'rejected' } & Failure);
@@ -20,27 +12,16 @@ export type ResignOutcome = ({ readonly kind: 'resigned' } & Resigned) | ({ read
 export async function resign(input: ResignInput): Promise<ResignOutcome> {
   const name = parseResignId(workflowInfo().workflowId);
   if (name === null) throw ApplicationFailure.nonRetryable('the workflow id is not resign/<model>/<version>', 'USAGE');
-  const inbox = new Inbox([]);
-  inbox.listen();
-  return CancellationScope.nonCancellable(async () => {
-    void refuseStrays(name.model, inbox, () => []);
-    const title = `one more signature for ${name.model} ${name.version}`;
-    const display = (stage: string, outcome: ResignOutcome | null): void =>
-      show({
-        ...name,
-        title,
-        stage,
-        digest: outcome?.kind === 'resigned' ? outcome.release : null,
-        facts: outcome?.kind === 'rejected' ? [['Reason', `${outcome.code}: ${outcome.reason}`]] : [],
-        counting: null,
-        trouble: [],
-      });
-    display('sign', null);
-    const outcome = await signOnceMore(name, input.request);
-    display(outcome.kind, outcome);
-    await condition(() => inbox.empty && inbox.settled && allHandlersFinished());
-    return outcome;
-  });
+  const what = { ...name, title: `one more signature for ${name.model} ${name.version}` };
+  return shortWorkflow(
+    what,
+    'sign',
+    () => signOnceMore(name, input.request),
+    (outcome) =>
+      outcome.kind === 'resigned'
+        ? { digest: outcome.release }
+        : { facts: [['Reason', `${outcome.code}: ${outcome.reason}`]] },
+  );
 }
 
 async function signOnceMore(name: ReleaseName, envelope: SignedEnvelope): Promise<ResignOutcome> {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
@@ -7,7 +6,7 @@ import { CustodyError } from '../../domain/errors.js';
 import type { Checksum } from '../../domain/provenance.js';
 import { quote } from '../../formats/json.js';
 import { sha256 } from '../../formats/sha256.js';
-import { readChunks, unsafe } from './file.js';
+import { hashOf, unsafe } from './file.js';
 
 /**
  * The checksum of a file, or of everything in a folder: what `sha256sum` prints of its files, sorted by name, is hashed once
@@ -40,9 +39,7 @@ async function hashFile(path: string, stats: Stats): Promise<Digest> {
   if (path.includes('\n')) throw unsafe(path, 'its name holds a line break');
   const handle = await open(path, 'r');
   try {
-    const hash = createHash('sha256');
-    for await (const chunk of readChunks(handle, Number.MAX_SAFE_INTEGER - 1)) hash.update(chunk);
-    return hash.digest('hex');
+    return await hashOf(handle);
   } finally {
     await handle.close();
   }

@@ -144,6 +144,13 @@ function mismatch({ path, sha256 }: ExpectedFile, problem: string): CustodyError
   });
 }
 
+/** The SHA-256 of whatever an open file holds. */
+export async function hashOf(handle: FileHandle): Promise<Digest> {
+  const hash = createHash('sha256');
+  for await (const chunk of readChunks(handle, Number.MAX_SAFE_INTEGER - 1)) hash.update(chunk);
+  return hash.digest('hex');
+}
+
 export function unsafe(path: string, problem: string, cause?: unknown): CustodyError {
   return new CustodyError('INPUT_UNSAFE', `${quote(path)} cannot be part of a release: ${problem}`, {
     details: { path },

@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto';
 import { chmod, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { z } from 'zod';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
-import { MANIFEST_FILE, type Component, type Manifest, type ManifestFile } from '../../domain/manifest.js';
+import {
+  COMPONENT_KINDS,
+  MANIFEST_FILE,
+  type Component,
+  type Manifest,
+  type ManifestFile,
+} from '../../domain/manifest.js';
 import { manifestBytes, parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
 import { openRegular, readChunks } from './file.js';
@@ -16,6 +23,21 @@ export interface ReleaseDescription {
   readonly components: readonly (Omit<Component, 'version'> & { readonly version?: string })[];
   readonly serving: Manifest['serving'];
 }
+
+/** The same in a file that people write: the shape of each member. */
+export const partsOfRelease = {
+  components: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        kind: z.enum(COMPONENT_KINDS),
+        version: z.string().exactOptional(),
+        files: z.array(z.string()).min(1),
+      }),
+    )
+    .min(1),
+  serving: z.strictObject({ protocol: z.literal('open-inference-v2'), command: z.array(z.string()).min(1) }),
+};
 
 export interface PackedRelease extends SourceRelease {
   /** The release digest. */

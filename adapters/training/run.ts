@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../../domain/digest.js';
@@ -6,7 +5,7 @@ import { CustodyError } from '../../domain/errors.js';
 import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
 import { runSandboxed } from '../sandbox/sandbox.js';
-import { openRegular, readChunks } from '../source/file.js';
+import { hashOf, openRegular } from '../source/file.js';
 import type { Trainer } from './trainer.js';
 
 const RELEASE = 'release';
@@ -57,9 +56,7 @@ export async function runTrainer(
 async function assertDigest(path: string, expected: Digest): Promise<void> {
   const { handle } = await openRegular(path);
   try {
-    const hash = createHash('sha256');
-    for await (const chunk of readChunks(handle, Number.MAX_SAFE_INTEGER - 1)) hash.update(chunk);
-    const found = hash.digest('hex');
+    const found = await hashOf(handle);
     if (found !== expected)
       throw new CustodyError('DIGEST_MISMATCH', `the training data have the SHA-256 ${found}, expected ${expected}`, {
         details: { expected, found },

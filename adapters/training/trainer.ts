@@ -3,11 +3,11 @@ import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
-import { COMPONENT_KINDS } from '../../domain/manifest.js';
 import { digestSchema } from '../../formats/in-toto.js';
 import { checkShape, parseJson } from '../../formats/json.js';
 import { sha256 } from '../../formats/sha256.js';
 import { readSmall } from '../source/file.js';
+import { partsOfRelease } from '../source/pack.js';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 const path = z.string().min(1).max(4096);
@@ -24,17 +24,7 @@ const schema = z.strictObject({
   data: z.strictObject({ source: path, sha256: digestSchema }),
   /** The folder of the files that may be asked for, each by its digest. */
   hyperparameters: path,
-  components: z
-    .array(
-      z.strictObject({
-        name: z.string(),
-        kind: z.enum(COMPONENT_KINDS),
-        version: z.string().exactOptional(),
-        files: z.array(z.string()).min(1),
-      }),
-    )
-    .min(1),
-  serving: z.strictObject({ protocol: z.literal('open-inference-v2'), command: z.array(z.string()).min(1) }),
+  ...partsOfRelease,
   limits: z.strictObject({ wallSeconds: limit, memoryMb: limit, outputMb: limit }),
 });
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { progressOf } from '../../adapters/dossier.js';
 import { CustodyError } from '../../domain/errors.js';
-import { lifecycleId, parseLifecycleId, type ReleaseName } from '../../domain/names.js';
+import { lifecycleId, parseReleaseName } from '../../domain/names.js';
 import type { RiskAssessment } from '../../domain/provisional-predicates.js';
 import { parseRiskAssessment } from '../../formats/risk-assessment.js';
 import type { Custody } from '../connect.js';
@@ -45,7 +45,7 @@ async function override(
   options: Options,
 ): Promise<void> {
   const { custody } = session;
-  const name = nameFrom(given);
+  const name = parseReleaseName(given);
   const signer = await signerOf(session, options.key);
   const { overrideGate } = await progressOf(custody.records, name);
   if (overrideGate === undefined)
@@ -69,12 +69,6 @@ async function override(
   }
   const receipt = await send(custody, workflowId, 'override', envelope);
   answer(session, receipt, [`override: counted as ${receipt.by}`]);
-}
-
-function nameFrom(given: string): ReleaseName {
-  const name = parseLifecycleId(`lifecycle/${given.replace('@', '/')}`);
-  if (name === null) throw new CustodyError('USAGE', `expected <model>@<version>, found ${plain(given)}`);
-  return name;
 }
 
 const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { progressOf } from '../../adapters/dossier.js';
 import { CustodyError } from '../../domain/errors.js';
-import { assertModelName, assertVersion, type ReleaseName } from '../../domain/names.js';
+import { parseReleaseName } from '../../domain/names.js';
 import { answer, plain } from '../output.js';
 import { resignRelease, livingReleases } from '../resigning.js';
 import { connected, KEY_OPTION, signerOf } from '../session.js';
@@ -19,7 +19,7 @@ export function resignCommand(program: Command): void {
           throw new CustodyError('USAGE', 'name one release as <model>@<version>, or say --all');
         const { custody } = session;
         const signer = await signerOf(session, key);
-        const names = release === undefined ? await livingReleases(custody) : [named(release)];
+        const names = release === undefined ? await livingReleases(custody) : [parseReleaseName(release)];
         const done = [];
         for (const name of names) {
           const { ingested } = await progressOf(custody.records, name);
@@ -38,11 +38,4 @@ export function resignCommand(program: Command): void {
         );
       }),
     );
-}
-
-function named(text: string): ReleaseName {
-  const [model = '', version = ''] = text.split('@');
-  assertModelName(model);
-  assertVersion(version);
-  return { model, version };
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { DEVELOPMENT_VERSIONING } from '../../../client/init.js';
 import type { Digest } from '../../../domain/digest.js';
 import type { Authority, OidcIdentity, Policy, Role } from '../../../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope } from '../../../domain/statements.js';
@@ -167,22 +168,7 @@ function firstPolicy(
       ...Object.entries(WORKLOADS).map(authority('workload')),
       { id: 'pipeline', kind: 'workload', roles: ['requester'], keys: [], oidc: PIPELINE },
     ],
-    versioning: {
-      components: { added: 'minor', removed: 'major' },
-      tensors: { added: 'minor', removed: 'minor', shape: 'minor', dtype: 'minor' },
-      weights: 'minor',
-      vocabulary: { added: 'minor', removed: 'major', reordered: 'major' },
-      config: {
-        default: 'minor',
-        keys: { input: 'major', 'architecture.inputs': 'major', 'architecture.outputs': 'major' },
-      },
-      prompts: 'minor',
-      guardrails: 'minor',
-      dependencies: { added: 'minor', removed: 'minor', major: 'minor', minor: 'minor', patch: 'patch' },
-      serving: 'minor',
-      documentation: 'patch',
-      other: 'major',
-    },
+    versioning: DEVELOPMENT_VERSIONING,
     artifacts: { maxFiles: 1000, maxFileBytes: 1024 ** 3 },
     validation: { suite: sha256('the suite'), minimumCases: 3, minimumAccuracy: 0.9, timeoutSeconds: 60 },
     approvals: {
