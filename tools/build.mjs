@@ -13,6 +13,7 @@ const SOURCES = [
   'workers',
   'gateway',
   'vault',
+  'api',
   'client',
   'examples',
   'bench',
@@ -49,12 +50,15 @@ function digestOfSources() {
   return hash.digest('hex');
 }
 
-export async function build() {
+/** `found` names the servers by their variables: `custody dev` looks there when nothing else names them. */
+export async function build(found) {
   const stamp = join(ROOT, 'dist', '.custody-stamp');
   const digest = digestOfSources();
-  if (stamped(stamp, digest)) return;
-  say('  compiling …');
-  await run('npm', ['run', '--silent', 'build']);
-  mkdirSync(join(ROOT, 'dist'), { recursive: true });
-  writeFileSync(stamp, digest);
+  if (!stamped(stamp, digest)) {
+    say('  compiling …');
+    await run('npm', ['run', '--silent', 'build']);
+    mkdirSync(join(ROOT, 'dist'), { recursive: true });
+    writeFileSync(stamp, digest);
+  }
+  writeFileSync(join(ROOT, 'dist', 'servers.json'), JSON.stringify(found));
 }

@@ -6,7 +6,7 @@ import { servers } from './servers.mjs';
 await main(async () => {
   await install();
   const found = await servers();
-  await build();
+  await build(found);
   for (const [variable, path] of Object.entries(found)) say(`  ${variable}=${path}`);
   return 0;
 });

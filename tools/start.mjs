@@ -7,7 +7,7 @@ import { servers } from './servers.mjs';
 await main(async () => {
   await install();
   const found = await servers();
-  await build();
+  await build(found);
   return hand(
     process.execPath,
     [join(ROOT, 'dist', 'examples', 'digits', 'story.js'), ...process.argv.slice(2)],

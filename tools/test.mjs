@@ -9,7 +9,7 @@ import { servers } from './servers.mjs';
 await main(async () => {
   await install();
   const found = await servers({ forTests: true });
-  await build();
+  await build(found);
   const only = process.argv.slice(2);
   const checks =
     only.length > 0

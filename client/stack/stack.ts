@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CustodyError } from '../../domain/errors.js';
 import { encodeVerifierKey } from '../../formats/checkpoint.js';
@@ -134,10 +134,17 @@ function claim(layout: Layout): void {
   rmSync(layout.description);
 }
 
+/** What `npm run setup` has found or built: beside the compiled code. */
+const SET_UP = new URL('../../servers.json', import.meta.url);
+
 function executable(variable: string, name: string): string {
   const found = process.env[variable];
   if (found !== undefined && existsSync(found)) return found;
   const installed = onPath(name);
   if (installed !== null) return installed;
+  if (existsSync(SET_UP)) {
+    const built = (JSON.parse(readFileSync(SET_UP, 'utf8')) as Record<string, string | undefined>)[variable];
+    if (built !== undefined && existsSync(built)) return built;
+  }
   throw new CustodyError('TOOL_MISSING', `${name} was not found: run \`npm run setup\`, or name it in ${variable}`);
 }
