@@ -105,6 +105,24 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    // Every start of the command reads these: what a command does is imported when it runs.
+    files: ['client/commands/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: '^(?!commander$|\\.\\./session\\.js$)',
+              message: 'Declare the command here, and do it in client/actions/, imported by the action.',
+              allowTypeImports: true,
+            },
+          ],
+        },
+      ],
+    },
+  },
   { files: ['client/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts'], rules: { 'no-console': 'off' } },
   {
     files: ['test/**/*.ts'],

@@ -1,9 +1,6 @@
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { connect, ownerOf, type Custody, type Reading } from './connect.js';
-import { readSigner } from './keys.js';
+import type { Custody } from './connect.js';
 import { fail, type Output } from './output.js';
-import type { Signer } from './requests.js';
 import { Layout } from './stack/layout.js';
 
 /** What every command is given: where the stack is, and how to answer. */
@@ -16,14 +13,20 @@ export function sessionOf(command: Command): Session {
   return { layout: new Layout(state), json };
 }
 
-/** Runs a command's body; whatever it throws becomes one message and an exit code. */
+type Body<S extends Session, A extends unknown[]> = (session: S, ...args: A) => Promise<void>;
+
+/**
+ * Runs what `load` imports; whatever it throws becomes one message and an exit code. The code of a command is loaded only
+ * when it runs, so that help and a mistyped argument are answered at once.
+ */
 export function action<A extends unknown[]>(
-  body: (session: Session, ...args: A) => Promise<void>,
+  load: () => Promise<Body<Session, A>>,
 ): (...args: unknown[]) => Promise<void> {
   return async (...args) => {
     const command = args.at(-1) as Command;
     const session = sessionOf(command);
     try {
+      const body = await load();
       await body(session, ...(args.slice(0, -1) as A));
     } catch (error) {
       fail(session, error);
@@ -35,15 +38,19 @@ export type ConnectedSession = Session & { readonly custody: Custody };
 
 /** The same, with a connection to the running stack. */
 export function connected<A extends unknown[]>(
-  body: (session: ConnectedSession, ...args: A) => Promise<void>,
+  load: () => Promise<Body<ConnectedSession, A>>,
 ): (...args: unknown[]) => Promise<void> {
-  return action<A>((session, ...args) => whileConnected(session, (own) => body(own, ...args)));
+  return action<A>(async () => {
+    const body = await load();
+    return (session, ...args) => whileConnected(session, (own) => body(own, ...args));
+  });
 }
 
 export async function whileConnected(
   session: Session,
   body: (session: ConnectedSession) => Promise<void>,
 ): Promise<void> {
+  const { connect } = await import('./connect.js');
   const custody = await connect(session.layout);
   try {
     await body({ ...session, custody });
@@ -56,15 +63,3 @@ export const KEY_OPTION = [
   '--key <file>',
   'your key: a PEM or OpenSSH private key file, the .pub of a key in the agent, or an id of the development environment',
 ] as const;
-
-/** The person behind `--key`. */
-export async function signerOf(
-  session: { readonly layout: Layout; readonly custody: Reading },
-  given: string,
-): Promise<Signer> {
-  const file = existsSync(given) ? given : session.layout.key(given);
-  const key = readSigner(existsSync(file) ? file : given);
-  const { records } = session.custody;
-  const { newestDigest } = await records.policies();
-  return { key, id: await ownerOf(session.custody, key), environment: records.environment, policy: newestDigest };
-}

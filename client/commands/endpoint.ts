@@ -1,32 +1,5 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { createGatewayClient, type GatewayClient } from '../../adapters/gateway/client.js';
-import { CustodyError } from '../../domain/errors.js';
-import { lateKills, type KillLatched } from '../../domain/gateway.js';
-import { assertModelName, endpointId } from '../../domain/names.js';
-import type { SignedEnvelope } from '../../domain/statements.js';
-import { isoTime } from '../../domain/time.js';
-import { openReading } from '../connect.js';
-import { endpointStatus, send } from '../messages.js';
-import { answer } from '../output.js';
-import { orderKill, orderRollback, requestRestore } from '../requests.js';
-import { printMessage } from './print.js';
-import {
-  action,
-  connected,
-  KEY_OPTION,
-  signerOf,
-  whileConnected,
-  type ConnectedSession,
-  type Session,
-} from '../session.js';
-
-interface KillOptions {
-  readonly reason: string;
-  readonly key: string;
-  readonly direct?: true;
-  readonly print?: string;
-}
+import { action, connected, KEY_OPTION } from '../session.js';
 
 export function endpointCommands(program: Command): void {
   program
@@ -37,33 +10,14 @@ export function endpointCommands(program: Command): void {
     .option('--direct', 'straight to the gateways, also while Temporal is down')
     .option('--print <file>', 'write the signed order to a file instead of sending it')
     .addHelpText('after', "\nExample:\n  custody kill digits --reason 'poisoned data' --key oscar")
-    .action(
-      action(async (session, model: string, options: KillOptions) => {
-        assertModelName(model);
-        return options.direct === true
-          ? killDirectly(session, model, options)
-          : whileConnected(session, (own) => kill(own, model, options));
-      }),
-    );
+    .action(action(async () => (await import('../actions/endpoint.js')).killEndpoint));
 
   program
     .command('restore <model>')
     .description('ask to lift every kill of an endpoint; a quorum of others must approve')
     .requiredOption(...KEY_OPTION)
     .addHelpText('after', '\nExample:\n  custody restore digits --key otto')
-    .action(
-      connected(async (session, model: string, options: { key: string }) => {
-        assertModelName(model);
-        const { killedBy, revision } = await endpointStatus(session.custody, model);
-        if (killedBy.length === 0) throw new CustodyError('INPUT_MISSING', `${model} is not killed`);
-        const { newest } = await session.custody.records.policies();
-        const signer = await signerOf(session, options.key);
-        const within = newest.approvals.restore.withinSeconds;
-        const request = requestRestore(signer, model, { kills: killedBy, revision }, within);
-        const receipt = await send(session.custody, endpointId(model), 'restore', request);
-        answer(session, receipt, [`asked as ${receipt.by}: custody approvals`]);
-      }),
-    );
+    .action(connected(async () => (await import('../actions/endpoint.js')).restore));
 
   program
     .command('rollback <model>')
@@ -72,71 +26,5 @@ export function endpointCommands(program: Command): void {
     .requiredOption('--reason <text>', 'kept with the order')
     .requiredOption(...KEY_OPTION)
     .addHelpText('after', "\nExample:\n  custody rollback digits --to 1.0.0 --reason 'slower than before' --key oscar")
-    .action(
-      connected(async (session, model: string, options: { to?: string; reason: string; key: string }) => {
-        assertModelName(model);
-        const { serving } = await endpointStatus(session.custody, model);
-        const target = serving.find(({ version }) => version === options.to)?.release ?? null;
-        if (options.to !== undefined && target === null)
-          throw new CustodyError('INPUT_MISSING', `${model} ${options.to} is not kept warm`);
-        const order = orderRollback(await signerOf(session, options.key), model, target, options.reason);
-        const receipt = await send(session.custody, endpointId(model), 'rollback', order);
-        answer(session, receipt, [`rolled back by ${receipt.by}`]);
-      }),
-    );
-}
-
-async function kill(session: ConnectedSession, model: string, { key, reason, print }: KillOptions): Promise<void> {
-  const envelope = orderKill(await signerOf(session, key), model, reason);
-  const message = { workflowId: endpointId(model), name: 'kill', envelope };
-  if (print !== undefined) return printMessage(session, print, message);
-  const startedAt = performance.now();
-  const receipt = await send(session.custody, message.workflowId, message.name, envelope);
-  const ms = Math.round(performance.now() - startedAt);
-  if (receipt.warning !== undefined)
-    throw new CustodyError('GATEWAY_UNAVAILABLE', `the order counts (${receipt.by}), but ${receipt.warning}`, {
-      details: { order: receipt.statement, ms },
-    });
-  answer(session, { ...receipt, ms }, [`${model} is killed (${ms} ms; ${receipt.by})`]);
-}
-
-/** Needs neither Temporal nor a worker: control hears of the order from the gateway. */
-async function killDirectly(session: Session, model: string, { key, reason }: KillOptions): Promise<void> {
-  const custody = openReading(session.layout);
-  const order = orderKill(await signerOf({ ...session, custody }, key), model, reason);
-  const { emergency } = (await custody.records.policies()).newest;
-  const startedAt = performance.now();
-  const gateway = createGatewayClient(custody.description.gateway.admin);
-  const latched = await deliverWithin(gateway, order, emergency.killResponseSeconds);
-  const ms = Math.round(performance.now() - startedAt);
-  const { predicate } = (await custody.records.verify('kill', order)).verified;
-  const late = lateKills([latched.since], {
-    issuedAt: predicate.issuedAt,
-    now: isoTime(Date.now()),
-    limitSeconds: emergency.killResponseSeconds,
-  });
-  if (late.length > 0)
-    throw new CustodyError('GATEWAY_UNAVAILABLE', `${model} is killed, but ${late.join('; ')}`, { details: { ms } });
-  answer(session, { killed: model, ms }, [`${model} is killed (${ms} ms, straight to the gateway)`]);
-}
-
-const AGAIN_MS = 100;
-
-/** A gateway that does not answer is tried again for as long as the policy gives a kill. */
-async function deliverWithin(gateway: GatewayClient, order: SignedEnvelope, seconds: number): Promise<KillLatched> {
-  const until = Date.now() + seconds * 1000;
-  for (;;) {
-    try {
-      return await gateway.deliverKill(order);
-    } catch (cause) {
-      if (!(cause instanceof CustodyError) || cause.code !== 'GATEWAY_UNAVAILABLE') throw cause;
-      if (Date.now() >= until)
-        throw new CustodyError(
-          'GATEWAY_UNAVAILABLE',
-          `the gateway has not stopped: the policy gives ${seconds} s. Nothing is in force: try again, or end its process`,
-          { cause },
-        );
-      await setTimeout(AGAIN_MS);
-    }
-  }
+    .action(connected(async () => (await import('../actions/endpoint.js')).rollback));
 }

@@ -1,28 +1,5 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { packRelease } from '../../adapters/source/pack.js';
-import { CustodyError } from '../../domain/errors.js';
-import { assertModelName, assertVersion } from '../../domain/names.js';
-import { omsResources } from '../../formats/manifest.js';
-import { signOms } from '../../formats/oms.js';
-import { readComponents } from '../components.js';
-import { replaceFile } from '../files.js';
-import { readKey } from '../init.js';
-import { answer } from '../output.js';
-import { describeOrigin, provenanceBeside, writeProvenance } from '../provenance.js';
 import { action } from '../session.js';
-import { checkPacked } from '../source.js';
-
-interface PackOptions {
-  readonly model: string;
-  readonly as: string;
-  readonly components: string;
-  readonly key: string;
-  readonly bundle: string;
-  readonly trainingData?: readonly string[];
-  readonly trainingCode?: readonly string[];
-  readonly provenance?: string;
-}
 
 export function packCommand(program: Command): void {
   program
@@ -43,30 +20,5 @@ export function packCommand(program: Command): void {
       'after',
       '\nExample:\n  custody pack ./release --model digits --as 1.0.0 --components parts.json --key producer.pem --bundle release.sig.json --training-data digits.csv.gz',
     )
-    .action(
-      action(async (session, folder: string, options: PackOptions) => {
-        const name = { model: options.model, version: options.as };
-        assertModelName(name.model);
-        assertVersion(name.version);
-        const { trainingData: data = [], trainingCode: code = [], provenance: statement = null } = options;
-        if (data.length === 0 && statement === null)
-          throw new CustodyError(
-            'USAGE',
-            'say what it was trained on: --training-data, or --provenance of its builder',
-          );
-        const packed = await packRelease(resolve(folder), { ...name, ...readComponents(options.components) });
-        await checkPacked(resolve(folder));
-        const origin = await describeOrigin(packed, { data, code, statement });
-        const { release, manifest, text } = packed;
-        const key = readKey(options.key);
-        replaceFile(options.bundle, signOms(`${name.model} ${name.version}`, omsResources(manifest, text), key));
-        const provenance = provenanceBeside(options.bundle);
-        writeProvenance(provenance, packed, origin, key);
-        answer(session, { ...name, release, provenance }, [
-          `release digest ${release}`,
-          `signature in ${options.bundle}`,
-          `provenance in ${provenance}`,
-        ]);
-      }),
-    );
+    .action(action(async () => (await import('../actions/pack.js')).pack));
 }

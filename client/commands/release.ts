@@ -1,33 +1,5 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { progressOf } from '../../adapters/dossier.js';
-import { CustodyError } from '../../domain/errors.js';
-import type { LifecycleOutcome } from '../../domain/lifecycle.js';
-import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
-import { askThroughApi, tokenIn } from '../api.js';
-import { checkSource } from '../source.js';
-import type { Custody } from '../connect.js';
-import { endpointStatus, lifecycleStatus, send } from '../messages.js';
-import { answer, faint, heading, plain } from '../output.js';
-import { provenanceBeside } from '../provenance.js';
-import { mayServe } from '../record/serving.js';
-import { requestRetirement } from '../requests.js';
-import { connected, KEY_OPTION, signerOf, type ConnectedSession } from '../session.js';
-import { askAs, startRelease, uiAddress, type Ask } from '../start.js';
-import { readAssessment } from './override.js';
-import { howTo } from './shown.js';
-
-const POLL_MS = 500;
-
-interface ReleaseOptions {
-  readonly emergency?: string;
-  readonly bundle: string;
-  readonly provenance?: string;
-  readonly key?: string;
-  readonly api?: string;
-  readonly tokenEnv?: string;
-  readonly wait?: true;
-}
+import { connected, KEY_OPTION } from '../session.js';
 
 export function releaseCommands(program: Command): void {
   program
@@ -44,47 +16,13 @@ export function releaseCommands(program: Command): void {
       'after',
       '\nExamples:\n  custody release ./release --bundle release.sig.json --key ci\n  custody release ./release --bundle release.sig.json --api https://custody.example --token-env ID_TOKEN',
     )
-    .action(
-      connected(async (session, folder: string, options: ReleaseOptions) => {
-        const ask = await askerOf(session, options);
-        const { bundle, provenance = provenanceBeside(bundle) } = options;
-        const source = { folder, bundle, provenance };
-        await checkSource(session.custody, source);
-        const started = await startRelease(session.custody, ask, source);
-        if (started.outcome !== null) throw endedAs(started.outcome, `${started.model} ${started.version} has ended`);
-        const result = options.wait === true ? await inService(session.custody, started) : {};
-        answer(session, { ...started, ...result }, [
-          `${started.state === 'running' ? 'runs already' : 'started'}: ${started.workflowId}`,
-          `watch it: ${started.ui}`,
-          ...('stage' in result ? [`stage: ${String(result.stage)}`] : []),
-        ]);
-      }),
-    );
+    .action(connected(async () => (await import('../actions/release.js')).release));
 
   program
     .command('status <model> [version]')
     .description('where an endpoint or a release stands')
     .addHelpText('after', '\nExamples:\n  custody status digits\n  custody status digits 1.1.0 --json')
-    .action(
-      connected(async (session, model: string, version?: string) => {
-        if (version === undefined) return showEndpoint(session, model);
-        const name = named(model, version);
-        const status = await lifecycleStatus(session.custody, name);
-        const { gate, stage, missing, trouble, progress } = status;
-        answer(session, status, [
-          heading(`${model} ${version}: ${stage}`),
-          ...(progress.ingested === undefined ? [] : [`release digest ${progress.ingested.release}`]),
-          ...(gate === null
-            ? []
-            : [
-                `waits for ${missing} × ${gate.role} until ${gate.expiresAt}: ${howTo({ workflowId: lifecycleId(name), gate })} --key <file>`,
-              ]),
-          ...(status.proviso === null ? [] : [`stands until ${status.proviso.until}, or ${plain(status.proviso.why)}`]),
-          ...trouble.map((problem) => `trouble: ${plain(problem)}`),
-          faint(uiAddress(session.custody, lifecycleId(name))),
-        ]);
-      }),
-    );
+    .action(connected(async () => (await import('../actions/release.js')).status));
 
   program
     .command('retire <model> <version>')
@@ -93,118 +31,11 @@ export function releaseCommands(program: Command): void {
     .option('--notice <seconds>', "the notice period; at least the policy's")
     .requiredOption(...KEY_OPTION)
     .addHelpText('after', "\nExample:\n  custody retire digits 1.0.0 --reason 'replaced by 1.1.0' --key otto")
-    .action(
-      connected(
-        async (session, model: string, version: string, options: { reason: string; notice?: string; key: string }) => {
-          const name = named(model, version);
-          const { records } = session.custody;
-          const { ingested } = await progressOf(records, name);
-          if (ingested === undefined)
-            throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
-          const { newest } = await records.policies();
-          const request = requestRetirement(
-            await signerOf(session, options.key),
-            name,
-            {
-              release: ingested.release,
-              reason: options.reason,
-              noticeSeconds: Number(options.notice ?? newest.retirement.noticeSeconds),
-            },
-            newest.approvals.retire.withinSeconds,
-          );
-          const receipt = await send(session.custody, lifecycleId(name), 'retire', request);
-          answer(session, receipt, [`asked as ${receipt.by}: custody approvals`]);
-        },
-      ),
-    );
+    .action(connected(async () => (await import('../actions/release.js')).retire));
 
   program
     .command('verify <model> <version>')
     .description('check everything behind a release, from its signatures on, as a serving host does')
     .addHelpText('after', '\nExample:\n  custody verify digits 1.0.0')
-    .action(
-      connected(async (session, model: string, version: string) => {
-        const { records } = session.custody;
-        const name = named(model, version);
-        const { ingested } = await progressOf(records, name);
-        if (ingested === undefined) throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
-        const { release, approvers } = await mayServe(records, name, ingested.release);
-        const { requester } = release.request.predicate;
-        const facts = {
-          release: release.release,
-          requester,
-          producer: release.producer,
-          approvers,
-          signer: release.signer,
-        };
-        answer(session, { ...name, ...facts, tests: release.testResult.predicate }, [
-          heading(`${model} ${version} may serve`),
-          `release digest ${release.release}`,
-          `asked for by ${requester}, produced by ${release.producer}, signed by ${release.signer ?? ''}`,
-          `approved by ${approvers.join(', ')}`,
-          `validation: ${release.testResult.predicate.result}, ${release.testResult.predicate.passedTests.length} cases`,
-        ]);
-      }),
-    );
-}
-
-/** Who asks: the holder of a key, or of a token. */
-async function askerOf(session: ConnectedSession, { emergency, key, api, tokenEnv }: ReleaseOptions): Promise<Ask> {
-  const assessment = emergency === undefined ? null : readAssessment(emergency);
-  if (key !== undefined && api === undefined && tokenEnv === undefined)
-    return askAs(await signerOf(session, key), assessment);
-  if (assessment !== null)
-    throw new CustodyError(
-      'USAGE',
-      'a person asks for an emergency deployment, and signs its risk assessment: use --key',
-    );
-  if (key === undefined && api !== undefined && tokenEnv !== undefined)
-    return askThroughApi(session.custody, api, tokenIn(tokenEnv));
-  throw new CustodyError('USAGE', 'say who asks: either --key, or --api with --token-env');
-}
-
-function named(model: string, version: string): ReleaseName {
-  assertModelName(model);
-  assertVersion(version);
-  return { model, version };
-}
-
-/** Waits until the release serves or has been refused. Refusals are POLICY_REFUSED, or what they were refused with. */
-async function inService(custody: Custody, name: ReleaseName): Promise<{ readonly stage: string }> {
-  for (;;) {
-    const { stage, progress } = await lifecycleStatus(custody, name);
-    if (stage === 'in service') return { stage };
-    const { outcome } = progress;
-    if (stage === 'ended' && outcome !== undefined) throw endedAs(outcome);
-    await setTimeout(POLL_MS);
-  }
-}
-
-function endedAs(outcome: LifecycleOutcome, what?: string): CustodyError {
-  const how = `${outcome.kind}${'reason' in outcome ? `: ${outcome.reason}` : ''}`;
-  return new CustodyError(
-    'code' in outcome ? outcome.code : 'POLICY_REFUSED',
-    what === undefined ? how : `${what}, ${how}. A version is used once: give the release the next one`,
-  );
-}
-
-async function showEndpoint(
-  session: { readonly custody: Custody; readonly json: boolean },
-  model: string,
-): Promise<void> {
-  assertModelName(model);
-  const status = await endpointStatus(session.custody, model);
-  const { serving, killedBy, revision, rollout, gate, missing, trouble } = status;
-  answer(session, status, [
-    heading(
-      `${model}: ${killedBy.length > 0 ? 'killed' : rollout === null ? 'steady' : `rolling out ${rollout.order.version}`}`,
-    ),
-    `revision ${revision}`,
-    ...serving.map(
-      ({ version, weight, release }) => `${String(weight).padStart(4)} %  ${version}  ${release.slice(0, 12)}`,
-    ),
-    ...killedBy.map((order) => `killed by order ${order.slice(0, 12)}`),
-    ...(gate === null ? [] : [`waits for ${missing} × ${gate.role}: custody approve ${gate.requestId} --key <file>`]),
-    ...trouble.map((problem) => `trouble: ${plain(problem)}`),
-  ]);
+    .action(connected(async () => (await import('../actions/release.js')).verify));
 }

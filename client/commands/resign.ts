@@ -1,10 +1,5 @@
 import type { Command } from 'commander';
-import { progressOf } from '../../adapters/dossier.js';
-import { CustodyError } from '../../domain/errors.js';
-import { parseReleaseName } from '../../domain/names.js';
-import { answer, plain } from '../output.js';
-import { resignRelease, livingReleases } from '../resigning.js';
-import { connected, KEY_OPTION, signerOf } from '../session.js';
+import { connected, KEY_OPTION } from '../session.js';
 
 export function resignCommand(program: Command): void {
   program
@@ -13,29 +8,5 @@ export function resignCommand(program: Command): void {
     .option('--all', 'every release that has been signed and has not ended')
     .requiredOption(...KEY_OPTION)
     .addHelpText('after', '\nExamples:\n  custody resign digits@1.0.0 --key oscar\n  custody resign --all --key oscar')
-    .action(
-      connected(async (session, release: string | undefined, { key, all }: { key: string; all?: true }) => {
-        if ((release === undefined) === (all === undefined))
-          throw new CustodyError('USAGE', 'name one release as <model>@<version>, or say --all');
-        const { custody } = session;
-        const signer = await signerOf(session, key);
-        const names = release === undefined ? await livingReleases(custody) : [parseReleaseName(release)];
-        const done = [];
-        for (const name of names) {
-          const { ingested } = await progressOf(custody.records, name);
-          if (ingested === undefined)
-            throw new CustodyError('INPUT_MISSING', `there is no release ${name.model} ${name.version}`);
-          done.push({ ...name, ...(await resignRelease(custody, signer, name, ingested.release)) });
-        }
-        answer(
-          session,
-          done,
-          done.length === 0
-            ? ['no release lives']
-            : done.map(({ model, version, already, signature }) =>
-                plain(`${model} ${version}: ${already ? 'was signed by this key before' : 'signed'}, ${signature}`),
-              ),
-        );
-      }),
-    );
+    .action(connected(async () => (await import('../actions/resign.js')).resign));
 }

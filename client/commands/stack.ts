@@ -1,13 +1,5 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { CustodyError } from '../../domain/errors.js';
-import { initialise } from '../init.js';
-import { interruption, whenAborted } from '../interruption.js';
-import { answer, talk } from '../output.js';
 import { action } from '../session.js';
-import { digitsStack } from '../stack/digits.js';
-import { startStack } from '../stack/stack.js';
 
 export function stackCommands(program: Command): void {
   program
@@ -16,16 +8,7 @@ export function stackCommands(program: Command): void {
     .requiredOption('--suite <file>', 'the suite that every release must pass')
     .option('--environment <name>', 'dev, test or prod', 'dev')
     .addHelpText('after', '\nExample:\n  custody init --suite examples/digits/suite.yaml')
-    .action(
-      action(async (session, options: { suite: string; environment: string }) => {
-        if (!existsSync(options.suite)) throw new CustodyError('INPUT_MISSING', `there is no suite ${options.suite}`);
-        const { created } = initialise(session.layout, options);
-        const policy = join(session.layout.state, 'policy.yaml');
-        answer(session, { created, policy }, [
-          created ? `made ${policy} and keys beside it` : `${policy} is there already`,
-        ]);
-      }),
-    );
+    .action(action(async () => (await import('../actions/stack.js')).init));
 
   program
     .command('dev')
@@ -34,32 +17,5 @@ export function stackCommands(program: Command): void {
     .option('--gateway-port <port>', 'for callers')
     .option('--smtp <url>', 'the mail server that takes notices', 'smtp://127.0.0.1:1025')
     .addHelpText('after', '\nExample:\n  custody dev --gateway-port 8080')
-    .action(
-      action(async (session, options: { uiPort?: string; gatewayPort?: string; smtp: string }) => {
-        const ports = {
-          ...(options.uiPort === undefined ? {} : { ui: port(options.uiPort) }),
-          ...(options.gatewayPort === undefined ? {} : { gateway: port(options.gatewayPort) }),
-        };
-        const signal = interruption();
-        const stack = await startStack({ ...digitsStack(session.layout, options.smtp), ports, say: talk, signal });
-        const { temporal, gateway, api } = stack.description;
-        if (stack.shared !== null) talk(`the zones share one user: ${stack.shared}`);
-        talk('the embedded store is safe against crashes of processes, not of power: it is for development');
-        answer(session, stack.description, [
-          `Temporal UI  ${temporal.ui}`,
-          `gateway      ${gateway.url}`,
-          `api          ${api.url}`,
-          'Ctrl-C ends it',
-        ]);
-        await whenAborted(signal);
-        talk('stopping …');
-        await stack.stop();
-      }),
-    );
-}
-
-function port(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0 && value < 65_536) return value;
-  throw new CustodyError('USAGE', `${text} is not a port: 1 to 65535`);
+    .action(action(async () => (await import('../actions/stack.js')).dev));
 }
