@@ -1,14 +1,16 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CustodyError } from '../../domain/errors.js';
+import { adviseOnChange } from '../../domain/policy-advice.js';
 import { diffPolicies } from '../../domain/policy-diff.js';
 import type { Policy } from '../../domain/policy.js';
 import { envelopeDigest } from '../../formats/dsse.js';
-import { policyDigest, policyJsonSchema, policySigners } from '../../formats/policy.js';
+import { policyDigest, policyJsonSchema, policySigners, readSignedPolicy } from '../../formats/policy.js';
 import { keysOfRole } from '../../formats/statements.js';
 import { openReading } from '../connect.js';
 import { replaceFile } from '../files.js';
 import { readSigner } from '../keys.js';
+import { leftBehind } from '../left-behind.js';
 import { answer, faint, good, heading, plain, talk } from '../output.js';
 import { applyPolicy, findPolicy, lintPolicy, readEnvelope, signPolicyFile } from '../policies.js';
 import { action, connected, KEY_OPTION, type Session } from '../session.js';
@@ -66,9 +68,17 @@ export function policyCommands(program: Command): void {
     .addHelpText('after', '\nExample:\n  custody policy apply policy-2.signed.json')
     .action(
       connected(async (session, signed: string) => {
-        const applied = await applyPolicy(session.custody, readEnvelope(signed));
+        const envelope = readEnvelope(signed);
+        const left = await leftBehind(session.custody, readSignedPolicy(envelope));
+        for (const { model, version: of, why } of left)
+          talk(plain(`warning: under this policy ${model} ${of} is loaded no more: ${why}`));
+        if (left.length > 0)
+          talk(
+            'warning: `custody resign` mends a lost release signature, all else needs a new approval or the next policy',
+          );
+        const applied = await applyPolicy(session.custody, envelope);
         const { version, digest, signers, already } = applied;
-        answer(session, applied, [
+        answer(session, { ...applied, leftBehind: left }, [
           good(`policy ${version} is in force${already ? ' already' : ''}: ${digest}`),
           `signed by ${signers.join(', ')}`,
         ]);
@@ -83,10 +93,12 @@ export function policyCommands(program: Command): void {
       action(async (session, before: string, after: string) => {
         const [from, to] = [await findPolicy(session.layout, before), await findPolicy(session.layout, after)];
         const changes = diffPolicies(from, to);
+        const warnings = adviseOnChange(from, to);
+        for (const warning of warnings) talk(plain(`warning: ${warning}`));
         const lines = changes.map(({ path, before: was, after: is, weakens }) =>
           plain(`${weakens ? '! weaker ' : '         '}${path}: ${change(was, is)}`),
         );
-        answer(session, { changes }, changes.length === 0 ? ['no difference'] : lines);
+        answer(session, { changes, warnings }, changes.length === 0 ? ['no difference'] : lines);
       }),
     );
 
