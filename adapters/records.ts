@@ -63,9 +63,9 @@ export class Records {
     return this.chain?.value ?? this.policies();
   }
 
-  /** Until when what is written now must stay. */
+  /** Until when what is written now must stay: also a kill, while somebody's forgery keeps the policies from being read. */
   async lock(kind: 'releasesDays' | 'auditDays' | 'statusDays' = 'releasesDays'): Promise<Lock> {
-    const { newest } = await this.policies();
+    const { newest } = await this.knownPolicies();
     return { retainUntil: isoTime(Date.now() + newest.retention[kind] * DAY_MS) };
   }
 
