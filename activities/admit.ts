@@ -38,7 +38,7 @@ export function createAdmission(desk: Desk): Admissions {
     admitRelease: (name, envelope, assessment) =>
       journal.refusing({ name: 'start', envelope, subject: { ...name, release: null } }, async () => {
         const { newest, newestDigest } = await records.policies();
-        const { envelope: request, verified } = await records.verify('request', envelope);
+        const { envelope: request, verified } = await records.receive('request', envelope);
         const now = isoTime(Date.now());
         const rules: Rules = { environment: records.environment, gate: newest, newest, now };
         demand(policyInForce(rules));
@@ -112,7 +112,7 @@ export function createAdmission(desk: Desk): Admissions {
     if (named === undefined && given === null) return null;
     if (named === undefined || given === null)
       throw new CustodyError('MALFORMED', 'the risk assessment and the request that names it must come together');
-    const { envelope, verified } = await records.verify('riskAssessment', given);
+    const { envelope, verified } = await records.receive('riskAssessment', given);
     if (verified.digest !== named) demand(denied('REPLAYED', 'the request names another risk assessment'));
     demand(assessed(asked, verified, rules));
     return records.keep(envelope);

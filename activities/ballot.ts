@@ -39,7 +39,7 @@ async function judge<K extends 'approval' | 'override'>(
 ): Promise<DecisionVerdict> {
   const { model, version, release, policy } = request.predicate;
   return verdictOn(async () => {
-    const { envelope: kept, verified: said } = await records.verify(kind, envelope);
+    const { envelope: kept, verified: said } = await records.receive(kind, envelope);
     const checked = check(said, message);
     if ('code' in checked) throw new CustodyError(checked.code, checked.reason);
     const outside = outsideValidity(said.predicate, isoTime(Date.now()));

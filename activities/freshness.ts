@@ -14,6 +14,7 @@ import { signStatement } from '../formats/statements.js';
 import type { Audit } from './journal.js';
 import { notePolicies } from './policy.js';
 import type { Router } from './router.js';
+import { noteCoveredPolicies, policiesOrNote } from './tampering.js';
 
 const DAY_MS = 86_400_000;
 /** How long a gateway that came back may wait for what it missed. */
@@ -55,8 +56,12 @@ export class Freshness {
   start(): void {
     const round = async (): Promise<void> => {
       try {
-        const { newest } = await this.#deps.records.policies();
-        if (Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000) await this.reissue();
+        const { records, audit } = this.#deps;
+        const { newest } = await records.knownPolicies();
+        if (Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000) {
+          await this.reissue();
+          await noteCoveredPolicies(records, audit);
+        }
         await this.#reconcile();
         await this.#teachApis();
       } catch (error) {
@@ -82,7 +87,8 @@ export class Freshness {
 
   async #issue(): Promise<void> {
     const { records, key, gateways } = this.#deps;
-    const { newest } = await records.policies();
+    // What is revoked or killed is told also while the policies in the store do not verify.
+    const { newest } = await records.knownPolicies();
     const now = Date.now();
     const issuedAt = isoTime(now);
     const status: StatusPredicate = {
@@ -127,7 +133,7 @@ export class Freshness {
 
   async #reconcile(): Promise<void> {
     const { gateways, records, audit } = this.#deps;
-    const policies = await records.policies();
+    const policies = await policiesOrNote(records, audit);
     const { envelopes, newest: policy } = policies;
     // Whoever can write to the store can bring a well-signed policy there without asking control.
     if (this.#noted !== policy.version) await notePolicies(policies, audit);

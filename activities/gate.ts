@@ -138,7 +138,7 @@ export function openAskedGate(
 ): Promise<OpenGate> {
   const { kind, envelope, workflowId, subject, check } = asked;
   return journal.refusing({ name: kind, envelope, subject }, async () => {
-    const { envelope: request, verified } = await records.verify('request', envelope);
+    const { envelope: request, verified } = await records.receive('request', envelope);
     const { predicate, digest } = verified;
     const { newest, newestDigest } = await records.policies();
     const now = isoTime(Date.now());

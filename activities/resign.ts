@@ -20,7 +20,7 @@ export function createResignDesk({ records, journal }: Desk): Omit<ResignControl
   return {
     admitResign: (name, envelope) =>
       journal.refusing({ name: 'resign', envelope, subject: { ...name, release: null } }, async () => {
-        const { envelope: request, verified } = await records.verify('request', envelope);
+        const { envelope: request, verified } = await records.receive('request', envelope);
         await demandAsked(records, name, verified);
         await records.keep(request, storeKeys.request(verified.digest));
         await records.spend(verified.predicate.nonce, { statement: verified.digest, request: verified.digest });

@@ -145,7 +145,7 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
 
     checkRollback: (model, envelope) =>
       journal.refusing({ name: 'rollback', envelope, subject: { model, version: null, release: null } }, async () => {
-        const { envelope: order, verified } = await records.verify('rollback', envelope);
+        const { envelope: order, verified } = await records.receive('rollback', envelope);
         const said = verified.predicate;
         const { newest } = await records.policies();
         const by = verified.signers.find((signer) => holdsRole(newest, newest, signer, 'operator'));

@@ -85,7 +85,7 @@ async function admit(
   if (!isModelName(run)) throw new CustodyError('USAGE', `${quote(run)} cannot name a run: a-z, 0-9 and dashes`);
   const [policies, { envelope: signed, verified }] = await Promise.all([
     records.policies(),
-    records.verify('request', envelope),
+    records.receive('request', envelope),
   ]);
   const rules = rulesFor(policies, verified, isoTime(Date.now()));
   demand(policyInForce(rules));

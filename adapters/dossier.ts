@@ -3,10 +3,9 @@ import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
 import type { Progress, Retirement, Signed } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
-import type { SignedEnvelope } from '../domain/statements.js';
+import type { PredicateName, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
-import { parseEnvelope } from '../formats/dsse.js';
 import { signerOf, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
 import { gatherProvisional } from './provisions.js';
@@ -61,12 +60,11 @@ export async function gatherRelease(
     const first = Object.entries(missing).find(([, value]) => value === undefined)?.[0] ?? '';
     throw new CustodyError('PENDING', `${name.model} ${name.version} has no record of ${first} yet`);
   }
-  const envelope = async (key: string): Promise<SignedEnvelope> => {
-    const stored = await records.bucket.read(key);
-    if (stored === null) throw new CustodyError('PENDING', `the store holds no ${key}`);
-    return parseEnvelope(stored.body);
-  };
-  const request = asked ?? (await envelope(storeKeys.request(approved.request)));
+  // Verified here too, because only who reads the store knows when it got them.
+  const envelope = async (kind: PredicateName, digest: Digest): Promise<SignedEnvelope> =>
+    (await records.get(kind, digest)).envelope;
+  const { envelope: request, verified } =
+    asked === null ? await records.get('request', approved.request) : await records.verify('request', asked);
   const manifest = await records.getBytes(ingested.release, storeKeys.manifest);
   const [{ envelopes: policies }, bundle, signature] = await Promise.all([
     records.policies(),
@@ -78,13 +76,13 @@ export async function gatherRelease(
     manifest: manifest.toString('utf8'),
     bundle: bundle.toString('utf8'),
     signature,
-    admission: await envelope(storeKeys.request(admission.request)),
-    provenance: await envelope(storeKeys.statement(ingested.provenance)),
-    testResult: await envelope(storeKeys.statement(validated.testResult)),
-    change: await envelope(storeKeys.statement(ingested.change)),
+    admission: await envelope('request', admission.request),
+    provenance: await envelope('provenance', ingested.provenance),
+    testResult: await envelope('testResult', validated.testResult),
+    change: await envelope('change', ingested.change),
     request,
-    approvals: await Promise.all(approved.approvals.map((digest) => envelope(storeKeys.statement(digest)))),
-    provisional: await gatherProvisional(records, (await records.verify('request', request)).verified.predicate),
+    approvals: await Promise.all(approved.approvals.map((digest) => envelope('approval', digest))),
+    provisional: await gatherProvisional(records, verified.predicate),
     status,
   };
 }

@@ -63,9 +63,9 @@ export class Records {
     return this.chain?.value ?? this.policies();
   }
 
-  /** Until when what is written now must stay. */
+  /** Until when what is written now must stay: also a kill, while somebody's forgery keeps the policies from being read. */
   async lock(kind: 'releasesDays' | 'auditDays' | 'statusDays' = 'releasesDays'): Promise<Lock> {
-    const { newest } = await this.policies();
+    const { newest } = await this.knownPolicies();
     return { retainUntil: isoTime(Date.now() + newest.retention[kind] * DAY_MS) };
   }
 
@@ -74,10 +74,16 @@ export class Records {
     name: K,
     envelope: unknown,
     policies?: PolicyChain,
+    seenAt: string | null = null,
   ): Promise<Found<PredicateOf[K]>> {
     const { newest } = policies ?? (await this.policies());
-    const verified = verifyStatement(envelope, name, keyRing(newest));
+    const verified = verifyStatement(envelope, name, keyRing(newest), seenAt);
     return { envelope: parseEnvelope(envelope), verified };
+  }
+
+  /** The same of what arrives now: whatever it says of its time, a key that has ended signs nothing any more. */
+  receive<K extends PredicateName>(name: K, envelope: unknown): Promise<Found<PredicateOf[K]>> {
+    return this.verify(name, envelope, undefined, isoTime(Date.now()));
   }
 
   /** Keeps a statement under `key` (by default `statements/<digest>`); answers the digest of its envelope. */
@@ -87,10 +93,13 @@ export class Records {
     return digest;
   }
 
-  /** The verified statement under `key`; `null` where there is none. */
+  /**
+   * The verified statement under `key`; `null` where there is none. By a key that has ended it counts only if the store had it
+   * before: the store's clock is nobody's to set back.
+   */
   async find<K extends PredicateName>(name: K, key: string): Promise<Found<PredicateOf[K]> | null> {
     const stored = await this.bucket.read(key);
-    return stored === null ? null : this.verify(name, stored.body.toString('utf8'));
+    return stored === null ? null : this.verify(name, stored.body.toString('utf8'), undefined, stored.storedAt);
   }
 
   /** The verified statement whose envelope has this digest, from `statements/` or `requests/`. */

@@ -8,7 +8,7 @@ import { runToEnd } from './messages.js';
 import { requestResign, type Signer } from './requests.js';
 
 /** Every release that has been signed and has not ended. */
-export async function livingReleases({ records }: Custody): Promise<readonly ReleaseName[]> {
+export async function livingReleases({ records }: Pick<Custody, 'records'>): Promise<readonly ReleaseName[]> {
   const living: ReleaseName[] = [];
   for await (const key of records.bucket.list('versions/')) {
     const [, model = '', version = ''] = key.split('/');

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { ownerOf, type Reading } from './connect.js';
 import { readSigner } from './keys.js';
 import type { Signer } from './requests.js';
@@ -9,8 +8,7 @@ export async function signerOf(
   session: { readonly layout: Layout; readonly custody: Reading },
   given: string,
 ): Promise<Signer> {
-  const file = existsSync(given) ? given : session.layout.key(given);
-  const key = readSigner(existsSync(file) ? file : given);
+  const key = readSigner(session.layout.keyFile(given));
   const { records } = session.custody;
   const { newestDigest } = await records.policies();
   return { key, id: await ownerOf(session.custody, key), environment: records.environment, policy: newestDigest };

@@ -27,6 +27,7 @@ export const CHANGES = [
   'keys.destroyed',
   'release.retired',
   'release.ended',
+  'store.tampered',
   'log.read',
 ] as const;
 

@@ -65,11 +65,22 @@ export function authoriseLoading(
   rules: Rules,
   status: Verified<StatusPredicate> | null,
 ): Permission {
-  if (release.signer === null) return denied('UNSIGNED', 'it bears no release signature');
-  if (!holdsRole(rules.gate, rules.newest, release.signer, 'release-signer'))
-    return denied('NOT_AUTHORISED', `${release.signer} may not sign releases`);
+  const signed = rightlySigned(release, rules);
+  if (!signed.allowed) return signed;
   const standing = notRevoked(release.release, rules, status);
   return standing.allowed ? releaseApproved(release, rules) : standing;
+}
+
+/** All that loading demands but "not revoked": what becomes of a release under other rules. */
+export function signedAndApproved(release: VerifiedRelease, rules: Rules): Permission {
+  const signed = rightlySigned(release, rules);
+  return signed.allowed ? releaseApproved(release, rules) : signed;
+}
+
+function rightlySigned({ signer }: VerifiedRelease, rules: Rules): Permission {
+  if (signer === null) return denied('UNSIGNED', 'it bears no release signature');
+  if (holdsRole(rules.gate, rules.newest, signer, 'release-signer')) return { allowed: true, approvers: [] };
+  return denied('NOT_AUTHORISED', `${signer} may not sign releases`);
 }
 
 /** "Not revoked" counts only from a status document that control has signed and that is still fresh. */

@@ -16,7 +16,8 @@ export interface VerifiedOverride {
   readonly statements: readonly Verified<OverridePredicate>[];
 }
 
-const SAFETY = ['safety/*'];
+/** What nobody may lift where the policy does not say. */
+export const SAFETY: readonly string[] = ['safety/*'];
 /** A suite with too few cases has not tried the release: there is nothing to weigh. */
 const UNTRIED = 'cases>=*';
 

@@ -1,4 +1,4 @@
-import type { Authority, Policy, Role } from './policy.js';
+import type { Authority, AuthorityKey, Policy, Role } from './policy.js';
 
 /** What a policy may say and should not. An `error` could never work; a `warning` is for its signers to think about. */
 export interface Advice {
@@ -14,6 +14,34 @@ const DECIDING: readonly Role[] = ['release-approver', 'override-authority', 'se
 
 export function adviseOn(policy: Policy, now: string): readonly Advice[] {
   return [...expiry(policy, now), ...roots(policy), ...quorums(policy, now), ...people(policy)];
+}
+
+/** What living releases rest on by their roles: an approval, the evidence, a signature. */
+const VOUCHING: readonly Role[] = [
+  ...DECIDING,
+  'requester',
+  'reviewer',
+  'producer',
+  'validator',
+  'control',
+  'release-signer',
+  'api',
+];
+
+/** What a policy does to what has been signed under the one before: a key that is taken out never counted. */
+export function adviseOnChange(before: Policy, after: Policy): readonly string[] {
+  const kept = new Set(after.authorities.flatMap(({ id, keys }) => keys.map((key) => `${id} ${textOf(key)}`)));
+  return before.authorities.flatMap(({ id, roles, keys }) => {
+    if (!roles.some((role) => VOUCHING.includes(role))) return [];
+    if (keys.every((key) => kept.has(`${id} ${textOf(key)}`))) return [];
+    return roles.includes('release-signer')
+      ? `a key of ${id} is taken out: releases that only it has signed are loaded no more. Under a policy with both keys, run \`custody resign --all\` first`
+      : `a key of ${id} is taken out: nothing that it ever signed counts, and releases that rest on it are loaded no more. Unless it was stolen, give it \`validUntil\` instead`;
+  });
+}
+
+function textOf(key: AuthorityKey): string {
+  return 'pem' in key ? key.pem.trim() : key.ssh.trim();
 }
 
 function expiry({ expires }: Policy, now: string): Advice[] {

@@ -1,3 +1,4 @@
+import { SAFETY } from './override.js';
 import type { Authority, Policy } from './policy.js';
 
 /** One difference between two policies, as people speak of it. */
@@ -15,33 +16,54 @@ type Leaf = string | number | boolean | null;
 const MORE_IS_WEAKER = [
   /^expires$/,
   /^artifacts\.max/,
-  /^approvals\.\w+\.withinSeconds$/,
+  /\.withinSeconds$/,
   /^rollout\.triggers\.(minimumSamples|maxErrorRate|maxLatencyMs)$/,
   /^rollout\.(stepTimeoutSeconds|deployWithinSeconds)$/,
   /^rollout\.steps\.\d+\.weight$/,
-  /^emergency\./,
+  /^emergency\.killResponseSeconds$/,
   /^freshness\.(reissueSeconds|lifetimeSeconds)$/,
-  /^override\./,
+  /^override\.holdsSeconds$/,
   /^training\./,
 ];
 const LESS_IS_WEAKER = [
   /^rootThreshold$/,
-  /^approvals\.\w+\.count$/,
+  /\.count$/,
   /^validation\.minimum/,
-  /^rollout\.steps\.\d+\.bakeSeconds$/,
+  /\.bakeSeconds$/,
   /^rollback\.warmReleases$/,
   /^retention\./,
   /^retirement\./,
 ];
+/** What is an exception by being there: weaker where it appears, stronger where it goes. */
+const EXCEPTIONS = [/^override\./, /^emergency\.deployment\./, /^versioning\.config\.keys\./];
 
 /**
  * What differs between two policies: people and workloads by id, everything else by path. A rule is weaker when it demands
  * less or allows more; so is what gives somebody a role or a key, or a key more time.
  */
 export function diffPolicies(before: Policy, after: Policy): readonly PolicyChange[] {
-  const { authorities: from, ...rulesBefore } = before;
-  const { authorities: to, ...rulesAfter } = after;
-  return [...diffAuthorities(from, to), ...diffRules(leaves(rulesBefore), leaves(rulesAfter))];
+  const [from, to] = [partsOf(before), partsOf(after)];
+  return [
+    ...diffAuthorities(before.authorities, after.authorities),
+    ...diffAlways(from.always, to.always),
+    ...diffRules(leaves(from.rules), leaves(to.rules)),
+  ];
+}
+
+/** `always` is a set with a default; every other rule is a value at its path. */
+function partsOf(policy: Policy): { readonly rules: object; readonly always: readonly string[] } {
+  const { always = SAFETY, ...validation } = policy.validation;
+  return { rules: { ...policy, authorities: null, validation }, always };
+}
+
+function diffAlways(from: readonly string[], to: readonly string[]): PolicyChange[] {
+  const path = 'validation.always';
+  const gone = from.filter((criterion) => !to.includes(criterion));
+  const come = to.filter((criterion) => !from.includes(criterion));
+  return [
+    ...gone.map((criterion): PolicyChange => ({ path, before: criterion, after: null, weakens: true })),
+    ...come.map((criterion): PolicyChange => ({ path, before: null, after: criterion, weakens: false })),
+  ];
 }
 
 function diffRules(before: ReadonlyMap<string, Leaf>, after: ReadonlyMap<string, Leaf>): PolicyChange[] {
@@ -55,6 +77,7 @@ function diffRules(before: ReadonlyMap<string, Leaf>, after: ReadonlyMap<string,
 
 function weaker(path: string, from: Leaf | undefined, to: Leaf | undefined): boolean {
   if (path === 'freshness.whenStale') return to === 'serve';
+  if (EXCEPTIONS.some((known) => known.test(path)) && (from === undefined || to === undefined)) return to !== undefined;
   // A rule that is gone, or is text and says something else, is for people to read: it may be anything.
   if (typeof from === 'string' && typeof to === 'string' && path !== 'expires') return true;
   if (to === undefined) return true;
@@ -70,42 +93,37 @@ function diffAuthorities(before: readonly Authority[], after: readonly Authority
   return ids.flatMap((id) => {
     const from = membersOf(before.find((held) => held.id === id));
     const to = membersOf(after.find((held) => held.id === id));
-    const gone = [...from].filter((member) => !to.has(member));
-    const come = [...to].filter((member) => !from.has(member));
+    const gone = [...from].filter(([fact]) => !to.has(fact));
+    const come = [...to].filter(([fact]) => !from.has(fact));
     const path = `authorities.${id}`;
     return [
-      ...gone.map((fact): PolicyChange => ({ path, before: fact, after: null, weakens: isBound(fact) })),
-      ...come.map((fact): PolicyChange => ({ path, before: null, after: fact, weakens: !isBound(fact) })),
+      ...gone.map(([fact, bounds]): PolicyChange => ({ path, before: fact, after: null, weakens: bounds })),
+      ...come.map(([fact, bounds]): PolicyChange => ({ path, before: null, after: fact, weakens: !bounds })),
     ];
   });
 }
 
-/** An authority as single facts: each is there or is not. */
-function membersOf(authority: Authority | undefined): ReadonlySet<string> {
-  if (authority === undefined) return new Set();
+/** An authority as single facts, each there or not, with whether it takes something away: a claim that tokens must have. */
+function membersOf(authority: Authority | undefined): ReadonlyMap<string, boolean> {
+  if (authority === undefined) return new Map();
   const { roles, keys, ...rest } = authority;
-  return new Set([
-    ...roles.map((role) => `role ${role}`),
+  return new Map([
+    ...roles.map((role) => [`role ${role}`, false] as const),
     ...keys.flatMap(keyFacts),
-    ...[...leaves(rest)].map(([path, value]) => `${path} ${said(value) ?? ''}`),
+    ...[...leaves(rest)].map(
+      ([path, value]) => [`${path} ${said(value) ?? ''}`, path.startsWith('oidc.claims.')] as const,
+    ),
   ]);
 }
 
-const BOUND = / (counts from|counts until) /;
-
-function keyFacts({ validFrom, validUntil, ...material }: Authority['keys'][number]): string[] {
+function keyFacts({ validFrom, validUntil, ...material }: Authority['keys'][number]): (readonly [string, boolean])[] {
   const text = Object.values(material).join(' ');
   const key = `key ${text.replace(/-----(BEGIN|END) PUBLIC KEY-----/g, '').replaceAll(/\s*\n\s*/g, '')}`;
   return [
-    key,
-    ...(validFrom === undefined ? [] : [`${key} counts from ${validFrom}`]),
-    ...(validUntil === undefined ? [] : [`${key} counts until ${validUntil}`]),
+    [key, false],
+    ...(validFrom === undefined ? [] : [[`${key} counts from ${validFrom}`, true] as const]),
+    ...(validUntil === undefined ? [] : [[`${key} counts until ${validUntil}`, true] as const]),
   ];
-}
-
-/** Whether a fact takes something away from its authority. */
-function isBound(fact: string): boolean {
-  return BOUND.test(fact);
 }
 
 function leaves(value: object, prefix = ''): ReadonlyMap<string, Leaf> {

@@ -55,7 +55,11 @@ export interface CheckedRelease {
 
 /** Checks every signature in the evidence. What may then be done, `domain/authorise` decides. */
 export function verifyRelease(evidence: ReleaseEvidence, root: PinnedRoot, now: string): CheckedRelease {
-  const policies = verifyPolicies(root, evidence.policies);
+  return verifyReleaseUnder(verifyPolicies(root, evidence.policies), evidence, now);
+}
+
+/** The same under policies that the caller vouches for: also to see what a policy would mean that is not yet in force. */
+export function verifyReleaseUnder(policies: Policies, evidence: ReleaseEvidence, now: string): CheckedRelease {
   const { newest } = policies;
   const ring = keyRing(newest);
   const text = Buffer.from(evidence.manifest, 'utf8');

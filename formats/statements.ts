@@ -9,6 +9,7 @@ import {
   type SignedEnvelope,
   type Verified,
 } from '../domain/statements.js';
+import { MAX_SKEW_MS } from '../domain/time.js';
 import { envelopeDigest, parseEnvelope, signEnvelope, verifyEnvelope } from './dsse.js';
 import { makeStatement, parseStatement, PAYLOAD_TYPE } from './in-toto.js';
 import { canonicalBytes } from './jcs.js';
@@ -61,12 +62,14 @@ export function signStatement<K extends PredicateName>(
 
 /**
  * Reads an envelope as a statement of exactly this kind, about exactly one subject, signed by somebody in the ring with a
- * key that was valid when the statement says it was made. MALFORMED or SIGNATURE_INVALID otherwise.
+ * key that was valid when the statement says it was made. MALFORMED or SIGNATURE_INVALID otherwise. A statement dates
+ * itself: with `seenAt`, when somebody else saw it, a key that has ended counts only for what was seen before its end.
  */
 export function verifyStatement<K extends PredicateName>(
   input: unknown,
   name: K,
   ring: KeyRing,
+  seenAt: string | null = null,
 ): Verified<PredicateOf[K]> {
   const envelope = parseEnvelope(input);
   if (envelope.payloadType !== PAYLOAD_TYPE)
@@ -83,11 +86,12 @@ export function verifyStatement<K extends PredicateName>(
   const signers = ring
     .filter(({ key }) => keyIds.includes(key.keyId))
     .filter((held) => madeAt === null || isValidAt(held, madeAt))
+    .filter((held) => seenAt === null || !isSeenLate(held, seenAt))
     .map(({ owner }) => owner);
   if (signers.length === 0)
     throw new CustodyError(
       'SIGNATURE_INVALID',
-      `the ${name} was signed outside the validity of the key that signed it`,
+      `the ${name} was signed, or first seen, outside the validity of the key that signed it`,
     );
   return {
     digest: envelopeDigest(envelope),
@@ -108,4 +112,9 @@ function issuedAt(predicate: object): number | null {
 
 function isValidAt({ validFrom, validUntil }: RingKey, at: number): boolean {
   return (validFrom === null || Date.parse(validFrom) <= at) && (validUntil === null || at <= Date.parse(validUntil));
+}
+
+/** Clocks differ, and what is signed at the last moment is still on its way. */
+function isSeenLate({ validUntil }: RingKey, seenAt: string): boolean {
+  return validUntil !== null && Date.parse(seenAt) > Date.parse(validUntil) + MAX_SKEW_MS;
 }

@@ -115,7 +115,7 @@ export class AuditDesk {
     const subject = { model: '', version: null, release: null };
     let found: Found<AuditQuestionPredicate> | undefined;
     try {
-      found = await records.verify('auditQuestion', input);
+      found = await records.receive('auditQuestion', input);
       const asked = found.verified;
       if (!asked.signers.some((id) => holdsRole(newest, newest, id, 'auditor')))
         throw new CustodyError('NOT_AUTHORISED', `${asked.signers.join(', ')} does not hold the role auditor`);

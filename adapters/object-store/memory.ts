@@ -63,7 +63,9 @@ class MemoryBucket implements Bucket {
   async read(key: string): Promise<StoredObject | null> {
     this.reach();
     const record = this.record(key);
-    return record && { body: Buffer.from(record.body), versionId: record.versionId, etag: record.etag };
+    if (record === null) return null;
+    const { versionId, etag, lastModified: storedAt } = record;
+    return { body: Buffer.from(record.body), versionId, etag, storedAt };
   }
 
   async readStream(key: string, versionId: string | null): Promise<Readable> {

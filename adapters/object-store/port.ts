@@ -30,6 +30,8 @@ export interface StoredObject {
   readonly body: Buffer;
   readonly versionId: string | null;
   readonly etag: string;
+  /** When the store took it, by the store's own clock. ISO 8601, UTC. */
+  readonly storedAt: string;
 }
 
 export interface UploadOptions {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { CustodyError } from '../../domain/errors.js';
+import { isoTime } from '../../domain/time.js';
 import { sha256 } from '../../formats/sha256.js';
 import { uploadParts } from './multipart.js';
 import type { Bucket, Lock, ObjectHead, ObjectVersion, StoredBlob, StoredObject, UploadOptions } from './port.js';
@@ -73,7 +74,8 @@ class S3Bucket implements Bucket {
     const found = await this.get(key, null);
     if (found === null) return null;
     const body = await this.session.bytes(found.answer.stream);
-    return { body, versionId: found.versionId, etag: header(found.answer, 'etag') ?? '' };
+    const { answer, versionId, storedAt } = found;
+    return { body, versionId, etag: header(answer, 'etag') ?? '', storedAt };
   }
 
   async readStream(key: string, versionId: string | null): Promise<Readable> {
@@ -179,11 +181,14 @@ class S3Bucket implements Bucket {
   private async get(
     key: string,
     versionId: string | null,
-  ): Promise<{ answer: S3Answer; versionId: string | null } | null> {
+  ): Promise<{ answer: S3Answer; versionId: string | null; storedAt: string } | null> {
     const version = await this.resolve(key, versionId);
     if (version === null) return null;
     const answer = await this.session.request({ method: 'GET', bucket: this.name, key, query: version.query });
-    if (answer.status === 200) return { answer, versionId: version.versionId };
+    if (answer.status === 200) {
+      const storedAt = isoTime(Date.parse(header(answer, 'last-modified') ?? ''));
+      return { answer, versionId: version.versionId, storedAt };
+    }
     const text = (await this.session.bytes(answer.stream)).toString('utf8');
     if (answer.status === 404 || answer.status === 405) return null;
     throw failure(`read ${key}`, { status: answer.status, code: '', text });

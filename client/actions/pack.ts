@@ -34,7 +34,7 @@ export async function pack(session: Session, folder: string, options: PackOption
   await checkPacked(resolve(folder));
   const origin = await describeOrigin(packed, { data, code, statement });
   const { release, manifest, text } = packed;
-  const key = readKey(options.key);
+  const key = readKey(session.layout.keyFile(options.key));
   replaceFile(options.bundle, signOms(`${name.model} ${name.version}`, omsResources(manifest, text), key));
   const provenance = provenanceBeside(options.bundle);
   writeProvenance(provenance, packed, origin, key);

@@ -1,13 +1,14 @@
-import { existsSync } from 'node:fs';
 import { CustodyError } from '../../domain/errors.js';
+import { adviseOnChange } from '../../domain/policy-advice.js';
 import { diffPolicies } from '../../domain/policy-diff.js';
 import type { Policy } from '../../domain/policy.js';
 import { envelopeDigest } from '../../formats/dsse.js';
-import { policyDigest, policyJsonSchema, policySigners } from '../../formats/policy.js';
+import { policyDigest, policyJsonSchema, policySigners, readSignedPolicy } from '../../formats/policy.js';
 import { keysOfRole } from '../../formats/statements.js';
 import { openReading } from '../connect.js';
 import { replaceFile } from '../files.js';
 import { readSigner } from '../keys.js';
+import { leftBehind } from '../left-behind.js';
 import { answer, faint, good, heading, plain, talk } from '../output.js';
 import { applyPolicy, findPolicy, lintPolicy, readEnvelope, signPolicyFile } from '../policies.js';
 import type { ConnectedSession, Session } from '../session.js';
@@ -25,8 +26,7 @@ export async function sign(
   file: string,
   { key: given, out }: { key: string; out: string },
 ): Promise<void> {
-  const ours = session.layout.key(given);
-  const key = readSigner(!existsSync(given) && existsSync(ours) ? ours : given);
+  const key = readSigner(session.layout.keyFile(given));
   const { policy: signed, envelope, warnings } = signPolicyFile(file, out, key);
   for (const warning of warnings) talk(`warning: ${plain(warning)}`);
   replaceFile(out, `${JSON.stringify(envelope)}\n`);
@@ -46,9 +46,15 @@ export async function sign(
 }
 
 export async function apply(session: ConnectedSession, signed: string): Promise<void> {
-  const applied = await applyPolicy(session.custody, readEnvelope(signed));
+  const envelope = readEnvelope(signed);
+  const left = await leftBehind(session.custody, readSignedPolicy(envelope));
+  for (const { model, version: of, why } of left)
+    talk(plain(`warning: under this policy ${model} ${of} is loaded no more: ${why}`));
+  if (left.length > 0)
+    talk('warning: `custody resign` mends a lost release signature, all else needs a new approval or the next policy');
+  const applied = await applyPolicy(session.custody, envelope);
   const { version, digest, signers, already } = applied;
-  answer(session, applied, [
+  answer(session, { ...applied, leftBehind: left }, [
     good(`policy ${version} is in force${already ? ' already' : ''}: ${digest}`),
     `signed by ${signers.join(', ')}`,
   ]);
@@ -57,10 +63,12 @@ export async function apply(session: ConnectedSession, signed: string): Promise<
 export async function diff(session: Session, before: string, after: string): Promise<void> {
   const [from, to] = [await findPolicy(session.layout, before), await findPolicy(session.layout, after)];
   const changes = diffPolicies(from, to);
+  const warnings = adviseOnChange(from, to);
+  for (const warning of warnings) talk(plain(`warning: ${warning}`));
   const lines = changes.map(({ path, before: was, after: is, weakens }) =>
     plain(`${weakens ? '! weaker ' : '         '}${path}: ${change(was, is)}`),
   );
-  answer(session, { changes }, changes.length === 0 ? ['no difference'] : lines);
+  answer(session, { changes, warnings }, changes.length === 0 ? ['no difference'] : lines);
 }
 
 export async function schema(session: Session): Promise<void> {

@@ -8,7 +8,10 @@ export function packCommand(program: Command): void {
     .requiredOption('--model <name>', 'the model')
     .requiredOption('--as <version>', 'Semantic Versioning 2.0.0')
     .requiredOption('--components <file>', 'JSON: the parts of the release, and how it is served')
-    .requiredOption('--key <file>', "the producer's private key, ECDSA P-256 or P-384")
+    .requiredOption(
+      '--key <file>',
+      "the producer's private key, ECDSA P-256 or P-384, or an id of the development environment",
+    )
     .requiredOption(
       '--bundle <file>',
       'where to write the signature: outside the folder; the provenance goes beside it',

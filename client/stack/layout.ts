@@ -30,6 +30,11 @@ export class Layout {
   key(id: string): string {
     return this.path('keys', `${id}.pem`);
   }
+  /** What `--key` names: a file, or an id of the development environment. */
+  keyFile(given: string): string {
+    const own = this.key(given);
+    return !existsSync(given) && existsSync(own) ? own : given;
+  }
   log(process: string): string {
     return this.path('logs', `${process}.log`);
   }

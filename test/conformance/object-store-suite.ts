@@ -53,6 +53,21 @@ export function objectStoreSuite(name: string, store: () => Attackable): void {
       expect(await bucket.versions('k')).toHaveLength(1);
     });
 
+    it('says when it took the record, by its own clock; nothing put on top of it dates that back', async () => {
+      const bucket = await store().bucket(WORM);
+      const before = Math.floor(Date.now() / 1000) * 1000;
+      await bucket.createOnce('k', Buffer.from('one'), inMinutes(10));
+      const taken = (await bucket.read('k'))?.storedAt ?? '';
+      expect(Date.parse(taken)).toBeGreaterThanOrEqual(before);
+      expect(Date.parse(taken)).toBeLessThanOrEqual(Date.now());
+      await store().overwrite(bucket.name, 'k', Buffer.from('two'));
+      await store().deleteMarker(bucket.name, 'k');
+      const record = await bucket.read('k');
+      expect(record?.body.toString()).toBe('one');
+      // Some stores copy a record that another version covers: it may seem later then, and never earlier.
+      expect(Date.parse(record?.storedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(taken));
+    });
+
     it('refuses other bytes under a key that exists, and names both', async () => {
       const bucket = await store().bucket(WORM);
       await bucket.createOnce('k', Buffer.from('one'), inMinutes(10));

@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { demandGround, demandUnchanged } from '../../../activities/ground.js';
 import { createSigningActivities } from '../../../activities/sign.js';
+import { checkRelease } from '../../../adapters/dossier.js';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
 import { CustodyError } from '../../../domain/errors.js';
@@ -72,6 +73,44 @@ describe('before people are asked, and before the release key signs', () => {
   ] as const)('attack: with an approval %s nothing is signed', async (_, approvals, code) => {
     const release = world.release({ signedBy: null, approvals });
     await expect(sign(await recordsWith(release), release)).rejects.toMatchObject({ code });
+  });
+});
+
+describe('a key that has ended', () => {
+  const HOUR = 3600;
+  const until = (validUntil: string) =>
+    world.nextPolicy((policy) => ({
+      ...policy,
+      authorities: policy.authorities.map((held) =>
+        held.id === 'alice' ? { ...held, keys: held.keys.map((key) => ({ ...key, validUntil })) } : held,
+      ),
+    }));
+  const ended = until(world.at(0));
+  /** The store took all this when its clock said so. */
+  async function storedAt(seconds: number, release: Release): Promise<Records> {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.parse(world.at(seconds)) });
+    const records = await recordsWith(release);
+    await records.bucket.createOnce(storeKeys.policy(2), canonicalBytes(ended.envelope));
+    vi.setSystemTime(Date.parse(world.at(HOUR)));
+    return records;
+  }
+  afterEach(() => void vi.useRealTimers());
+
+  it('counts for an approval that the store had before', async () => {
+    const release = world.release({ signedBy: null });
+    expect(await sign(await storedAt(0, release), release)).toHaveProperty('signature');
+  });
+
+  it('attack: its thief dates an approval back, and the signing zone asks the store when it came', async () => {
+    const release = world.release({ signedBy: null });
+    await expect(sign(await storedAt(HOUR, release), release)).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
+  });
+
+  it('attack: nor does a serving zone load what was signed upon it', async () => {
+    const release = world.release();
+    const check = async (records: Records) => checkRelease(records, release.name, release.release, null);
+    expect((await check(await storedAt(0, release))).release.signer).toBe('release-signer');
+    await expect(check(await storedAt(HOUR, release))).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
   });
 });
 

@@ -13,7 +13,9 @@ import { adviseOn } from '../../../domain/policy-advice.js';
 import { diffPolicies } from '../../../domain/policy-diff.js';
 import type { Authority, Policy } from '../../../domain/policy.js';
 import { policyJsonSchema, verifyPolicyChain } from '../../../formats/policy.js';
-import { createWorld } from '../../support/world.js';
+import { createWorld, PIPELINE, withProvisions } from '../../support/world.js';
+
+type Deployment = NonNullable<Policy['emergency']['deployment']>;
 
 const world = createWorld({ policy: (p) => ({ ...p, expires: new Date(Date.now() + 90 * 86_400_000).toISOString() }) });
 const { policy, keys } = world;
@@ -81,14 +83,22 @@ describe('advice on a policy', () => {
 });
 
 describe('what differs between two policies', () => {
-  const told = (after: Policy): string[] =>
-    diffPolicies(policy, after).map(
-      ({ path, before, after: is, weakens }) => `${weakens ? '! ' : ''}${path}: ${before ?? ''} → ${is ?? ''}`,
+  const told = (after: Policy, before = policy): string[] =>
+    diffPolicies(before, after).map(
+      ({ path, before: was, after: is, weakens }) => `${weakens ? '! ' : ''}${path}: ${was ?? ''} → ${is ?? ''}`,
     );
 
   test('is nothing between one and itself', () => {
     expect(told(policy)).toEqual([]);
   });
+
+  const override = (change: Partial<Policy['override']>): Policy => {
+    const provided = withProvisions(policy);
+    if (provided.override === undefined) throw new Error('the policy knows no override');
+    return { ...provided, override: { ...provided.override, ...change } };
+  };
+  const pipeline = (claims: Record<string, string>): Policy =>
+    withAuthority('pipeline', { oidc: { ...PIPELINE, claims } });
 
   const cases: [string, Policy, string][] = [
     ['a number that goes down', { ...policy, rootThreshold: 1 }, '! rootThreshold: 2 → 1'],
@@ -130,6 +140,84 @@ describe('what differs between two policies', () => {
   ];
   test.each(cases)('names %s', (_, after, line) => {
     expect(told(after)).toContain(line);
+  });
+
+  const deployment = (change: (was: Deployment) => Deployment): Policy => {
+    const { emergency, ...rest } = withProvisions(policy);
+    if (emergency.deployment === undefined) throw new Error('the policy knows no emergency');
+    return { ...rest, emergency: { ...emergency, deployment: change(emergency.deployment) } };
+  };
+  const exceptions: [string, Policy, Policy, string][] = [
+    ['more override authorities', override({ count: 1 }), override({ count: 2 }), 'override.count: 1 → 2'],
+    ['fewer of them', override({ count: 2 }), override({ count: 1 }), '! override.count: 2 → 1'],
+    [
+      'a longer override',
+      override({ holdsSeconds: 9 }),
+      override({ holdsSeconds: 99 }),
+      '! override.holdsSeconds: 9 → 99',
+    ],
+    [
+      'more reviewers',
+      deployment((was) => was),
+      deployment((was) => ({ ...was, review: { ...was.review, count: 2 } })),
+      'emergency.deployment.review.count: 1 → 2',
+    ],
+    [
+      'an approval by fewer in an emergency',
+      deployment((was) => ({ ...was, approval: { ...was.approval, count: 2 } })),
+      deployment((was) => was),
+      '! emergency.deployment.approval.count: 2 → 1',
+    ],
+    [
+      'a shorter watch in an emergency',
+      deployment((was) => ({ ...was, bakeSeconds: 60 })),
+      deployment((was) => ({ ...was, bakeSeconds: 1 })),
+      '! emergency.deployment.bakeSeconds: 60 → 1',
+    ],
+    ['an override that comes', policy, override({}), '! override.count:  → 1'],
+    ['an override that goes', override({}), policy, 'override.count: 1 → '],
+    [
+      'a change that is to demand less than others',
+      policy,
+      {
+        ...policy,
+        versioning: { ...policy.versioning, config: { ...policy.versioning.config, keys: { batch: 'patch' } } },
+      },
+      '! versioning.config.keys.batch:  → patch',
+    ],
+  ];
+  test.each(exceptions)('tells weaker from stronger: %s', (_, before, after, line) => {
+    expect(told(after, before)).toContain(line);
+  });
+
+  const always = (...criteria: string[]): Policy => ({
+    ...policy,
+    validation: { ...policy.validation, always: criteria },
+  });
+  const pinned = { ...PIPELINE.claims };
+  const hidden: [string, Policy, Policy, string][] = [
+    ['that all of safety may be lifted', policy, always(), '! validation.always: safety/* → '],
+    ['that one criterion may be', always('a', 'b'), always('b'), '! validation.always: a → '],
+    [
+      'that tokens need one claim less',
+      pipeline({ ...pinned, environment: 'prod' }),
+      pipeline(pinned),
+      '! authorities.pipeline: oidc.claims.environment prod → ',
+    ],
+    [
+      'a key whose comment says that it ends',
+      policy,
+      withAuthority('bob', { keys: [{ ssh: 'ssh-ed25519 AAAA bob counts until 2020' }] }),
+      '! authorities.bob:  → key ssh-ed25519 AAAA bob counts until 2020',
+    ],
+  ];
+  test.each(hidden)('attack: nobody hides from who signs it %s', (_, before, after, line) => {
+    expect(told(after, before)).toContain(line);
+  });
+
+  test('says nothing weakens where safety is written out', () => {
+    expect(told(always('safety/*'))).toEqual([]);
+    expect(told(always('safety/*', 'accuracy>=*'))).toEqual(['validation.always:  → accuracy>=*']);
   });
 
   test('names a key gained, and an end given to one', () => {
