@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,9 +8,9 @@ import { CustodyError } from '../../domain/errors.js';
 import { quote } from '../../formats/json.js';
 
 /** Large enough that Node hashes at the processor's own rate, small enough to hold two of them. */
-const CHUNK_BYTES = 1024 * 1024;
+export const CHUNK_BYTES = 1024 * 1024;
 /** A pipe or device must not keep us waiting, and a link must not lead elsewhere. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+export const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** The path on this host behind a `file://` URL or an absolute path. USAGE for anything else. */
 export function localPath(reference: string): string {
@@ -31,8 +31,7 @@ export async function openRegular(path: string): Promise<{ handle: FileHandle; s
   const handle = await openUnfollowed(path);
   try {
     const stats = await handle.stat();
-    if (!stats.isFile()) throw unsafe(path, 'it is not a regular file');
-    if (stats.nlink > 1) throw unsafe(path, 'it has a second name (a hard link), by which it could change: copy it');
+    assertRegular(path, stats);
     return { handle, size: stats.size };
   } catch (error) {
     await handle.close();
@@ -44,14 +43,25 @@ async function openUnfollowed(path: string): Promise<FileHandle> {
   try {
     return await open(path, OPEN_FLAGS);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ELOOP' || code === 'EMLINK') throw unsafe(path, 'it is a symbolic link', cause);
-    if (code === 'ENXIO' || code === 'EISDIR') throw unsafe(path, 'it is not a regular file', cause);
-    throw new CustodyError('INPUT_MISSING', `cannot read ${quote(path)}: ${code ?? String(cause)}`, {
-      details: { path },
-      cause,
-    });
+    throw cannotOpen(path, cause);
   }
+}
+
+/** INPUT_UNSAFE unless what was opened is a file that has no second name somewhere. */
+export function assertRegular(path: string, stats: Stats): void {
+  if (!stats.isFile()) throw unsafe(path, 'it is not a regular file');
+  if (stats.nlink > 1) throw unsafe(path, 'it has a second name (a hard link), by which it could change: copy it');
+}
+
+/** Why opening with OPEN_FLAGS failed. */
+export function cannotOpen(path: string, cause: unknown): CustodyError {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'ELOOP' || code === 'EMLINK') return unsafe(path, 'it is a symbolic link', cause);
+  if (code === 'ENXIO' || code === 'EISDIR') return unsafe(path, 'it is not a regular file', cause);
+  return new CustodyError('INPUT_MISSING', `cannot read ${quote(path)}: ${code ?? String(cause)}`, {
+    details: { path },
+    cause,
+  });
 }
 
 /**

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { chmod, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -9,12 +8,12 @@ import {
   MANIFEST_FILE,
   type Component,
   type Manifest,
-  type ManifestFile,
 } from '../../domain/manifest.js';
 import { manifestBytes, parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
-import { openRegular, readChunks } from './file.js';
+import { openRegular } from './file.js';
 import { walkFolder, type SourceRelease } from './folder.js';
+import { hashFiles } from './hashing.js';
 
 /** What a manifest says that the files do not say themselves. Components without a version have the release's. */
 export interface ReleaseDescription {
@@ -44,6 +43,7 @@ export interface PackedRelease extends SourceRelease {
   readonly release: Digest;
 }
 
+const READABLE = 0o644;
 const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
 
 /**
@@ -52,9 +52,9 @@ const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
  * unless every file belongs to exactly one component; INPUT_* for what `walkFolder` refuses.
  */
 export async function packRelease(folder: string, description: ReleaseDescription): Promise<PackedRelease> {
-  const found = (await walkFolder(folder, NO_LIMITS)).filter(({ path }) => path !== MANIFEST_FILE);
-  const files: ManifestFile[] = [];
-  for (const { path } of found) files.push(await describeFile(folder, path));
+  const found = walkFolder(folder, NO_LIMITS).filter(({ path }) => path !== MANIFEST_FILE);
+  for (const { path, mode } of found) if (mode !== READABLE) await makeReadable(join(folder, path));
+  const files = await hashFiles(folder, found);
   const { model, version, components, serving } = description;
   const text = manifestBytes({
     schema: 'https://custody.dev/manifest/v1',
@@ -71,17 +71,10 @@ export async function packRelease(folder: string, description: ReleaseDescriptio
   return { folder, manifest, text, release: sha256(text) };
 }
 
-async function describeFile(folder: string, path: string): Promise<ManifestFile> {
-  const { handle } = await openRegular(join(folder, path));
+async function makeReadable(path: string): Promise<void> {
+  const { handle } = await openRegular(path);
   try {
-    const hash = createHash('sha256');
-    let size = 0;
-    for await (const chunk of readChunks(handle, NO_LIMITS.maxFileBytes - 1)) {
-      hash.update(chunk);
-      size += chunk.length;
-    }
-    await handle.chmod(0o644);
-    return { path, size, sha256: hash.digest('hex') };
+    await handle.chmod(READABLE);
   } finally {
     await handle.close();
   }
