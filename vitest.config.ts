@@ -1,12 +1,14 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-/** One tier after the other, the fast ones first: tests of real processes do not share the machine with the rest. */
+/** One tier after the other, the fast ones first: what measures a real process does not share the machine with the whole rest. */
 const TIERS = ['unit', 'workflow', 'replay', 'conformance', 'e2e'] as const;
 
 const tier = (name: (typeof TIERS)[number], options: object = {}) => ({
   test: {
     name,
     include: [`test/${name}/**/*.test.ts`],
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     sequence: { groupOrder: TIERS.indexOf(name) },
@@ -19,11 +21,11 @@ export default defineConfig({
     pool: 'forks',
     passWithNoTests: false,
     projects: [
-      tier('unit'),
-      tier('workflow', { fileParallelism: false }),
-      tier('replay', { fileParallelism: false }),
-      tier('conformance', { fileParallelism: false, testTimeout: 120_000 }),
-      tier('e2e', { fileParallelism: false, testTimeout: 600_000, hookTimeout: 300_000 }),
+      tier('unit', { maxWorkers: Math.max(2, availableParallelism()) }),
+      tier('workflow'),
+      tier('replay'),
+      tier('conformance', { testTimeout: 120_000 }),
+      tier('e2e', { testTimeout: 600_000, hookTimeout: 300_000 }),
     ],
   },
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Client, Connection } from '@temporalio/client';
+import type { Client, Connection as TemporalConnection } from '@temporalio/client';
 import { openBucket } from '../adapters/object-store/s3.js';
 import { Records } from '../adapters/records.js';
 import { CustodyError } from '../domain/errors.js';
@@ -34,7 +34,9 @@ export function openReading(layout: Layout): Reading {
 export async function connect(layout: Layout): Promise<Custody> {
   const reading = openReading(layout);
   const { address, namespace } = reading.description.temporal;
-  const connection = await reach(address);
+  // Loaded here, because many commands read the store alone.
+  const { Client, Connection } = await import('@temporalio/client');
+  const connection = await reach(Connection, address);
   return {
     ...reading,
     temporal: new Client({ connection, namespace }),
@@ -42,7 +44,7 @@ export async function connect(layout: Layout): Promise<Custody> {
   };
 }
 
-async function reach(address: string): Promise<Connection> {
+async function reach(Connection: typeof TemporalConnection, address: string): Promise<TemporalConnection> {
   try {
     return await Connection.connect({ address, connectTimeout: CONNECT_MS });
   } catch (cause) {

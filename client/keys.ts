@@ -1,6 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { execaSync } from 'execa';
 import { CustodyError } from '../domain/errors.js';
 import type { EnvelopeSigner } from '../formats/keys.js';
 import { importSshKey, importSshKeyOfPrivate, type SshPublicKey } from '../formats/ssh-keys.js';
@@ -41,14 +41,21 @@ function askSshKeygen(file: string, message: Uint8Array): string {
       'TOOL_MISSING',
       'an SSH key signs through ssh-keygen, which is not on the PATH: install OpenSSH 8.2 or newer, or sign with a PEM key',
     );
-  const { exitCode, stdout, stderr, shortMessage, timedOut } = execaSync(
+  const { status, signal, stdout, stderr, error } = spawnSync(
     'ssh-keygen',
     ['-q', '-Y', 'sign', '-n', SSH_NAMESPACE, '-f', resolve(file)],
-    // On a terminal it tells the person to touch the key while it waits for it.
-    { input: message, stderr: process.stderr.isTTY ? 'inherit' : 'pipe', timeout: SIGN_MS, reject: false },
+    {
+      input: message,
+      encoding: 'utf8',
+      // On a terminal it tells the person to touch the key while it waits for it.
+      stdio: ['pipe', 'pipe', process.stderr.isTTY ? 'inherit' : 'pipe'],
+      timeout: SIGN_MS,
+    },
   );
-  if (exitCode === 0) return stdout;
-  const said = timedOut ? `nobody answered for ${SIGN_MS / 1000} s` : stderr?.trim() || shortMessage;
+  if (status === 0) return stdout;
+  const timedOut = (error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT';
+  const ended = error?.message ?? `it ended with ${signal ?? status}`;
+  const said = timedOut ? `nobody answered for ${SIGN_MS / 1000} s` : stderr?.trim() || ended;
   const hint = file.endsWith('.pub') ? '. Is its private key in the agent? (`ssh-add -l`)' : '';
   throw new CustodyError('USAGE', `ssh-keygen did not sign with ${file}: ${said}${hint}`);
 }

@@ -1,14 +1,37 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { readRelease } from '../adapters/source/folder.js';
 import { inspectRelease } from '../adapters/source/inspect.js';
 import { CustodyError } from '../domain/errors.js';
+import { MANIFEST_FILE } from '../domain/manifest.js';
+import type { ReleaseName } from '../domain/names.js';
 import { flawInProvenance } from '../domain/provenance.js';
 import { isoTime } from '../domain/time.js';
 import { signerOf } from '../formats/evidence.js';
+import { parseManifest } from '../formats/manifest.js';
 import { sha256 } from '../formats/sha256.js';
 import type { Reading } from './connect.js';
-import { readName, type ReleaseSource } from './start.js';
+
+export interface ReleaseSource {
+  readonly folder: string;
+  readonly bundle: string;
+  readonly provenance: string;
+}
+
+/** The name a folder gives itself, before anything is sent. INPUT_MISSING, INPUT_EMPTY or MALFORMED. */
+export function readName({ folder, bundle, provenance }: ReleaseSource): ReleaseName & { readonly release: string } {
+  if (!existsSync(folder)) throw new CustodyError('INPUT_MISSING', `there is no folder ${folder}`);
+  const manifest = join(folder, MANIFEST_FILE);
+  if (!existsSync(manifest))
+    throw new CustodyError('INPUT_EMPTY', `${folder} holds no ${MANIFEST_FILE}: make it with \`custody pack\``);
+  if (!existsSync(bundle))
+    throw new CustodyError('UNSIGNED', `there is no signature ${bundle}: a release is signed by its producer`);
+  if (!existsSync(provenance))
+    throw new CustodyError('PROVENANCE_INVALID', `there is no provenance ${provenance}: make it with \`custody pack\``);
+  const bytes = readFileSync(manifest);
+  const { model, version } = parseManifest(bytes);
+  return { model, version, release: sha256(bytes) };
+}
 
 /** For folders on which no policy has a say yet. */
 export const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };

@@ -1,16 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { LifecycleOutcome } from '../domain/lifecycle.js';
-import { MANIFEST_FILE } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { RiskAssessment } from '../domain/provisional-predicates.js';
 import { storeKeys } from '../domain/store-keys.js';
-import { parseManifest } from '../formats/manifest.js';
-import { sha256 } from '../formats/sha256.js';
 import {
   SEARCH_ATTRIBUTES,
   startLifecycle,
@@ -20,7 +15,10 @@ import {
 } from '../workflows/messages.js';
 import type { TrainingOutcome } from '../workflows/training.js';
 import type { Custody } from './connect.js';
+import { readName, type ReleaseSource } from './source.js';
 import { assessRisk, requestRelease, requestTraining, type Signer } from './requests.js';
+
+export type { ReleaseSource } from './source.js';
 
 export interface Started {
   readonly workflowId: string;
@@ -33,27 +31,6 @@ export interface Started {
 export interface StartedRelease extends Started, ReleaseName {
   /** How a release ended that is not begun again: its version is used up. */
   readonly outcome: LifecycleOutcome | null;
-}
-
-export interface ReleaseSource {
-  readonly folder: string;
-  readonly bundle: string;
-  readonly provenance: string;
-}
-
-/** The name a folder gives itself, before anything is sent. INPUT_MISSING, INPUT_EMPTY or MALFORMED. */
-export function readName({ folder, bundle, provenance }: ReleaseSource): ReleaseName & { readonly release: string } {
-  if (!existsSync(folder)) throw new CustodyError('INPUT_MISSING', `there is no folder ${folder}`);
-  const manifest = join(folder, MANIFEST_FILE);
-  if (!existsSync(manifest))
-    throw new CustodyError('INPUT_EMPTY', `${folder} holds no ${MANIFEST_FILE}: make it with \`custody pack\``);
-  if (!existsSync(bundle))
-    throw new CustodyError('UNSIGNED', `there is no signature ${bundle}: a release is signed by its producer`);
-  if (!existsSync(provenance))
-    throw new CustodyError('PROVENANCE_INVALID', `there is no provenance ${provenance}: make it with \`custody pack\``);
-  const bytes = readFileSync(manifest);
-  const { model, version } = parseManifest(bytes);
-  return { model, version, release: sha256(bytes) };
 }
 
 /** Makes what a lifecycle begins with: the signed request to release what lies there. */

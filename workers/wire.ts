@@ -1,34 +1,31 @@
 import type { Logger } from 'pino';
 import { beating } from '../activities/heartbeat.js';
-import { createSigningActivities } from '../activities/sign.js';
-import { createWatchActivities } from '../activities/watch.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
 import { createVaultClient } from '../adapters/vault/client.js';
 import { loadKey, type ZoneConfig } from './config.js';
-import { wireControl } from './control.js';
-import { wireIntake } from './intake.js';
-import { wireServing } from './serving.js';
-import { wireTraining } from './training.js';
 import { openRecords, type Zone } from './zone.js';
 
-/** Gives each zone what it may hold, and nothing else. */
+/** Gives each zone what it may hold, and nothing else: the code of the others is not even loaded. */
 export async function wire(config: ZoneConfig, log: Logger): Promise<Zone> {
   const records = await openRecords(config);
   switch (config.zone) {
     case 'control':
-      return wireControl(config, { records, log });
+      return (await import('./control.js')).wireControl(config, { records, log });
     case 'intake':
-      return wireIntake(config, { records, log });
+      return (await import('./intake.js')).wireIntake(config, { records, log });
     case 'signing': {
+      const { createSigningActivities } = await import('../activities/sign.js');
       const vault = createVaultClient({ destroy: config.vault });
       return idle(beating(createSigningActivities({ records, key: loadKey(config.key), vault })));
     }
     case 'serving':
-      return wireServing(config, { records, log });
+      return (await import('./serving.js')).wireServing(config, { records, log });
     case 'training':
-      return wireTraining(config, { records, log });
-    case 'watch':
+      return (await import('./training.js')).wireTraining(config, { records, log });
+    case 'watch': {
+      const { createWatchActivities } = await import('../activities/watch.js');
       return idle(createWatchActivities({ gateways: config.gateways.map(createGatewayClient) }));
+    }
   }
 }
 

@@ -114,11 +114,14 @@ describe.each(available)('the %s sandbox', (kind) => {
       import { createSocket } from 'node:dgram';
       import { readFileSync } from 'node:fs';
       const name = await lookup('example.com').then(() => 'resolved', (e) => e.code);
-      const send = await new Promise((done) => createSocket('udp4').send('x', 53, '192.0.2.1', (e) => done(e ? e.code : 'sent')));
+      const socket = createSocket('udp4');
+      const send = await new Promise((done) => socket.send('x', 53, '192.0.2.1', (e) => done(e ? e.code : 'sent')));
+      socket.close();
       const devices = readFileSync('/proc/net/dev', 'utf8').trim().split('\\n').slice(2).map((line) => line.split(':')[0].trim());
       console.log(JSON.stringify({ name, send, devices }));`,
       { env: { RES_OPTIONS: 'timeout:1 attempts:1' } },
     );
+    expect(result.ended).toBe('exited');
     const found = JSON.parse(result.stdout) as { name: string; send: string; devices: string[] };
     expect(found.name).toMatch(/EAI_AGAIN|ENOTFOUND/);
     expect(found.send).toBe('ENETUNREACH');

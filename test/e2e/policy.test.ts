@@ -174,7 +174,7 @@ describe('the release key is changed', () => {
 
 describe('an expired policy', () => {
   test('stops what raises exposure, but neither a kill nor the next policy', async () => {
-    const soon = isoTime(Date.now() + 60_000);
+    const soon = isoTime(Date.now() + 30_000);
     await apply((p) => ({ ...p, expires: soon }));
     await until('the policy to expire', 90, () => Promise.resolve(Date.now() > Date.parse(soon) ? true : null));
     await bench.start(await bench.source('1.0.3'));

@@ -34,11 +34,15 @@ it('while no worker of control is up, whoever asks or sends is told so, and that
     },
     kill: () => send(custody, endpointId('digits'), 'kill', envelope('stop'), 1_000),
   };
-  for (const [name, act] of Object.entries(acts)) {
-    const error: unknown = await act().then(
+  const thrownBy = async (act: () => Promise<unknown>): Promise<unknown> =>
+    act().then(
       () => null,
       (thrown: unknown) => thrown,
     );
+  const errors = await Promise.all(
+    Object.entries(acts).map(async ([name, act]) => [name, await thrownBy(act)] as const),
+  );
+  for (const [name, error] of errors) {
     expect(error, name).toBeInstanceOf(CustodyError);
     const { code, message } = error as CustodyError;
     expect({ code, exit: exitCodeOf(code) }, name).toEqual({ code: 'PENDING', exit: 5 });
