@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { readRelease } from '../adapters/source/folder.js';
+import { NO_LIMITS, readRelease } from '../adapters/source/folder.js';
 import { inspectRelease } from '../adapters/source/inspect.js';
 import { CustodyError } from '../domain/errors.js';
 import { MANIFEST_FILE } from '../domain/manifest.js';
@@ -32,9 +32,6 @@ export function readName({ folder, bundle, provenance }: ReleaseSource): Release
   const { model, version } = parseManifest(bytes);
   return { model, version, release: sha256(bytes) };
 }
-
-/** For folders on which no policy has a say yet. */
-export const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
 
 /** What intake would refuse of a folder that has just been packed, before its producer signs it. */
 export async function checkPacked(folder: string): Promise<void> {

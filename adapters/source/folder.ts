@@ -15,6 +15,9 @@ export interface FolderLimits {
   readonly maxFileBytes: number;
 }
 
+/** For folders on which no policy has a say yet. */
+export const NO_LIMITS: FolderLimits = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
+
 export interface FoundFile {
   /** As in a manifest: relative, `/`-separated. */
   readonly path: string;
@@ -128,7 +131,7 @@ function assertWeights({ components, files }: Manifest): void {
 
 /** One after the other: a folder may have more names than fit into memory. */
 function* namesIn(folder: string): Generator<Buffer> {
-  const opened: Dir = opendirSync(Buffer.from(folder) as unknown as string, { encoding: 'buffer' as BufferEncoding });
+  const opened: Dir = opendirSync(Buffer.from(folder), { encoding: 'buffer' as BufferEncoding });
   try {
     for (let entry = opened.readSync(); entry !== null; entry = opened.readSync())
       yield entry.name as unknown as Buffer;

@@ -3,16 +3,11 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
-import {
-  COMPONENT_KINDS,
-  MANIFEST_FILE,
-  type Component,
-  type Manifest,
-} from '../../domain/manifest.js';
+import { COMPONENT_KINDS, MANIFEST_FILE, type Component, type Manifest } from '../../domain/manifest.js';
 import { manifestBytes, parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
 import { openRegular } from './file.js';
-import { walkFolder, type SourceRelease } from './folder.js';
+import { NO_LIMITS, walkFolder, type SourceRelease } from './folder.js';
 import { hashFiles } from './hashing.js';
 
 /** What a manifest says that the files do not say themselves. Components without a version have the release's. */
@@ -44,7 +39,6 @@ export interface PackedRelease extends SourceRelease {
 }
 
 const READABLE = 0o644;
-const NO_LIMITS = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
 
 /**
  * Writes `custody.json` into a folder that is to be a release, in place of one that is already there: the same files and

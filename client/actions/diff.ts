@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { factsOf } from '../../adapters/release-facts.js';
 import type { Records } from '../../adapters/records.js';
-import { readRelease } from '../../adapters/source/folder.js';
+import { NO_LIMITS, readRelease } from '../../adapters/source/folder.js';
 import { inspectRelease } from '../../adapters/source/inspect.js';
 import { CustodyError, exitCodeOf } from '../../domain/errors.js';
 import { isModelName, isVersion } from '../../domain/names.js';
@@ -13,7 +13,6 @@ import { parsePolicyYaml } from '../../formats/policy.js';
 import { openReading } from '../connect.js';
 import { answer, good, heading, plain } from '../output.js';
 import type { Session } from '../session.js';
-import { NO_LIMITS } from '../source.js';
 
 export async function diff(
   session: Session,

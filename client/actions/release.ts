@@ -88,7 +88,7 @@ export async function retire(
   answer(session, receipt, [`asked as ${receipt.by}: custody approvals`]);
 }
 
-export async function verify(session: ConnectedSession, model: string, version: string): Promise<void> {
+export async function verifyRelease(session: ConnectedSession, model: string, version: string): Promise<void> {
   const { records } = session.custody;
   const name = named(model, version);
   const { ingested } = await progressOf(records, name);

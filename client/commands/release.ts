@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { connected, KEY_OPTION } from '../session.js';
+import { action, connected, KEY_OPTION } from '../session.js';
 
 export function releaseCommands(program: Command): void {
   program
@@ -34,8 +34,13 @@ export function releaseCommands(program: Command): void {
     .action(connected(async () => (await import('../actions/release.js')).retire));
 
   program
-    .command('verify <model> <version>')
-    .description('check everything behind a release, from its signatures on, as a serving host does')
-    .addHelpText('after', '\nExample:\n  custody verify digits 1.0.0')
-    .action(connected(async () => (await import('../actions/release.js')).verify));
+    .command('verify <release> [version]')
+    .description('check everything behind a release, as a serving host does; or a model signature over a folder')
+    .option('--bundle <file>', 'of a folder: the OpenSSF model signature over it')
+    .option('--public-key <file...>', 'of a folder: whose signature counts, as PEM')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  custody verify digits 1.0.0\n  custody verify ./release --bundle release.sig.json --public-key producer.pub.pem',
+    )
+    .action(action(async () => (await import('../actions/verify.js')).verify));
 }
