@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { CustodyError } from '../domain/errors.js';
+import type { EnvelopeSigner } from '../formats/keys.js';
 import { connect, ownerOf, type Custody, type Reading } from './connect.js';
 import { readSigner } from './keys.js';
-import { fail, type Output } from './output.js';
+import { fail, plain, talk, type Output } from './output.js';
 import type { Signer } from './requests.js';
 import { Layout } from './stack/layout.js';
 
@@ -62,9 +64,35 @@ export async function signerOf(
   session: { readonly layout: Layout; readonly custody: Reading },
   given: string,
 ): Promise<Signer> {
-  const file = existsSync(given) ? given : session.layout.key(given);
-  const key = readSigner(existsSync(file) ? file : given);
+  const key = readGiven(session.layout, given);
   const { records } = session.custody;
   const { newestDigest } = await records.policies();
   return { key, id: await ownerOf(session.custody, key), environment: records.environment, policy: newestDigest };
+}
+
+/**
+ * Whoever stops something. A policy that cannot be read, because the store is down or was tampered with, delays no kill: the
+ * gateways know the policy, and decide whose order counts.
+ */
+export async function killerOf(
+  session: { readonly layout: Layout; readonly custody: Reading },
+  given: string,
+): Promise<Pick<Signer, 'key' | 'environment'>> {
+  const key = readGiven(session.layout, given);
+  try {
+    await ownerOf(session.custody, key);
+  } catch (error) {
+    if (!(error instanceof CustodyError) || error.code === 'NOT_AUTHORISED') throw error;
+    talk(
+      plain(
+        `warning: the policy cannot be read (${error.code}: ${error.message}): whether this key may kill is not known here`,
+      ),
+    );
+  }
+  return { key, environment: session.custody.description.environment };
+}
+
+function readGiven(layout: Layout, given: string): EnvelopeSigner {
+  const file = existsSync(given) ? given : layout.key(given);
+  return readSigner(existsSync(file) ? file : given);
 }
