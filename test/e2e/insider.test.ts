@@ -56,6 +56,10 @@ const WAITING: ReleaseName = { model: MODEL, version: '1.1.0' };
 const FAILED: ReleaseName = { model: MODEL, version: '2.0.0' };
 const URGENT: ReleaseName = { model: MODEL, version: '3.0.0' };
 const REVIEWED: ReleaseName = { model: MODEL, version: '3.1.0' };
+/** One that people approve in the usual way. */
+const RESET: ReleaseName = { model: MODEL, version: '1.2.0' };
+const LATE: ReleaseName = { model: MODEL, version: '1.3.0' };
+const MIB = 1024 * 1024;
 
 let bench: Bench;
 let insider: Insider;
@@ -199,6 +203,15 @@ describe('attack: with all that control has, and no key of a designated person,'
       await bench.signal(workflowId, name, envelope);
       expect((await bench.refusalOf(envelope)).reason).toContain('NOT_AUTHORISED');
     }
+    // Whatever name the sender gives itself in Temporal.
+    const posed = decide(insider, asked, 'approve', 'I am alice');
+    const file = join(bench.folder, 'posed.json');
+    writeFileSync(file, JSON.stringify(posed));
+    const { address, namespace } = bench.custody.description.temporal;
+    const line = `temporal workflow signal --identity alice --workflow-id ${waiting.workflowId} --name approve`;
+    const sent = await bench.shell(`${line} --input-file ${file} --address ${address} --namespace ${namespace}`);
+    expect(sent.code, sent.stderr).toBe(0);
+    expect(await bench.refusalOf(posed)).toMatchObject({ actor: { id: 'unverified' } });
     expect((await bench.openGate(WAITING.version)).missing).toBe(1);
     expect((await bench.openGate(FAILED.version)).gate.role).toBe('override-authority');
   });
@@ -310,6 +323,48 @@ describe('attack: with all that control has, and no key of a designated person,'
     expect(await insider.call('serving', 'startRelease', REVIEWED, ingested?.release)).toBe('EXPIRED');
   });
 
+  test('nobody stops a gate with what is too large for it, and a person still decides', async () => {
+    await bench.start(await accurate(RESET));
+    const { workflowId, gate } = await gateOf(RESET, 'release-approver');
+    const genuine = await bench.decision('alice', { workflowId, gate, missing: 1 });
+    const bloated = (size: number) => ({ ...genuine, payload: genuine.payload.padEnd(size, 'A') });
+    // Temporal itself takes no more than two.
+    await expect(bench.signal(workflowId, 'approve', bloated(3 * MIB))).rejects.toThrow();
+    await bench.signal(workflowId, 'approve', bloated(MIB));
+    expect(await bench.tell(workflowId, 'approve', bloated(MIB))).toBe('MALFORMED');
+    await until('the flood in the audit log', 60, async () => {
+      const records = await bench.log();
+      return records.find(({ reason }) => reason.includes('too large')) ?? null;
+    });
+    expect(await bench.tell(workflowId, 'approve', genuine)).toBe('accepted');
+    await bench.reached(RESET.version, 'in service');
+    await bench.answers({ version: RESET.version });
+  });
+
+  test('nobody gains by a reset, or by ending a workflow and starting it again: it goes on where the records are', async () => {
+    const workflowId = lifecycleId(RESET);
+    const { address, namespace } = bench.custody.description.temporal;
+    const before = [await endpointStatus(bench.custody, MODEL), await bench.keys(`routes/${MODEL}/`)] as const;
+    const { approved, admission } = await progressOf(RESET);
+    const [spent = ''] = approved?.approvals ?? [];
+    const approval = (await insider.records.get('approval', spent)).envelope;
+    const request = (await insider.records.get('request', admission?.request ?? '')).envelope;
+
+    const reset = ['temporal workflow reset --type FirstWorkflowTask --reason again', `--workflow-id ${workflowId}`];
+    const done = await bench.shell([...reset, `--address ${address} --namespace ${namespace}`].join(' '));
+    expect(done.code, done.stderr).toBe(0);
+    await bench.reached(RESET.version, 'in service');
+    expect(await bench.tell(workflowId, 'approve', approval)).toBe('POLICY_REFUSED');
+
+    await bench.custody.temporal.workflow.getHandle(workflowId).terminate('by hand');
+    await bench.custody.temporal.workflow.start('lifecycle', { workflowId, taskQueue: 'control', args: [{ request }] });
+    await bench.reached(RESET.version, 'in service');
+    expect(await progressOf(RESET)).toMatchObject({ approved });
+    expect(await bench.tell(workflowId, 'approve', approval)).toBe('POLICY_REFUSED');
+    const after = [await endpointStatus(bench.custody, MODEL), await bench.keys(`routes/${MODEL}/`)] as const;
+    expect([after[0].document, after[1]]).toEqual([before[0].document, before[1]]);
+  });
+
   describe('and an endpoint that was killed', () => {
     let order: SignedEnvelope;
 
@@ -371,8 +426,17 @@ describe('attack: with all that control has, and no key of a designated person,'
         'NOT_AUTHORISED',
       );
       expect((await bench.call()).status).toBe(503);
-      // Once two operators stand behind it.
+    });
+
+    test('stays killed while an approval arrives; once two operators have lifted it, that approval is void', async () => {
+      await bench.start(await accurate(LATE));
+      const waiting = await gateOf(LATE, 'release-approver');
+      expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision('alice', waiting))).toBe('accepted');
+      await bench.reached(LATE.version, 'roll out');
+      expect((await bench.call()).status).toBe(503);
       await bench.restore();
+      expect(await outcomeOf(bench.custody, LATE)).toMatchObject({ kind: 'rejected', stage: 'roll out' });
+      await bench.answers({ status: 200, version: RESET.version });
     });
   });
 
@@ -384,7 +448,7 @@ describe('attack: with all that control has, and no key of a designated person,'
     const { ingested } = await progressOf(WAITING);
     expect(await insider.call('serving', 'startRelease', WAITING, ingested?.release)).toBe('SIGNATURE_INVALID');
     expect((await insider.gateway.state()).policyVersion).toBe(1);
-    await bench.answers({ status: 200, version: FIRST.version });
+    await bench.answers({ status: 200, version: RESET.version });
     const stop = await bench.cli('kill', MODEL, '--reason', 'the store was written to', '--key', 'oscar');
     expect(stop.code, stop.stderr).toBe(0);
     expect(stop.stderr).toContain('SIGNATURE_INVALID');
