@@ -19,6 +19,17 @@ function limitSeconds({ newest }: PolicyChain): number {
 
 type Kill = Pick<EndpointControl, 'sortKills' | 'killEndpoint' | 'confirmKill' | 'openRestoreGate' | 'restoreEndpoint'>;
 
+/** A status document that the store's records do not allow, as after a forgery, keeps no order from counting. */
+async function unlessRefused(reissueStatus: () => Promise<void>): Promise<string> {
+  try {
+    await reissueStatus();
+    return '';
+  } catch (error) {
+    if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+    return `; no status document could be made: ${error.code}: ${error.message}`;
+  }
+}
+
 /** Stopping an endpoint, by one person at once, and starting it again, by a quorum. */
 export function createKill(desk: Desk): Kill {
   const { records, journal, router, gateways, reissueStatus, id } = desk;
@@ -79,7 +90,7 @@ export function createKill(desk: Desk): Kill {
       const time = isoTime(Date.now());
       const reached = relayed.filter(({ status }) => status === 'fulfilled').length;
       await records.keep(order, storeKeys.kill(model, kill.digest));
-      await reissueStatus();
+      const untold = await unlessRefused(reissueStatus);
       await journal.note({
         change: 'endpoint.killed',
         key: kill.digest,
@@ -87,7 +98,7 @@ export function createKill(desk: Desk): Kill {
         subject,
         after: kill.digest,
         time,
-        reason: `${kill.predicate.reason} (${reached} of ${gateways.length} gateways in ${Math.round(ms)} ms)`,
+        reason: `${kill.predicate.reason} (${reached} of ${gateways.length} gateways in ${Math.round(ms)} ms)${untold}`,
       });
       const failures = relayed.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
       const refused = failures.find(

@@ -130,7 +130,11 @@ export function decide(
   return signStatement('approval', { name: requestId, sha256: digest }, approval, [key]);
 }
 
-export function orderKill({ key, environment }: Signer, model: string, reason: string): SignedEnvelope {
+export function orderKill(
+  { key, environment }: Pick<Signer, 'key' | 'environment'>,
+  model: string,
+  reason: string,
+): SignedEnvelope {
   const order = { environment, model, nonce: nonce(), reason, ...validity(KILL_SECONDS) };
   return signStatement('kill', { name: endpointId(model), sha256: sha256(canonicalBytes(order)) }, order, [key]);
 }

@@ -11,9 +11,12 @@ import { localPath } from '../../adapters/source/file.js';
 import { readRelease } from '../../adapters/source/folder.js';
 import { readTrainer, type Trainer } from '../../adapters/training/trainer.js';
 import { trainingId } from '../../domain/names.js';
+import type { Policy } from '../../domain/policy.js';
 import { flawInProvenance } from '../../domain/provenance.js';
 import type { RequestPredicate } from '../../domain/statements.js';
+import { storeKeys } from '../../domain/store-keys.js';
 import { signerOf } from '../../formats/evidence.js';
+import { canonicalBytes } from '../../formats/jcs.js';
 import { sha256 } from '../../formats/sha256.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
 import { compileForSandbox } from '../unit/digits/compile.js';
@@ -189,6 +192,28 @@ describe('a training zone refuses', () => {
     const command = ['sh', '-c', 'mkdir /output/release && ln -s /etc/passwd /output/release/config.json'];
     expect(await refusal({}, 'ci', { trainers: { digits: { ...trainer, command } } })).toBe('INPUT_UNSAFE');
   });
+
+  const beyond: [string, Partial<Policy['training']['limits']>, string][] = [
+    ['time', { wallSeconds: 1 }, 'sleep 300'],
+    ['time of the processor', { cpuSeconds: 1 }, 'while :; do :; done'],
+    ['memory', { memoryMb: 64 }, 'head -c 256M /dev/zero | tail > /dev/null'],
+    ['output', { outputMb: 1 }, 'head -c 4M /dev/zero > /output/much'],
+  ];
+  it.each(beyond)(
+    'attack: more %s than the newest policy gives, whatever the trainer allows itself and the request’s policy gave',
+    async (_, limits, script) => {
+      const generous = { ...trainer.limits, wallSeconds: 600, memoryMb: 4096, outputMb: 1024 };
+      const command = ['sh', '-c', `set -e; ${script}; mkdir /output/release`];
+      const trainers = { digits: { ...trainer, command, limits: generous } };
+      const tight = intake.world.nextPolicy((policy) => ({
+        ...policy,
+        training: { limits: { ...policy.training.limits, ...limits } },
+      }));
+      await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(tight.envelope));
+      expect(await refusal({}, 'ci', { trainers })).toBe('TRAINING_FAILED');
+      expect(await readdir(join(folder, 'refused'))).toEqual([]);
+    },
+  );
 
   it('a trainer’s file that is not one', async () => {
     const file = join(folder, 'trainer.json');

@@ -12,6 +12,7 @@ import { CustodyError } from '../../../domain/errors.js';
 import type { KillPredicate } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
+import { signPolicy } from '../../../formats/policy.js';
 import { createWorld, type Signed, type World } from '../../support/world.js';
 
 const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString();
@@ -47,6 +48,7 @@ let world: World;
 let records: Records;
 let gateways: Gateway[];
 let audited: AuditRecord[];
+let reissueStatus: () => Promise<void>;
 let acts: ReturnType<typeof createKill>;
 
 beforeEach(async () => {
@@ -56,13 +58,14 @@ beforeEach(async () => {
   records = new Records(bucket, world.root);
   gateways = [new Gateway(world), new Gateway(world)];
   audited = [];
+  reissueStatus = async () => undefined;
   const append = async (added: readonly AuditRecord[]): Promise<void> => void audited.push(...added);
   const desk = {
     records,
     id: 'control',
     journal: new Journal({ append }),
     gateways: gateways.map((gateway) => gateway.client()),
-    reissueStatus: async () => undefined,
+    reissueStatus: () => reissueStatus(),
   };
   acts = createKill(desk as unknown as Desk);
 });
@@ -125,4 +128,15 @@ describe('a kill', () => {
     await records.recordOnce(storeKeys.lifted('digits', order.digest), { request: 'x' });
     expect(await run(() => acts.confirmKill('digits', order.digest))).toBeNull();
   });
+});
+
+test('attack: a forged policy in the store, and a status document that cannot be made, delay no kill', async () => {
+  await records.policies();
+  const forged = signPolicy({ ...world.policy, version: 2 }, [world.keys.mallory]);
+  await records.bucket.createOnce(storeKeys.policy(2), canonicalBytes(forged));
+  reissueStatus = async () => void (await records.policies());
+  expect(await kill(signedAgo(1))).toMatchObject({ gateways: 2, open: false });
+  expect(audited.map(({ change, reason }) => `${change} ${reason}`)).toEqual([
+    expect.stringMatching(/^endpoint\.killed .*no status document could be made: SIGNATURE_INVALID/),
+  ]);
 });
