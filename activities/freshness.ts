@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiClient } from '../adapters/api/client.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
-import type { Records } from '../adapters/records.js';
+import type { PolicyChain, Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import type { GatewayState } from '../domain/gateway.js';
 import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
@@ -48,6 +49,8 @@ export class Freshness {
   #turn: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
+  /** Gateways that have not yet answered all that an earlier round has asked of them. */
+  readonly #busy = new Set<number>();
 
   constructor(deps: FreshnessDeps) {
     this.#deps = deps;
@@ -131,46 +134,57 @@ export class Freshness {
     return [...models];
   }
 
+  /** Each gateway by itself: one that hangs keeps no other from what it lacks. */
   async #reconcile(): Promise<void> {
     const { gateways, records, audit } = this.#deps;
     const policies = await policiesOrNote(records, audit);
-    const { envelopes, newest: policy } = policies;
     // Whoever can write to the store can bring a well-signed policy there without asking control.
-    if (this.#noted !== policy.version) await notePolicies(policies, audit);
-    this.#noted = policy.version;
-    let states = await Promise.all(gateways.map((gateway) => gateway.state()));
+    if (this.#noted !== policies.newest.version) await notePolicies(policies, audit);
+    this.#noted = policies.newest.version;
+    await Promise.all(gateways.map((gateway, at) => this.#alone(gateway, at, policies)));
+  }
+
+  /** The next round does not wait for a gateway that is still busy with an earlier one. */
+  async #alone(gateway: GatewayClient, at: number, policies: PolicyChain): Promise<void> {
+    if (this.#busy.has(at)) return;
+    this.#busy.add(at);
+    const done = this.#bring(gateway, policies)
+      .catch((error: unknown) => this.#deps.onError(error, `keeping gateway ${at + 1} up to date`))
+      .finally(() => this.#busy.delete(at));
+    await Promise.race([done, delay(RECONCILE_MS, null, { ref: false })]);
+  }
+
+  async #bring(gateway: GatewayClient, { envelopes, newest: policy }: PolicyChain): Promise<void> {
+    let state = await gateway.state();
     // A gateway believes nothing before it knows the policy that says whom to believe.
-    const behind = gateways.filter((_, at) => states[at]?.policyVersion !== policy.version);
-    for (const gateway of behind) await gateway.deliverPolicies(envelopes);
-    if (behind.length > 0) states = await Promise.all(gateways.map((gateway) => gateway.state()));
-    await this.#refresh(states);
+    if (state.policyVersion !== policy.version) {
+      await gateway.deliverPolicies(envelopes);
+      state = await gateway.state();
+    }
+    const status = this.#newest;
+    if (status !== null && (state.statusVersion ?? 0) < this.#issuedAt) await gateway.deliverStatus(status);
     for (const model of await this.#modelsUnder('routes/'))
       try {
-        await this.#reconcileModel(model, states);
+        await this.#bringModel(gateway, model, state);
       } catch (error) {
         // What one endpoint is missing must not keep the others from theirs.
         this.#deps.onError(error, `keeping the gateways up to date with ${model}`);
       }
   }
 
-  async #reconcileModel(model: string, states: readonly GatewayState[]): Promise<void> {
-    const { router, gateways } = this.#deps;
+  async #bringModel(gateway: GatewayClient, model: string, state: GatewayState): Promise<void> {
+    const { router } = this.#deps;
+    const has = state.models.find((served) => served.model === model);
     const current = await router.current(model);
-    const has = states.map(({ models }) => models.find((served) => served.model === model));
-    if (has.some((served) => served?.revision !== current?.document.revision)) await router.deliver(model);
+    // Orders first: what hinders the route must not hold them up.
     const kills = await router.activeKills(model, current);
-    for (const [at, gateway] of gateways.entries()) {
-      const known = has[at]?.killedBy.map(({ order }) => order) ?? [];
-      for (const { envelope, verified } of kills)
-        if (!known.includes(verified.digest)) await gateway.deliverKill(envelope);
-    }
+    const killedBy = has?.killedBy.map(({ order }) => order) ?? [];
+    for (const { envelope, verified } of kills)
+      if (!killedBy.includes(verified.digest)) await gateway.deliverKill(envelope);
     const recorded = kills.map(({ verified }) => verified.digest);
-    for (const [at, gateway] of gateways.entries())
-      await this.#adopt(
-        gateway,
-        model,
-        (has[at]?.killedBy ?? []).map(({ order }) => order).filter((order) => !recorded.includes(order)),
-      );
+    const unknown = killedBy.filter((order) => !recorded.includes(order));
+    await this.#adopt(gateway, model, unknown);
+    if (current !== null && has?.revision !== current.document.revision) await router.deliver(model, [gateway]);
   }
 
   async #teachApis(): Promise<void> {
@@ -200,12 +214,5 @@ export class Freshness {
     if ((await records.record(storeKeys.lifted(model, digest))) !== null) return;
     await tell(model, order);
     this.#told.set(digest, Date.now());
-  }
-
-  async #refresh(states: readonly GatewayState[]): Promise<void> {
-    const newest = this.#newest;
-    if (newest === null) return;
-    for (const [at, gateway] of this.#deps.gateways.entries())
-      if ((states[at]?.statusVersion ?? 0) < this.#issuedAt) await gateway.deliverStatus(newest);
   }
 }

@@ -9,7 +9,7 @@ import { CustodyError } from '../domain/errors.js';
 import { NOT_PROVISIONAL, type RouteDelivery } from '../domain/evidence.js';
 import { endpointId } from '../domain/names.js';
 import type { RouteIntent, RoutingDocument } from '../domain/routing.js';
-import type { KillPredicate, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
+import type { KillPredicate, RequestPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { demand, rulesFor, verifyProvisional } from '../formats/evidence.js';
@@ -19,12 +19,9 @@ import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 import { toRecord, type Audit } from './journal.js';
+import { StoredRoutes, type Route } from './stored-routes.js';
 
-export interface Route {
-  readonly digest: Digest;
-  readonly envelope: SignedEnvelope;
-  readonly document: RoutingDocument;
-}
+export type { Route } from './stored-routes.js';
 
 /** What a new document rests on: an approved request, or nothing where it only lowers exposure. */
 export interface Grounds {
@@ -38,27 +35,23 @@ export interface RouterDeps {
   readonly id: string;
   readonly audit: Audit;
   readonly gateways: readonly GatewayClient[];
+  /** Told once of each object under `routes/` or `kills/` that is none of control's documents and no order. */
+  readonly onJunk: (key: string, error: CustodyError) => void;
 }
 
 /** The routing documents of WORM and the gateways that serve by them. `routes/` is create-once, so revisions never fork. */
 export class Router {
   readonly #deps: RouterDeps;
-  /** The newest key seen of each model: nothing older can become the newest again. */
-  readonly #newest = new Map<string, string>();
+  readonly #routes: StoredRoutes;
 
   constructor(deps: RouterDeps) {
     this.#deps = deps;
+    this.#routes = new StoredRoutes(deps.records, deps.onJunk);
   }
 
   /** The newest routing document of a model; `null` before the first. */
-  async current(model: string): Promise<Route | null> {
-    const known = this.#newest.get(model);
-    let newest = known;
-    const after = known === undefined ? {} : { startAfter: known };
-    for await (const key of this.#deps.records.bucket.list(`routes/${model}/`, after)) newest = key;
-    if (newest === undefined) return null;
-    this.#newest.set(model, newest);
-    return this.#read(newest);
+  current(model: string): Promise<Route | null> {
+    return this.#routes.newest(model);
   }
 
   /**
@@ -92,20 +85,20 @@ export class Router {
     const rests = verifyProvisional(evidence, policies);
     demand(authoriseRoute({ current, next, request, approvals, ...rests, isNewest: true, baked: null }, rules));
     if (grounds !== null) await records.recordOnce(storeKeys.grounds(next.digest), grounds.approvals);
-    await records.keep(envelope, storeKeys.route(model, document.revision));
+    await this.#routes.keep(model, document.revision, envelope);
     return { digest: next.digest, envelope, document };
   }
 
   /**
-   * Gives every gateway every document it lacks, in order. What raises exposure is in the log first, what lowers it acts
+   * Gives each of the gateways every document it lacks, in order. What raises exposure is in the log first, what lowers it acts
    * first. GATEWAY_UNAVAILABLE while one of them has not got the newest.
    */
-  async deliver(model: string): Promise<void> {
+  async deliver(model: string, gateways = this.#deps.gateways): Promise<void> {
     const newest = await this.current(model);
     if (newest === null) return;
     const lowers = newest.document.change === 'rollback' || newest.document.change === 'withdraw';
     if (!lowers) await this.#note(newest);
-    const results = await Promise.allSettled(this.#deps.gateways.map((gateway) => this.#catchUp(gateway, newest)));
+    const results = await Promise.allSettled(gateways.map((gateway) => this.#catchUp(gateway, newest)));
     if (lowers) await this.#note(newest);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
@@ -136,7 +129,7 @@ export class Router {
       const has = lacking(error);
       if (has === null || has >= revision) throw error;
       for (let at = has + 1; at <= revision; at += 1) {
-        const route = at === revision ? newest : await this.#read(storeKeys.route(model, at));
+        const route = at === revision ? newest : await this.#routes.mustHave(model, at);
         await gateway.deliverRoute(await this.#delivery(route, at === revision));
       }
     }
@@ -178,8 +171,7 @@ export class Router {
 
   /** The document of one revision; `null` where there is none. */
   async at(model: string, revision: number): Promise<RoutingDocument | null> {
-    const found = await this.#deps.records.find('route', storeKeys.route(model, revision));
-    return found?.verified.predicate ?? null;
+    return (await this.#routes.revision(model, revision))?.document ?? null;
   }
 
   /** Kill orders that no document in force has lifted. */
@@ -188,7 +180,7 @@ export class Router {
     const kills: Found<KillPredicate>[] = [];
     for await (const key of this.#deps.records.bucket.list(`kills/${model}/`)) {
       if (lifted.has(key.split('/').at(-1) ?? '')) continue;
-      const found = await this.#deps.records.find('kill', key);
+      const found = await this.#routes.passing(key, () => this.#deps.records.find('kill', key));
       if (found !== null && !(await this.#wasLifted(model, found.verified.digest))) kills.push(found);
     }
     return kills;
@@ -203,17 +195,11 @@ export class Router {
   async #dropped(current: Route | null): Promise<readonly ReleaseReference[]> {
     if (current === null || current.document.revision === 1) return [];
     const { model, revision } = current.document;
-    const before = await this.#read(storeKeys.route(model, revision - 1));
+    const before = await this.#routes.mustHave(model, revision - 1);
     const gone = before.document.releases.filter(
       ({ release }) => !current.document.releases.some((entry) => entry.release === release),
     );
     return Promise.all(gone.map(async ({ release }) => ({ ...(await nameOf(this.#deps.records, release)), release })));
-  }
-
-  async #read(key: string): Promise<Route> {
-    const found = await this.#deps.records.find('route', key);
-    if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost ${key}`);
-    return { digest: found.verified.digest, envelope: found.envelope, document: found.verified.predicate };
   }
 
   async #delivery({ envelope, document }: Route, isNewest: boolean): Promise<RouteDelivery> {

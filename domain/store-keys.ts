@@ -21,7 +21,9 @@ export const storeKeys = {
   resignedOf: ({ model, version }: ReleaseName): string => `records/${model}/${version}/resigned/`,
   nonce: (nonce: string): string => `nonces/${nonce}`,
   policy: (version: number): string => `policies/${digits(version, 9)}`,
-  route: (model: string, revision: number): string => `routes/${model}/${digits(revision, 9)}`,
+  /** `beside`: how many objects that are no routing document have taken the places before it. */
+  route: (model: string, revision: number, beside = 0): string =>
+    `routes/${model}/${digits(revision, 9)}${beside === 0 ? '' : `-${digits(beside, 9)}`}`,
   /** The approvals a routing document rests on, by the document's digest. */
   grounds: (route: Digest): string => `records/routes/${route}`,
   /** Which restore lifted a kill order. */

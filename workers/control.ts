@@ -36,7 +36,8 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
 
   const key = loadKey(config.key);
   const gateways = config.gateways.map(createGatewayClient);
-  const router = new Router({ records, key, id: config.key.id, audit: auditLog, gateways });
+  const onJunk = (key: string, err: Error): void => log.error({ err }, `${key} is not what it should be: passed over`);
+  const router = new Router({ records, key, id: config.key.id, audit: auditLog, gateways, onJunk });
   const freshness = new Freshness({
     records,
     key,

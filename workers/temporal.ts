@@ -8,6 +8,11 @@ import { bundlePath } from './bundle.js';
 import type { ZoneConfig } from './config.js';
 
 const GRACE = '10 seconds';
+/**
+ * A flood of signals is one activation, however many there are, and the SDK spends most of a millisecond on each. Its own
+ * limit of 5 s, which its types leave out, would end the whole process.
+ */
+const ISOLATION = { isolateExecutionTimeout: '30 seconds' } as const;
 
 export function installRuntime(log: Logger): void {
   const level: Record<LogLevel, (meta: object, message: string) => void> = {
@@ -64,6 +69,7 @@ export async function createWorker(config: ZoneConfig, activities: object): Prom
           workflowBundle: { code: readFileSync(bundlePath(), 'utf8') },
           // After a crash the next worker is asked within a second: a kill cannot wait for ten.
           stickyQueueScheduleToStartTimeout: '1s',
+          ...ISOLATION,
         }
       : {}),
   });

@@ -15,6 +15,8 @@ import { Traffic, type EndpointCarried } from './traffic.js';
 import { control, failureOf } from './zones.js';
 
 const OVERTAKEN_MS = 1_000;
+/** Temporal ends a history at 51,200 events and at 50 MiB: what waits then is handed on, as far as it fits. */
+const LONGEST_HISTORY = { events: 40_000, bytes: 40 * 1024 * 1024 };
 
 /**
  * The traffic of one model: rollouts one after another, and at any moment rollback, kill and restore. Each kind of message
@@ -44,8 +46,14 @@ async function attend(traffic: Traffic, continueAfterEvents: number | null): Pro
   });
   handingOn = true;
   traffic.rollouts.handOn();
-  await condition(() => allHandlersFinished() && traffic.quiet);
+  // A flood of kills is far more than a next run can be given, and one of them may be genuine: first they are sorted out.
+  await condition(() => allHandlersFinished() && traffic.quiet && (!traffic.inbox.has('kill') || isFull()));
   return continueAsNew<typeof endpoint>(continueAfterEvents, traffic.carry());
+}
+
+function isFull(): boolean {
+  const { historyLength, historySize } = workflowInfo();
+  return historyLength > LONGEST_HISTORY.events || historySize > LONGEST_HISTORY.bytes;
 }
 
 /** Reads the records at the start, and whenever somebody else has changed them. */

@@ -57,8 +57,10 @@ export interface TrainingInput {
   readonly request: SignedEnvelope;
 }
 
-// Workflow tasks are control's: its queue has the zone's name.
-const started = (workflowId: string, staticSummary: string) => ({ workflowId, taskQueue: 'control', staticSummary });
+// Workflow tasks are control's: its queue has the zone's name. What has come together is one task, also ten thousand
+// messages on a busy machine: one that took longer than this would be begun again for ever.
+const started = (workflowId: string, staticSummary: string) =>
+  ({ workflowId, taskQueue: 'control', staticSummary, workflowTaskTimeout: '30 seconds' }) as const;
 
 /** How each workflow is started, by whoever does: its id, its queue and the line that the UI shows beside it. */
 export const startLifecycle = (name: ReleaseName) => started(lifecycleId(name), `${name.model} ${name.version}`);

@@ -1,11 +1,12 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import type { S3Config } from '../../adapters/object-store/s3-session.js';
-import { lifecycleStatus, type WaitingGate } from '../../client/messages.js';
-import { decide } from '../../client/requests.js';
-import type { ReleaseName } from '../../domain/names.js';
+import { endpointStatus, lifecycleStatus, type WaitingGate } from '../../client/messages.js';
+import { decide, orderKill } from '../../client/requests.js';
+import { endpointId, type ReleaseName } from '../../domain/names.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { bucketNames } from '../../domain/store-keys.js';
 import { generateKey, importPrivateKey } from '../../formats/keys.js';
@@ -14,7 +15,10 @@ import { Bench, MODEL } from './harness.js';
 import { until } from './support/until.js';
 
 const NAME: ReleaseName = { model: MODEL, version: '1.0.1' };
-const AT_ONCE = 50;
+const ENDPOINT = endpointId(MODEL);
+/** Temporal takes no more signals than this in one run. */
+const SIGNALS_OF_A_RUN = 10_000;
+const AT_ONCE = 100;
 
 let bench: Bench;
 let waiting: WaitingGate;
@@ -87,4 +91,38 @@ test('attack: a thousand forged approvals cost few events and fewer objects, and
   }, 0);
   expect(refused).toBeGreaterThanOrEqual(1_000);
   expect((await lifecycleStatus(bench.custody, NAME)).progress.approved?.approvers).toEqual(['alice']);
+});
+
+test('attack: more forged kills than Temporal takes, with no worker up, hide no genuine one, and one more goes the direct way', async () => {
+  const oscar = await bench.signer('oscar');
+  const stranger = { ...oscar, key: importPrivateKey(generateKey('ed25519').privatePem) };
+  const one = orderKill(stranger, MODEL, 'forged');
+  const forged = () => ({
+    ...one,
+    signatures: [{ keyid: randomBytes(16).toString('hex'), sig: one.signatures[0]?.sig ?? '' }],
+  });
+  const stored = await objects();
+  bench.signalProcess('control', 'SIGSTOP');
+  try {
+    expect(await forge(ENDPOINT, 'kill', SIGNALS_OF_A_RUN - 1_000, forged)).toBeGreaterThan(0);
+    await bench.signal(ENDPOINT, 'kill', orderKill(oscar, MODEL, 'in the flood'));
+    expect(await forge(ENDPOINT, 'kill', 1_001, forged)).toBeLessThan(1_001);
+    await expect(bench.signal(ENDPOINT, 'kill', forged())).rejects.toThrow();
+    const killed = await bench.cli('kill', MODEL, '--direct', '--key', 'oscar', '--reason', 'a flood');
+    expect(killed.code, killed.stderr).toBe(0);
+    expect(await bench.call()).toMatchObject({ status: 503 });
+  } finally {
+    bench.signalProcess('control', 'SIGCONT');
+  }
+  // The one from the flood and the one that went straight to the gateway.
+  await until('control knows of both orders', 120, async () => {
+    const { killedBy } = await endpointStatus(bench.custody, MODEL);
+    return killedBy.length === 2 ? true : null;
+  });
+  expect((await objects()) - stored).toBeLessThan(100);
+  await until('a new history', 120, async () => ((await eventsOf(ENDPOINT)) < 1_000 ? true : null));
+  await bench.restore();
+
+  await bench.signal(ENDPOINT, 'kill', orderKill(oscar, MODEL, 'by signal'));
+  await bench.answers({ status: 503, reason: 'by signal' });
 });

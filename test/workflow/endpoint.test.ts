@@ -485,6 +485,22 @@ describe('a history that has grown long', () => {
     await expect.poll(async () => (await status()).killedBy, POLL).toEqual([]);
   });
 
+  it('attack: forged kills that no next run could be given hide no genuine one, also when a run ends among them', async () => {
+    const judged = deferred();
+    const { sortKills } = on.zones.acts;
+    on.zones.acts.sortKills = async (...args) => {
+      await judged.promise;
+      return sortKills(...args);
+    };
+    await start(40);
+    const forged = Array.from({ length: 400 }, (_, i) => envelope(`${i} ${'x'.repeat(7_000)}`, 'forged'));
+    for (const each of [...forged, envelope('genuine')]) await handle.signal(decisionSignal('kill'), each);
+    judged.resolve();
+    await expect.poll(async () => (await status()).killedBy, POLL).toEqual([digestOf('genuine')]);
+    await on.zones.called('resumeEndpoint', 2);
+    expect(on.zones.refused.reduce((sum, { dropped }) => sum + dropped, 0)).toBe(0);
+  });
+
   it('hands a rollout on in the middle of a step, with the rest of its time, and promotes it once', async () => {
     const verdict = deferred<StepVerdict>();
     on.zones.steps = 1;

@@ -1,0 +1,124 @@
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Freshness } from '../../../activities/freshness.js';
+import { Router, type Route as Stored } from '../../../activities/router.js';
+import { createGatewayClient, type GatewayClient } from '../../../adapters/gateway/client.js';
+import { createMemoryStore } from '../../../adapters/object-store/memory.js';
+import { Records } from '../../../adapters/records.js';
+import { withdraw } from '../../../domain/routing.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { createWorld, type Release, type Route, type World } from '../../support/world.js';
+import { Cleanup, startRig, temporaryFolder } from '../gateway/rig.js';
+
+const MODEL = 'digits';
+const lock = { retainUntil: '2099-01-01T00:00:00Z' };
+
+let world: World;
+let records: Records;
+let release: Release;
+let chain: Route[];
+let junk: string[];
+let cleanup: Cleanup;
+
+beforeEach(async () => {
+  world = createWorld();
+  cleanup = new Cleanup();
+  const bucket = createMemoryStore().bucket('test-custody');
+  await bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
+  records = new Records(bucket, world.root);
+  release = world.release();
+  chain = world.inService(release);
+  junk = [];
+  for (const { document, envelope, request, approvals, digest } of chain) {
+    await put(storeKeys.route(MODEL, document.revision), canonicalBytes(envelope));
+    if (request === null) continue;
+    await put(storeKeys.request(request.digest), canonicalBytes(request.envelope)).catch(() => undefined);
+    for (const each of approvals)
+      await put(storeKeys.statement(each.digest), canonicalBytes(each.envelope)).catch(() => undefined);
+    await put(storeKeys.grounds(digest), canonicalBytes(approvals.map((each) => each.digest)));
+  }
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await cleanup.run();
+});
+
+const put = (key: string, body: Buffer) => records.bucket.createOnce(key, body, lock);
+const routerOf = (gateways: readonly GatewayClient[] = []): Router =>
+  new Router({
+    ...{ records, key: world.keys.control, id: 'control', gateways },
+    audit: { append: async () => undefined },
+    onJunk: (key) => void junk.push(key),
+  });
+const takeOut = (router: Router, current: Stored): Promise<Stored> =>
+  router.draw(MODEL, current, withdraw(current.document, release.release), null);
+
+describe('the routes of an endpoint', () => {
+  test('attack: what others put among them is passed over, and the next document takes the first free place', async () => {
+    const last = chain.at(-1)!;
+    const next = last.document.revision + 1;
+    const foreign = world.withdraw(last, release.release, { by: 'oscar' });
+    await put(storeKeys.route(MODEL, next), Buffer.from('garbage'));
+    await put(storeKeys.route(MODEL, next, 1), canonicalBytes(foreign.envelope));
+    await put(storeKeys.route(MODEL, 999_999_999), canonicalBytes(last.envelope));
+    const router = routerOf();
+    const current = await router.current(MODEL);
+    expect(current?.digest).toBe(last.digest);
+    const drawn = await takeOut(router, current!);
+    expect((await routerOf().current(MODEL))?.digest).toBe(drawn.digest);
+    expect((await router.current(MODEL))?.digest).toBe(drawn.digest);
+    expect(await router.at(MODEL, next)).toEqual(drawn.document);
+    expect(await records.bucket.read(storeKeys.route(MODEL, next, 2))).not.toBeNull();
+    expect(new Set(junk)).toEqual(
+      new Set([storeKeys.route(MODEL, next), storeKeys.route(MODEL, next, 1), storeKeys.route(MODEL, 999_999_999)]),
+    );
+  });
+
+  test('never fork: two documents that follow the same one are one too many', async () => {
+    const router = routerOf();
+    const current = (await router.current(MODEL))!;
+    await takeOut(router, current);
+    const later = Date.now() + 5_000;
+    vi.spyOn(Date, 'now').mockReturnValue(later);
+    await expect(takeOut(router, current)).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
+    expect(await records.bucket.read(storeKeys.route(MODEL, current.document.revision + 1, 1))).toBeNull();
+  });
+
+  test('attack: garbage among the kills lifts none and hides none', async () => {
+    const order = world.kill('oscar');
+    await put(storeKeys.kill(MODEL, '0'.repeat(64)), Buffer.from('garbage'));
+    await put(storeKeys.kill(MODEL, order.digest), canonicalBytes(order.envelope));
+    const router = routerOf();
+    const kills = await router.activeKills(MODEL, await router.current(MODEL));
+    expect(kills.map(({ verified }) => verified.digest)).toEqual([order.digest]);
+  });
+});
+
+describe('what keeps the gateways up to date', () => {
+  test('attack: a gateway that takes connections and never answers keeps no other from status, kills and routes', async () => {
+    const mute = createServer(() => undefined);
+    const socket = join(temporaryFolder(cleanup), 'mute.sock');
+    await new Promise<void>((done) => mute.listen(socket, done));
+    cleanup.add(() => mute.close());
+    const order = world.kill('oscar');
+    await put(storeKeys.kill(MODEL, order.digest), canonicalBytes(order.envelope));
+    const rig = await startRig(world, cleanup);
+    const server = await rig.serve(release);
+    const gateways = [createGatewayClient(socket), rig.client];
+    const deps = { records, key: world.keys.control, gateways, apis: [], router: routerOf(gateways) };
+    const freshness = new Freshness({
+      ...deps,
+      audit: { append: async () => undefined },
+      tell: async () => undefined,
+      onError: () => undefined,
+    });
+    freshness.start();
+    cleanup.add(() => freshness.stop());
+    await expect
+      .poll(() => rig.client.state(), { timeout: 30_000 })
+      .toMatchObject({ fresh: true, models: [{ revision: chain.length, killedBy: [{ order: order.digest }] }] });
+    await server.stop();
+  });
+});
