@@ -16,9 +16,11 @@ import { keyRing, signStatement, verifyStatement } from '../formats/statements.j
 const AUTHORITIES = Number(process.argv[2] ?? 1000);
 const people = Array.from({ length: AUTHORITIES }, () => importPrivateKey(generateKey('ed25519').privatePem));
 const [root, alice] = people;
-if (root === undefined || alice === undefined) throw new Error('at least two authorities');
+if (root === undefined || alice === undefined) throw new Error('too few authorities');
 
-const roles = (at: number): readonly Role[] => (at === 0 ? ['root'] : at === 1 ? ['release-approver'] : ['operator']);
+const NEEDED: readonly Role[] = ['override-authority', 'security-authority', 'reviewer', 'operator'];
+const roles = (at: number): readonly Role[] =>
+  at === 0 ? ['root'] : at === 1 ? ['release-approver'] : [NEEDED[at % NEEDED.length] ?? 'operator'];
 const authorities = people.map(({ pem }, at): Authority => ({
   id: `person-${at}`,
   kind: 'person',
