@@ -81,6 +81,7 @@ export async function gatherRelease(
     admission: await envelope(storeKeys.request(admission.request)),
     provenance: await envelope(storeKeys.statement(ingested.provenance)),
     testResult: await envelope(storeKeys.statement(validated.testResult)),
+    scan: await envelope(storeKeys.statement(ingested.scan)),
     change: await envelope(storeKeys.statement(ingested.change)),
     request,
     approvals: await Promise.all(approved.approvals.map((digest) => envelope(storeKeys.statement(digest)))),

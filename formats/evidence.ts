@@ -73,6 +73,7 @@ export function verifyRelease(evidence: ReleaseEvidence, root: PinnedRoot, now: 
     admission: verifyStatement(evidence.admission, 'request', ring),
     provenance: verifyStatement(evidence.provenance, 'provenance', validAt(ring, asked)),
     testResult: verifyStatement(evidence.testResult, 'testResult', validAt(ring, asked)),
+    scan: verifyStatement(evidence.scan, 'scan', validAt(ring, asked)),
     change: verifyStatement(evidence.change, 'change', validAt(ring, asked)),
     request,
     approvals: evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring)),

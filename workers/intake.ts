@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { createIngestActivities } from '../activities/ingest.js';
 import { createValidateActivities } from '../activities/validate.js';
+import { createIsolatedInspector } from '../adapters/scan/isolated.js';
 import { createVaultClient } from '../adapters/vault/client.js';
 import { loadKey, type ConfigOf } from './config.js';
 import type { Zone, ZoneBase } from './zone.js';
@@ -11,7 +12,7 @@ export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Z
   const validatorKey = loadKey(config.key);
   return {
     activities: {
-      ...createIngestActivities({ records, vault, validatorKey }),
+      ...createIngestActivities({ records, vault, validatorKey, inspect: createIsolatedInspector() }),
       ...createValidateActivities({ records, validatorKey, work: join(config.state, 'work') }),
     },
     stop: async () => undefined,

@@ -49,7 +49,9 @@ export class PickleMachine {
     const first = Math.max(0, this.strings - RECENT_STRINGS);
     for (let sequence = first; sequence < this.strings; sequence += 1) {
       const slot = sequence % RECENT_STRINGS;
-      const kept = (this.recentBytes[slot] as Uint8Array).slice(this.recentFrom[slot], this.recentTo[slot]);
+      const kept = new Uint8Array(
+        (this.recentBytes[slot] as Uint8Array).subarray(this.recentFrom[slot], this.recentTo[slot]),
+      );
       this.recentBytes[slot] = kept;
       this.recentFrom[slot] = 0;
       this.recentTo[slot] = kept.length;

@@ -97,7 +97,7 @@ export class PickleReader implements ArtifactReader {
       else if (machine.limit !== null) this.exceed(machine.limit);
     }
     this.machine.keepRecent();
-    this.carry = this.isOver || at >= end ? EMPTY : bytes.slice(at);
+    this.carry = this.isOver || at >= end ? EMPTY : new Uint8Array(bytes.subarray(at));
     this.base += Math.min(at, end);
   }
 

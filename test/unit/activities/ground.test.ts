@@ -27,7 +27,7 @@ async function recordsWith(
 
 const ask = (records: Records, { name, request }: Release) => demandGround(records, name, request.envelope);
 
-function sign(records: Records, { name, release, evidence, provenance, change }: Release) {
+function sign(records: Records, { name, release, evidence, provenance, scan, change }: Release) {
   const nothing = (): never => {
     throw new CustodyError('INTERNAL', 'signing has no business with the vault');
   };
@@ -38,6 +38,7 @@ function sign(records: Records, { name, release, evidence, provenance, change }:
     producer: 'trainer',
     bundle: evidence.bundle,
     provenance: provenance.digest,
+    scan: scan.digest,
     change: change.digest,
   };
   return signRelease(name, { ingested: { ...ingested, files: 4, bytes: 4 } });
@@ -105,7 +106,7 @@ describe('an open request', () => {
   });
 
   function ingestedOf({ request }: Release): object {
-    const { manifest, bundle, provenance, change } = request.predicate.evidence;
-    return { release: manifest, bundle, provenance, change };
+    const { manifest, bundle, provenance, scan, change } = request.predicate.evidence;
+    return { release: manifest, bundle, provenance, scan, change };
   }
 });

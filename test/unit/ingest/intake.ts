@@ -23,6 +23,7 @@ import { omsResources } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
 import { writeSafetensors } from '../../../formats/safetensors.js';
 import { sha256 } from '../../../formats/sha256.js';
+import { inspectHere } from '../../support/scan.js';
 import { createWorld, type KeyName, type ReleaseOptions, type World } from '../../support/world.js';
 
 /** A vault's promises without its process: the same bytes get the same blob and key until they are stored. */
@@ -67,7 +68,7 @@ export async function createIntake(change?: (policy: Policy) => Policy, bucket?:
   const records = new Records(used, world.root);
   await used.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   const vault = new FakeVault();
-  const { ingest } = createIngestActivities({ records, vault, validatorKey: world.keys.intake });
+  const { ingest } = createIngestActivities({ records, vault, validatorKey: world.keys.intake, inspect: inspectHere });
   return {
     ...{ world, store, bucket: used, records, vault },
     folder: () => mkdtemp(join(tmpdir(), 'custody-intake-')),
