@@ -24,7 +24,7 @@ import { decryptStream, encryptStream } from '../formats/streaming-aead.js';
 import { checkAdmission } from './admitted.js';
 import type { IntakeActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
-import { stateScan } from './scan.js';
+import { demandClean, keepScan, signScan } from './scan.js';
 import { compareWithBefore, stateChange } from './versioning.js';
 
 /** What intake may ask of the vault: a key for bytes that are not stored yet, and to note where they lie. */
@@ -67,7 +67,8 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
           const inspection = await inspect(source, { signal, onBytes: (bytes) => (progress.hashed += bytes) });
           const { facts } = inspection;
           const { artifacts } = rules.gate;
-          const scan = await stateScan(records, validatorKey, name, sha256(source.text), inspection, [], artifacts);
+          const scan = signScan(validatorKey, name, sha256(source.text), inspection, [], artifacts);
+          await demandClean(records, scan);
           const compared = await compareWithBefore(records, name, facts, rules.gate.versioning);
           const release = await claimVersion(records, name, source);
           for (const file of distinct(source.manifest.files))
@@ -79,7 +80,7 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
             ...{ release, producer, files: files.length, bytes },
             bundle: await records.keepBytes(bundle),
             provenance: await records.keep(provenance),
-            scan,
+            scan: await keepScan(records, scan),
             change: await stateChange(records, validatorKey, name, release, facts, compared),
           };
         },

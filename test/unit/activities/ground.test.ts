@@ -90,6 +90,7 @@ describe('an open request', () => {
     ['test result', part('validated'), { testResult: newer.testResult.digest }],
     ['provenance', part('ingested'), { ...ingestedOf(release), provenance: newer.provenance.digest }],
     ['signature by the producer', part('ingested'), { ...ingestedOf(release), bundle: 'a'.repeat(64) }],
+    ['scan', part('ingested'), { ...ingestedOf(release), scan: 'a'.repeat(64) }],
     ['statement of what has changed', part('ingested'), { ...ingestedOf(release), change: 'a'.repeat(64) }],
     ['start request', part('admission'), { request: newer.admission.digest }],
   ])('attack: is void once there is a newer %s', async (_, key, value) => {
