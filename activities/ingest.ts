@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Bucket, Lock } from '../adapters/object-store/port.js';
 import { readRelease, MAX_DOCUMENT_BYTES, type SourceRelease } from '../adapters/source/folder.js';
 import { expectedBytes, localPath, readSmall } from '../adapters/source/file.js';
+import type { Scanners } from '../adapters/scan/external.js';
 import type { Inspector } from '../adapters/scan/inspect.js';
 import type { Records } from '../adapters/records.js';
 import type { Rules } from '../domain/authorise.js';
@@ -40,6 +41,8 @@ export interface IngestDependencies {
   readonly validatorKey: SigningKey;
   /** Reads what is in the files, where they can do no harm. */
   readonly inspect: Inspector;
+  /** Asks those that the policy names for some formats. */
+  readonly scanners: Scanners;
 }
 
 interface Progress {
@@ -53,7 +56,7 @@ interface Progress {
  * not stored again, so that a second run goes on where the first ended.
  */
 export function createIngestActivities(dependencies: IngestDependencies): Pick<IntakeActivities, 'ingest'> {
-  const { records, validatorKey, inspect } = dependencies;
+  const { records, validatorKey, inspect, scanners } = dependencies;
   return {
     ingest: async (name, admission) => {
       const progress: Progress = { hashed: 0, stored: 0 };
@@ -67,7 +70,8 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
           const inspection = await inspect(source, { signal, onBytes: (bytes) => (progress.hashed += bytes) });
           const { facts } = inspection;
           const { artifacts } = rules.gate;
-          const scan = signScan(validatorKey, name, sha256(source.text), inspection, [], artifacts);
+          const verdicts = await scanners(source, inspection.files, artifacts, signal);
+          const scan = signScan(validatorKey, name, sha256(source.text), inspection, verdicts, artifacts);
           await demandClean(records, scan);
           const compared = await compareWithBefore(records, name, facts, rules.gate.versioning);
           const release = await claimVersion(records, name, source);

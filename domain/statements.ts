@@ -242,10 +242,7 @@ export interface AuditQuestionPredicate {
   readonly expiresAt: string;
 }
 
-interface ResourceDescriptor {
-  readonly name: string;
-  readonly digest: { readonly sha256: Digest };
-}
+type ResourceDescriptor = { readonly name: string; readonly digest: { readonly sha256: Digest } };
 
 /** in-toto test-result v0.1. Subject: the release. */
 export interface TestResultPredicate {

@@ -67,5 +67,9 @@ function checkClass(members: ReadonlyMap<string, unknown>, offset: () => number,
   if (module === null || !members.has('module')) return;
   const isKnown = typeof module === 'string' && KERAS_MODULES.test(module);
   if (!isKnown || (module === 'builtins' && !BUILTIN_CLASSES.has(name)))
-    report(offset(), 'import-path', `the class ${quote(name)} would be imported from ${quote(String(module))}`);
+    report(
+      offset(),
+      'import-path',
+      `the class ${quote(name)} would be imported from ${quote(typeof module === 'string' ? module : 'a module that is no name')}`,
+    );
 }

@@ -55,7 +55,10 @@ for (const part of parts) {
 }
 const numbers = new Map(parts.map((part, at) => [part, at]));
 
-export const LONGEST_PART = Math.max(...parts.map((part) => part.length));
+const LONGEST_PART = Math.max(...parts.map((part) => part.length));
+/** Which first bytes and lengths there are at all: most strings are told apart by these. */
+const beginnings = new Uint8Array(256 * (LONGEST_PART + 1));
+for (const part of parts) beginnings[part.charCodeAt(0) * (LONGEST_PART + 1) + part.length] = 1;
 
 export function isAllowedImport(module: string, name: string): boolean {
   return allowed.has(`${module} ${name}`);
@@ -63,10 +66,12 @@ export function isAllowedImport(module: string, name: string): boolean {
 
 /** The number of a module or name that some allowed import has, read from bytes without making a string; -1 for others. */
 export function partAt(bytes: Uint8Array, from: number, to: number): number {
+  const length = to - from;
+  if (length > LONGEST_PART || beginnings[(bytes[from] as number) * (LONGEST_PART + 1) + length] !== 1) return -1;
   const candidates = partsByHash.get(hashOf(bytes, from, to));
   if (candidates === undefined) return -1;
   const found = candidates.find(
-    (each) => each.length === to - from && each.every((byte, at) => bytes[from + at] === byte),
+    (each) => each.length === length && each.every((byte, at) => bytes[from + at] === byte),
   );
   return found === undefined ? -1 : (numbers.get(found.toString('latin1')) ?? -1);
 }

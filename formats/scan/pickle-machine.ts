@@ -1,5 +1,5 @@
 import { printable } from '../json.js';
-import { isAllowedImport, LONGEST_PART, partAt, partText } from './pickle-imports.js';
+import { isAllowedImport, partAt, partText } from './pickle-imports.js';
 import { OP } from './pickle-ops.js';
 import { PickleStack, recentValue, sequenceOf, VALUE } from './pickle-stack.js';
 import type { Report } from './reader.js';
@@ -60,7 +60,7 @@ export class PickleMachine {
 
   string(bytes: Uint8Array, from: number, to: number): void {
     const length = to - from;
-    const part = length <= LONGEST_PART ? partAt(bytes, from, to) : -1;
+    const part = partAt(bytes, from, to);
     if (part >= 0) return this.push(part);
     if (length > MAX_RECENT_BYTES) return this.push(VALUE.text);
     const slot = this.strings % RECENT_STRINGS;

@@ -101,3 +101,17 @@ const KINDS: readonly [number, readonly number[]][] = [
 export const ARGUMENT_OF: Uint8Array = new Uint8Array(256);
 for (const op of Object.values(OP)) ARGUMENT_OF[op] = ARGUMENT.none;
 for (const [kind, ops] of KINDS) for (const op of ops) ARGUMENT_OF[op] = kind;
+
+export function uint(bytes: Uint8Array, from: number, width: number): number {
+  let value = 0;
+  for (let at = from + width - 1; at >= from; at -= 1) value = value * 256 + (bytes[at] as number);
+  return value;
+}
+
+export function latin1(bytes: Uint8Array, from: number, to: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1');
+}
+
+export function utf8(bytes: Uint8Array, from: number, to: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('utf8');
+}

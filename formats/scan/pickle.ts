@@ -1,9 +1,10 @@
-import { OP, ARGUMENT, ARGUMENT_OF } from './pickle-ops.js';
+import { Frames } from './pickle-frames.js';
+import { OP, ARGUMENT, ARGUMENT_OF, uint, utf8 } from './pickle-ops.js';
 import { PickleMachine, type MachineOptions } from './pickle-machine.js';
+import { doLine, MAX_NAME_BYTES } from './pickle-lines.js';
 import type { ArtifactReader, Report } from './reader.js';
 
 const HIGHEST_PROTOCOL = 5;
-const MAX_NAME_BYTES = 4096;
 const MAX_OPCODES = 200_000_000;
 const NEWLINE = 0x0a;
 const EMPTY = new Uint8Array(0);
@@ -39,8 +40,7 @@ export class PickleReader implements ArtifactReader {
   private base = 0;
   private skip = 0;
   private skipsLine = false;
-  /** Where the frame that is open ends; -1: none is. */
-  private frameEnd = -1;
+  private readonly frames: Frames;
   /** Where the opcode stands that is being looked at. */
   private where = 0;
   private isTorch = false;
@@ -48,6 +48,7 @@ export class PickleReader implements ArtifactReader {
   constructor(report: Report, options: PickleOptions) {
     this.report = report;
     this.options = options;
+    this.frames = new Frames(report, options.size);
     this.machine = this.newMachine();
   }
 
@@ -192,7 +193,7 @@ export class PickleReader implements ArtifactReader {
         machine.extension(where, value);
         break;
       case OP.FRAME:
-        this.frame(where, value);
+        this.frames.begin(where, value);
         break;
       default:
         machine.data();
@@ -230,31 +231,7 @@ export class PickleReader implements ArtifactReader {
     const { machine } = this;
     machine.opcodes += 1;
     if (!this.fits(where, newline < 0 ? 1 : newline + 1 - (from - 1))) return end;
-    switch (op) {
-      case OP.STRING:
-      case OP.UNICODE: {
-        const isQuoted = op === OP.STRING && to - from >= 2;
-        if (to - from > MAX_NAME_BYTES) machine.longString();
-        else if (op === OP.STRING && !isQuoted) machine.broken = 'a string without quotes';
-        else if (bytes.subarray(from, to).includes(0x5c)) machine.longString();
-        else machine.string(bytes, isQuoted ? from + 1 : from, isQuoted ? to - 1 : to);
-        break;
-      }
-      case OP.PERSID:
-        machine.persistentId(where, false);
-        break;
-      case OP.GET:
-      case OP.PUT: {
-        const index = Number(latin1(bytes, from, to));
-        if (!Number.isSafeInteger(index) || index < 0) machine.broken = 'a place in the memo that is no number';
-        else if (op === OP.GET) machine.get(index);
-        else machine.put(index);
-        break;
-      }
-      default:
-        if (/^[\s+-]?[\d.infaNIFT]/.test(latin1(bytes, from, Math.min(to, from + 8)))) machine.data();
-        else machine.broken = 'a number that is none';
-    }
+    doLine(machine, op, bytes, from, to, where);
     if (newline < 0) this.skipsLine = true;
     return newline < 0 ? end : newline + 1;
   }
@@ -275,33 +252,15 @@ export class PickleReader implements ArtifactReader {
     return second + 1;
   }
 
-  /** Loaders differ in what they do with an opcode that does not lie within one frame: no pickler writes one. */
   private fits(where: number, length: number): boolean {
-    if (this.frameEnd >= 0) {
-      if (where >= this.frameEnd) this.frameEnd = -1;
-      else if (where + length > this.frameEnd) {
-        this.report(where, 'frame-boundary', `an opcode goes beyond its frame, which ends at byte ${this.frameEnd}`);
-        this.frameEnd = -1;
-      }
-    }
+    this.frames.opcode(where, length);
     if (this.machine.opcodes <= MAX_OPCODES) return true;
     this.exceed(`${MAX_OPCODES} opcodes`);
     return false;
   }
 
-  private frame(where: number, length: number): void {
-    const begin = where + 9;
-    if (this.frameEnd > begin || (this.frameEnd >= 0 && where < this.frameEnd))
-      this.report(where, 'frame-boundary', 'a frame begins within another one');
-    if (begin + length > this.options.size)
-      this.report(where, 'frame-boundary', `a frame of ${length} bytes goes beyond the end of the file`);
-    this.frameEnd = begin + length;
-  }
-
   private stopped(where: number): void {
-    if (this.frameEnd > where + 1)
-      this.report(where, 'frame-boundary', `it stops within a frame, which ends at byte ${this.frameEnd}`);
-    this.frameEnd = -1;
+    this.frames.stop(where);
     this.ended += 1;
     this.count();
     this.machine = this.newMachine();
@@ -324,18 +283,4 @@ export class PickleReader implements ArtifactReader {
     this.calls += this.machine.calls;
     this.opcodes += this.machine.opcodes;
   }
-}
-
-function uint(bytes: Uint8Array, from: number, width: number): number {
-  let value = 0;
-  for (let at = from + width - 1; at >= from; at -= 1) value = value * 256 + (bytes[at] as number);
-  return value;
-}
-
-function latin1(bytes: Uint8Array, from: number, to: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1');
-}
-
-function utf8(bytes: Uint8Array, from: number, to: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('utf8');
 }

@@ -6,7 +6,6 @@ import { formatOfMessage, isSentencePiece } from './protobuf.js';
 import type { ArtifactReader, Report } from './reader.js';
 
 /** Control characters that no text has: all but tab, line feed, vertical tab, form feed and carriage return. */
-// eslint-disable-next-line no-control-regex
 const NO_TEXT = /[\0-\x08\x0e-\x1f]/;
 const PYTHON_TAG = /!!python\/|tag:yaml\.org,2002:python\//g;
 /** What may lie at the end of one chunk and go on in the next. */

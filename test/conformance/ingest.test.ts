@@ -65,7 +65,13 @@ async function ingest(
     },
   };
   const { ingest: act } = createIngestActivities({
-    ...{ records: intake.records, vault: keys, validatorKey: intake.world.keys.intake, inspect: inspectHere },
+    ...{
+      records: intake.records,
+      vault: keys,
+      validatorKey: intake.world.keys.intake,
+      inspect: inspectHere,
+      scanners: async () => [],
+    },
   });
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
   return environment.run(act, name, await intake.admit(name, release.source, release.bundle));

@@ -92,7 +92,13 @@ async function admit(files: Readonly<Record<string, Buffer | string>>, options: 
     },
   };
   const { ingest } = createIngestActivities({
-    ...{ records: site.records, vault: keys, validatorKey: site.world.keys.intake, inspect: inspectHere },
+    ...{
+      records: site.records,
+      vault: keys,
+      validatorKey: site.world.keys.intake,
+      inspect: inspectHere,
+      scanners: async () => [],
+    },
   });
   const admission = { request: release.admission.digest, requester: 'ci', ...places, policy: site.world.policyDigest };
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
