@@ -58,6 +58,10 @@ export class PickleMachine {
     }
   }
 
+  hasValue(): boolean {
+    return this.stack.has(1);
+  }
+
   string(bytes: Uint8Array, from: number, to: number): void {
     const length = to - from;
     const part = partAt(bytes, from, to);

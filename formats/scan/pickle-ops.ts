@@ -102,6 +102,19 @@ export const ARGUMENT_OF: Uint8Array = new Uint8Array(256);
 for (const op of Object.values(OP)) ARGUMENT_OF[op] = ARGUMENT.none;
 for (const [kind, ops] of KINDS) for (const op of ops) ARGUMENT_OF[op] = kind;
 
+const TEXT: ReadonlySet<number> = new Set<number>([
+  OP.SHORT_BINUNICODE,
+  OP.BINUNICODE,
+  OP.BINUNICODE8,
+  OP.SHORT_BINSTRING,
+  OP.BINSTRING,
+]);
+
+/** Whether an opcode with a length pushes a string. */
+export function isTextOp(op: number): boolean {
+  return TEXT.has(op);
+}
+
 export function uint(bytes: Uint8Array, from: number, width: number): number {
   let value = 0;
   for (let at = from + width - 1; at >= from; at -= 1) value = value * 256 + (bytes[at] as number);

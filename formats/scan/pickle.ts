@@ -1,5 +1,5 @@
 import { Frames } from './pickle-frames.js';
-import { OP, ARGUMENT, ARGUMENT_OF, uint, utf8 } from './pickle-ops.js';
+import { OP, ARGUMENT, ARGUMENT_OF, isTextOp, uint, utf8 } from './pickle-ops.js';
 import { PickleMachine, type MachineOptions } from './pickle-machine.js';
 import { doLine, MAX_NAME_BYTES } from './pickle-lines.js';
 import type { ArtifactReader, Report } from './reader.js';
@@ -203,12 +203,7 @@ export class PickleReader implements ArtifactReader {
 
   private counted(op: number, bytes: Uint8Array, from: number, end: number, where: number, length: number): number {
     const { machine } = this;
-    const isText =
-      op === OP.SHORT_BINUNICODE ||
-      op === OP.BINUNICODE ||
-      op === OP.SHORT_BINSTRING ||
-      op === OP.BINSTRING ||
-      op === OP.BINUNICODE8;
+    const isText = isTextOp(op);
     if (isText && length <= 255 && from + length > end && this.base + from + length <= this.options.size) return -1;
     machine.opcodes += 1;
     const absolute = this.base + from;
@@ -260,6 +255,7 @@ export class PickleReader implements ArtifactReader {
   }
 
   private stopped(where: number): void {
+    if (!this.machine.hasValue()) return this.stop('it stops with nothing on the stack');
     this.frames.stop(where);
     this.ended += 1;
     this.count();

@@ -24,6 +24,8 @@ export interface DirectoryPlace {
   /** Where the records after the directory begin, and where the last of them ends. */
   readonly end: number;
   readonly fileEnd: number;
+  /** Bytes of the comment behind it all. */
+  readonly comment: number;
 }
 
 export interface ZipEntry {
@@ -49,15 +51,16 @@ export function findDirectory(tail: Uint8Array, size: number): DirectoryPlace | 
   const base = size - tail.length;
   for (let at = tail.length - END_BYTES; at >= Math.max(0, tail.length - END_BYTES - MAX_COMMENT); at -= 1) {
     if (view.getUint32(at, true) !== END) continue;
-    const commentEnd = at + END_BYTES + view.getUint16(at + 20, true);
+    const comment = view.getUint16(at + 20, true);
+    const commentEnd = at + END_BYTES + comment;
     if (commentEnd > tail.length) continue;
     const place = placeOf(view, at, base);
-    if (place !== null) return { ...place, fileEnd: base + commentEnd };
+    if (place !== null) return { ...place, fileEnd: base + commentEnd, comment };
   }
   return null;
 }
 
-function placeOf(view: DataView, at: number, base: number): Omit<DirectoryPlace, 'fileEnd'> | null {
+function placeOf(view: DataView, at: number, base: number): Omit<DirectoryPlace, 'fileEnd' | 'comment'> | null {
   const locator = at - LOCATOR_BYTES;
   if (locator >= 0 && view.getUint32(locator, true) === LOCATOR64) {
     const end64 = Number(view.getBigUint64(locator + 8, true)) - base;
@@ -72,7 +75,7 @@ function placeOf(view: DataView, at: number, base: number): Omit<DirectoryPlace,
 }
 
 /** Bytes may stand between the directory and its end, and before the first entry: then it is an archive all the same. */
-function sound(place: Omit<DirectoryPlace, 'fileEnd'>): Omit<DirectoryPlace, 'fileEnd'> | null {
+function sound(place: Omit<DirectoryPlace, 'fileEnd' | 'comment'>): Omit<DirectoryPlace, 'fileEnd' | 'comment'> | null {
   const { offset, size, entries, end } = place;
   return offset + size <= end && size >= entries * ENTRY_BYTES ? place : null;
 }

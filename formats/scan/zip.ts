@@ -58,7 +58,7 @@ export class ZipReader implements ArtifactReader {
     this.isPytorch = entries.some(({ name }) => /(^|\/)data\.pkl$/.test(name));
     for (const { name } of entries)
       if (/(^|\/)code\/.*\.py$/.test(name)) report(0, 'torchscript', `it holds code: ${printable(name)}`);
-    if (place.fileEnd !== size || place.fileEnd - place.end > 98)
+    if (place.fileEnd !== size || place.comment > 0)
       report(place.end, 'trailing-bytes', 'bytes or a comment follow the end of the archive');
     if (place.offset + place.size !== place.end)
       report(place.offset + place.size, 'archive-mismatch', 'there are bytes between its directory and its end');
