@@ -14,9 +14,7 @@ import type { SourceRelease } from '../source/folder.js';
 import { assertScanned, type Inspection, type Inspector } from './inspect.js';
 
 /** What is compiled, with the packages beside it: all that the process needs. */
-const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
-const COMPILED = join(ROOT, 'dist');
-const PACKAGES = join(ROOT, 'node_modules');
+const COMPILED = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const PROGRAM = 'adapters/scan/main.js';
 /** The whole process stays below 300 MiB: of these the heap, and the private memory that the kernel lets it have. */
 const HEAP_MB = 160;
@@ -30,7 +28,7 @@ const TAIL = 500;
 export interface IsolatedScanOptions {
   /** How the host isolates; found out when not given. */
   readonly isolation?: SandboxKind | 'none';
-  /** Where the compiled program and its packages are, where it is not this one's. */
+  /** Where the compiled program is, its packages beside it, where it is not this one's. */
   readonly compiled?: string;
 }
 
@@ -65,7 +63,7 @@ async function runIsolated(
     command: command('/custody/dist', '/release'),
     mounts: [
       { source: compiled, target: '/custody/dist', writable: false },
-      { source: PACKAGES, target: '/custody/node_modules', writable: false },
+      { source: join(dirname(compiled), 'node_modules'), target: '/custody/node_modules', writable: false },
       { source: source.folder, target: '/release', writable: false },
     ],
     cwd: '/release',
