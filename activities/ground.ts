@@ -14,13 +14,14 @@ export function groundOf(
   admission: Admission,
   ingested: Ingested,
   validated: Validated,
-): Readonly<Record<'admission' | 'manifest' | 'bundle' | 'provenance' | 'testResult' | 'change', Digest>> {
+): Readonly<Record<'admission' | 'manifest' | 'bundle' | 'provenance' | 'testResult' | 'scan' | 'change', Digest>> {
   return {
     admission: admission.request,
     manifest: ingested.release,
     bundle: ingested.bundle,
     provenance: ingested.provenance,
     testResult: validated.testResult,
+    scan: ingested.scan,
     change: ingested.change,
   };
 }
@@ -42,6 +43,7 @@ export async function demandUnchanged(records: Records, { model, version, ...ask
     bundle: ingested?.bundle,
     provenance: ingested?.provenance,
     testResult: validated?.testResult,
+    scan: ingested?.scan,
     change: ingested?.change,
     override: overridden?.request,
     riskAssessment: admission?.riskAssessment,

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Bucket, Lock } from '../adapters/object-store/port.js';
 import { readRelease, MAX_DOCUMENT_BYTES, type SourceRelease } from '../adapters/source/folder.js';
 import { expectedBytes, localPath, readSmall } from '../adapters/source/file.js';
-import { inspectRelease } from '../adapters/source/inspect.js';
+import type { Scanners } from '../adapters/scan/external.js';
+import type { Inspector } from '../adapters/scan/inspect.js';
 import type { Records } from '../adapters/records.js';
 import type { Rules } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
@@ -24,6 +25,7 @@ import { decryptStream, encryptStream } from '../formats/streaming-aead.js';
 import { checkAdmission } from './admitted.js';
 import type { IntakeActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
+import { demandClean, keepScan, signScan } from './scan.js';
 import { compareWithBefore, stateChange } from './versioning.js';
 
 /** What intake may ask of the vault: a key for bytes that are not stored yet, and to note where they lie. */
@@ -37,6 +39,10 @@ export interface IngestDependencies {
   readonly vault: BlobKeys;
   /** Signs what the release changes against the one before. */
   readonly validatorKey: SigningKey;
+  /** Reads what is in the files, where they can do no harm. */
+  readonly inspect: Inspector;
+  /** Asks those that the policy names for some formats. */
+  readonly scanners: Scanners;
 }
 
 interface Progress {
@@ -50,7 +56,7 @@ interface Progress {
  * not stored again, so that a second run goes on where the first ended.
  */
 export function createIngestActivities(dependencies: IngestDependencies): Pick<IntakeActivities, 'ingest'> {
-  const { records, validatorKey } = dependencies;
+  const { records, validatorKey, inspect, scanners } = dependencies;
   return {
     ingest: async (name, admission) => {
       const progress: Progress = { hashed: 0, stored: 0 };
@@ -61,7 +67,12 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
           const source = await readRelease(localPath(admission.source), rules.gate.artifacts);
           const { bundle, producer } = await checkSignature(source, name, admission, rules);
           const provenance = await checkProvenance(records, source, producer, admission, rules);
-          const facts = await inspectRelease(source, { signal, onBytes: (bytes) => (progress.hashed += bytes) });
+          const inspection = await inspect(source, { signal, onBytes: (bytes) => (progress.hashed += bytes) });
+          const { facts } = inspection;
+          const { artifacts } = rules.gate;
+          const verdicts = await scanners(source, inspection.files, artifacts, signal);
+          const scan = signScan(validatorKey, name, sha256(source.text), inspection, verdicts, artifacts);
+          await demandClean(records, scan);
           const compared = await compareWithBefore(records, name, facts, rules.gate.versioning);
           const release = await claimVersion(records, name, source);
           for (const file of distinct(source.manifest.files))
@@ -73,6 +84,7 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
             ...{ release, producer, files: files.length, bytes },
             bundle: await records.keepBytes(bundle),
             provenance: await records.keep(provenance),
+            scan: await keepScan(records, scan),
             change: await stateChange(records, validatorKey, name, release, facts, compared),
           };
         },

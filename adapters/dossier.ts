@@ -79,6 +79,7 @@ export async function gatherRelease(
     admission: await envelope('request', admission.request),
     provenance: await envelope('provenance', ingested.provenance),
     testResult: await envelope('testResult', validated.testResult),
+    scan: await envelope('scan', ingested.scan),
     change: await envelope('change', ingested.change),
     request,
     approvals: await Promise.all(approved.approvals.map((digest) => envelope('approval', digest))),

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
+import { CONSTRUCTS, DATA_FORMATS } from '../domain/artifacts.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Authority, Policy, Role } from '../domain/policy.js';
 import { isoTime } from '../domain/time.js';
@@ -113,7 +114,13 @@ export function developmentPolicy(environment: string, authorities: readonly Aut
     rootThreshold: 1,
     authorities,
     versioning: DEVELOPMENT_VERSIONING,
-    artifacts: { maxFiles: 10_000, maxFileBytes: 256 * 2 ** 30 },
+    artifacts: {
+      maxFiles: 10_000,
+      maxFileBytes: 256 * 2 ** 30,
+      formats: DATA_FORMATS,
+      denied: CONSTRUCTS,
+      scanners: [],
+    },
     validation: { suite, minimumCases: 20, minimumAccuracy: 0.88, timeoutSeconds: 300, always: ['safety/*'] },
     override: { count: 1, withinSeconds: hour, holdsSeconds: 7 * 24 * hour },
     approvals: {

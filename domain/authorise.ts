@@ -23,6 +23,7 @@ import type {
   TestResultPredicate,
   Verified,
 } from './statements.js';
+import { scanProblem, type ScanPredicate } from './scan.js';
 import { outsideValidity, plusSeconds } from './time.js';
 import { versionProblem, type ChangePredicate } from './versioning.js';
 import { isAskedBy, mayAskFor } from './vouching.js';
@@ -44,6 +45,8 @@ export interface VerifiedRelease extends Provisional {
   /** How it was made. */
   readonly provenance: Verified<ProvenancePredicate>;
   readonly testResult: Verified<TestResultPredicate>;
+  /** What its files are. */
+  readonly scan: Verified<ScanPredicate>;
   readonly change: Verified<ChangePredicate>;
 }
 
@@ -139,6 +142,8 @@ export function evidenceHolds(release: VerifiedRelease, rules: Rules): Permissio
 
   const made = provenanceHolds(release, rules);
   if (!made.allowed) return made;
+  const scanned = scanHolds(release, rules);
+  if (!scanned.allowed) return scanned;
   const tested = validationHolds(release, rules);
   if (!tested.allowed) return tested;
   const versioned = versionHolds(release, rules);
@@ -151,6 +156,27 @@ function provenanceHolds({ release, producer, provenance, request }: VerifiedRel
     return denied('REPLAYED', 'the approved request names another provenance');
   const flaw = flawInProvenance({ release, producer }, provenance, rules);
   return flaw === null ? { allowed: true, approvers: [] } : denied(flaw.code, flaw.reason);
+}
+
+/** What its files are: judged anew, by the rules that the request was made under. */
+function scanHolds({ release, version, request, scan }: VerifiedRelease, rules: Rules): Permission {
+  if (request.predicate.evidence['scan'] !== scan.digest)
+    return denied('REPLAYED', 'the approved request names another scan');
+  return contentHolds({ release, version }, rules, scan);
+}
+
+/** Whether a scan shows that the files of this release may come in. */
+export function contentHolds(
+  { release, version }: Pick<VerifiedRelease, 'release' | 'version'>,
+  rules: Rules,
+  scan: Verified<ScanPredicate>,
+): Permission {
+  if (scan.subject !== release || scan.predicate.version !== version)
+    return denied('REPLAYED', 'the scan is of another release');
+  if (!signedInRole(rules, scan, 'validator'))
+    return denied('NOT_AUTHORISED', `${scan.signers.join(', ')} may not say what is in a release`);
+  const problem = scanProblem(scan.predicate, rules.gate.artifacts);
+  return problem === null ? { allowed: true, approvers: [] } : denied('POLICY_REFUSED', problem);
 }
 
 function validationHolds({ release, request, testResult, override }: VerifiedRelease, rules: Rules): Permission {

@@ -29,6 +29,8 @@ export interface ReleaseEvidence {
   /** How the release was made: SLSA provenance by its producer. */
   readonly provenance: SignedEnvelope;
   readonly testResult: SignedEnvelope;
+  /** What its files are, and that nothing speaks against them. */
+  readonly scan: SignedEnvelope;
   /** What it changes against the release before. */
   readonly change: SignedEnvelope;
   /** The deploy request. */

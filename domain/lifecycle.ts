@@ -37,6 +37,8 @@ export interface Ingested {
   readonly bundle: Digest;
   /** Digest of the producer's provenance statement. */
   readonly provenance: Digest;
+  /** Digest of the statement of what its files are. */
+  readonly scan: Digest;
   /** Digest of the statement of what it changes. */
   readonly change: Digest;
   readonly files: number;

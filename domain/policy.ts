@@ -1,3 +1,4 @@
+import type { ArtifactRules } from './artifacts.js';
 import type { PlanStep } from './statements.js';
 import type { Triggers } from './routing.js';
 import type { Versioning } from './versioning.js';
@@ -75,10 +76,8 @@ export interface Policy {
   readonly authorities: readonly Authority[];
   /** Which change of a release demands which version. */
   readonly versioning: Versioning;
-  readonly artifacts: {
-    readonly maxFiles: number;
-    readonly maxFileBytes: number;
-  };
+  /** What the files of a release may be, and what may be in them. */
+  readonly artifacts: ArtifactRules;
   readonly validation: {
     /** Digest of the suite that the release must pass: fixed before the run. */
     readonly suite: string;

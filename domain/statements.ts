@@ -2,6 +2,7 @@ import type { Digest } from './digest.js';
 import type { Policy } from './policy.js';
 import type * as provisional from './provisional-predicates.js';
 import type { RoutingDocument } from './routing.js';
+import type { ScanPredicate } from './scan.js';
 import type { ChangePredicate } from './versioning.js';
 
 /** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
@@ -30,6 +31,7 @@ export const PREDICATES = {
   auditQuestion: 'urn:custody:predicate:audit-question:v1',
   rollback: 'urn:custody:predicate:rollback:v1',
   change: 'urn:custody:predicate:change:v1',
+  scan: 'urn:custody:predicate:scan:v1',
   override: 'urn:custody:predicate:override:v1',
   riskAssessment: 'urn:custody:predicate:risk-assessment:v1',
   verificationSummary: 'https://slsa.dev/verification_summary/v1',
@@ -240,10 +242,7 @@ export interface AuditQuestionPredicate {
   readonly expiresAt: string;
 }
 
-interface ResourceDescriptor {
-  readonly name: string;
-  readonly digest: { readonly sha256: Digest };
-}
+type ResourceDescriptor = { readonly name: string; readonly digest: { readonly sha256: Digest } };
 
 /** in-toto test-result v0.1. Subject: the release. */
 export interface TestResultPredicate {
@@ -294,6 +293,7 @@ export interface PredicateOf {
   auditQuestion: AuditQuestionPredicate;
   rollback: RollbackPredicate;
   change: ChangePredicate;
+  scan: ScanPredicate;
   override: provisional.OverridePredicate;
   riskAssessment: provisional.RiskAssessmentPredicate;
   verificationSummary: provisional.VerificationSummaryPredicate;

@@ -77,6 +77,7 @@ export function verifyReleaseUnder(policies: Policies, evidence: ReleaseEvidence
     admission: verifyStatement(evidence.admission, 'request', ring),
     provenance: verifyStatement(evidence.provenance, 'provenance', validAt(ring, asked)),
     testResult: verifyStatement(evidence.testResult, 'testResult', validAt(ring, asked)),
+    scan: verifyStatement(evidence.scan, 'scan', validAt(ring, asked)),
     change: verifyStatement(evidence.change, 'change', validAt(ring, asked)),
     request,
     approvals: evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring)),

@@ -10,6 +10,12 @@ export interface JsonLimits {
   readonly maxValues?: number;
 }
 
+/**
+ * One object of a document: its members whose values are no objects or arrays (those are `undefined`), and the byte at which
+ * it begins.
+ */
+export type OnObject = (members: ReadonlyMap<string, unknown>, offset: () => number) => void;
+
 export const MAX_JSON_BYTES = 1024 * 1024;
 export const MAX_JSON_DEPTH = 64;
 
@@ -25,6 +31,24 @@ const LISTED_PROBLEMS = 20;
  * integers that a double cannot carry unchanged, and whatever exceeds the limits.
  */
 export function parseJson(input: Uint8Array | string, what: string, limits: JsonLimits = {}): unknown {
+  return parserOf(input, what, limits, null).document();
+}
+
+/**
+ * Goes through somebody else's document without keeping it: each object is shown once it has ended. Whatever a lenient reader
+ * takes is taken, so that it is seen: any key and number, NaN and infinities, lone surrogates. Duplicate keys, of which two
+ * readers may take different ones, are refused, and so is what exceeds the limits.
+ */
+export function lookThroughJson(
+  input: Uint8Array | string,
+  what: string,
+  limits: JsonLimits,
+  onObject: OnObject,
+): void {
+  parserOf(input, what, limits, onObject).document();
+}
+
+function parserOf(input: Uint8Array | string, what: string, limits: JsonLimits, onObject: OnObject | null): Parser {
   const maxBytes = limits.maxBytes ?? MAX_JSON_BYTES;
   const size = typeof input === 'string' ? Buffer.byteLength(input) : input.byteLength;
   if (size > maxBytes) {
@@ -32,8 +56,7 @@ export function parseJson(input: Uint8Array | string, what: string, limits: Json
       details: { what, size, maxBytes },
     });
   }
-  const parser = new Parser(typeof input === 'string' ? input : decodeUtf8(input, what), what, limits);
-  return parser.document();
+  return new Parser(typeof input === 'string' ? input : decodeUtf8(input, what), what, limits, onObject);
 }
 
 /** What `schema` makes of a value; otherwise MALFORMED, listing every path that does not fit. */
@@ -84,14 +107,17 @@ class Parser {
   readonly #what: string;
   readonly #maxDepth: number;
   readonly #maxValues: number;
+  /** Who is shown the objects, instead of being answered the document. */
+  readonly #onObject: OnObject | null;
   #at = 0;
   #values = 0;
 
-  constructor(text: string, what: string, limits: JsonLimits) {
+  constructor(text: string, what: string, limits: JsonLimits, onObject: OnObject | null) {
     this.#text = text;
     this.#what = what;
     this.#maxDepth = limits.maxDepth ?? MAX_JSON_DEPTH;
     this.#maxValues = limits.maxValues ?? Number.MAX_SAFE_INTEGER;
+    this.#onObject = onObject;
   }
 
   document(): unknown {
@@ -108,7 +134,7 @@ class Parser {
     if (this.#values > this.#maxValues) this.#fail(`more than ${this.#maxValues} values`);
     switch (this.#text[this.#at]) {
       case '{':
-        return this.#object(this.#deeper(depth));
+        return this.#onObject === null ? this.#object(this.#deeper(depth)) : this.#shown(this.#deeper(depth));
       case '[':
         return this.#array(this.#deeper(depth));
       case '"':
@@ -153,13 +179,35 @@ class Parser {
     }
   }
 
-  #array(depth: number): unknown[] {
-    const array: unknown[] = [];
+  #shown(depth: number): undefined {
+    const begin = this.#at;
+    const members = new Map<string, unknown>();
+    this.#at += 1;
+    this.#skipSpace();
+    for (let first = true; !this.#takes('}'); first = false) {
+      if (!first && !this.#takes(',')) this.#fail('expected "," or "}"');
+      this.#skipSpace();
+      const keyAt = this.#at;
+      if (this.#text[keyAt] !== '"') this.#fail('expected a key in double quotes');
+      const key = this.#string();
+      if (members.has(key)) this.#fail(`the key ${quote(key)} stands twice in one object`, keyAt);
+      this.#skipSpace();
+      if (!this.#takes(':')) this.#fail('expected ":"');
+      this.#skipSpace();
+      members.set(key, this.#value(depth));
+      this.#skipSpace();
+    }
+    this.#onObject?.(members, () => Buffer.byteLength(this.#text.slice(0, begin)));
+  }
+
+  #array(depth: number): unknown[] | undefined {
+    const array: unknown[] | undefined = this.#onObject === null ? [] : undefined;
     this.#at += 1;
     this.#skipSpace();
     if (this.#takes(']')) return array;
     for (;;) {
-      array.push(this.#value(depth));
+      const value = this.#value(depth);
+      array?.push(value);
       this.#skipSpace();
       if (this.#takes(']')) return array;
       if (!this.#takes(',')) this.#fail('expected "," or "]"');
@@ -182,7 +230,7 @@ class Parser {
     this.#at = end + 1;
     if (plain) return this.#text.slice(start + 1, end);
     const text = this.#unescape(start);
-    if (LONE_SURROGATE.test(text)) this.#fail('a lone surrogate is not a character', start);
+    if (this.#onObject === null && LONE_SURROGATE.test(text)) this.#fail('a lone surrogate is not a character', start);
     return text;
   }
 
@@ -195,15 +243,20 @@ class Parser {
   }
 
   #number(): number {
+    const word =
+      this.#onObject === null ? undefined : /(?:NaN|-?Infinity)/y.exec(this.#text.slice(this.#at, this.#at + 9));
+    if (word?.[0] !== undefined) {
+      this.#at += word[0].length;
+      return Number(word[0]);
+    }
     NUMBER.lastIndex = this.#at;
     const match = NUMBER.exec(this.#text);
     if (match === null) return this.#fail('expected a value');
     const [literal, fraction, exponent] = match;
     const value = Number(literal);
     const isInteger = fraction === undefined && exponent === undefined;
-    if (!Number.isFinite(value) || (isInteger && literal !== '-0' && String(value) !== literal)) {
-      this.#fail('this number does not fit in a double');
-    }
+    const isExact = Number.isFinite(value) && !(isInteger && literal !== '-0' && String(value) !== literal);
+    if (!isExact && this.#onObject === null) this.#fail('this number does not fit in a double');
     this.#at += literal.length;
     return value;
   }

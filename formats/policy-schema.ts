@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CONSTRUCTS, DATA_FORMATS, SCANNABLE_FORMATS } from '../domain/artifacts.js';
 import { isDigest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { PERSON_ROLES, WORKLOAD_ROLES, type AuthorityKey, type Policy, type Role } from '../domain/policy.js';
@@ -88,7 +89,21 @@ export const policySchema: z.ZodType<Policy> = z
     rootThreshold: z.int().min(1).max(20),
     authorities: z.array(authority).min(1).max(1000),
     versioning,
-    artifacts: z.strictObject({ maxFiles: z.int().min(1).max(100_000), maxFileBytes: z.int().min(1) }),
+    artifacts: z.strictObject({
+      maxFiles: z.int().min(1).max(100_000),
+      maxFileBytes: z.int().min(1),
+      formats: z.array(z.enum(DATA_FORMATS)).exactOptional(),
+      denied: z.array(z.enum(CONSTRUCTS)).exactOptional(),
+      scanners: z
+        .array(
+          z.strictObject({
+            name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes'),
+            formats: z.array(z.enum(SCANNABLE_FORMATS)).min(1),
+          }),
+        )
+        .max(20)
+        .exactOptional(),
+    }),
     validation: z.strictObject({
       suite: z.string().refine(isDigest, 'expected a SHA-256 in 64 lower-case hex digits'),
       minimumCases: z.int().min(1),

@@ -1,11 +1,14 @@
 import { z } from 'zod';
+import { ARTIFACT_FORMATS, CONSTRUCTS } from '../domain/artifacts.js';
 import { isModelName, isVersion } from '../domain/names.js';
 import type { PredicateName, PredicateOf } from '../domain/statements.js';
+import { STATED_FINDINGS } from '../domain/scan.js';
 import { BUMPS } from '../domain/semver.js';
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS, RULES } from '../domain/versioning.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
+import { findingSchema, formatSchema as format } from './scan/report.js';
 import { riskAssessmentSchema } from './risk-assessment.js';
 
 /** The shape of every predicate that Custody reads. Unknown members of our own are refused: what is signed is understood. */
@@ -206,6 +209,17 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     components: z.array(z.strictObject({ name: id, from: version.nullable(), to: version.nullable() })).max(512),
     changes: z.array(releaseChange).max(1000),
     leastBump: z.enum(BUMPS),
+  }),
+  scan: z.strictObject({
+    version,
+    verdict: z.enum(['clean', 'refused', 'unscannable']),
+    formats: z.array(z.strictObject({ format, files: z.int().min(1) })).max(ARTIFACT_FORMATS.length),
+    scanners: z.array(z.strictObject({ name: id, format })).max(400),
+    tolerated: z.array(z.enum(CONSTRUCTS)),
+    findings: z.array(findingSchema).max(STATED_FINDINGS),
+    more: count,
+    isolation: id,
+    report: digest,
   }),
   testResult: z.strictObject({
     result: z.enum(['PASSED', 'FAILED']),

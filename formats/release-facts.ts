@@ -14,7 +14,7 @@ const measure = z.strictObject({
   sketch: z.array(z.number()).min(1).max(1024),
   nonFinite: z.int().min(0),
 });
-const content: z.ZodType<FileContent> = z.discriminatedUnion('kind', [
+export const contentSchema: z.ZodType<FileContent> = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('tensors'),
     tensors: z.array(
@@ -43,7 +43,7 @@ const schema: z.ZodType<ReleaseFacts> = z.strictObject({
       name: z.string(),
       kind: z.enum(COMPONENT_KINDS),
       version,
-      files: z.array(z.strictObject({ path: z.string(), sha256: digest, content })),
+      files: z.array(z.strictObject({ path: z.string(), sha256: digest, content: contentSchema })),
     }),
   ),
   serving: z.strictObject({ protocol: z.string(), command: z.array(z.string()) }),

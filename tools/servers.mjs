@@ -108,7 +108,8 @@ async function python() {
   const given = process.env.CUSTODY_PYTHON;
   if (given !== undefined && given !== '') return given;
   const requirements = join(ROOT, 'tools', 'python', 'requirements.txt');
-  const folder = join(CACHE, `python-${digestOf(requirements)}`);
+  const models = join(ROOT, 'tools', 'python', 'models.txt');
+  const folder = join(CACHE, `python-${digestOf(requirements, models)}`);
   const executable = join(folder, 'bin', 'python');
   if (existsSync(join(folder, 'complete'))) return executable;
   if (onPath('python3') === null) {
@@ -116,9 +117,11 @@ async function python() {
     say('  no python3: the tests against model-signing and Tink are skipped');
     return null;
   }
-  say('  installing model-signing and Tink to test against: some seconds, once …');
+  say('  installing model-signing, Tink, scanners and a model to test against: half a minute, once …');
   await run('python3', ['-m', 'venv', folder]);
-  await run(executable, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements]);
+  const pip = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check'];
+  await run(executable, [...pip, '-r', requirements]);
+  await run(executable, [...pip, '--no-deps', '-r', models]);
   writeFileSync(join(folder, 'complete'), '');
   return executable;
 }

@@ -34,6 +34,7 @@ const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   admission: envelope,
   provenance: envelope,
   testResult: envelope,
+  scan: envelope,
   change: envelope,
   request: envelope,
   approvals,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { Scanner } from '../adapters/scan/external.js';
 import { CustodyError } from '../domain/errors.js';
 import { ZONES } from '../domain/names.js';
 import { importPrivateKey, type SigningKey } from '../formats/keys.js';
@@ -25,6 +26,20 @@ const common = {
     proof: path,
   }),
 };
+const codes = z.array(z.int().min(0).max(255));
+const pattern = z.string().min(1).refine(isPattern, 'not a regular expression');
+const scanner: z.ZodType<Scanner> = z.strictObject({
+  command: z.tuple([z.string().min(1)], z.string()).refine((words) => words.some((word) => word.includes('{file}')), {
+    message: 'it does not say where {file} goes',
+  }),
+  mounts: z.array(path).exactOptional(),
+  env: z.record(z.string(), z.string()).exactOptional(),
+  limits: z.strictObject({ wallSeconds: z.int().min(1), memoryMb: z.int().min(1) }),
+  answers: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('sarif') }),
+    z.strictObject({ kind: z.literal('exit-code'), clean: codes.min(1), findings: codes, scanned: pattern }),
+  ]),
+});
 const gateways = z.array(path).min(1);
 const desk = z.url();
 
@@ -44,7 +59,14 @@ const schema = z.discriminatedUnion('zone', [
     }),
     mail: z.strictObject({ smtp: z.string(), from: z.string(), directory: path }),
   }),
-  z.strictObject({ zone: z.literal('intake'), ...common, key, vault: path }),
+  z.strictObject({
+    zone: z.literal('intake'),
+    ...common,
+    key,
+    vault: path,
+    /** Scanners of other people's that this host can run, by the name by which a policy demands them. */
+    scanners: z.record(z.string(), scanner).default({}),
+  }),
   z.strictObject({ zone: z.literal('signing'), ...common, key, vault: path }),
   z.strictObject({
     zone: z.literal('serving'),
@@ -82,6 +104,14 @@ export function loadRoot({ root, environment }: Pick<ZoneConfig, 'root' | 'envir
 
 export function loadKey({ path: file }: { readonly path: string }): SigningKey {
   return importPrivateKey(readText(file));
+}
+
+function isPattern(text: string): boolean {
+  try {
+    return new RegExp(text) instanceof RegExp;
+  } catch {
+    return false;
+  }
 }
 
 function readText(file: string): string {

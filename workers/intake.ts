@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { createIngestActivities } from '../activities/ingest.js';
 import { createValidateActivities } from '../activities/validate.js';
+import { createScanners } from '../adapters/scan/external.js';
+import { createIsolatedInspector } from '../adapters/scan/isolated.js';
 import { createVaultClient } from '../adapters/vault/client.js';
 import { loadKey, type ConfigOf } from './config.js';
 import type { Zone, ZoneBase } from './zone.js';
@@ -8,11 +10,15 @@ import type { Zone, ZoneBase } from './zone.js';
 /** Reads sources, tries candidates out in isolation, encrypts and uploads. It makes keys and can open none. */
 export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Zone {
   const vault = createVaultClient({ create: config.vault });
+  const work = join(config.state, 'work');
   const validatorKey = loadKey(config.key);
   return {
     activities: {
-      ...createIngestActivities({ records, vault, validatorKey }),
-      ...createValidateActivities({ records, validatorKey, work: join(config.state, 'work') }),
+      ...createIngestActivities({
+        ...{ records, vault, validatorKey, inspect: createIsolatedInspector() },
+        scanners: createScanners({ known: config.scanners, work }),
+      }),
+      ...createValidateActivities({ records, validatorKey, work }),
     },
     stop: async () => undefined,
   };

@@ -47,7 +47,8 @@ export async function copyRelease(
   await writeNew(join(target, manifestFile), [text]);
 }
 
-async function writeNew(path: string, bytes: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> {
+/** Writes a file that was not there and that nobody may write to again. NO_SPACE: there is no room for it. */
+export async function writeNew(path: string, bytes: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> {
   const handle = await open(path, 'wx', 0o444);
   try {
     for await (const chunk of bytes) await handle.writeFile(chunk);

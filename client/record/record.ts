@@ -5,7 +5,7 @@ import { decision, signature, validation } from './decision.js';
 import { outcome, policy, retirement } from './ending.js';
 import { Examination } from './examination.js';
 import { serving } from './serving.js';
-import { version } from './version.js';
+import { scan, version } from './version.js';
 import { producer, provenance, release, requester } from './origin.js';
 
 /** What a record consists of, in its order: a later part may build on what an earlier one has shown. */
@@ -15,6 +15,7 @@ const PARTS: readonly ((exam: Examination) => Promise<void> | void)[] = [
   release,
   producer,
   provenance,
+  scan,
   version,
   validation,
   decision,

@@ -1,4 +1,4 @@
-import { changeHolds } from '../../domain/authorise.js';
+import { changeHolds, contentHolds } from '../../domain/authorise.js';
 import { demand } from '../../formats/evidence.js';
 import type { Examination } from './examination.js';
 
@@ -13,6 +13,21 @@ export async function version(exam: Examination): Promise<void> {
     demand(changeHolds({ release: ingested.release, version: exam.name.version }, exam.rules, verified));
     const { from, changes } = verified.predicate;
     const says = from === null ? 'the first release' : `${changes.length} changes against ${from.version}`;
+    return { value: null, says, by: verified.signers, statement: verified.digest };
+  });
+}
+
+/** What the files of the release are by their content, and that nothing was found in them. */
+export async function scan(exam: Examination): Promise<void> {
+  const { ingested } = exam.progress;
+  if (ingested === undefined) return exam.absent('scan');
+  const checked = "the validator's signature, that it is of this release, and that the policy lets in what it found";
+  await exam.check('scan', checked, async () => {
+    const verified = await exam.statement('scan', ingested.scan);
+    demand(contentHolds({ release: ingested.release, version: exam.name.version }, exam.rules, verified));
+    const { verdict, formats, isolation } = verified.predicate;
+    const told = formats.map(({ format, files }) => `${files} ${format}`).join(', ');
+    const says = `${verdict}: ${told}; isolation: ${isolation}`;
     return { value: null, says, by: verified.signers, statement: verified.digest };
   });
 }

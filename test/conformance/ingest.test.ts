@@ -24,6 +24,7 @@ import {
   signPacked,
   type Intake,
 } from '../unit/ingest/intake.js';
+import { inspectHere } from '../support/scan.js';
 import { VaultBench, type VaultProcess } from './vault-process.js';
 
 const MIB = 1024 * 1024;
@@ -64,7 +65,13 @@ async function ingest(
     },
   };
   const { ingest: act } = createIngestActivities({
-    ...{ records: intake.records, vault: keys, validatorKey: intake.world.keys.intake },
+    ...{
+      records: intake.records,
+      vault: keys,
+      validatorKey: intake.world.keys.intake,
+      inspect: inspectHere,
+      scanners: async () => [],
+    },
   });
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
   return environment.run(act, name, await intake.admit(name, release.source, release.bundle));

@@ -21,6 +21,7 @@ import { startStore, type TestStore } from '../support/store.js';
 import type { Release, ReleaseOptions } from '../support/world.js';
 import { ask } from '../unit/gateway/rig.js';
 import { pidOf, recordsOf, Site, trainedFiles, type Running } from '../unit/serving/fixture.js';
+import { inspectHere } from '../support/scan.js';
 import { VaultBench, type VaultProcess } from './vault-process.js';
 
 const MIB = 1024 * 1024;
@@ -91,7 +92,13 @@ async function admit(files: Readonly<Record<string, Buffer | string>>, options: 
     },
   };
   const { ingest } = createIngestActivities({
-    ...{ records: site.records, vault: keys, validatorKey: site.world.keys.intake },
+    ...{
+      records: site.records,
+      vault: keys,
+      validatorKey: site.world.keys.intake,
+      inspect: inspectHere,
+      scanners: async () => [],
+    },
   });
   const admission = { request: release.admission.digest, requester: 'ci', ...places, policy: site.world.policyDigest };
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });

@@ -60,7 +60,7 @@ async function validate(
   const admission = await admit(name, packed.folder, join(folder, 'unused'));
   const ingested = {
     ...{ release: packed.release, producer: 'trainer', files: 0, bytes: 0 },
-    ...{ bundle: 'b'.repeat(64), provenance: 'c'.repeat(64), change: 'd'.repeat(64) },
+    ...{ bundle: 'b'.repeat(64), provenance: 'c'.repeat(64), scan: 'e'.repeat(64), change: 'd'.repeat(64) },
   };
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
   return environment.run(act, name, admission, ingested);

@@ -202,7 +202,8 @@ export class FakeZones {
       },
       ingest: async (name) => ({
         ...{ release: release(name), producer: 'ci', files: 5, bytes: 9 },
-        ...{ bundle: digestOf('oms'), provenance: digestOf('provenance'), change: digestOf('change') },
+        ...{ bundle: digestOf('oms'), provenance: digestOf('provenance') },
+        ...{ scan: digestOf('scan'), change: digestOf('change') },
       }),
       validate: async () => ({ testResult: digestOf('test result'), passed: 20, failed: [], accuracy: 0.97 }),
       openOverrideGate: async () => {

@@ -289,7 +289,12 @@ describe('a lifecycle that starts again', () => {
   const release = digestOf('release');
   const places = { source: 'x', bundle: 'y', provenance: 'z' };
   const admission = { request: digestOf('s'), requester: 'ci', ...places, policy: digestOf('p') };
-  const signed = { bundle: digestOf('oms'), provenance: digestOf('made'), change: digestOf('c') };
+  const signed = {
+    bundle: digestOf('oms'),
+    provenance: digestOf('made'),
+    scan: digestOf('scan'),
+    change: digestOf('c'),
+  };
   const ingested = { release, producer: 'ci', ...signed, files: 5, bytes: 9 };
   const validated = { testResult: digestOf('t'), passed: 20, failed: [], accuracy: 0.97 };
   const approved = { request: digestOf('deploy-1'), approvals: [digestOf('a')], approvers: ['alice'] };

@@ -226,6 +226,7 @@ describe('a release whose validation has failed', () => {
         producer: 'ci',
         bundle: digestOf('b'),
         provenance: digestOf('p'),
+        scan: digestOf('scan'),
         change: digestOf('c'),
         files: 1,
         bytes: 1,

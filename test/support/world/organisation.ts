@@ -3,6 +3,7 @@ import { DEVELOPMENT_VERSIONING } from '../../../client/init.js';
 import type { Digest } from '../../../domain/digest.js';
 import type { Authority, OidcIdentity, Policy, Role } from '../../../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope } from '../../../domain/statements.js';
+import { CONSTRUCTS, DATA_FORMATS } from '../../../domain/artifacts.js';
 import { isoTime } from '../../../domain/time.js';
 import { envelopeDigest } from '../../../formats/dsse.js';
 import { generateKey, importPrivateKey, type EnvelopeSigner, type SigningKey } from '../../../formats/keys.js';
@@ -169,7 +170,7 @@ function firstPolicy(
       { id: 'pipeline', kind: 'workload', roles: ['requester'], keys: [], oidc: PIPELINE },
     ],
     versioning: DEVELOPMENT_VERSIONING,
-    artifacts: { maxFiles: 1000, maxFileBytes: 1024 ** 3 },
+    artifacts: { maxFiles: 1000, maxFileBytes: 1024 ** 3, formats: DATA_FORMATS, denied: CONSTRUCTS, scanners: [] },
     validation: { suite: sha256('the suite'), minimumCases: 3, minimumAccuracy: 0.9, timeoutSeconds: 60 },
     approvals: {
       deploy: { role: 'release-approver', count: 1, withinSeconds: 600 },

@@ -18,6 +18,7 @@ import type {
   TestResultPredicate,
 } from '../../../domain/statements.js';
 import { plusSeconds } from '../../../domain/time.js';
+import type { ScanPredicate } from '../../../domain/scan.js';
 import type { ChangePredicate } from '../../../domain/versioning.js';
 import { manifestBytes, omsResources } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
@@ -45,6 +46,7 @@ export interface Release {
   readonly admission: Signed<RequestPredicate>;
   readonly provenance: Signed<ProvenancePredicate>;
   readonly testResult: Signed<TestResultPredicate>;
+  readonly scan: Signed<ScanPredicate>;
   readonly change: Signed<ChangePredicate>;
   /** The deploy request. */
   readonly request: Signed<RequestPredicate>;
@@ -72,6 +74,11 @@ export interface ReleaseOptions {
   readonly testedBy?: KeyName;
   /** The release that the test result is about. */
   readonly tested?: Digest;
+  /** What its files are; by default safetensors, JSON and text. */
+  readonly scan?: Partial<ScanPredicate>;
+  readonly scannedBy?: KeyName;
+  /** The release that was scanned. */
+  readonly scanned?: Digest;
   /** What the release changes; by default there is no release before it. */
   readonly change?: Partial<ChangePredicate>;
   readonly changedBy?: KeyName;
@@ -164,6 +171,27 @@ export function createReleases(organisation: Organisation, words: Words) {
       },
       options.testedBy ?? 'intake',
     );
+    const scan = statement(
+      'scan',
+      { name: title, sha256: options.scanned ?? digest },
+      {
+        version: name.version,
+        verdict: 'clean',
+        formats: [
+          { format: 'safetensors', files: 1 },
+          { format: 'json', files: 1 },
+          { format: 'text', files: 2 },
+        ],
+        scanners: [],
+        tolerated: [],
+        findings: [],
+        more: 0,
+        isolation: 'bubblewrap',
+        report: sha256('the report'),
+        ...options.scan,
+      },
+      options.scannedBy ?? 'intake',
+    );
     const change = statement(
       'change',
       { name: title, sha256: options.changed ?? digest },
@@ -180,7 +208,7 @@ export function createReleases(organisation: Organisation, words: Words) {
     );
     const rests = options.rests?.({ name, release: digest, testResult, requester });
     const deploy = deployRequest(
-      { name, release: digest, bundle, admission, provenance, testResult, change, requester },
+      { name, release: digest, bundle, admission, provenance, testResult, scan, change, requester },
       options.after ?? null,
       options.request,
       options.requestBy,
@@ -194,6 +222,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       admission: admission.envelope,
       provenance: provenance.envelope,
       testResult: testResult.envelope,
+      scan: scan.envelope,
       change: change.envelope,
       request: deploy.envelope,
       approvals: approvals.map(({ envelope }) => envelope),
@@ -203,6 +232,7 @@ export function createReleases(organisation: Organisation, words: Words) {
     };
     const manifestText = bytes.toString('utf8');
     const made = {
+      scan,
       change,
       name,
       release: digest,
@@ -219,7 +249,10 @@ export function createReleases(organisation: Organisation, words: Words) {
 
     /** What control makes of a validated release: the request that people approve. */
     function deployRequest(
-      of: Pick<Release, 'name' | 'release' | 'bundle' | 'admission' | 'provenance' | 'testResult' | 'change'> & {
+      of: Pick<
+        Release,
+        'name' | 'release' | 'bundle' | 'admission' | 'provenance' | 'testResult' | 'scan' | 'change'
+      > & {
         readonly requester: string;
       },
       after: { readonly document: RoutingDocument } | null,
@@ -239,6 +272,7 @@ export function createReleases(organisation: Organisation, words: Words) {
             bundle: sha256(of.bundle),
             provenance: of.provenance.digest,
             testResult: of.testResult.digest,
+            scan: of.scan.digest,
             change: of.change.digest,
             ...rests?.names,
           },

@@ -28,7 +28,7 @@ async function recordsWith(
 
 const ask = (records: Records, { name, request }: Release) => demandGround(records, name, request.envelope);
 
-function sign(records: Records, { name, release, evidence, provenance, change }: Release) {
+function sign(records: Records, { name, release, evidence, provenance, scan, change }: Release) {
   const nothing = (): never => {
     throw new CustodyError('INTERNAL', 'signing has no business with the vault');
   };
@@ -39,6 +39,7 @@ function sign(records: Records, { name, release, evidence, provenance, change }:
     producer: 'trainer',
     bundle: evidence.bundle,
     provenance: provenance.digest,
+    scan: scan.digest,
     change: change.digest,
   };
   return signRelease(name, { ingested: { ...ingested, files: 4, bytes: 4 } });
@@ -128,6 +129,7 @@ describe('an open request', () => {
     ['test result', part('validated'), { testResult: newer.testResult.digest }],
     ['provenance', part('ingested'), { ...ingestedOf(release), provenance: newer.provenance.digest }],
     ['signature by the producer', part('ingested'), { ...ingestedOf(release), bundle: 'a'.repeat(64) }],
+    ['scan', part('ingested'), { ...ingestedOf(release), scan: 'a'.repeat(64) }],
     ['statement of what has changed', part('ingested'), { ...ingestedOf(release), change: 'a'.repeat(64) }],
     ['start request', part('admission'), { request: newer.admission.digest }],
   ])('attack: is void once there is a newer %s', async (_, key, value) => {
@@ -144,7 +146,7 @@ describe('an open request', () => {
   });
 
   function ingestedOf({ request }: Release): object {
-    const { manifest, bundle, provenance, change } = request.predicate.evidence;
-    return { release: manifest, bundle, provenance, change };
+    const { manifest, bundle, provenance, scan, change } = request.predicate.evidence;
+    return { release: manifest, bundle, provenance, scan, change };
   }
 });

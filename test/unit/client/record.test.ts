@@ -64,7 +64,7 @@ describe('the provenance record', () => {
     expect(record).toMatchObject({ ...NAME, release: release.release, cases: RESULTS });
     expect(record.lines.map(({ part: name }) => name)).toEqual([
       ...['policy', 'requester', 'release', 'producer', 'provenance', 'created', 'build', 'training-data'],
-      ...['change', 'validation', 'cases', 'request', 'approval', 'quorum', 'signature', 'serving'],
+      ...['scan', 'change', 'validation', 'cases', 'request', 'approval', 'quorum', 'signature', 'serving'],
     ]);
     expect(lineOf(record, 'requester')).toMatchObject({ by: ['ci'], statement: release.admission.digest, policy: 1 });
     expect(lineOf(record, 'release')?.says).toContain(release.release);

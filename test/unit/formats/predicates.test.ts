@@ -79,6 +79,7 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     ...timed,
   },
   auditQuestion: { environment: 'test', nonce: NONCE, question: 'state', model: 'digits', at: at(0), ...timed },
+  scan: release.scan.predicate,
   change: release.change.predicate,
   testResult: release.testResult.predicate,
   provenance: {

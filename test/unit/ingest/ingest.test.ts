@@ -260,7 +260,7 @@ describe('the door', () => {
     const { source, bundle } = await signedRelease(intake, { ...FILES, 'weights.safetensors': pickle });
     const admission = await intake.admit(NAME, source, bundle);
     await expect(intake.ingest(NAME, admission)).rejects.toEqual(
-      refused('MALFORMED', /weights\.safetensors.*safetensors/),
+      refused('POLICY_REFUSED', /weights\.safetensors, byte 28: unsafe-global \(AML\.T0011\.000\)/),
     );
   });
 
@@ -268,7 +268,9 @@ describe('the door', () => {
     const huge = Buffer.concat([Buffer.alloc(8, 0xff), Buffer.from('{}')]);
     const { source, bundle } = await signedRelease(intake, { ...FILES, 'weights.safetensors': huge });
     const admission = await intake.admit(NAME, source, bundle);
-    await expect(intake.ingest(NAME, admission)).rejects.toEqual(refused('MALFORMED', /claims 18446744073709551615/));
+    await expect(intake.ingest(NAME, admission)).rejects.toEqual(
+      refused('POLICY_REFUSED', /claims 18446744073709551615/),
+    );
   });
 
   it('refuses weights of zero bytes', async () => {

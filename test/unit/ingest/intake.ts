@@ -9,6 +9,7 @@ import { createIngestActivities, type BlobKeys } from '../../../activities/inges
 import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import type { Bucket } from '../../../adapters/object-store/port.js';
 import { Records } from '../../../adapters/records.js';
+import type { Scanners } from '../../../adapters/scan/external.js';
 import { packRelease, type PackedRelease, type ReleaseDescription } from '../../../adapters/source/pack.js';
 import { provenanceBeside } from '../../../client/provenance.js';
 import type { Digest } from '../../../domain/digest.js';
@@ -23,6 +24,7 @@ import { omsResources } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
 import { writeSafetensors } from '../../../formats/safetensors.js';
 import { sha256 } from '../../../formats/sha256.js';
+import { inspectHere } from '../../support/scan.js';
 import { createWorld, type KeyName, type ReleaseOptions, type World } from '../../support/world.js';
 
 /** A vault's promises without its process: the same bytes get the same blob and key until they are stored. */
@@ -60,14 +62,24 @@ export interface Intake {
 
 export const NAME: ReleaseName = { model: 'digits', version: '1.0.0' };
 
-export async function createIntake(change?: (policy: Policy) => Policy, bucket?: Bucket): Promise<Intake> {
+export async function createIntake(
+  change?: (policy: Policy) => Policy,
+  bucket?: Bucket,
+  scanners: Scanners = async () => [],
+): Promise<Intake> {
   const world = createWorld(change === undefined ? {} : { policy: change });
   const store = createMemoryStore();
   const used = bucket ?? store.bucket('test-custody');
   const records = new Records(used, world.root);
   await used.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   const vault = new FakeVault();
-  const { ingest } = createIngestActivities({ records, vault, validatorKey: world.keys.intake });
+  const { ingest } = createIngestActivities({
+    records,
+    vault,
+    validatorKey: world.keys.intake,
+    inspect: inspectHere,
+    scanners,
+  });
   return {
     ...{ world, store, bucket: used, records, vault },
     folder: () => mkdtemp(join(tmpdir(), 'custody-intake-')),

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import type { ScannedFile } from '../../domain/artifacts.js';
+import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
+import { CustodyError } from '../../domain/errors.js';
+import type { Manifest } from '../../domain/manifest.js';
+import { quote } from '../../formats/json.js';
+import { SafetensorsReader, TextReader, type TensorCount } from '../source/facts.js';
+import type { ReadOptions } from '../source/file.js';
+import type { SourceRelease } from '../source/folder.js';
+import { scanFile } from './file.js';
+
+export interface InspectedFile {
+  readonly scanned: ScannedFile;
+  /** What the release's next version can be compared with. */
+  readonly content: FileContent;
+}
+
+export interface Inspection {
+  readonly files: readonly ScannedFile[];
+  readonly facts: ReleaseFacts;
+  /** What kept the parsers of these files from the rest of the host. */
+  readonly isolation: string;
+}
+
+/** Reads every file of a release once: its hash, what is in it, and what speaks against it. */
+export type Inspector = (source: SourceRelease, options?: ReadOptions) => Promise<Inspection>;
+
+/** Goes through the files of a release, in one pass over their bytes. Nothing that they hold ends it. */
+export async function* inspectFiles(
+  folder: string,
+  { files, components }: Manifest,
+  onBytes?: (bytes: number) => void,
+): AsyncGenerator<InspectedFile> {
+  const kinds = new Map(components.flatMap(({ kind, files: paths }) => paths.map((path) => [path, kind] as const)));
+  const count: TensorCount = { tensors: 0 };
+  for (const file of files) {
+    const facts = file.path.endsWith('.safetensors')
+      ? new SafetensorsReader(file, count)
+      : new TextReader(file, kinds.get(file.path) ?? 'documentation');
+    const options = { also: facts, ...(onBytes === undefined ? {} : { onBytes }) };
+    const scanned = await scanFile(join(folder, file.path), file.path, options);
+    const isAsListed = scanned.size === file.size && scanned.sha256 === file.sha256;
+    const isRead = isAsListed && scanned.findings.length === 0;
+    yield { scanned, content: isRead ? facts.content() : { kind: 'opaque' } };
+  }
+}
+
+/** What was scanned must be what was signed: DIGEST_MISMATCH otherwise. */
+export function assertScanned({ manifest }: SourceRelease, scanned: readonly ScannedFile[]): void {
+  const found = new Map(scanned.map((file) => [file.path, file]));
+  for (const { path, size, sha256 } of manifest.files) {
+    const file = found.get(path);
+    if (file?.size === size && file.sha256 === sha256) continue;
+    const problem = file === undefined ? 'was not scanned' : `has the SHA-256 ${file.sha256}, expected ${sha256}`;
+    throw new CustodyError('DIGEST_MISMATCH', `the file ${quote(path)} ${problem}: it is not what was signed`, {
+      details: { path, expected: sha256 },
+    });
+  }
+}

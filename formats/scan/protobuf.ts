@@ -1,0 +1,112 @@
+import type { ArtifactFormat } from '../../domain/artifacts.js';
+
+/** One field of a message: its number, wire type, and where its content lies. */
+interface Field {
+  readonly number: number;
+  readonly wire: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+const MAX_PIECE_FIELDS = 8;
+
+/** The fields of a message in order, as long as they are well formed; `whole` says whether they fill it exactly. */
+export function fieldsOf(
+  bytes: Uint8Array,
+  limit: number,
+): { readonly fields: readonly Field[]; readonly whole: boolean } {
+  const fields: Field[] = [];
+  let at = 0;
+  while (at < bytes.length && fields.length < limit) {
+    const tag = varint(bytes, at);
+    if (tag === null) return { fields, whole: false };
+    const number = Math.floor(tag.value / 8);
+    const wire = tag.value % 8;
+    const content = contentOf(bytes, tag.end, wire);
+    if (number === 0 || content === null) return { fields, whole: false };
+    fields.push({ number, wire, from: content.from, to: content.to });
+    at = content.to;
+  }
+  return { fields, whole: at === bytes.length };
+}
+
+/**
+ * The format that the first fields of a protobuf message tell: ONNX begins with its version, a SavedModel with its schema and
+ * a graph, SentencePiece with its first piece; `null` for anything else.
+ */
+export function formatOfMessage(head: Uint8Array): ArtifactFormat | null {
+  const { fields } = fieldsOf(head, 4);
+  const first = fields[0];
+  const tag = varint(head, 0);
+  if (tag?.value === (1 << 3) + WIRE.bytes) {
+    const length = varint(head, tag.end);
+    return length !== null && isPiece(head.subarray(length.end, length.end + length.value)) ? 'tokenizer' : null;
+  }
+  if (first?.number !== 1 || first.wire !== WIRE.varint) return null;
+  const second = varint(head, first.to);
+  if (second === null) return null;
+  const number = Math.floor(second.value / 8);
+  const version = varint(head, first.from)?.value ?? 0;
+  // ONNX: 2 to 4 say who made it, 7 is the graph, 8 the operators. SavedModel: 2 is a message that begins with a message.
+  if (number === 2 && second.value % 8 === WIRE.bytes) {
+    const length = varint(head, second.end);
+    if (length === null) return null;
+    return version === 1 && head[length.end] === 0x0a ? 'saved-model' : version <= 64 ? 'onnx' : null;
+  }
+  const isOnnx = [3, 4, 5, 6, 7, 8, 14, 20, 25].includes(number) && version > 0 && version <= 64;
+  return isOnnx ? 'onnx' : null;
+}
+
+/** Whether the whole is a SentencePiece model: pieces, and the four specifications that may follow them. */
+export function isSentencePiece(bytes: Uint8Array): boolean {
+  const { fields, whole } = fieldsOf(bytes, 4_000_000);
+  return (
+    whole &&
+    fields.length > 0 &&
+    fields.every(({ number, wire, from, to }) => {
+      if (wire !== WIRE.bytes || number > 5) return false;
+      return number !== 1 || isPiece(bytes.subarray(from, to));
+    })
+  );
+}
+
+/** `SentencePiece`: its text, its score, and perhaps its type. */
+function isPiece(bytes: Uint8Array): boolean {
+  const { fields, whole } = fieldsOf(bytes, MAX_PIECE_FIELDS);
+  const wires = [-1, WIRE.bytes, WIRE.fixed32, WIRE.varint];
+  return whole && fields[0]?.number === 1 && fields.every(({ number, wire }) => wires[number] === wire);
+}
+
+function contentOf(bytes: Uint8Array, at: number, wire: number): { readonly from: number; readonly to: number } | null {
+  const upTo = (from: number, to: number): { from: number; to: number } | null =>
+    to <= bytes.length ? { from, to } : null;
+  switch (wire) {
+    case WIRE.varint: {
+      const value = varint(bytes, at);
+      return value === null ? null : { from: at, to: value.end };
+    }
+    case WIRE.fixed64:
+      return upTo(at, at + 8);
+    case WIRE.fixed32:
+      return upTo(at, at + 4);
+    case WIRE.bytes: {
+      const length = varint(bytes, at);
+      return length === null ? null : upTo(length.end, length.end + length.value);
+    }
+    default:
+      return null;
+  }
+}
+
+function varint(bytes: Uint8Array, at: number): { readonly value: number; readonly end: number } | null {
+  let value = 0;
+  let scale = 1;
+  for (let end = at; end < bytes.length && end < at + 10; end += 1) {
+    const byte = bytes[end] as number;
+    value += (byte & 0x7f) * scale;
+    scale *= 128;
+    if (byte < 0x80) return { value, end: end + 1 };
+  }
+  return null;
+}

@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import { writeSafetensors } from '../../../formats/safetensors.js';
+import { calls, npy, pickle, PROTO4, scanBytes, tar, text, torchZip, zip } from '../../support/artifacts.js';
+
+const hello = { name: 'hello.txt', bytes: Buffer.from('hello') };
+const evil = calls('os', 'system');
+const state = pickle(PROTO4, '}', text('w'), text('collections'), text('OrderedDict'), 0x93, ')Rs.');
+
+describe('a zip', () => {
+  it.each([1, 5, 64, 4096])(
+    'of PyTorch, with allowed imports, has nothing against it, in chunks of %s bytes',
+    (chunk) => {
+      expect(scanBytes(torchZip(state), chunk)).toMatchObject({ format: 'pytorch', findings: [] });
+    },
+  );
+
+  it('of files that are packed is looked into', () => {
+    const packed = zip([{ name: 'a.pkl', bytes: evil, deflated: true }]);
+    expect(scanBytes(packed, 3).findings).toMatchObject([
+      { rule: 'unsafe-global', message: expect.stringMatching('a.pkl') },
+    ]);
+  });
+
+  it('attack: the pickle in a PyTorch zip is named with its entry and byte', () => {
+    const { format, findings } = scanBytes(torchZip(evil));
+    expect(format).toBe('pytorch');
+    expect(findings).toMatchObject([
+      { rule: 'unsafe-global', message: expect.stringMatching(/archive\/data\.pkl.*os\.system/) },
+    ]);
+    expect(torchZip(evil).subarray(findings[0]?.offset)[0]).toBe(0x93);
+  });
+
+  it('attack: a pickle under any name in it is one', () => {
+    expect(scanBytes(zip([{ name: 'README.md', bytes: evil }])).rules).toEqual(['unsafe-global']);
+  });
+
+  it('attack: code of TorchScript', () => {
+    const script = zip([{ name: 'm/code/__torch__.py', bytes: Buffer.from('def f(): pass') }, hello]);
+    expect(scanBytes(script).rules).toEqual(['torchscript']);
+  });
+
+  it.each([
+    ['another checksum than its bytes', { ...hello, crc: 7 }, 'bad-checksum'],
+    ['another checksum than its unpacked bytes', { ...hello, crc: 7, deflated: true }, 'bad-checksum'],
+    ['the flag of encryption', { ...hello, flags: 0x1 }, 'encrypted'],
+    ['the flag of strong encryption', { ...hello, flags: 0x40 }, 'encrypted'],
+    ['the flag of a patch', { ...hello, flags: 0x20 }, 'archive-mismatch'],
+    ['another name in its local header', { ...hello, local: { name: 'other.pkl' } }, 'archive-mismatch'],
+    ['another size in its local header', { ...hello, local: { size: 3 } }, 'archive-mismatch'],
+    ['other flags in its local header', { ...hello, local: { flags: 0x800 } }, 'archive-mismatch'],
+    ['a name that climbs', { ...hello, name: '../../etc/x' }, 'unsafe-name'],
+    ['an absolute name', { ...hello, name: '/etc/x' }, 'unsafe-name'],
+    ['a name with a drive', { ...hello, name: 'C:\\x' }, 'unsafe-name'],
+    ['a name with a NUL', { ...hello, name: 'a\0.txt' }, 'unsafe-name'],
+    ['a name with a backslash', { ...hello, name: 'a\\..\\b' }, 'unsafe-name'],
+    ['a name that is not UTF-8', { ...hello, name: Buffer.from([0x61, 0xff]) }, 'unsafe-name'],
+    ['a link', { ...hello, mode: 0o120777 }, 'archive-link'],
+    ['a device', { ...hello, mode: 0o060666 }, 'archive-link'],
+    ['an archive', { ...hello, bytes: zip([hello]) }, 'nested-archive'],
+    ['a tar archive', { ...hello, bytes: tar([hello]) }, 'nested-archive'],
+    ['a packed archive', { ...hello, bytes: zip([hello]), deflated: true }, 'nested-archive'],
+    ['gigabytes of nothing', { name: 'bomb', bytes: Buffer.alloc(8 * 1024 * 1024), deflated: true }, 'ratio-bomb'],
+    [
+      'a size that it does not unpack to',
+      { ...hello, deflated: true, size: 4, local: { size: 4 } },
+      'archive-mismatch',
+    ],
+  ] as const)('attack: an entry with %s', (_, member, rule) => {
+    expect(scanBytes(zip([member])).rules).toContain(rule);
+    expect(scanBytes(zip([member]), 3).rules).toContain(rule);
+  });
+
+  it('attack: an entry that overlaps another unpacks the same bytes many times', () => {
+    const bytes = zip([hello, { ...hello, name: 'again.txt' }]);
+    const second = bytes.lastIndexOf(Buffer.from([0x50, 0x4b, 1, 2]));
+    bytes.writeUInt32LE(0, second + 42);
+    expect(scanBytes(bytes).rules).toContain('archive-mismatch');
+  });
+
+  it('attack: bytes between two entries, which no entry holds', () => {
+    expect(scanBytes(zip([hello, { ...hello, name: 'b', before: evil }])).rules).toContain('archive-mismatch');
+  });
+
+  it('attack: twins in a directory, of which each reader takes another', () => {
+    expect(scanBytes(zip([hello, hello])).rules).toContain('archive-mismatch');
+    expect(scanBytes(zip([hello, { ...hello, name: 'HELLO.TXT' }])).rules).toContain('archive-mismatch');
+  });
+
+  it('attack: an entry that the directory leaves out', () => {
+    const bytes = zip([hello, { name: 'hidden.pkl', bytes: evil }]);
+    const end = bytes.length - 22;
+    const second = bytes.lastIndexOf(Buffer.from([0x50, 0x4b, 1, 2]));
+    bytes.writeUInt16LE(1, end + 8);
+    bytes.writeUInt16LE(1, end + 10);
+    bytes.writeUInt32LE(second - bytes.readUInt32LE(end + 16), end + 12);
+    expect(scanBytes(bytes).rules).toContain('archive-mismatch');
+  });
+
+  it('attack: a comment, bytes behind its end, or between directory and end, can hold another archive', () => {
+    expect(scanBytes(zip([hello], { comment: 'x' })).rules).toContain('trailing-bytes');
+    expect(scanBytes(Buffer.concat([zip([hello]), Buffer.alloc(9)])).rules).not.toEqual([]);
+    expect(scanBytes(zip([hello], { gap: Buffer.from(evil) })).rules).toContain('archive-mismatch');
+  });
+
+  it('attack: a directory that claims more entries than it has room for', () => {
+    const bytes = zip([hello]);
+    bytes.writeUInt16LE(60_000, bytes.length - 12);
+    expect(scanBytes(bytes).rules).toEqual(['malformed']);
+  });
+});
+
+describe('a tar archive', () => {
+  it('of plain files is looked into', () => {
+    expect(scanBytes(tar([hello]), 100)).toMatchObject({ format: 'tar', findings: [] });
+    expect(scanBytes(tar([{ name: 'x', bytes: evil }]), 7).rules).toEqual(['unsafe-global']);
+  });
+
+  it.each([
+    ['a name that climbs', { name: '../x' }, 'unsafe-name'],
+    ['an absolute name', { name: '/etc/passwd' }, 'unsafe-name'],
+    ['a symbolic link', { name: 'l', type: '2', link: '/etc/passwd' }, 'archive-link'],
+    ['a hard link', { name: 'l', type: '1', link: '../../weights' }, 'archive-link'],
+    ['a device', { name: 'd', type: '3' }, 'archive-link'],
+    ['a pipe', { name: 'p', type: '6' }, 'archive-link'],
+    ['a file with holes', { name: 's', type: 'S' }, 'unsupported-method'],
+    ['another tar', { name: 'a.tar', bytes: tar([hello]) }, 'nested-archive'],
+    ['a long name that climbs', { name: '@', type: 'L', bytes: Buffer.from('../../x\0') }, 'unsafe-name'],
+  ] as const)('attack: with %s', (_, member, rule) => {
+    expect(scanBytes(tar([member, hello])).rules).toContain(rule);
+  });
+
+  it('attack: what follows its end, or is missing before it', () => {
+    expect(scanBytes(tar([hello], Buffer.alloc(512, 1))).rules).toContain('trailing-bytes');
+    expect(scanBytes(tar([{ name: 'x', bytes: Buffer.alloc(4000) }]).subarray(0, 1024)).rules).toContain('malformed');
+  });
+
+  it('attack: PyTorch 0.1.10 is a tar with pickles in it', () => {
+    const old = tar([
+      { name: 'sys_info', bytes: evil },
+      { name: 'pickle', bytes: evil },
+    ]);
+    expect(scanBytes(old)).toMatchObject({ format: 'tar', rules: ['unsafe-global', 'unsafe-global'] });
+  });
+});
+
+describe('one file that is two', () => {
+  const data = zip([hello]);
+  const tensors = writeSafetensors([{ name: 'w', dtype: 'U8', shape: [data.length], data }]);
+
+  it.each([
+    ['safetensors with a zip in its last tensor', tensors],
+    ['a PDF with a zip behind it', Buffer.concat([Buffer.from('%PDF-1.7\n'), data])],
+    ['an executable with a zip behind it', Buffer.concat([Buffer.from('\x7fELF\x02\x01\x01\0', 'latin1'), data])],
+    ['a pickle with a zip behind it', Buffer.concat([state, data])],
+    [
+      'safetensors with a PDF in its header',
+      writeSafetensors([{ name: '%PDF-1.7', dtype: 'U8', shape: [1], data: Buffer.alloc(1) }]),
+    ],
+    ['text with a PDF in it', Buffer.from('# readme\n%PDF-1.7\n')],
+  ])('attack: %s', (_, bytes) => {
+    expect(scanBytes(bytes, 1000).rules).toContain('polyglot');
+  });
+
+  it('is not what random weights are', () => {
+    const weights = Buffer.alloc(70_000);
+    for (let at = 0; at < weights.length; at += 1) weights[at] = (at * 7919) >> 3;
+    weights.write('PK\x05\x06', 69_900, 'latin1');
+    const bytes = writeSafetensors([{ name: 'w', dtype: 'U8', shape: [weights.length], data: weights }]);
+    expect(scanBytes(bytes)).toMatchObject({ format: 'safetensors', findings: [] });
+  });
+});
+
+describe('a NumPy array', () => {
+  it('of numbers has nothing against it', () => {
+    expect(scanBytes(npy("'<f8'", Buffer.alloc(8)))).toMatchObject({ format: 'numpy', findings: [] });
+  });
+
+  it.each(["'|O'", "'O'", "[('a', '<f8'), ('b', '|O')]"])('attack: of objects, as %s, is a pickle', (descr) => {
+    expect(scanBytes(npy(descr, evil), 16).rules).toEqual(['object-array', 'unsafe-global']);
+  });
+});
