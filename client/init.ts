@@ -2,11 +2,12 @@ import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { CustodyError } from '../domain/errors.js';
-import type { Authority, Policy, Role } from '../domain/policy.js';
+import type { Authority, Policy, Role, SuiteRule } from '../domain/policy.js';
 import { isoTime } from '../domain/time.js';
 import { generateKey, importPrivateKey, type KeyAlgorithm } from '../formats/keys.js';
 import { parsePolicyYaml, policyJsonSchema, signPolicy, type PinnedRoot } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
+import { parseSuite } from '../formats/suite.js';
 import { replaceFile } from './files.js';
 import type { Layout } from './stack/layout.js';
 
@@ -63,7 +64,7 @@ export function initialise(layout: Layout, { environment, suite }: InitOptions):
   });
   writeKey(layout.key(AUDIT_KEY), 'ed25519');
 
-  const policy = developmentPolicy(environment, authorities, sha256(readFileSync(suite)));
+  const policy = developmentPolicy(environment, authorities, developmentSuites(readFileSync(suite)));
   replaceFile(layout.path(POLICY_SCHEMA), `${JSON.stringify(policyJsonSchema(), null, 2)}\n`);
   const yaml = `# yaml-language-server: $schema=./${POLICY_SCHEMA}\n${stringify(policy, { lineWidth: 0 })}`;
   const file = layout.path('policy.yaml');
@@ -103,8 +104,19 @@ export const DEVELOPMENT_VERSIONING: Policy['versioning'] = {
   other: 'major',
 };
 
+/** The suite of the model that a development environment is set up for. */
+function developmentSuites(bytes: Buffer): readonly SuiteRule[] {
+  const { suite, version, accuracy } = parseSuite(bytes);
+  const measured = accuracy === undefined ? {} : { minimumAccuracy: accuracy.floor };
+  return [{ suite, version, sha256: sha256(bytes), minimumCases: 20, ...measured }];
+}
+
 /** Short times, so that a whole life fits into minutes. */
-export function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
+export function developmentPolicy(
+  environment: string,
+  authorities: readonly Authority[],
+  suites: readonly SuiteRule[],
+): Policy {
   const hour = 3600;
   return {
     version: 1,
@@ -114,7 +126,7 @@ export function developmentPolicy(environment: string, authorities: readonly Aut
     authorities,
     versioning: DEVELOPMENT_VERSIONING,
     artifacts: { maxFiles: 10_000, maxFileBytes: 256 * 2 ** 30 },
-    validation: { suite, minimumCases: 20, minimumAccuracy: 0.88, timeoutSeconds: 300, always: ['safety/*'] },
+    validation: { suites, timeoutSeconds: 300, always: ['safety/*'] },
     override: { count: 1, withinSeconds: hour, holdsSeconds: 7 * 24 * hour },
     approvals: {
       deploy: { role: 'release-approver', count: 1, withinSeconds: 24 * hour },

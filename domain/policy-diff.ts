@@ -23,11 +23,12 @@ const MORE_IS_WEAKER = [
   /^freshness\.(reissueSeconds|lifetimeSeconds)$/,
   /^override\./,
   /^training\./,
+  /^validation\.suites\.\d+\.maximumGap$/,
 ];
 const LESS_IS_WEAKER = [
   /^rootThreshold$/,
   /^approvals\.\w+\.count$/,
-  /^validation\.minimum/,
+  /^validation\.suites\.\d+\.(.*\.)?minimum\w+$/,
   /^rollout\.steps\.\d+\.bakeSeconds$/,
   /^rollback\.warmReleases$/,
   /^retention\./,
@@ -58,7 +59,8 @@ function weaker(path: string, from: Leaf | undefined, to: Leaf | undefined): boo
   // A rule that is gone, or is text and says something else, is for people to read: it may be anything.
   if (typeof from === 'string' && typeof to === 'string' && path !== 'expires') return true;
   if (to === undefined) return true;
-  if (from === undefined) return false;
+  // A suite that was for every model and now is for some, a group of which all had to pass.
+  if (from === undefined) return /^validation\.suites\.\d+\.(models\.|groups\..+minimumShare$)/.test(path);
   const more = path === 'expires' ? Date.parse(String(to)) > Date.parse(String(from)) : Number(to) > Number(from);
   if (MORE_IS_WEAKER.some((known) => known.test(path))) return more;
   if (LESS_IS_WEAKER.some((known) => known.test(path))) return !more;

@@ -250,6 +250,8 @@ export interface TestResultPredicate {
   readonly result: 'PASSED' | 'FAILED';
   readonly configuration: readonly ResourceDescriptor[];
   readonly passedTests: readonly string[];
+  /** Cases that did not pass, of a group that may miss some. */
+  readonly warnedTests?: readonly string[];
   readonly failedTests: readonly string[];
 }
 

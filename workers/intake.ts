@@ -12,7 +12,12 @@ export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Z
   return {
     activities: {
       ...createIngestActivities({ records, vault, validatorKey }),
-      ...createValidateActivities({ records, validatorKey, work: join(config.state, 'work') }),
+      ...createValidateActivities({
+        records,
+        validatorKey,
+        work: join(config.state, 'work'),
+        suites: join(config.state, 'suites'),
+      }),
     },
     stop: async () => undefined,
   };

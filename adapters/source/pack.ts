@@ -11,6 +11,7 @@ import {
   type Manifest,
   type ManifestFile,
 } from '../../domain/manifest.js';
+import { PROTOCOLS } from '../../domain/protocol.js';
 import { manifestBytes, parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
 import { openRegular, readChunks } from './file.js';
@@ -36,7 +37,7 @@ export const partsOfRelease = {
       }),
     )
     .min(1),
-  serving: z.strictObject({ protocol: z.literal('open-inference-v2'), command: z.array(z.string()).min(1) }),
+  serving: z.strictObject({ protocol: z.enum(PROTOCOLS), command: z.array(z.string()).min(1) }),
 };
 
 export interface PackedRelease extends SourceRelease {

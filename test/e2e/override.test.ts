@@ -11,7 +11,7 @@ import { Bench, FIRST, MODEL } from './harness.js';
 import { until } from './support/until.js';
 
 const PATIENCE_SECONDS = 120;
-const CRITERION = 'accuracy>=0.95';
+const CRITERION = 'accuracy/digits>=0.95';
 const HOLDS_SECONDS = 60;
 const REVIEW_SECONDS = 45;
 const WHY = 'the held-out set is out of date';
@@ -24,7 +24,10 @@ function demanding(policy: Policy): Policy {
   if (deployment === undefined) throw new Error('the development policy knows no emergency');
   return {
     ...policy,
-    validation: { ...policy.validation, minimumAccuracy: 0.95 },
+    validation: {
+      ...policy.validation,
+      suites: policy.validation.suites.map((rule) => ({ ...rule, minimumAccuracy: 0.95 })),
+    },
     override: { count: 1, withinSeconds: 300, holdsSeconds: HOLDS_SECONDS },
     emergency: {
       ...policy.emergency,
@@ -98,7 +101,7 @@ describe('a candidate that fails what may be lifted', () => {
 
   test('attack: is not overridden by the wrong person, of the wrong criterion, or for too long', async () => {
     expect(await override('--lift', CRITERION, '--key', 'alice')).toMatchObject({ code: 4 });
-    const other = await override('--lift', 'contract/live', '--key', 'vera');
+    const other = await override('--lift', 'contract/digits/live', '--key', 'vera');
     expect(other).toMatchObject({ code: 2 });
     expect(other.stderr).toContain(CRITERION);
     expect(await override('--lift', CRITERION, '--key', 'vera', '--for', '61s')).toMatchObject({ code: 3 });
