@@ -50,7 +50,12 @@ export function trainLingo({ languages, sentences }: Corpus): Lingo {
 
 /** As `serve/model.mjs` cuts them. */
 function ngramsOf(sentence: string): string[] {
-  const text = [...` ${sentence.toLowerCase().replace(/[^\p{L}]+/gu, ' ').trim()} `];
+  const text = [
+    ...` ${sentence
+      .toLowerCase()
+      .replace(/[^\p{L}]+/gu, ' ')
+      .trim()} `,
+  ];
   return text.slice(0, text.length - ORDER + 1).map((_, at) => text.slice(at, at + ORDER).join(''));
 }
 

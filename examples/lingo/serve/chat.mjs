@@ -5,7 +5,15 @@ const ROLES = new Set(['system', 'developer', 'user', 'assistant']);
 /** Taken and passed over: this model has nothing to sample. */
 const NUMBERS = { temperature: [0, 2], top_p: [0, 1], presence_penalty: [-2, 2], frequency_penalty: [-2, 2] };
 const COUNTS = { max_tokens: 100_000, max_completion_tokens: 100_000, seed: Number.MAX_SAFE_INTEGER, n: 1 };
-const MEMBERS = new Set(['model', 'messages', 'stream', 'stop', 'user', ...Object.keys(NUMBERS), ...Object.keys(COUNTS)]);
+const MEMBERS = new Set([
+  'model',
+  'messages',
+  'stream',
+  'stop',
+  'user',
+  ...Object.keys(NUMBERS),
+  ...Object.keys(COUNTS),
+]);
 
 /** A request that is the caller's fault. */
 export class RequestError extends Error {
@@ -38,7 +46,8 @@ export function parseChat(text, name) {
 }
 
 function checkMessage(message) {
-  if (typeof message !== 'object' || message === null || Array.isArray(message)) throw wrong('a message must be an object');
+  if (typeof message !== 'object' || message === null || Array.isArray(message))
+    throw wrong('a message must be an object');
   if (!ROLES.has(message.role)) throw wrong('a message must have a role that is known');
   const { content } = message;
   if (typeof content !== 'string' || content.trim() === '') throw wrong('a message must have a text as its content');
@@ -65,7 +74,11 @@ export function completion(name, text, refusal) {
     created: 0,
     model: name,
     choices: [
-      { index: 0, message: { role: 'assistant', content: text, refusal: refusal ? text : null }, finish_reason: 'stop' },
+      {
+        index: 0,
+        message: { role: 'assistant', content: text, refusal: refusal ? text : null },
+        finish_reason: 'stop',
+      },
     ],
     usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
   };

@@ -20,7 +20,10 @@ export function loadGuard(folder) {
 
 /** The same text as somebody might disguise it: by look-alikes, by spaces between letters, by what cannot be seen, by base64. */
 function readings(text) {
-  const seen = text.normalize('NFKC').replace(/\p{Cf}/gu, '').replace(/\p{C}/gu, ' ');
+  const seen = text
+    .normalize('NFKC')
+    .replace(/\p{Cf}/gu, '')
+    .replace(/\p{C}/gu, ' ');
   const leet = seen.replace(/[013457@$]/g, (char) => LEET[char]);
   const joined = seen.replace(/\b(\p{L})[ ._-](?=\p{L}\b)/gu, '$1');
   const decoded = [...seen.matchAll(/[A-Za-z0-9+/]{16,}={0,2}/g)].map(([found]) =>

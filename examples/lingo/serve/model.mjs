@@ -14,7 +14,10 @@ export function loadModel(folder) {
 function readWeights(bytes, count) {
   const length = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.subarray(HEADER_LENGTH, HEADER_LENGTH + length).toString('utf8'));
-  const { dtype, data_offsets: [from, to] } = header['ngrams.weight'];
+  const {
+    dtype,
+    data_offsets: [from, to],
+  } = header['ngrams.weight'];
   const data = bytes.subarray(HEADER_LENGTH + length + from, HEADER_LENGTH + length + to);
   const width = { F32: 4, F16: 2 }[dtype];
   if (data.length !== count * width) throw new Error('the weights do not fit the vocabulary');
@@ -32,7 +35,12 @@ function half(bits) {
 export function languageOf({ order, languages, places, weights }, text) {
   const sums = new Float64Array(languages.length);
   let known = 0;
-  const characters = [...` ${text.toLowerCase().replace(/[^\p{L}]+/gu, ' ').trim()} `];
+  const characters = [
+    ...` ${text
+      .toLowerCase()
+      .replace(/[^\p{L}]+/gu, ' ')
+      .trim()} `,
+  ];
   for (let at = 0; at + order <= characters.length; at += 1) {
     const place = places.get(characters.slice(at, at + order).join(''));
     if (place === undefined) continue;

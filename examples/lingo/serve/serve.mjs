@@ -35,10 +35,13 @@ server.on('clientError', (error, socket) => {
   const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
   socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
 });
-server.listen(options.socket === undefined ? { host: HOST, port: Number(options.port) } : { path: options.socket }, () => {
-  const where = options.socket === undefined ? { port: server.address().port } : { socket: options.socket };
-  process.stdout.write(`${JSON.stringify({ ready: true, ...where })}\n`);
-});
+server.listen(
+  options.socket === undefined ? { host: HOST, port: Number(options.port) } : { path: options.socket },
+  () => {
+    const where = options.socket === undefined ? { port: server.address().port } : { socket: options.socket };
+    process.stdout.write(`${JSON.stringify({ ready: true, ...where })}\n`);
+  },
+);
 for (const signal of ['SIGTERM', 'SIGINT'])
   process.once(signal, () => {
     server.close();

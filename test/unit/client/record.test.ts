@@ -116,7 +116,9 @@ describe('the provenance record', () => {
       state: 'holds',
       says: expect.stringContaining('robustness (status 500)') as string,
     });
-    expect(record.cases).toEqual(failed.results);
+    expect(record.cases).toEqual(
+      failed.results.map(({ id, verdict, says }) => ({ id, failure: verdict === 'passed' ? null : says })),
+    );
     expect(lineOf(record, 'signature')?.says).toBe('it never came to that');
     expect(lineOf(record, 'outcome')?.says).toBe(`rejected at validate: VALIDATION_FAILED ${reason}`);
   });

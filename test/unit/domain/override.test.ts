@@ -281,7 +281,7 @@ describe('attack: an override', () => {
   test.each([['safety/own/refuses-poison'], ['safety/own>=0.9'], ['cases/own>=20']])(
     'of %s is refused under any policy',
     (criterion) => {
-      const failed = { ...FAILED, failedTests: ['contract/own/shape', criterion] };
+      const failed = { ...FAILED, failedTests: ['contract/own/shape', 'accuracy/own>=0.9', criterion] };
       expect(loading(overridden({}, { testResult: failed }))).toEqual(denial('POLICY_REFUSED', /can never be lifted/));
     },
   );

@@ -95,13 +95,13 @@ describe('what differs between two policies', () => {
     return { ...policy, validation: { ...policy.validation, suites } };
   };
   const cases: [string, Policy, string][] = [
-    ['a suite for fewer models', withSuite({ models: ['digits'] }), '! validation.suites.0.models.0: null → digits'],
+    ['a suite for fewer models', withSuite({ models: ['digits'] }), '! validation.suites.0.models.0:  → digits'],
     [
       'a group of which some may fail',
       withSuite({ groups: { safety: { minimumShare: 0.9 } } }),
-      '! validation.suites.0.groups.safety.minimumShare: null → 0.9',
+      '! validation.suites.0.groups.safety.minimumShare:  → 0.9',
     ],
-    ['groups that may lie apart', withSuite({ maximumGap: 0.1 }), 'validation.suites.0.maximumGap: null → 0.1'],
+    ['groups that may lie apart', withSuite({ maximumGap: 0.1 }), 'validation.suites.0.maximumGap:  → 0.1'],
     ['a number that goes down', { ...policy, rootThreshold: 1 }, '! rootThreshold: 2 → 1'],
     ['a number that goes up', { ...policy, rootThreshold: 3 }, 'rootThreshold: 2 → 3'],
     ['less accuracy', withSuite({ minimumAccuracy: 0.5 }), '! validation.suites.0.minimumAccuracy: 0.9 → 0.5'],
