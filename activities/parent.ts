@@ -38,7 +38,7 @@ export async function parentResult(
   throw new CustodyError(
     'POLICY_REFUSED',
     `${name.model} ${name.version} is ${evidence.how}, and its provenance names no release that it was made from: ` +
-      `${evidence.says}. Declare it with \`custody pack --parent <model>@<version> --compression ${evidence.how}\``,
+      `${evidence.says}. Declare it with \`custody pack --parent <folder> --compression ${evidence.how}\``,
     { details: { how: evidence.how } },
   );
 }

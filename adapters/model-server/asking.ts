@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { CustodyError } from '../../domain/errors.js';
 import type { Verdict } from '../../domain/suite.js';
 import { askModelServer, type Answer, type Asked } from './ask.js';
@@ -17,6 +18,9 @@ export function isSilence(answer: Answer | Silence): answer is Silence {
 
 const GONE: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE']);
 
+/** A connection is reset before the process that held it has ended. */
+const GRACE_MS = 250;
+
 /** Asks until the server has ended; after that every further request fails at once. */
 export function askUntilEnded({ socket, ended }: Pick<IsolatedServer, 'socket' | 'ended'>): Ask {
   const death = ended.then(
@@ -32,6 +36,7 @@ export function askUntilEnded({ socket, ended }: Pick<IsolatedServer, 'socket' |
     } catch (error) {
       const failure = failureOf(error);
       if (!GONE.has(codeOf(failure))) return { verdict: 'failed', why: failure.message };
+      await Promise.race([death, delay(GRACE_MS)]);
       return (await isGone(socket)) ? death : { verdict: 'failed', why: failure.message };
     }
   };

@@ -9,7 +9,7 @@ import { readComponents } from '../components.js';
 import { replaceFile } from '../files.js';
 import { readKey } from '../init.js';
 import { answer } from '../output.js';
-import { describeOrigin, provenanceBeside, writeProvenance } from '../provenance.js';
+import { describeOrigin, parentIn, provenanceBeside, writeProvenance } from '../provenance.js';
 import { action } from '../session.js';
 import { checkPacked } from '../source.js';
 
@@ -22,6 +22,8 @@ interface PackOptions {
   readonly trainingData?: readonly string[];
   readonly trainingCode?: readonly string[];
   readonly provenance?: string;
+  readonly parent?: string;
+  readonly compression?: string;
 }
 
 export function packCommand(program: Command): void {
@@ -39,6 +41,8 @@ export function packCommand(program: Command): void {
     .option('--training-data <path...>', 'what it was trained on: files or folders, hashed now')
     .option('--training-code <path...>', 'what trained it: files or folders, hashed now')
     .option('--provenance <file>', 'what its builder says: in-toto, SLSA provenance v1, about custody.json')
+    .option('--parent <folder>', 'the packed release that this one is a smaller form of')
+    .option('--compression <how>', 'how it became smaller: quantised, pruned, distilled')
     .addHelpText(
       'after',
       '\nExample:\n  custody pack ./release --model digits --as 1.0.0 --components parts.json --key producer.pem --bundle release.sig.json --training-data digits.csv.gz',
@@ -54,9 +58,13 @@ export function packCommand(program: Command): void {
             'USAGE',
             'say what it was trained on: --training-data, or --provenance of its builder',
           );
+        const { parent: from, compression } = options;
+        if ((from === undefined) !== (compression === undefined))
+          throw new CustodyError('USAGE', '--parent and --compression go together');
+        const parent = from === undefined ? null : parentIn(resolve(from), compression ?? '');
         const packed = await packRelease(resolve(folder), { ...name, ...readComponents(options.components) });
         await checkPacked(resolve(folder));
-        const origin = await describeOrigin(packed, { data, code, statement });
+        const origin = await describeOrigin(packed, { data, code, parent, statement });
         const { release, manifest, text } = packed;
         const key = readKey(options.key);
         replaceFile(options.bundle, signOms(`${name.model} ${name.version}`, omsResources(manifest, text), key));
