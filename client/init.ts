@@ -1,8 +1,11 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
+import { builtInFolder } from '../adapters/model-server/built-in.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Authority, Policy, Role, SuiteRule } from '../domain/policy.js';
+import type { Protocol } from '../domain/protocol.js';
+import type { Suite } from '../domain/suite.js';
 import { isoTime } from '../domain/time.js';
 import { generateKey, importPrivateKey, type KeyAlgorithm } from '../formats/keys.js';
 import { parsePolicyYaml, policyJsonSchema, signPolicy, type PinnedRoot } from '../formats/policy.js';
@@ -104,11 +107,20 @@ export const DEVELOPMENT_VERSIONING: Policy['versioning'] = {
   other: 'major',
 };
 
-/** The suite of the model that a development environment is set up for. */
+const BUILT_IN: Readonly<Record<Protocol, string>> = {
+  'open-inference-v2': 'input-validation-inference.yaml',
+  'openai-chat': 'input-validation-chat.yaml',
+};
+
+/** The suite of the model that a development environment is set up for, and what every endpoint of its kind must bear. */
 function developmentSuites(bytes: Buffer): readonly SuiteRule[] {
-  const { suite, version, accuracy } = parseSuite(bytes);
-  const measured = accuracy === undefined ? {} : { minimumAccuracy: accuracy.floor };
-  return [{ suite, version, sha256: sha256(bytes), minimumCases: 20, ...measured }];
+  const own = parseSuite(bytes);
+  const rule = ({ suite, version }: Suite, of: Buffer): SuiteRule => ({
+    ...{ suite, version, sha256: sha256(of), minimumCases: 20 },
+  });
+  const measured = own.accuracy === undefined ? {} : { minimumAccuracy: own.accuracy.floor };
+  const builtIn = readFileSync(join(builtInFolder(), BUILT_IN[own.protocol]));
+  return [{ ...rule(own, bytes), ...measured }, rule(parseSuite(builtIn), builtIn)];
 }
 
 /** Short times, so that a whole life fits into minutes. */

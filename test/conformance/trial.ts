@@ -77,7 +77,7 @@ export async function validate(
     ...options,
   });
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
-  const validated = (await environment.run(act, name, admission, ingested)) as Validated;
+  const validated: Validated = await environment.run(act, name, admission, ingested);
   // As control would, so that later releases find it.
   for (const [part, value] of Object.entries({ admission, ingested, validated }))
     await records.recordOnce(storeKeys.record(name, part), value);

@@ -26,7 +26,9 @@ function demanding(policy: Policy): Policy {
     ...policy,
     validation: {
       ...policy.validation,
-      suites: policy.validation.suites.map((rule) => ({ ...rule, minimumAccuracy: 0.95 })),
+      suites: policy.validation.suites.map((rule) =>
+        rule.minimumAccuracy === undefined ? rule : { ...rule, minimumAccuracy: 0.95 },
+      ),
     },
     override: { count: 1, withinSeconds: 300, holdsSeconds: HOLDS_SECONDS },
     emergency: {
