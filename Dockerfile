@@ -16,6 +16,7 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/examples ./examples
+COPY --from=build /app/suites ./suites
 COPY --from=build /app/deploy ./deploy
 
 # A named volume takes over the owner of the folder it is first mounted on. The ids are those of client/stack/users.ts: one

@@ -1,4 +1,4 @@
-import { authoriseRetirement } from '../domain/authorise.js';
+import { authoriseRetirement } from '../domain/authorise-retirement.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Retirement } from '../domain/lifecycle.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';

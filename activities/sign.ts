@@ -1,7 +1,8 @@
 import { checkForSigning, gatherRetirement } from '../adapters/dossier.js';
 import type { Records } from '../adapters/records.js';
 import type { VaultClient } from '../adapters/vault/client.js';
-import { authoriseDestruction, authoriseSigning } from '../domain/authorise.js';
+import { authoriseSigning } from '../domain/authorise.js';
+import { authoriseDestruction } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Retirement } from '../domain/lifecycle.js';

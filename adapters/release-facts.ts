@@ -1,6 +1,7 @@
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
-import { isVersion, type ReleaseName } from '../domain/names.js';
+import type { Ingested } from '../domain/lifecycle.js';
+import { isModelName, isVersion, type ReleaseName } from '../domain/names.js';
 import { holdsRole } from '../domain/policy.js';
 import type { ReleaseFacts } from '../domain/release-facts.js';
 import { compareVersions, isPrerelease } from '../domain/semver.js';
@@ -39,6 +40,15 @@ export async function factsOf(records: Records, name: ReleaseName): Promise<Know
   const { ingested } = await progressOf(records, name);
   if (ingested === undefined)
     throw new CustodyError('INPUT_MISSING', `there is no release ${name.model} ${name.version}`);
+  return statedFacts(records, name, ingested);
+}
+
+/** The same, of a release whose ingestion ended so. */
+export async function statedFacts(
+  records: Records,
+  name: ReleaseName,
+  ingested: Pick<Ingested, 'release' | 'change'>,
+): Promise<KnownRelease> {
   const { verified } = await records.get('change', ingested.change);
   const { newest } = await records.policies();
   if (!verified.signers.some((id) => holdsRole(newest, newest, id, 'validator')))
@@ -63,6 +73,15 @@ export async function releaseBefore(records: Records, { model, version }: Releas
     if (await isReleased(records, { model, version: candidate }))
       return factsOf(records, { model, version: candidate });
   return null;
+}
+
+/** Every release that has been tried, of any model. */
+export async function* triedReleases(records: Records): AsyncGenerator<ReleaseName> {
+  for await (const key of records.bucket.list(storeKeys.recordsOfAll)) {
+    const [model = '', version = ''] = key.slice(storeKeys.recordsOfAll.length).split('/');
+    const name = { model, version };
+    if (isModelName(model) && isVersion(version) && key === storeKeys.record(name, 'validated')) yield name;
+  }
 }
 
 /** A record is only a reference, which anyone who may write can make: the signature is what counts. */

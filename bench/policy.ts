@@ -27,7 +27,9 @@ const authorities = people.map(({ pem }, at): Authority => ({
   roles: roles(at),
   keys: [{ pem }],
 }));
-const made = developmentPolicy('bench', authorities, sha256('the suite'));
+const made = developmentPolicy('bench', authorities, [
+  { suite: 'bench', version: '1.0.0', sha256: sha256('the suite'), minimumCases: 20, minimumAccuracy: 0.88 },
+]);
 const policy: Policy = {
   ...made,
   approvals: { ...made.approvals, retire: { ...made.approvals.retire, count: 1 } },

@@ -1,13 +1,17 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
+import { builtInFolder } from '../adapters/model-server/built-in.js';
 import { CONSTRUCTS, DATA_FORMATS } from '../domain/artifacts.js';
 import { CustodyError } from '../domain/errors.js';
-import type { Authority, Policy, Role } from '../domain/policy.js';
+import type { Authority, Policy, Role, SuiteRule } from '../domain/policy.js';
+import type { Protocol } from '../domain/protocol.js';
+import type { Suite } from '../domain/suite.js';
 import { isoTime } from '../domain/time.js';
 import { generateKey, importPrivateKey, type KeyAlgorithm } from '../formats/keys.js';
 import { parsePolicyYaml, policyJsonSchema, signPolicy, type PinnedRoot } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
+import { parseSuite } from '../formats/suite.js';
 import { replaceFile } from './files.js';
 import type { Layout } from './stack/layout.js';
 
@@ -64,7 +68,7 @@ export function initialise(layout: Layout, { environment, suite }: InitOptions):
   });
   writeKey(layout.key(AUDIT_KEY), 'ed25519');
 
-  const policy = developmentPolicy(environment, authorities, sha256(readFileSync(suite)));
+  const policy = developmentPolicy(environment, authorities, developmentSuites(readFileSync(suite)));
   replaceFile(layout.path(POLICY_SCHEMA), `${JSON.stringify(policyJsonSchema(), null, 2)}\n`);
   const yaml = `# yaml-language-server: $schema=./${POLICY_SCHEMA}\n${stringify(policy, { lineWidth: 0 })}`;
   const file = layout.path('policy.yaml');
@@ -104,8 +108,28 @@ export const DEVELOPMENT_VERSIONING: Policy['versioning'] = {
   other: 'major',
 };
 
+const BUILT_IN: Readonly<Record<Protocol, string>> = {
+  'open-inference-v2': 'input-validation-inference.yaml',
+  'openai-chat': 'input-validation-chat.yaml',
+};
+
+/** The suite of the model that a development environment is set up for, and what every endpoint of its kind must bear. */
+function developmentSuites(bytes: Buffer): readonly SuiteRule[] {
+  const own = parseSuite(bytes);
+  const rule = ({ suite, version }: Suite, of: Buffer): SuiteRule => ({
+    ...{ suite, version, sha256: sha256(of), minimumCases: 20 },
+  });
+  const measured = own.accuracy === undefined ? {} : { minimumAccuracy: own.accuracy.floor };
+  const builtIn = readFileSync(join(builtInFolder(), BUILT_IN[own.protocol]));
+  return [{ ...rule(own, bytes), ...measured }, rule(parseSuite(builtIn), builtIn)];
+}
+
 /** Short times, so that a whole life fits into minutes. */
-export function developmentPolicy(environment: string, authorities: readonly Authority[], suite: string): Policy {
+export function developmentPolicy(
+  environment: string,
+  authorities: readonly Authority[],
+  suites: readonly SuiteRule[],
+): Policy {
   const hour = 3600;
   return {
     version: 1,
@@ -121,7 +145,7 @@ export function developmentPolicy(environment: string, authorities: readonly Aut
       denied: CONSTRUCTS,
       scanners: [],
     },
-    validation: { suite, minimumCases: 20, minimumAccuracy: 0.88, timeoutSeconds: 300, always: ['safety/*'] },
+    validation: { suites, timeoutSeconds: 300, always: ['safety/*'] },
     override: { count: 1, withinSeconds: hour, holdsSeconds: 7 * 24 * hour },
     approvals: {
       deploy: { role: 'release-approver', count: 1, withinSeconds: 24 * hour },

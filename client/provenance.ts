@@ -1,14 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { checksumOf } from '../adapters/source/checksum.js';
 import type { PackedRelease } from '../adapters/source/pack.js';
 import { CustodyError } from '../domain/errors.js';
+import { MANIFEST_FILE } from '../domain/manifest.js';
+import { COMPRESSIONS, parentDependency, type Parent } from '../domain/parent.js';
 import { dependency, flawInBuild, type DependencyKind } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
+import { quote } from '../formats/json.js';
 import type { SigningKey } from '../formats/keys.js';
+import { parseManifest } from '../formats/manifest.js';
 import { locksOf, readProvenance } from '../formats/provenance.js';
+import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 import { replaceFile } from './files.js';
 
@@ -21,6 +26,8 @@ export interface Origin {
   /** Files and folders, hashed now. */
   readonly data: readonly string[];
   readonly code: readonly string[];
+  /** The release that this one is a smaller form of. */
+  readonly parent: Parent | null;
   /** What the builder itself has said, if it did. */
   readonly statement: string | null;
 }
@@ -37,11 +44,22 @@ export async function describeOrigin(packed: PackedRelease, origin: Origin): Pro
       ? declared(packed, startedOn)
       : readProvenance(readFileSync(origin.statement), origin.statement, packed.release);
   const { buildDefinition } = said;
-  const resolvedDependencies = [...buildDefinition.resolvedDependencies, ...hashed];
+  const parent = origin.parent === null ? [] : [parentDependency(origin.parent)];
+  const resolvedDependencies = [...buildDefinition.resolvedDependencies, ...hashed, ...parent];
   const predicate = { ...said, buildDefinition: { ...buildDefinition, resolvedDependencies } };
   const flaw = flawInBuild(predicate, isoTime(Date.now()));
   if (flaw !== null) throw new CustodyError(flaw.code, flaw.reason);
   return predicate;
+}
+
+/** The release in a folder, by its manifest, as what another one was made smaller from. */
+export function parentIn(folder: string, how: string): Parent {
+  const known = COMPRESSIONS.find((each) => each === how);
+  if (known === undefined)
+    throw new CustodyError('USAGE', `--compression is ${quote(how)}, expected one of ${COMPRESSIONS.join(', ')}`);
+  const text = readFileSync(join(folder, MANIFEST_FILE));
+  const { model, version } = parseManifest(text);
+  return { model, version, release: sha256(text), how: known };
 }
 
 function declared({ manifest, release }: PackedRelease, startedOn: string): ProvenancePredicate {

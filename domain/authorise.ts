@@ -1,6 +1,8 @@
+import { casesOf, demandedOf, suitesFor } from './criteria.js';
 import type { Digest } from './digest.js';
 import { lifecycleId } from './names.js';
 import { failureLifted, type VerifiedOverride } from './override.js';
+import { parentOf, type Parent } from './parent.js';
 import {
   denied,
   isToCome,
@@ -15,8 +17,6 @@ import { holdsRole } from './policy.js';
 import { flawInProvenance } from './provenance.js';
 import { deployQuorum, stands, type Provisional } from './provisional.js';
 import type {
-  ApprovalPredicate,
-  NoticePredicate,
   ProvenancePredicate,
   RequestPredicate,
   StatusPredicate,
@@ -179,34 +179,59 @@ export function contentHolds(
   return problem === null ? { allowed: true, approvers: [] } : denied('POLICY_REFUSED', problem);
 }
 
-function validationHolds({ release, request, testResult, override }: VerifiedRelease, rules: Rules): Permission {
+function validationHolds(about: VerifiedRelease, rules: Rules): Permission {
+  const { request, testResult, provenance, override } = about;
   if (request.predicate.evidence['testResult'] !== testResult.digest)
     return denied('REPLAYED', 'the approved request names another test result');
-  return resultHolds(release, rules, testResult, override);
+  return resultHolds({ ...about, parent: parentOf(provenance.predicate) }, rules, testResult, override);
 }
 
-/** Whether a test result shows that this release passed the policy's suite, or failed in exactly what an override lifts. */
+/** What a test result must be about. */
+export interface Tested {
+  readonly release: Digest;
+  readonly model: string;
+  /** The release that it declares to be a smaller form of. */
+  readonly parent: Parent | null;
+}
+
+/** Whether a test result shows that this release passed the policy's suites, or failed in exactly what an override lifts. */
 export function resultHolds(
-  release: Digest,
+  { release, model, parent }: Tested,
   rules: Rules,
   result: Verified<TestResultPredicate>,
   override: VerifiedOverride | null,
 ): Permission {
-  const { suite, minimumCases } = rules.gate.validation;
   if (result.subject !== release) return denied('REPLAYED', 'the test result is about another release');
   if (!signedInRole(rules, result, 'validator'))
     return denied('NOT_AUTHORISED', `${result.signers.join(', ')} may not sign test results`);
-  const { result: verdict, configuration, passedTests, failedTests } = result.predicate;
-  if (!configuration.some(({ digest }) => digest.sha256 === suite))
-    return denied('VALIDATION_FAILED', 'the test result is of another suite than the policy fixes');
+  const { result: verdict, configuration, passedTests, warnedTests = [], failedTests } = result.predicate;
+  const configured = new Set(configuration.map(({ digest }) => digest.sha256));
+  const suites = suitesFor(rules.gate, model, ...(parent === null ? [] : [parent.model]));
+  if (suites.length === 0) return denied('VALIDATION_FAILED', `the policy names no suite for the model ${model}`);
+  const missing = suites.find(({ sha256 }) => !configured.has(sha256));
+  if (missing !== undefined)
+    return denied('VALIDATION_FAILED', `the test result is of another suite than the policy fixes: ${missing.suite}`);
+  if (parent !== null && !configured.has(parent.release))
+    return denied(
+      'VALIDATION_FAILED',
+      `the test result is not linked to its parent, ${parent.model} ${parent.version}`,
+    );
   const passed = verdict === 'PASSED' && failedTests.length === 0;
   if (passed && override !== null) return denied('REPLAYED', 'nothing has failed that the override could lift');
   if (!passed && !failureLifted(result.predicate, override))
     return denied('VALIDATION_FAILED', 'the validation did not pass, and nobody has lifted exactly what failed');
-  const named = [...passedTests, ...failedTests];
-  const cases = new Set(named).size;
-  if (cases !== named.length) return denied('VALIDATION_FAILED', 'the test result names a case twice');
-  if (cases < minimumCases) return denied('VALIDATION_FAILED', `${cases} cases ran, ${minimumCases} are needed`);
+  const named = [...passedTests, ...warnedTests, ...failedTests];
+  const names = new Set(named);
+  if (names.size !== named.length) return denied('VALIDATION_FAILED', 'the test result names a case twice');
+  const judged = new Set([...passedTests, ...failedTests]);
+  for (const rule of suites) {
+    const cases = casesOf(result.predicate, rule.suite);
+    if (cases < rule.minimumCases)
+      return denied('VALIDATION_FAILED', `${cases} cases of ${rule.suite} ran, ${rule.minimumCases} are needed`);
+    const unjudged = demandedOf(rule).find((criterion) => !judged.has(criterion));
+    if (unjudged !== undefined)
+      return denied('VALIDATION_FAILED', `the test result does not say how the release fares at ${unjudged}`);
+  }
   return { allowed: true, approvers: [] };
 }
 
@@ -229,49 +254,6 @@ export function changeHolds(
     return denied('NOT_AUTHORISED', `${change.signers.join(', ')} may not say what has changed`);
   const problem = versionProblem(change.predicate, rules.gate.versioning);
   return problem === null ? { allowed: true, approvers: [] } : denied('VERSION_TOO_SMALL', problem);
-}
-
-/** What a retirement rests on, every signature checked. `notice` is `null` while none has been given. */
-export interface VerifiedRetirement {
-  readonly release: Digest;
-  readonly model: string;
-  readonly version: string;
-  readonly request: Verified<RequestPredicate>;
-  readonly approvals: readonly Verified<ApprovalPredicate>[];
-  readonly notice: Verified<NoticePredicate> | null;
-}
-
-/** Before notice is given: a person with the right to ask has asked, and a quorum agreed. */
-export function authoriseRetirement(retirement: Omit<VerifiedRetirement, 'notice'>, rules: Rules): Permission {
-  const { request, release } = retirement;
-  const asked = request.predicate;
-  const admissible = personAsks(rules, request, 'retire', lifecycleId(retirement));
-  if (!admissible.allowed) return admissible;
-  if (asked.release !== release || asked.version !== retirement.version)
-    return denied('REPLAYED', 'the request is about another release');
-  if (asked.action.kind === 'retire' && asked.action.noticeSeconds < rules.gate.retirement.noticeSeconds)
-    return denied('POLICY_REFUSED', `the policy demands ${rules.gate.retirement.noticeSeconds} s of notice`);
-  return quorumReached(rules, request, retirement.approvals, rules.gate.approvals.retire);
-}
-
-/** Before anything is revoked or destroyed: agreed, notice given, and its whole period over. */
-export function authoriseDestruction(retirement: VerifiedRetirement, rules: Rules): Permission {
-  const agreed = authoriseRetirement(retirement, rules);
-  if (!agreed.allowed) return agreed;
-  const { notice, request, release } = retirement;
-  if (notice === null) return denied('PENDING', 'no notice has been given');
-  const { environment, issuedAt, retiresAt } = notice.predicate;
-  if (environment !== rules.environment) return denied('REPLAYED', `the notice is for environment ${environment}`);
-  if (!signedInRole(rules, notice, 'control')) return denied('NOT_AUTHORISED', 'the notice was not given by control');
-  if (notice.subject !== release || notice.predicate.request !== request.digest)
-    return denied('REPLAYED', 'the notice is about another retirement');
-  const period = request.predicate.action.kind === 'retire' ? request.predicate.action.noticeSeconds : 0;
-  // Control dates the notice, people date what they agree to: notice of what nobody has agreed to is none.
-  const agreedAt = retirement.approvals.map(({ predicate }) => Date.parse(predicate.issuedAt));
-  const earliest = Math.max(Date.parse(retiresAt), Math.max(Date.parse(issuedAt), ...agreedAt) + period * 1000);
-  if (Date.parse(rules.now) < earliest)
-    return denied('PENDING', `the notice period ends at ${new Date(earliest).toISOString()}`);
-  return agreed;
 }
 
 /** A request that a person signed: by its own requester, with the right to ask, for this environment and workflow. */

@@ -49,7 +49,12 @@ export interface Validated {
   readonly testResult: Digest;
   readonly passed: number;
   readonly failed: readonly string[];
-  readonly accuracy: number;
+  /** Of all labelled rows; `null` where no suite has any. */
+  readonly accuracy: number | null;
+  /** Of each that failed, what was found and by how much it misses. */
+  readonly misses?: readonly string[];
+  /** What an override of them would need. */
+  readonly remedy?: string;
 }
 
 /** A request that waits for people. */

@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { Protocol } from './protocol.js';
 
 export interface ManifestFile {
   /** Relative to the release folder, `/`-separated, in Unicode normal form C. */
@@ -40,7 +41,7 @@ export interface Manifest {
   readonly components: readonly Component[];
   readonly files: readonly ManifestFile[];
   readonly serving: {
-    readonly protocol: 'open-inference-v2';
+    readonly protocol: Protocol;
     /** Run in the release folder; `--host`, `--port` or `--socket`, `--name` and `--version` are added. */
     readonly command: readonly string[];
   };

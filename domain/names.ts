@@ -94,6 +94,12 @@ export function parseReleaseName(given: string): ReleaseName {
   return { model, version };
 }
 
+/** The same, for what somebody else has written; `null` where it is no such name. */
+export function parseReleaseText(given: string): ReleaseName | null {
+  const [model = '', version = ''] = given.split(/@(.*)/s);
+  return isModelName(model) && isVersion(version) ? { model, version } : null;
+}
+
 /** The inverse of `endpointId`; `null` for any other id. */
 export function parseEndpointId(id: string): string | null {
   const [kind, model, ...rest] = id.split('/');

@@ -19,7 +19,7 @@ export interface VerifiedOverride {
 /** What nobody may lift where the policy does not say. */
 export const SAFETY: readonly string[] = ['safety/*'];
 /** A suite with too few cases has not tried the release: there is nothing to weigh. */
-const UNTRIED = 'cases>=*';
+const UNTRIED = 'cases/*';
 
 export function overrideQuorum({ override }: Policy): Quorum | null {
   if (override === undefined) return null;
@@ -32,6 +32,18 @@ export function liftingRefused(criteria: readonly string[], { override, validati
   const always = [UNTRIED, ...(validation.always ?? SAFETY)].map(pattern);
   const found = criteria.find((criterion) => always.some((each) => each.test(criterion)));
   return found === undefined ? null : `${found} can never be lifted`;
+}
+
+/** What would lift these criteria under a policy, in words for whoever is told that they failed. */
+export function remedyOf(criteria: readonly string[], policy: Policy): string {
+  const refused = liftingRefused(criteria, policy);
+  const { override } = policy;
+  if (refused !== null || override === undefined) return `no override can help: ${refused ?? ''}`;
+  const { count, withinSeconds, holdsSeconds } = override;
+  return (
+    `${count} with the role override-authority, within ${withinSeconds} s, who lift exactly ${criteria.join(', ')}; ` +
+    `it would hold for ${holdsSeconds} s at most`
+  );
 }
 
 function pattern(text: string): RegExp {

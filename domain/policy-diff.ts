@@ -24,11 +24,12 @@ const MORE_IS_WEAKER = [
   /^freshness\.(reissueSeconds|lifetimeSeconds)$/,
   /^override\.holdsSeconds$/,
   /^training\./,
+  /^validation\.suites\.\d+\.maximumGap$/,
 ];
 const LESS_IS_WEAKER = [
   /^rootThreshold$/,
   /\.count$/,
-  /^validation\.minimum/,
+  /^validation\.suites\.\d+\.(.*\.)?minimum\w+$/,
   /\.bakeSeconds$/,
   /^rollback\.warmReleases$/,
   /^retention\./,
@@ -81,8 +82,9 @@ function weaker(path: string, from: Leaf | undefined, to: Leaf | undefined): boo
   // A rule that is gone, or is text and says something else, is for people to read: it may be anything.
   if (typeof from === 'string' && typeof to === 'string' && path !== 'expires') return true;
   if (to === undefined) return true;
-  // What is listed here may come in.
-  if (from === undefined) return /^artifacts\.(formats|scanners)\./.test(path);
+  // What is listed here may come in; a suite that was for every model is now for some, of a group not all must pass.
+  if (from === undefined)
+    return /^(artifacts\.(formats|scanners)\.|validation\.suites\.\d+\.(models\.|groups\..+minimumShare$))/.test(path);
   const more = path === 'expires' ? Date.parse(String(to)) > Date.parse(String(from)) : Number(to) > Number(from);
   if (MORE_IS_WEAKER.some((known) => known.test(path))) return more;
   if (LESS_IS_WEAKER.some((known) => known.test(path))) return !more;

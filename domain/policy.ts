@@ -1,5 +1,6 @@
 import type { ArtifactRules } from './artifacts.js';
 import type { PlanStep } from './statements.js';
+import type { SuiteGroup } from './suite.js';
 import type { Triggers } from './routing.js';
 import type { Versioning } from './versioning.js';
 
@@ -66,6 +67,27 @@ export interface Quorum {
   readonly withinSeconds: number;
 }
 
+/** One suite that releases must pass, and how well: all of it is fixed before the run. */
+export interface SuiteRule {
+  /** What the suite calls itself, and which version of it. */
+  readonly suite: string;
+  readonly version: string;
+  /** Digest of its bytes. */
+  readonly sha256: string;
+  /** The models that it is for; without them, every one. */
+  readonly models?: readonly string[];
+  /** Cases that must come to a verdict. */
+  readonly minimumCases: number;
+  /** Least weighted share of passed cases, and least number of cases, of a group. Without a share all must pass. */
+  readonly groups?: {
+    readonly [G in SuiteGroup]?: { readonly minimumShare?: number; readonly minimumCases?: number };
+  };
+  /** Least share of labelled rows that are right; the suite's own floor counts, too. */
+  readonly minimumAccuracy?: number;
+  /** How far apart two groups of labelled rows may be in accuracy. */
+  readonly maximumGap?: number;
+}
+
 /** Where everything that is agreed beforehand stands. Signed by root keys; versions go up by exactly one. */
 export interface Policy {
   readonly version: number;
@@ -79,10 +101,9 @@ export interface Policy {
   /** What the files of a release may be, and what may be in them. */
   readonly artifacts: ArtifactRules;
   readonly validation: {
-    /** Digest of the suite that the release must pass: fixed before the run. */
-    readonly suite: string;
-    readonly minimumCases: number;
-    readonly minimumAccuracy: number;
+    /** What a release must pass. A model that none is for can never be released. */
+    readonly suites: readonly SuiteRule[];
+    /** Longest time of one suite. */
     readonly timeoutSeconds: number;
     /** Criteria that nobody may lift, by name or with `*`; by default all of safety. */
     readonly always?: readonly string[];

@@ -4,9 +4,16 @@ import type { ErrorCode } from './errors.js';
 import { holdsRole } from './policy.js';
 import type { BuildDependency, ProvenancePredicate, Verified } from './statements.js';
 import { MAX_SKEW_MS } from './time.js';
+import { flawInParent } from './parent.js';
 
 /** What a dependency of a build is to Custody, in its `annotations.kind`. Others may stand there, too, and mean nothing. */
-export const DEPENDENCY_KINDS = ['training-data', 'training-code', 'hyperparameters', 'dependency-lock'] as const;
+export const DEPENDENCY_KINDS = [
+  'training-data',
+  'training-code',
+  'hyperparameters',
+  'dependency-lock',
+  'parent-release',
+] as const;
 export type DependencyKind = (typeof DEPENDENCY_KINDS)[number];
 
 /** `sha256` of a file's bytes; `dirHash`, as in-toto defines it, of a folder: SHA-256, too. */
@@ -59,6 +66,8 @@ export function flawInBuild(predicate: ProvenancePredicate, now: string): Flaw |
   const unnamed = data.find(({ sha256 }) => sha256 === null);
   if (unnamed !== undefined)
     return flaw('PROVENANCE_INVALID', `names the training data ${unnamed.name} without a SHA-256`);
+  const unclear = flawInParent(predicate);
+  if (unclear !== null) return flaw('PROVENANCE_INVALID', unclear);
   const { startedOn, finishedOn } = predicate.runDetails.metadata;
   if (Date.parse(finishedOn) < Date.parse(startedOn))
     return flaw('PROVENANCE_INVALID', `says the build ended at ${finishedOn}, before it began at ${startedOn}`);

@@ -62,6 +62,8 @@ export interface TensorMeasure {
   readonly sketch: readonly number[];
   /** Elements that are NaN or infinite. */
   readonly nonFinite: number;
+  /** Elements that are zero; older facts do not say. */
+  readonly zeros?: number;
 }
 
 /** The squared distance of two tensors of one shape, and the squared norm of the first; `null` where it cannot be told. */
@@ -74,6 +76,13 @@ export function squaredDistance(
   const [left, right] = [folded(a.sketch, places), folded(b.sketch, places)];
   const distance = left.reduce((sum, value, at) => sum + (value - (right[at] ?? 0)) ** 2, 0);
   return { distance, norm: a.norm ** 2 };
+}
+
+/** The cosine of two tensors of one shape, estimated: near 1 where one is the other in fewer bits; `null` where it cannot be told. */
+export function likeness(a: TensorMeasure | null, b: TensorMeasure | null): number | null {
+  const squared = squaredDistance(a, b);
+  if (squared === null || a === null || b === null || a.norm === 0 || b.norm === 0) return null;
+  return (a.norm ** 2 + b.norm ** 2 - squared.distance) / (2 * a.norm * b.norm);
 }
 
 function folded(sketch: readonly number[], places: number): readonly number[] {

@@ -3,7 +3,10 @@ import type { Policy } from './policy.js';
 import type * as provisional from './provisional-predicates.js';
 import type { RoutingDocument } from './routing.js';
 import type { ScanPredicate } from './scan.js';
+import type { TestResultPredicate } from './test-result.js';
 import type { ChangePredicate } from './versioning.js';
+
+export type { TestResultPredicate } from './test-result.js';
 
 /** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
 export interface SignedEnvelope {
@@ -240,16 +243,6 @@ export interface AuditQuestionPredicate {
   readonly at: string | null;
   readonly issuedAt: string;
   readonly expiresAt: string;
-}
-
-type ResourceDescriptor = { readonly name: string; readonly digest: { readonly sha256: Digest } };
-
-/** in-toto test-result v0.1. Subject: the release. */
-export interface TestResultPredicate {
-  readonly result: 'PASSED' | 'FAILED';
-  readonly configuration: readonly ResourceDescriptor[];
-  readonly passedTests: readonly string[];
-  readonly failedTests: readonly string[];
 }
 
 /** What went into a build, as SLSA describes it. `annotations.kind` says what it is to Custody: `DEPENDENCY_KINDS`. */

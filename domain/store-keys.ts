@@ -15,6 +15,7 @@ export const storeKeys = {
   record: ({ model, version }: ReleaseName, part: string): string => `records/${model}/${version}/${part}`,
   /** The beginning of the keys of all records of a model. */
   records: (model: string): string => `records/${model}/`,
+  recordsOfAll: 'records/',
   /** A later release signature, by the time it was made: the newest one that is valid counts. */
   resigned: (name: ReleaseName, atMs: number, signature: Digest): string =>
     `${storeKeys.resignedOf(name)}${digits(atMs, 15)}-${signature}`,

@@ -1,12 +1,19 @@
+import type { Assertion } from './assertion.js';
 import type { Digest } from './digest.js';
+import type { Protocol } from './protocol.js';
 
-/** What a release has to do before anyone may approve it: requests with what their answers must be, and an accuracy floor. */
+/** What a case is about: criteria are set by these groups, and a policy speaks of them as `safety/*`. */
+export const SUITE_GROUPS = ['contract', 'input-validation', 'output-sanitisation', 'safety', 'quality'] as const;
+export type SuiteGroup = (typeof SUITE_GROUPS)[number];
+
+/** What a release has to do before anyone may approve it: cases, labelled data, or a command of the author's own. */
 export interface Suite {
   readonly suite: string;
   readonly version: string;
-  readonly protocol: 'open-inference-v2';
-  readonly accuracy: AccuracyCheck;
+  readonly protocol: Protocol;
+  readonly accuracy?: AccuracyCheck;
   readonly cases: readonly SuiteCase[];
+  readonly command?: SuiteCommand;
 }
 
 export interface AccuracyCheck {
@@ -14,45 +21,102 @@ export interface AccuracyCheck {
   readonly dataset: string;
   readonly sha256: Digest;
   readonly split: string;
+  /** Least share of rows that are right. A policy may ask for more, never for less. */
   readonly floor: number;
-  /** Rows in one request. */
+  /** Rows in one request; chat takes one at a time. */
   readonly batch: number;
 }
 
 export interface SuiteCase {
   readonly id: string;
-  readonly kind: 'contract' | 'input-validation' | 'safety';
-  readonly request: {
-    readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
-    readonly path: string;
-    /** Sent as JSON. */
-    readonly body?: unknown;
-    /** Sent as it stands, filled up with spaces to `padTo` bytes. */
-    readonly rawBody?: string;
-    readonly padTo?: number;
-  };
-  readonly expect: Expectation;
+  readonly kind: SuiteGroup;
+  readonly weight: number;
+  readonly request: SuiteRequest;
+  readonly expect: readonly Assertion[];
 }
 
-export interface Expectation {
-  readonly status: number | readonly number[];
-  readonly contains?: string;
-  readonly notContains?: string;
-  /** Values at dotted paths of the answer. */
-  readonly json?: Readonly<Record<string, unknown>>;
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+export type SuiteRequest =
+  | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[]; readonly stream: boolean }
+  | {
+      readonly kind: 'http';
+      readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
+      readonly path: string;
+      /** Sent as JSON. */
+      readonly body?: unknown;
+      /** Sent as it stands: `fill` takes the place of `{fill}` in it, and spaces fill it up to `padTo` bytes. */
+      readonly rawBody?: string;
+      readonly fill?: { readonly text: string; readonly times: number };
+      readonly padTo?: number;
+      /** A client that sends half of it, and then nothing more. */
+      readonly stall?: boolean;
+    };
+
+/**
+ * A program of the author's own, run in the sandbox beside the candidate, and how its JSON output is read. Of its arguments
+ * `{socket}` becomes the path of the unix socket where the candidate answers, and `{model}` its name.
+ */
+export interface SuiteCommand {
+  readonly run: readonly string[];
+  /** Put into the folder in which it runs; what is used is whatever has the digest. */
+  readonly files: readonly { readonly path: string; readonly sha256: Digest }[];
+  readonly timeoutSeconds: number;
+  readonly output: {
+    /** The dotted path of the list of cases; the whole output where it is empty. */
+    readonly cases: string;
+    /** Dotted paths in each: its id, whether it passed (`true` or `false`), and what is said of it. */
+    readonly id: string;
+    readonly passed: string;
+    readonly says?: string;
+    readonly weight?: string;
+  };
+  readonly kind: SuiteGroup;
 }
 
 /** Rows that no training has seen, each with the label that is right. */
 export interface LabelledData {
   readonly input: string;
   readonly output: string;
-  readonly rows: readonly { readonly values: readonly number[]; readonly label: string }[];
+  readonly rows: readonly LabelledRow[];
 }
+
+export interface LabelledRow {
+  /** Numbers of a tensor, or what is said to a chat model. */
+  readonly values: readonly number[] | string;
+  readonly label: string;
+  /** Whom or what it stands for, where fairness is measured. */
+  readonly group: string | null;
+}
+
+/** `inconclusive`: it could not be found out. Never a pass. */
+export type Verdict = 'passed' | 'failed' | 'inconclusive';
 
 export interface CaseResult {
   readonly id: string;
-  /** `null`: passed. */
+  readonly kind: SuiteGroup;
+  readonly weight: number;
+  readonly verdict: Verdict;
+  /** Why it did not pass; `null` where it did. */
   readonly failure: string | null;
+}
+
+/** Rows whose label came back right, of all rows, and the same by group. */
+export interface LabelledResult {
+  readonly right: number;
+  readonly rows: number;
+  readonly groups: Readonly<Record<string, { readonly right: number; readonly rows: number }>>;
+  /** Why rows got no answer: the first problem, `null` when all had one. */
+  readonly unanswered: string | null;
+}
+
+/** What came of one suite. */
+export interface SuiteRun {
+  readonly cases: readonly CaseResult[];
+  readonly labelled: LabelledResult | null;
 }
 
 /** The same text or JSON with the model's name wherever `{model}` stands. */
@@ -65,64 +129,10 @@ export function withModel<T>(value: T, model: string): T {
   ) as T;
 }
 
-/** Why an answer is not the expected one; `null` when it is. */
-export function judge(expected: Expectation, answer: { status: number; text: string }, model: string): string | null {
-  const allowed = [expected.status].flat();
-  if (!allowed.includes(answer.status)) return `status ${answer.status}, expected ${allowed.join(' or ')}`;
-  const { contains, notContains, json } = withModel(expected, model);
-  if (contains !== undefined && !answer.text.includes(contains)) return `the answer does not contain "${contains}"`;
-  if (notContains !== undefined && answer.text.includes(notContains)) return `the answer contains "${notContains}"`;
-  if (json === undefined) return null;
-  const found = parse(answer.text);
-  if (found === undefined) return 'the answer is not JSON';
-  const wrong = Object.entries(json).find(([path, value]) => !isSame(valueAt(found, path), value));
-  return wrong === undefined ? null : `the answer has another value at ${wrong[0]}`;
+/** Every case with the same verdict, where none of them could be tried on its own. */
+export function alike(cases: readonly SuiteCase[], verdict: Verdict, failure: string): readonly CaseResult[] {
+  return cases.map(({ id, kind, weight }) => ({ id, kind, weight, verdict, failure }));
 }
 
-/** What a case is called in a test result: its kind stands in front, so that a policy can speak of all of one kind. */
-export function criterionOf({ kind, id }: Pick<SuiteCase, 'kind' | 'id'>): string {
-  return `${kind}/${id}`;
-}
-
-/** What the demand for enough cases is called. */
-export function casesCase(minimum: number): string {
-  return `cases>=${minimum}`;
-}
-
-/** What the accuracy case is called: its floor is the stricter of the suite's and the policy's. */
-export function accuracyCase(floor: number): string {
-  return `accuracy>=${floor}`;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-function valueAt(value: unknown, path: string): unknown {
-  return path
-    .split('.')
-    .reduce<unknown>(
-      (found, key) =>
-        typeof found === 'object' && found !== null && Object.hasOwn(found, key)
-          ? (found as Record<string, unknown>)[key]
-          : undefined,
-      value,
-    );
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
-  if (Array.isArray(a) !== Array.isArray(b)) return false;
-  const keys = Object.keys(a);
-  return (
-    keys.length === Object.keys(b).length &&
-    keys.every(
-      (key) =>
-        Object.hasOwn(b, key) && isSame((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
-    )
-  );
-}
+/** A command that came to nothing has one case: itself. */
+export const COMMAND_CASE = 'command';

@@ -1,4 +1,5 @@
-import type { Permission, Rules, VerifiedRelease, VerifiedRetirement } from '../domain/authorise.js';
+import type { Permission, Rules, VerifiedRelease } from '../domain/authorise.js';
+import type { VerifiedRetirement } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { ProvisionalEvidence, ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import { COMPONENT_KINDS, MANIFEST_FILE, type Manifest } from '../domain/manifest.js';
 import { isModelName, isVersion } from '../domain/names.js';
+import { PROTOCOLS } from '../domain/protocol.js';
 import { digestSchema } from './in-toto.js';
 import { canonicalBytes } from './jcs.js';
 import { checkShape, parseJson, quote } from './json.js';
@@ -48,7 +49,7 @@ const schema = z.strictObject({
     .min(1)
     .max(100_000),
   serving: z.strictObject({
-    protocol: z.literal('open-inference-v2'),
+    protocol: z.enum(PROTOCOLS),
     command: z.array(z.string().min(1).max(1024)).min(1).max(64),
   }),
 });

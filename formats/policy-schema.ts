@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { CONSTRUCTS, DATA_FORMATS, SCANNABLE_FORMATS } from '../domain/artifacts.js';
-import { isDigest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { PERSON_ROLES, WORKLOAD_ROLES, type AuthorityKey, type Policy, type Role } from '../domain/policy.js';
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS } from '../domain/versioning.js';
 import { enrolledKey } from './enrolled.js';
 import { oidcProblems, oidcSchema } from './policy-oidc.js';
+import { suiteRulesSchema } from './policy-suites.js';
 
 const seconds = (max: number): z.ZodNumber => z.number().positive().max(max);
 const time = z.string().refine(isIsoTime, 'expected a time like 2027-06-30T00:00:00.000Z');
@@ -105,9 +105,7 @@ export const policySchema: z.ZodType<Policy> = z
         .exactOptional(),
     }),
     validation: z.strictObject({
-      suite: z.string().refine(isDigest, 'expected a SHA-256 in 64 lower-case hex digits'),
-      minimumCases: z.int().min(1),
-      minimumAccuracy: z.number().min(0).max(1),
+      suites: suiteRulesSchema,
       timeoutSeconds: seconds(86_400),
       always: z
         .array(z.string().regex(/^[\x21-\x7e]{1,200}$/, 'the name of a criterion, in which * stands for anything'))

@@ -225,6 +225,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     result: z.enum(['PASSED', 'FAILED']),
     configuration: z.array(resource).min(1),
     passedTests: z.array(id),
+    warnedTests: z.array(id).exactOptional(),
     failedTests: z.array(id),
   }),
   verificationSummary: z.strictObject({

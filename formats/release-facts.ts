@@ -13,6 +13,7 @@ const measure = z.strictObject({
   norm: z.number().min(0),
   sketch: z.array(z.number()).min(1).max(1024),
   nonFinite: z.int().min(0),
+  zeros: z.int().min(0).exactOptional(),
 });
 export const contentSchema: z.ZodType<FileContent> = z.discriminatedUnion('kind', [
   z.strictObject({

@@ -114,6 +114,7 @@ export class TensorSketch {
   private blocks = 0;
   private squares = 0;
   private nonFinite = 0;
+  private zeros = 0;
 
   /** Forgets what was added: what comes is another tensor. */
   begin(dtype: Dtype): void {
@@ -124,6 +125,7 @@ export class TensorSketch {
     this.blocks = 0;
     this.squares = 0;
     this.nonFinite = 0;
+    this.zeros = 0;
   }
 
   add(bytes: Buffer): void {
@@ -146,13 +148,14 @@ export class TensorSketch {
     this.places.forEach((value, at) => (folded[at % places] = (folded[at % places] ?? 0) + value));
     const sketch = Array.from(folded, rounded);
     return Number.isFinite(norm) && sketch.every(Number.isFinite)
-      ? { norm: rounded(norm), sketch, nonFinite: this.nonFinite }
+      ? { norm: rounded(norm), sketch, nonFinite: this.nonFinite, zeros: this.zeros }
       : null;
   }
 
   private flush({ bytes, decode }: Decoder): void {
     const count = this.held / bytes;
     decode(this.block.subarray(0, this.held), this.values);
+    for (let at = 0; at < count; at += 1) if (this.values[at] === 0) this.zeros += 1;
     let squares = this.sum(count);
     if (!Number.isFinite(squares)) {
       this.dropNonFinite(count);

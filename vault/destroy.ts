@@ -1,4 +1,5 @@
-import { authoriseDestruction, denied, signedInRole } from '../domain/authorise.js';
+import { denied, signedInRole } from '../domain/authorise.js';
+import { authoriseDestruction } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Manifest } from '../domain/manifest.js';

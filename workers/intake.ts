@@ -18,7 +18,7 @@ export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Z
         ...{ records, vault, validatorKey, inspect: createIsolatedInspector() },
         scanners: createScanners({ known: config.scanners, work }),
       }),
-      ...createValidateActivities({ records, validatorKey, work }),
+      ...createValidateActivities({ records, validatorKey, work, suites: join(config.state, 'suites') }),
     },
     stop: async () => undefined,
   };

@@ -18,8 +18,10 @@ export function straysOf({ closed, asking, counting, inbox, progress }: Lifecycl
 }
 
 /** What people see of a lifecycle besides its stage. */
-export function factsOf({ proviso, progress: { retirement, outcome } }: LifecycleRun): [string, string][] {
+export function factsOf({ proviso, progress: { validated, retirement, outcome } }: LifecycleRun): [string, string][] {
   const facts: [string, string][] = [];
+  for (const miss of validated?.misses ?? []) facts.push(['Failed', miss]);
+  if (validated?.remedy !== undefined) facts.push(['An override would need', validated.remedy]);
   if (proviso !== null) facts.push(['Stands until', proviso.until]);
   if (retirement !== undefined) facts.push(['Retires', retirement.retiresAt]);
   if (outcome !== undefined)

@@ -1,7 +1,8 @@
 import { request } from 'node:http';
 import { CustodyError } from '../../domain/errors.js';
 
-const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+/** More of an answer is never read: the connection is closed, and the request has failed. */
+export const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 export interface Asked {
   readonly method: string;
@@ -9,18 +10,29 @@ export interface Asked {
   readonly path: string;
   readonly body: Buffer | null;
   readonly timeoutMs: number;
+  /** Half of the body is sent, and then nothing more. */
+  readonly stalls?: boolean;
 }
 
 export interface Answer {
-  readonly status: number;
-  readonly text: string;
+  /** `null`: a client that sent no more was cut off without an answer. */
+  readonly status: number | null;
+  readonly body: string;
+  /** From the request to the end of the answer. */
+  readonly ms: number;
 }
 
 /** One request to a model server on a unix socket. MODEL_SERVER_FAILED when no whole answer comes in time. */
-export function askModelServer(socket: string, { method, path, body, timeoutMs }: Asked): Promise<Answer> {
+export function askModelServer(socket: string, asked: Asked): Promise<Answer> {
+  const { method, path, body, timeoutMs, stalls = false } = asked;
   return new Promise((resolve, reject) => {
     const headers = body === null ? {} : { 'content-type': 'application/json', 'content-length': body.length };
+    const begun = performance.now();
     const sent = request({ socketPath: socket, method, path, headers, agent: false });
+    const end = (status: number | null, text: string): void => {
+      clearTimeout(timer);
+      resolve({ status, body: text, ms: performance.now() - begun });
+    };
     const fail = (problem: string, cause?: Error): void => {
       clearTimeout(timer);
       sent.destroy();
@@ -30,7 +42,10 @@ export function askModelServer(socket: string, { method, path, body, timeoutMs }
     let isAnswering = false;
     // A server may answer before it has read the whole body, and close: then the answer is what counts.
     sent.on('error', (error) => {
-      if (!isAnswering) fail(error.message, error);
+      if (isAnswering) return;
+      const wasCut = stalls && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+      if (wasCut) end(null, '');
+      else fail(error.message, error);
     });
     sent.on('response', (answer) => {
       isAnswering = true;
@@ -43,10 +58,11 @@ export function askModelServer(socket: string, { method, path, body, timeoutMs }
       });
       answer.on('error', (error) => fail(error.message, error));
       answer.on('end', () => {
-        clearTimeout(timer);
-        resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
+        end(answer.statusCode ?? 0, Buffer.concat(chunks).toString('utf8'));
+        if (stalls) sent.destroy();
       });
     });
-    sent.end(body ?? undefined);
+    if (stalls) sent.write((body ?? Buffer.alloc(0)).subarray(0, Math.ceil((body?.length ?? 0) / 2)));
+    else sent.end(body ?? undefined);
   });
 }

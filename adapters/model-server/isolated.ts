@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CustodyError } from '../../domain/errors.js';
+import { READY_PATH, type Protocol } from '../../domain/protocol.js';
 import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
 import { detectSandbox, runSandboxed } from '../sandbox/sandbox.js';
@@ -11,12 +12,18 @@ import { askModelServer } from './ask.js';
 /** What keeps the server from the rest of the host: a sandbox, or nothing but being a process of its own. */
 export type Isolation = SandboxKind | 'none';
 
+export interface Ending {
+  readonly how: string;
+  /** It was ended at the limit of its wall time, and may have done nothing wrong. */
+  readonly isTimeUp: boolean;
+}
+
 export interface IsolatedServer {
   readonly isolation: Isolation;
   /** Where it answers: a unix socket, since it has no network. */
   readonly socket: string;
   /** Resolves with how the server ended, once it has. */
-  readonly ended: Promise<string>;
+  readonly ended: Promise<Ending>;
   /** Ends the server; answers when nothing of it runs any more. */
   stop(): Promise<void>;
 }
@@ -26,6 +33,7 @@ export interface IsolatedOptions {
   readonly release: string;
   /** The manifest's serving command; the options that say where and under which name are added. */
   readonly command: readonly string[];
+  readonly protocol: Protocol;
   readonly model: string;
   readonly version: string;
   /** A private folder of the caller's, with a short path: a unix socket has room for about 100 characters. */
@@ -67,8 +75,8 @@ export async function startIsolated(options: IsolatedOptions): Promise<IsolatedS
   };
   const socket = join(sockets, SOCKET_NAME);
   try {
-    await untilReady(socket, () => hasEnded);
-    if (hasEnded) throw new CustodyError('MODEL_SERVER_FAILED', `the model server ended at once: ${await ended}`);
+    await untilReady(socket, READY_PATH[options.protocol], () => hasEnded);
+    if (hasEnded) throw new CustodyError('MODEL_SERVER_FAILED', `the model server ended at once: ${(await ended).how}`);
     return { isolation, socket, ended, stop };
   } catch (error) {
     await stop();
@@ -76,10 +84,10 @@ export async function startIsolated(options: IsolatedOptions): Promise<IsolatedS
   }
 }
 
-async function untilReady(socket: string, hasEnded: () => boolean): Promise<void> {
+async function untilReady(socket: string, path: string, hasEnded: () => boolean): Promise<void> {
   while (!hasEnded()) {
     try {
-      const asked = { method: 'GET', path: '/v2/health/ready', body: null, timeoutMs: READY_TIMEOUT_MS };
+      const asked = { method: 'GET', path, body: null, timeoutMs: READY_TIMEOUT_MS };
       if ((await askModelServer(socket, asked)).status === 200) return;
     } catch (error) {
       if (!(error instanceof CustodyError) || error.code !== 'MODEL_SERVER_FAILED') throw error;
@@ -90,7 +98,7 @@ async function untilReady(socket: string, hasEnded: () => boolean): Promise<void
 
 type Run = IsolatedOptions & { readonly signal: AbortSignal };
 
-async function runIsolated(options: Run, sockets: string, isolation: Isolation): Promise<string> {
+async function runIsolated(options: Run, sockets: string, isolation: Isolation): Promise<Ending> {
   const [program = '', ...args] = served(options, `${SOCKETS}/${SOCKET_NAME}`);
   const result = await runSandboxed({
     command: [program, ...args],
@@ -105,11 +113,14 @@ async function runIsolated(options: Run, sockets: string, isolation: Isolation):
     ...(isolation === 'none' ? {} : { sandbox: isolation }),
   });
   const how = result.ended === 'exited' ? `exit ${result.exitCode ?? result.signal ?? 'unknown'}` : result.ended;
-  return `${how}, saying ${quote(result.stderr.trim().slice(-TAIL))}`;
+  return {
+    how: `${how}, saying ${quote(result.stderr.trim().slice(-TAIL))}`,
+    isTimeUp: result.ended === 'wall-limit',
+  };
 }
 
 /** Its own process group, an empty environment and a wall clock: all that is left without a sandbox. */
-async function runPlainly(options: Run, sockets: string): Promise<string> {
+async function runPlainly(options: Run, sockets: string): Promise<Ending> {
   const [program = '', ...args] = served(options, join(sockets, SOCKET_NAME));
   const child = spawn(program, args, {
     cwd: options.release,
@@ -124,7 +135,11 @@ async function runPlainly(options: Run, sockets: string): Promise<string> {
   const kill = (): void => {
     if (child.pid !== undefined) killGroup(child.pid);
   };
-  const wall = setTimeout(kill, options.limits.wallSeconds * 1000);
+  let isTimeUp = false;
+  const wall = setTimeout(() => {
+    isTimeUp = true;
+    kill();
+  }, options.limits.wallSeconds * 1000);
   options.signal.addEventListener('abort', kill, { once: true });
   if (options.signal.aborted) kill();
   try {
@@ -135,7 +150,10 @@ async function runPlainly(options: Run, sockets: string): Promise<string> {
       // What it started may hold its output open: the group goes as soon as its first process has.
       child.once('exit', kill);
       child.once('close', (code, signal) =>
-        resolve(`exit ${code ?? signal ?? 'unknown'}, saying ${quote(stderr.trim().slice(-TAIL))}`),
+        resolve({
+          how: `exit ${code ?? signal ?? 'unknown'}, saying ${quote(stderr.trim().slice(-TAIL))}`,
+          isTimeUp,
+        }),
       );
     });
   } finally {

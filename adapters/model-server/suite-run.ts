@@ -1,118 +1,86 @@
-import { CustodyError } from '../../domain/errors.js';
+import { impossibility, judge, type JudgedAnswer, type JudgedCandidate } from '../../domain/assertion.js';
 import {
-  judge,
   withModel,
-  type AccuracyCheck,
   type CaseResult,
   type LabelledData,
   type Suite,
+  type SuiteCase,
+  type SuiteRun,
 } from '../../domain/suite.js';
-import { askModelServer, type Answer, type Asked } from './ask.js';
+import { CHAT_PATH, chatRequest, readChat } from '../../formats/openai-chat.js';
+import type { Answer, Asked } from './ask.js';
+import { askUntilEnded, isSilence, type Ask } from './asking.js';
 import type { IsolatedServer } from './isolated.js';
+import { measureAccuracy } from './labelled-run.js';
+import { boundedSearch } from './search.js';
 
-const REQUEST_TIMEOUT_MS = 30_000;
-
-export interface SuiteRun {
-  readonly cases: readonly CaseResult[];
-  /** Rows whose label came back right, of all rows. */
-  readonly right: number;
-  readonly rows: number;
-  /** Why rows got no answer: the first problem, `null` when all had one. */
-  readonly unanswered: string | null;
-}
+export const REQUEST_TIMEOUT_MS = 30_000;
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
   readonly onCase?: () => void;
 }
 
-/** Puts a running candidate through a suite and its labelled rows. Whatever goes unanswered has failed. */
+/** Puts a running candidate through a suite and its labelled rows. Whatever goes unanswered has not passed. */
 export async function runSuite(
   server: Pick<IsolatedServer, 'socket' | 'ended'>,
-  { suite, data }: { readonly suite: Suite; readonly data: LabelledData },
-  model: string,
+  { suite, data }: { readonly suite: Suite; readonly data: LabelledData | null },
+  { model, prompts }: Pick<JudgedCandidate, 'model' | 'prompts'>,
   { signal, onCase }: RunOptions = {},
 ): Promise<SuiteRun> {
   const ask = askUntilEnded(server);
   const cases: CaseResult[] = [];
-  for (const { id, request, expect } of suite.cases) {
+  for (const each of suite.cases) {
     signal?.throwIfAborted();
-    const answer = await ask({
-      method: request.method,
-      path: withModel(request.path, model),
-      body: bodyOf(request),
-      timeoutMs: REQUEST_TIMEOUT_MS,
-    });
-    cases.push({ id, failure: typeof answer === 'string' ? answer : judge(expect, answer, model) });
+    cases.push(await runCase(ask, each, { model, prompts, search: boundedSearch }));
     onCase?.();
   }
-  return { cases, ...(await measureAccuracy(ask, suite.accuracy, data, model, signal)) };
+  if (suite.accuracy === undefined || data === null) return { cases, labelled: null };
+  const { batch } = suite.accuracy;
+  return { cases, labelled: await measureAccuracy(ask, { protocol: suite.protocol, batch, data, model, signal }) };
 }
 
-/** An answer, or why there is none. */
-type Ask = (asked: Asked) => Promise<Answer | string>;
-
-/** After the server has ended, every further request fails at once. */
-function askUntilEnded({ socket, ended }: Pick<IsolatedServer, 'socket' | 'ended'>): Ask {
-  const death = ended.then(
-    (how) => `the model server ended: ${how}`,
-    (error: unknown) => `the model server ended: ${String(error)}`,
-  );
-  return async (asked) => {
-    try {
-      return await askModelServer(socket, asked);
-    } catch (error) {
-      if (!(error instanceof CustodyError) || error.code !== 'MODEL_SERVER_FAILED') throw error;
-      const refused = (error.cause as NodeJS.ErrnoException | undefined)?.code;
-      return refused === 'ECONNREFUSED' || refused === 'ENOENT' ? death : error.message;
-    }
-  };
-}
-
-function bodyOf({ body, rawBody, padTo = 0 }: Suite['cases'][number]['request']): Buffer | null {
-  if (rawBody !== undefined) {
-    const bytes = Buffer.from(rawBody, 'utf8');
-    return Buffer.concat([bytes, Buffer.alloc(Math.max(0, padTo - bytes.length), ' ')]);
-  }
-  return body === undefined ? null : Buffer.from(JSON.stringify(body), 'utf8');
-}
-
-async function measureAccuracy(
+async function runCase(
   ask: Ask,
-  { batch }: AccuracyCheck,
-  { input, output, rows }: LabelledData,
-  model: string,
-  signal: AbortSignal | undefined,
-): Promise<Omit<SuiteRun, 'cases'>> {
-  let right = 0;
-  let unanswered: string | null = null;
-  for (let from = 0; from < rows.length; from += batch) {
-    signal?.throwIfAborted();
-    const part = rows.slice(from, from + batch);
-    const data = part.flatMap(({ values }) => values);
-    const shape = [part.length, data.length / part.length];
-    const answer = await ask({
-      method: 'POST',
-      path: `/v2/models/${model}/infer`,
-      body: Buffer.from(JSON.stringify({ inputs: [{ name: input, shape, datatype: 'FP32', data }] })),
-      timeoutMs: REQUEST_TIMEOUT_MS,
-    });
-    const labels = typeof answer === 'string' ? answer : labelsOf(answer, output, part.length);
-    if (typeof labels === 'string') unanswered ??= labels;
-    else right += part.filter(({ label }, at) => labels[at] === label).length;
-  }
-  return { right, rows: rows.length, unanswered };
+  { id, kind, weight, request, expect }: SuiteCase,
+  candidate: JudgedCandidate,
+): Promise<CaseResult> {
+  const about = { id, kind, weight };
+  const impossible = impossibility(expect);
+  if (impossible !== null)
+    return { ...about, verdict: 'inconclusive', failure: `no candidate could pass this case: ${impossible}` };
+  const limits = expect.flatMap((each) => (each.kind === 'max-ms' ? [each.most] : []));
+  const timeoutMs = Math.min(REQUEST_TIMEOUT_MS, ...limits);
+  const answer = await ask({ ...requestOf(request, candidate.model), timeoutMs });
+  if (isSilence(answer)) return { ...about, verdict: answer.verdict, failure: answer.why };
+  const read = understood(request, answer);
+  if (typeof read === 'string') return { ...about, verdict: 'failed', failure: read };
+  return { ...about, ...judge(expect, read, candidate) };
 }
 
-function labelsOf({ status, text }: Answer, output: string, count: number): readonly unknown[] | string {
-  if (status !== 200) return `status ${status}`;
-  try {
-    const { outputs } = JSON.parse(text) as { outputs?: unknown };
-    const tensors: readonly unknown[] = Array.isArray(outputs) ? outputs : [];
-    const tensor = tensors.find((found) => (found as { name?: unknown } | null)?.name === output);
-    const data = (tensor as { data?: unknown } | undefined)?.data;
-    return Array.isArray(data) && data.length === count ? (data as unknown[]) : `no ${count} labels in ${output}`;
-  } catch {
-    return 'the answer is not JSON';
+function requestOf(request: SuiteCase['request'], model: string): Omit<Asked, 'timeoutMs'> {
+  if (request.kind === 'chat') {
+    const body = chatRequest(model, withModel(request.messages, model), request.stream);
+    return { method: 'POST', path: CHAT_PATH, body };
   }
+  const { method, path, stall = false } = request;
+  return { method, path: withModel(path, model), body: bodyOf(request, model), stalls: stall };
+}
+
+function bodyOf(request: Extract<SuiteCase['request'], { kind: 'http' }>, model: string): Buffer | null {
+  const { body, rawBody, fill, padTo = 0 } = request;
+  if (rawBody === undefined)
+    return body === undefined ? null : Buffer.from(JSON.stringify(withModel(body, model)), 'utf8');
+  // A function, so that no `$` in the text means anything.
+  const filled = fill === undefined ? rawBody : rawBody.replace('{fill}', () => fill.text.repeat(fill.times));
+  const bytes = Buffer.from(withModel(filled, model), 'utf8');
+  return Buffer.concat([bytes, Buffer.alloc(Math.max(0, padTo - bytes.length), ' ')]);
+}
+
+/** What the model says in an answer; a text says why it cannot be told. */
+function understood(request: SuiteCase['request'], { status, body, ms }: Answer): JudgedAnswer | string {
+  const plain = { status, body, ms };
+  if (request.kind !== 'chat' || status !== 200) return { ...plain, text: body, refused: false };
+  const said = readChat(body, request.stream);
+  return typeof said === 'string' ? said : { ...plain, ...said };
 }

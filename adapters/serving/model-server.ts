@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { CustodyError } from '../../domain/errors.js';
 import type { ReleaseName } from '../../domain/names.js';
+import { READY_PATH, type Protocol } from '../../domain/protocol.js';
 import { checkShape, parseJson, quote } from '../../formats/json.js';
 import { cleanEnvironment, type Confinement } from './confine.js';
 
@@ -37,6 +38,7 @@ export interface Launch {
   /** The release folder: its working directory. */
   readonly folder: string;
   readonly command: readonly string[];
+  readonly protocol: Protocol;
   readonly confinement: Confinement;
   /** Goes into its environment. */
   readonly mark: Readonly<Record<string, string>>;
@@ -84,7 +86,7 @@ export async function startModelServer(launch: Launch): Promise<ModelServer> {
     died.catch(() => {});
     if (patience.aborted) throw failed('it was stopped before it was ready');
     const port = await Promise.race([readyPort(child.stdout), died, overdue]);
-    const server = serverOf(child, port, ended);
+    const server = serverOf(child, port, READY_PATH[launch.protocol], ended);
     if (!(await server.healthy())) throw failed('it says that it is ready, and does not answer so');
     return server;
   } catch (error) {
@@ -94,12 +96,12 @@ export async function startModelServer(launch: Launch): Promise<ModelServer> {
   }
 }
 
-function serverOf(child: ChildProcess, port: number, ended: Promise<string>): ModelServer {
+function serverOf(child: ChildProcess, port: number, ready: string, ended: Promise<string>): ModelServer {
   return {
     pid: child.pid ?? 0,
     port,
     ended,
-    healthy: () => answersReady(port),
+    healthy: () => answersReady(port, ready),
     kill: () => kill(child),
     stop: async () => {
       child.kill('SIGTERM');
@@ -110,9 +112,9 @@ function serverOf(child: ChildProcess, port: number, ended: Promise<string>): Mo
   };
 }
 
-async function answersReady(port: number): Promise<boolean> {
+async function answersReady(port: number, path: string): Promise<boolean> {
   try {
-    const answer = await fetch(`http://${HOST}:${port}/v2/health/ready`, {
+    const answer = await fetch(`http://${HOST}:${port}${path}`, {
       signal: AbortSignal.timeout(HEALTH_WITHIN_MS),
       redirect: 'manual',
     });

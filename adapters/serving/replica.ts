@@ -162,12 +162,13 @@ export class Replica {
   async #launch({ manifest }: LoadableRelease): Promise<ModelServer> {
     const { confinement, mark } = this.#host;
     const seal = await verifyCopy(this.#folder, this.release, manifest);
-    const { command } = manifest.serving;
+    const { command, protocol } = manifest.serving;
     const { signal } = this.#stopping;
     const server = await startModelServer({
       name: this.name,
       folder: this.#folder,
       command,
+      protocol,
       confinement,
       mark,
       signal,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import { COMPONENT_KINDS, MANIFEST_FILE, type Component, type Manifest } from '../../domain/manifest.js';
+import { PROTOCOLS } from '../../domain/protocol.js';
 import { manifestBytes, parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
 import { openRegular } from './file.js';
@@ -30,7 +31,7 @@ export const partsOfRelease = {
       }),
     )
     .min(1),
-  serving: z.strictObject({ protocol: z.literal('open-inference-v2'), command: z.array(z.string()).min(1) }),
+  serving: z.strictObject({ protocol: z.enum(PROTOCOLS), command: z.array(z.string()).min(1) }),
 };
 
 export interface PackedRelease extends SourceRelease {

@@ -13,7 +13,7 @@ export function overrideCommands(program: Command): void {
     .option('--print <file>', 'write the signed override to a file instead of sending it')
     .addHelpText(
       'after',
-      "\nExample:\n  custody override digits@1.2.0 --lift 'accuracy>=0.88' --justification 'the set is out of date' --for 7d --key vera",
+      "\nExample:\n  custody override digits@1.2.0 --lift 'accuracy/digits>=0.88' --justification 'the set is out of date' --for 7d --key vera",
     )
     .action(connected(async () => (await import('../actions/override.js')).override));
 }

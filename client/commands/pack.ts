@@ -19,6 +19,8 @@ export function packCommand(program: Command): void {
     .option('--training-data <path...>', 'what it was trained on: files or folders, hashed now')
     .option('--training-code <path...>', 'what trained it: files or folders, hashed now')
     .option('--provenance <file>', 'what its builder says: in-toto, SLSA provenance v1, about custody.json')
+    .option('--parent <folder>', 'the packed release that this one is a smaller form of')
+    .option('--compression <how>', 'how it became smaller: quantised, pruned, distilled')
     .addHelpText(
       'after',
       '\nExample:\n  custody pack ./release --model digits --as 1.0.0 --components parts.json --key producer.pem --bundle release.sig.json --training-data digits.csv.gz',

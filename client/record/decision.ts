@@ -5,8 +5,10 @@ import { checkDecision } from '../../domain/approvals.js';
 import { evidenceHolds, quorumReached, resultHolds } from '../../domain/authorise.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { VerifiedOverride } from '../../domain/override.js';
+import { parentOf } from '../../domain/parent.js';
 import { holdsRole } from '../../domain/policy.js';
 import { deployQuorum } from '../../domain/provisional.js';
+import { testsOf } from '../../domain/report.js';
 import type { ApprovalPredicate, Verified } from '../../domain/statements.js';
 import { demand, signerOf, verifyProvisional, verifyRelease } from '../../formats/evidence.js';
 import { checkShape, parseJson } from '../../formats/json.js';
@@ -15,10 +17,15 @@ import type { Examination } from './examination.js';
 const MAX_REPORT_BYTES = 8 * 1024 * 1024;
 const reportSchema = z.object({
   release: z.string(),
-  accuracy: z.number(),
-  right: z.number(),
-  rows: z.number(),
-  results: z.array(z.object({ id: z.string(), failure: z.string().nullable() })),
+  accuracy: z.number().nullable(),
+  results: z.array(
+    z.object({
+      id: z.string(),
+      verdict: z.enum(['passed', 'failed', 'inconclusive']),
+      says: z.string().nullable(),
+      tolerated: z.boolean(),
+    }),
+  ),
 });
 
 /** Whether the candidate passed, with each case from the report that the test result names. */
@@ -30,7 +37,13 @@ export async function validation(exam: Examination): Promise<void> {
   const result = await exam.check('validation', checked, async () => {
     const verified = await exam.statement('testResult', validated.testResult);
     exam.shown.testResult = verified;
-    demand(resultHolds(ingested.release, exam.rules, verified, await overrideOf(exam)));
+    const made = exam.shown.provenance?.predicate;
+    const tested = {
+      release: ingested.release,
+      model: exam.name.model,
+      parent: made === undefined ? null : parentOf(made),
+    };
+    demand(resultHolds(tested, exam.rules, verified, await overrideOf(exam)));
     const { result: verdict, passedTests, failedTests } = verified.predicate;
     const says = `${verdict}: ${passedTests.length} cases passed, ${failedTests.length} failed`;
     return { value: verified, says, by: verified.signers, statement: verified.digest };
@@ -49,16 +62,20 @@ export async function validation(exam: Examination): Promise<void> {
         parseJson(bytes, 'the report', { maxBytes: MAX_REPORT_BYTES }),
         'the report',
       );
-      const named = (failed: boolean): string =>
-        JSON.stringify(found.results.filter(({ failure }) => (failure !== null) === failed).map(({ id }) => id));
-      const { passedTests, failedTests } = verified.predicate;
-      const isSame = named(false) === JSON.stringify(passedTests) && named(true) === JSON.stringify(failedTests);
+      const { passedTests, warnedTests = [], failedTests } = verified.predicate;
+      const said = testsOf(found.results.map((result) => ({ ...result, suite: '' })));
+      const isSame =
+        JSON.stringify([said.passedTests, said.warnedTests ?? [], said.failedTests]) ===
+        JSON.stringify([passedTests, warnedTests, failedTests]);
       if (found.release !== ingested.release || !isSame)
         throw new CustodyError('DIGEST_MISMATCH', 'the report says something else than the test result that names it');
-      exam.cases = found.results;
-      const failing = found.results.flatMap(({ id, failure }) => (failure === null ? [] : [`${id} (${failure})`]));
+      exam.cases = found.results.map(({ id, verdict, says }) => ({
+        id,
+        failure: verdict === 'passed' ? null : (says ?? verdict),
+      }));
+      const failing = exam.cases.flatMap(({ id, failure }) => (failure === null ? [] : [`${id} (${failure})`]));
       const failed = failing.length === 0 ? '' : `; failed: ${failing.join(', ')}`;
-      const says = `${found.results.length} cases, accuracy ${found.accuracy} (${found.right} of ${found.rows})${failed}`;
+      const says = `${found.results.length} criteria, accuracy ${found.accuracy ?? 'not measured'}${failed}`;
       return { value: null, says, by: verified.signers, statement: report };
     },
   );

@@ -1,5 +1,5 @@
 import { gatherRetirement } from '../../adapters/dossier.js';
-import { authoriseRetirement } from '../../domain/authorise.js';
+import { authoriseRetirement } from '../../domain/authorise-retirement.js';
 import { CustodyError } from '../../domain/errors.js';
 import { lifecycleId } from '../../domain/names.js';
 import { demand, verifyRetirement } from '../../formats/evidence.js';

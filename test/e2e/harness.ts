@@ -140,7 +140,12 @@ export class Bench {
     this.sign(folder, bundle, key);
     const provenance = provenanceBeside(bundle);
     const data = [join(digitsFolder(), 'data', 'digits.csv.gz')];
-    writeProvenance(provenance, packed, await describeOrigin(packed, { data, code: [], statement: null }), key);
+    writeProvenance(
+      provenance,
+      packed,
+      await describeOrigin(packed, { data, code: [], parent: null, statement: null }),
+      key,
+    );
     return { folder, bundle, provenance, release: packed.release };
   }
 

@@ -43,7 +43,7 @@ import { until } from './support/until.js';
  * Releasing, loading and routing what nobody has approved are tried in attacks.test.ts.
  */
 const ENDPOINT = endpointId(MODEL);
-const CRITERION = 'accuracy>=0.95';
+const CRITERION = 'accuracy/digits>=0.95';
 const REVIEW_SECONDS = 25;
 const ASSESSMENT = {
   what: 'closes the overflow in the request parser',
@@ -72,7 +72,10 @@ function demanding(policy: Policy): Policy {
   const review = { ...deployment.review, withinSeconds: REVIEW_SECONDS };
   return {
     ...policy,
-    validation: { ...policy.validation, minimumAccuracy: 0.95 },
+    validation: {
+      ...policy.validation,
+      suites: policy.validation.suites.map((rule) => ({ ...rule, minimumAccuracy: 0.95 })),
+    },
     emergency: { ...policy.emergency, deployment: { ...deployment, review, bakeSeconds: 1 } },
     rollout: {
       ...policy.rollout,

@@ -11,7 +11,7 @@ import { Bench, FIRST, MODEL } from './harness.js';
 import { until } from './support/until.js';
 
 const PATIENCE_SECONDS = 120;
-const CRITERION = 'accuracy>=0.95';
+const CRITERION = 'accuracy/digits>=0.95';
 // Each leaves a busy machine three times what it takes to come into service and be looked at.
 const HOLDS_SECONDS = 40;
 const REVIEW_SECONDS = 30;
@@ -25,7 +25,12 @@ function demanding(policy: Policy): Policy {
   if (deployment === undefined) throw new Error('the development policy knows no emergency');
   return {
     ...policy,
-    validation: { ...policy.validation, minimumAccuracy: 0.95 },
+    validation: {
+      ...policy.validation,
+      suites: policy.validation.suites.map((rule) =>
+        rule.minimumAccuracy === undefined ? rule : { ...rule, minimumAccuracy: 0.95 },
+      ),
+    },
     override: { count: 1, withinSeconds: 300, holdsSeconds: HOLDS_SECONDS },
     emergency: {
       ...policy.emergency,
@@ -99,7 +104,7 @@ describe('a candidate that fails what may be lifted', () => {
 
   test('attack: is not overridden by the wrong person, of the wrong criterion, or for too long', async () => {
     expect(await override('--lift', CRITERION, '--key', 'alice')).toMatchObject({ code: 4 });
-    const other = await override('--lift', 'contract/live', '--key', 'vera');
+    const other = await override('--lift', 'contract/digits/live', '--key', 'vera');
     expect(other).toMatchObject({ code: 2 });
     expect(other.stderr).toContain(CRITERION);
     expect(await override('--lift', CRITERION, '--key', 'vera', '--for', `${HOLDS_SECONDS + 1}s`)).toMatchObject({

@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import { authoriseRoute } from '../../domain/authorise-route.js';
-import { authoriseDestruction, authoriseLoading, authoriseSigning, type Permission } from '../../domain/authorise.js';
+import { authoriseLoading, authoriseSigning, type Permission } from '../../domain/authorise.js';
+import { authoriseDestruction } from '../../domain/authorise-retirement.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence, RouteDelivery } from '../../domain/evidence.js';
 import {

@@ -13,6 +13,7 @@ export {
   type Signers,
   type WorldOptions,
 } from './world/organisation.js';
+export { PASSED } from './world/releases.js';
 export type { Release, ReleaseOptions, Rests, RetirementOptions, Untried } from './world/releases.js';
 export type { Route } from './world/routes.js';
 

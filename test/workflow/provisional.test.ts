@@ -61,7 +61,7 @@ function failing(): void {
   on.zones.acts.validate = async () => ({
     testResult: digestOf('test result'),
     passed: 19,
-    failed: ['accuracy>=0.9'],
+    failed: ['accuracy/digits>=0.9'],
     accuracy: 0.8,
   });
   on.zones.acts.openOverrideGate = async () => {

@@ -171,7 +171,10 @@ function firstPolicy(
     ],
     versioning: DEVELOPMENT_VERSIONING,
     artifacts: { maxFiles: 1000, maxFileBytes: 1024 ** 3, formats: DATA_FORMATS, denied: CONSTRUCTS, scanners: [] },
-    validation: { suite: sha256('the suite'), minimumCases: 3, minimumAccuracy: 0.9, timeoutSeconds: 60 },
+    validation: {
+      suites: [{ suite: 'own', version: '1.0.0', sha256: sha256('the suite'), minimumCases: 3, minimumAccuracy: 0.9 }],
+      timeoutSeconds: 60,
+    },
     approvals: {
       deploy: { role: 'release-approver', count: 1, withinSeconds: 600 },
       restore: { role: 'operator', count: 2, withinSeconds: 600 },

@@ -7,12 +7,13 @@ import { failuresOf, type RecordLine, type ReleaseRecord } from '../../../domain
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
-import { createWorld, type Release, type ReleaseOptions } from '../../support/world.js';
+import { PASSED, createWorld, type Release, type ReleaseOptions } from '../../support/world.js';
 import { recordsOf } from '../serving/fixture.js';
 
 const world = createWorld();
 const { policy, at } = world;
-const RESULTS = ['accuracy', 'latency', 'robustness'].map((id) => ({ id, failure: null }));
+const RESULTS = PASSED.map((id) => ({ id, verdict: 'passed', says: null, tolerated: false }));
+const CASES = PASSED.map((id) => ({ id, failure: null }));
 
 const NAME = { model: 'digits', version: '1.0.0' };
 
@@ -24,9 +25,9 @@ function made(
   results: readonly object[] = RESULTS,
 ): { release: Release; report: Buffer } {
   const digest = world.release(options).release;
-  const report = canonicalBytes({ release: digest, accuracy: 0.97, right: 97, rows: 100, results });
+  const report = canonicalBytes({ release: digest, accuracy: 0.97, results });
   const configuration = [
-    { name: 'suite', digest: { sha256: policy.validation.suite } },
+    { name: 'suite', digest: { sha256: policy.validation.suites[0]?.sha256 ?? '' } },
     { name: 'report', digest: { sha256: sha256(report) } },
   ];
   return { release: world.release({ ...options, testResult: { configuration, ...options.testResult } }), report };
@@ -61,7 +62,7 @@ describe('the provenance record', () => {
     const { release, report } = made();
     const record = await shown(objectsOf({ release, report }));
     expect(failuresOf(record)).toEqual([]);
-    expect(record).toMatchObject({ ...NAME, release: release.release, cases: RESULTS });
+    expect(record).toMatchObject({ ...NAME, release: release.release, cases: CASES });
     expect(record.lines.map(({ part: name }) => name)).toEqual([
       ...['policy', 'requester', 'release', 'producer', 'provenance', 'created', 'build', 'training-data'],
       ...['scan', 'change', 'validation', 'cases', 'request', 'approval', 'quorum', 'signature', 'serving'],
@@ -72,8 +73,8 @@ describe('the provenance record', () => {
     expect(lineOf(record, 'provenance')).toMatchObject({ by: ['trainer'], statement: release.provenance.digest });
     expect(lineOf(record, 'created')?.says).toContain(at(-60));
     expect(lineOf(record, 'training-data')?.says).toBe(`data.csv sha256 ${sha256('the training data')}`);
-    expect(lineOf(record, 'validation')).toMatchObject({ by: ['intake'], says: 'PASSED: 3 cases passed, 0 failed' });
-    expect(lineOf(record, 'cases')?.says).toBe('3 cases, accuracy 0.97 (97 of 100)');
+    expect(lineOf(record, 'validation')).toMatchObject({ by: ['intake'], says: 'PASSED: 5 cases passed, 0 failed' });
+    expect(lineOf(record, 'cases')?.says).toBe('5 criteria, accuracy 0.97');
     expect(lineOf(record, 'approval')).toMatchObject({
       by: ['alice'],
       says: `alice: approve at ${at(-30)}: looks right`,
@@ -95,8 +96,13 @@ describe('the provenance record', () => {
   });
 
   it('of one that was rejected says why, and that nothing came of the rest', async () => {
-    const failed = { results: [...RESULTS.slice(0, 2), { id: 'robustness', failure: 'status 500' }] };
-    const tests = { result: 'FAILED' as const, passedTests: ['accuracy', 'latency'], failedTests: ['robustness'] };
+    const broken = { id: 'safety/own/robustness', verdict: 'failed', says: 'status 500', tolerated: false };
+    const failed = { results: [...RESULTS.filter(({ id }) => id !== broken.id), broken] };
+    const tests = {
+      result: 'FAILED' as const,
+      passedTests: PASSED.filter((id) => id !== broken.id),
+      failedTests: [broken.id],
+    };
     const objects = objectsOf(made({ testResult: tests }, failed.results));
     for (const later of ['approved', 'signed']) objects.delete(part(later));
     const reason = 'failed: robustness';
@@ -110,7 +116,9 @@ describe('the provenance record', () => {
       state: 'holds',
       says: expect.stringContaining('robustness (status 500)') as string,
     });
-    expect(record.cases).toEqual(failed.results);
+    expect(record.cases).toEqual(
+      failed.results.map(({ id, verdict, says }) => ({ id, failure: verdict === 'passed' ? null : says })),
+    );
     expect(lineOf(record, 'signature')?.says).toBe('it never came to that');
     expect(lineOf(record, 'outcome')?.says).toBe(`rejected at validate: VALIDATION_FAILED ${reason}`);
   });
@@ -155,7 +163,7 @@ const both =
   };
 const from = (options: ReleaseOptions) => made(options).release;
 
-const second = from({ testResult: { passedTests: ['a', 'b', 'c', 'd'] } });
+const second = from({ testResult: { passedTests: [...PASSED, 'contract/own/more'] } });
 const byOther = from({ provenanceBy: 'intake' });
 const noData = from({
   provenance: (p) => ({ ...p, buildDefinition: { ...p.buildDefinition, resolvedDependencies: [] } }),

@@ -9,7 +9,7 @@ import { policyDigest } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { verifyRelease } from '../../../formats/evidence.js';
 import { denial, verdictsOf } from '../../support/verdicts.js';
-import { createWorld, type Release, type ReleaseOptions } from '../../support/world.js';
+import { PASSED, createWorld, type Release, type ReleaseOptions } from '../../support/world.js';
 
 const world = createWorld();
 const { at, policy, policyEnvelope } = world;
@@ -100,9 +100,9 @@ const ABOUT_VALIDATION: Attack[] = [
   ['lists a failed case', { testResult: { failedTests: ['robustness'] } }, 'VALIDATION_FAILED', /did not pass/],
   [
     'has too few cases',
-    { testResult: { passedTests: ['accuracy', 'latency'] } },
+    { testResult: { passedTests: ['contract/own/latency', 'safety/own/tone', 'cases/own>=3'] } },
     'VALIDATION_FAILED',
-    /2 cases ran, 3/,
+    /2 cases of own ran, 3/,
   ],
   [
     'names a case twice',
@@ -110,7 +110,25 @@ const ABOUT_VALIDATION: Attack[] = [
     'VALIDATION_FAILED',
     /names a case twice/,
   ],
-  ['has no case at all', { testResult: { passedTests: [] } }, 'VALIDATION_FAILED', /0 cases ran, 3/],
+  ['has no case at all', { testResult: { passedTests: [] } }, 'VALIDATION_FAILED', /0 cases of own ran, 3/],
+  [
+    'takes the cases of another suite for those of this one',
+    { testResult: { passedTests: PASSED.map((name) => name.replace('/own/', '/other/')) } },
+    'VALIDATION_FAILED',
+    /0 cases of own ran, 3/,
+  ],
+  [
+    'says nothing of a threshold',
+    { testResult: { passedTests: PASSED.filter((name) => name !== 'accuracy/own>=0.9') } },
+    'VALIDATION_FAILED',
+    /does not say how the release fares at accuracy\/own>=0.9/,
+  ],
+  [
+    'is of a lower threshold than the policy fixes',
+    { testResult: { passedTests: PASSED.map((name) => name.replace('accuracy/own>=0.9', 'accuracy/own>=0.5')) } },
+    'VALIDATION_FAILED',
+    /does not say how the release fares at accuracy\/own>=0.9/,
+  ],
   [
     'counts one case three times',
     { testResult: { passedTests: ['a', 'a', 'a'] } },
@@ -265,7 +283,10 @@ describe('signing and loading', () => {
     ['approval', { approvals: other.evidence.approvals }, 'NOT_AUTHORISED', /1 more/],
     [
       'a second test result of the same release',
-      { testResult: world.release({ testResult: { passedTests: ['a', 'b', 'c', 'd'] } }).evidence.testResult },
+      {
+        testResult: world.release({ testResult: { passedTests: [...PASSED, 'contract/own/more'] } }).evidence
+          .testResult,
+      },
       'REPLAYED',
       /another test result/,
     ],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { authoriseDestruction, authoriseRetirement, personAsks } from '../../../domain/authorise.js';
+import { personAsks } from '../../../domain/authorise.js';
+import { authoriseDestruction, authoriseRetirement } from '../../../domain/authorise-retirement.js';
 import type { ErrorCode } from '../../../domain/errors.js';
 import { verifyRetirement } from '../../../formats/evidence.js';
 import { denial, verdictsOf } from '../../support/verdicts.js';

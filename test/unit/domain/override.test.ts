@@ -9,12 +9,23 @@ import { plusSeconds } from '../../../domain/time.js';
 import { verifyRelease } from '../../../formats/evidence.js';
 import { standsUntil } from '../../../domain/provisional.js';
 import { denial, verdictsOf } from '../../support/verdicts.js';
-import { createWorld, withProvisions, type Release, type ReleaseOptions, type Signed } from '../../support/world.js';
+import {
+  PASSED,
+  createWorld,
+  withProvisions,
+  type Release,
+  type ReleaseOptions,
+  type Signed,
+} from '../../support/world.js';
 
 const DAY = 86_400;
 const world = createWorld({ policy: withProvisions });
 const { at, policy, policyEnvelope, override } = world;
-const FAILED = { result: 'FAILED', passedTests: ['a', 'b'], failedTests: ['contract/shape', 'accuracy>=0.9'] } as const;
+const FAILED = {
+  result: 'FAILED',
+  passedTests: ['contract/own/a', 'contract/own/b', 'cases/own>=3'],
+  failedTests: ['contract/own/shape', 'accuracy/own>=0.9'],
+} as const;
 
 type Asked = Signed<RequestPredicate>;
 type Said = Signed<OverridePredicate>;
@@ -175,25 +186,25 @@ describe('attack: an override', () => {
     ['replayed from another release', { of: other }, 'REPLAYED', /asked for something else/],
     [
       'that lifts less than what has failed',
-      { says: (a) => [override(a, 'vera', { lifts: ['contract/shape'] })] },
+      { says: (a) => [override(a, 'vera', { lifts: ['contract/own/shape'] })] },
       'POLICY_REFUSED',
       /exactly what has failed/,
     ],
     [
       'that lifts more than what has failed',
-      { says: (a) => [override(a, 'vera', { lifts: [...FAILED.failedTests, 'contract/other'] })] },
+      { says: (a) => [override(a, 'vera', { lifts: [...FAILED.failedTests, 'contract/own/other'] })] },
       'POLICY_REFUSED',
       /exactly what has failed/,
     ],
     [
       'that lifts something else',
-      { says: (a) => [override(a, 'vera', { lifts: ['contract/shape', 'contract/other'] })] },
+      { says: (a) => [override(a, 'vera', { lifts: ['contract/own/shape', 'contract/own/other'] })] },
       'POLICY_REFUSED',
       /exactly what has failed/,
     ],
     [
       'that lifts one thing twice instead of two',
-      { says: (a) => [override(a, 'vera', { lifts: ['contract/shape', 'contract/shape'] })] },
+      { says: (a) => [override(a, 'vera', { lifts: ['contract/own/shape', 'contract/own/shape'] })] },
       'POLICY_REFUSED',
       /exactly what has failed/,
     ],
@@ -212,7 +223,7 @@ describe('attack: an override', () => {
     ['asked for by an operator', { askedBy: 'oscar' }, 'NOT_AUTHORISED', /not asked for by control/],
     [
       'whose request says that less has failed',
-      { asked: { action: { kind: 'override', failed: ['contract/shape'] } } },
+      { asked: { action: { kind: 'override', failed: ['contract/own/shape'] } } },
       'VALIDATION_FAILED',
       /exactly what failed/,
     ],
@@ -255,20 +266,25 @@ describe('attack: an override', () => {
   });
 
   test('of a validation that has passed is refused', () => {
-    const passed = { result: 'PASSED', passedTests: ['a', 'b', 'c'], failedTests: [] } as const;
+    const passed = { result: 'PASSED', passedTests: [...PASSED], failedTests: [] } as const;
     const release = overridden({ asked: { action: { kind: 'override', failed: ['a'] } } }, { testResult: passed });
     expect(loading(release)).toEqual(denial('REPLAYED', /nothing has failed/));
   });
 
   test('cannot stand in for cases that did not run', () => {
-    const few = { result: 'FAILED', passedTests: ['a'], failedTests: ['b'] } as const;
-    expect(loading(overridden({}, { testResult: few }))).toEqual(denial('VALIDATION_FAILED', /2 cases ran, 3 are/));
+    const few = { result: 'FAILED', passedTests: ['contract/own/a'], failedTests: ['contract/own/b'] } as const;
+    expect(loading(overridden({}, { testResult: few }))).toEqual(
+      denial('VALIDATION_FAILED', /2 cases of own ran, 3 are/),
+    );
   });
 
-  test.each([['safety/refuses-poison'], ['cases>=20']])('of %s is refused under any policy', (criterion) => {
-    const failed = { ...FAILED, failedTests: ['contract/shape', criterion] };
-    expect(loading(overridden({}, { testResult: failed }))).toEqual(denial('POLICY_REFUSED', /can never be lifted/));
-  });
+  test.each([['safety/own/refuses-poison'], ['safety/own>=0.9'], ['cases/own>=20']])(
+    'of %s is refused under any policy',
+    (criterion) => {
+      const failed = { ...FAILED, failedTests: ['contract/own/shape', 'accuracy/own>=0.9', criterion] };
+      expect(loading(overridden({}, { testResult: failed }))).toEqual(denial('POLICY_REFUSED', /can never be lifted/));
+    },
+  );
 
   test('without a justification is no statement at all', () => {
     const release = overridden({ says: (a) => [override(a, 'vera', { justification: '   short  ' })] });
@@ -277,7 +293,7 @@ describe('attack: an override', () => {
 
   test('ends with the criterion becoming one that can never be lifted, and with overrides altogether', () => {
     const always = (p: Policy): Policy => ({ ...p, validation: { ...p.validation, always: ['accuracy*'] } });
-    expect(under(always)).toEqual(denial('POLICY_REFUSED', /accuracy>=0.9 can never be lifted/));
+    expect(under(always)).toEqual(denial('POLICY_REFUSED', /accuracy\/own>=0.9 can never be lifted/));
     const without = (p: Policy): Policy =>
       Object.fromEntries(Object.entries(p).filter(([section]) => section !== 'override')) as unknown as Policy;
     expect(under(without)).toEqual(denial('POLICY_REFUSED', /knows no override/));
@@ -343,15 +359,15 @@ describe('what can never be lifted', () => {
     });
 
   test('is safety where the policy does not say', () => {
-    expect(lifting('safety/no-poison')).toMatch(/never/);
-    expect(lifting('contract/shape')).toBeNull();
-    expect(lifting('accuracy>=0.9')).toBeNull();
+    expect(lifting('safety/own/no-poison')).toMatch(/never/);
+    expect(lifting('contract/own/shape')).toBeNull();
+    expect(lifting('accuracy/own>=0.9')).toBeNull();
   });
 
   test('is exactly what the policy lists, where it does, and too few cases', () => {
-    expect(lifting('safety/no-poison', ['accuracy*'])).toBeNull();
-    expect(lifting('accuracy>=0.9', ['accuracy*'])).toMatch(/never/);
-    expect(lifting('cases>=20', [])).toMatch(/never/);
-    expect(lifting('contract/a.b', ['contract/a?b', 'contract/a+b'])).toBeNull();
+    expect(lifting('safety/own/no-poison', ['accuracy*'])).toBeNull();
+    expect(lifting('accuracy/own>=0.9', ['accuracy*'])).toMatch(/never/);
+    expect(lifting('cases/own>=20', [])).toMatch(/never/);
+    expect(lifting('contract/own/a.b', ['contract/own/a?b', 'contract/own/a+b'])).toBeNull();
   });
 });

@@ -45,7 +45,7 @@ describe("a release's evidence", () => {
   });
 
   test('attack: is refused under a policy of its own making', () => {
-    const lax: Policy = { ...policy, validation: { ...policy.validation, minimumCases: 1 } };
+    const lax: Policy = { ...policy, validation: { ...policy.validation, suites: [] } };
     const { mallory, alice } = world.keys;
     expect(() => verify({ policies: [signPolicy(lax, [mallory, alice])] })).toThrow(error('SIGNATURE_INVALID'));
     expect(() => verify({ policies: [] })).toThrow(error('POLICY_REFUSED', /there is no policy/));

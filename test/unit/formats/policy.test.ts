@@ -198,7 +198,7 @@ describe('policy.yaml', () => {
     ['rollout:', 'rolout:', 'rolout: unknown key, did you mean "rollout"?'],
     ['warmReleases:', 'warmRelease:', 'rollback.warmRelease: unknown key, did you mean "warmReleases"?'],
     ['withinSeconds:', 'WithinSecs:', 'approvals.deploy.WithinSecs: unknown key, did you mean "withinSeconds"?'],
-    ['minimumCases:', 'coffee:', 'validation.coffee: unknown key'],
+    ['minimumCases:', 'coffee:', 'validation.suites.0.coffee: unknown key'],
     ['    kind: person', '    knid: person', 'authorities.0.knid: unknown key, did you mean "kind"?'],
     ['validFrom:', 'validForm:', 'authorities.2.keys.0.validForm: unknown key, did you mean "validFrom"?'],
     ['outputMb:', 'outputMB:', 'training.limits.outputMB: unknown key, did you mean "outputMb"?'],
@@ -251,7 +251,7 @@ describe('policy.yaml', () => {
   test('points at the line of the value', () => {
     const text = YAML.replace('minimumAccuracy: 0.9', 'minimumAccuracy: 9');
     expect(problems(text)[0]).toMatch(
-      new RegExp(`^policy\\.yaml:${place(text, '9\n  timeoutSeconds')} validation\\.minimumAccuracy: `),
+      new RegExp(`^policy\\.yaml:${place(text, '9\n  timeoutSeconds')} validation\\.suites\\.0\\.minimumAccuracy: `),
     );
   });
 

@@ -27,7 +27,7 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     workflowId: 'lifecycle/digits/1.0.0',
     release: digest,
     testResult: digest,
-    lifts: ['accuracy>=0.9'],
+    lifts: ['accuracy/digits>=0.9'],
     justification: 'the data set is out of date',
     holdsUntil: at(1),
     ...timed,

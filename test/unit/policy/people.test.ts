@@ -11,7 +11,7 @@ import { replaceFile } from '../../../client/files.js';
 import { Layout } from '../../../client/stack/layout.js';
 import { adviseOn } from '../../../domain/policy-advice.js';
 import { diffPolicies } from '../../../domain/policy-diff.js';
-import type { Authority, Policy } from '../../../domain/policy.js';
+import type { Authority, Policy, SuiteRule } from '../../../domain/policy.js';
 import { policyJsonSchema, verifyPolicyChain } from '../../../formats/policy.js';
 import { createWorld, PIPELINE, withProvisions } from '../../support/world.js';
 
@@ -100,14 +100,21 @@ describe('what differs between two policies', () => {
   const pipeline = (claims: Record<string, string>): Policy =>
     withAuthority('pipeline', { oidc: { ...PIPELINE, claims } });
 
+  const withSuite = (change: Partial<SuiteRule>): Policy => {
+    const suites = policy.validation.suites.map((rule) => ({ ...rule, ...change }));
+    return { ...policy, validation: { ...policy.validation, suites } };
+  };
   const cases: [string, Policy, string][] = [
+    ['a suite for fewer models', withSuite({ models: ['digits'] }), '! validation.suites.0.models.0:  → digits'],
+    [
+      'a group of which some may fail',
+      withSuite({ groups: { safety: { minimumShare: 0.9 } } }),
+      '! validation.suites.0.groups.safety.minimumShare:  → 0.9',
+    ],
+    ['groups that may lie apart', withSuite({ maximumGap: 0.1 }), 'validation.suites.0.maximumGap:  → 0.1'],
     ['a number that goes down', { ...policy, rootThreshold: 1 }, '! rootThreshold: 2 → 1'],
     ['a number that goes up', { ...policy, rootThreshold: 3 }, 'rootThreshold: 2 → 3'],
-    [
-      'less accuracy',
-      { ...policy, validation: { ...policy.validation, minimumAccuracy: 0.5 } },
-      '! validation.minimumAccuracy: 0.9 → 0.5',
-    ],
+    ['less accuracy', withSuite({ minimumAccuracy: 0.5 }), '! validation.suites.0.minimumAccuracy: 0.9 → 0.5'],
     [
       'a longer life',
       { ...policy, expires: '2099-01-01T00:00:00.000Z' },
@@ -121,8 +128,8 @@ describe('what differs between two policies', () => {
     ],
     [
       'another suite',
-      { ...policy, validation: { ...policy.validation, suite: 'a'.repeat(64) } },
-      `! validation.suite: ${policy.validation.suite} → ${'a'.repeat(64)}`,
+      withSuite({ sha256: 'a'.repeat(64) }),
+      `! validation.suites.0.sha256: ${policy.validation.suites[0]?.sha256 ?? ''} → ${'a'.repeat(64)}`,
     ],
     [
       'another role for the quorum',

@@ -14,6 +14,7 @@ const PAGES = [
   'docs/approvals.md',
   'docs/versioning.md',
   'docs/provenance.md',
+  'docs/suites.md',
   'docs/ci.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');

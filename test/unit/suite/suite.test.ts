@@ -1,7 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { judge, withModel, type Expectation } from '../../../domain/suite.js';
-import { parseLabelledData, parseSuite } from '../../../formats/suite.js';
+import { judge, type JudgedAnswer } from '../../../domain/assertion.js';
+import { withModel } from '../../../domain/suite.js';
+import { boundedSearch } from '../../../adapters/model-server/search.js';
+import { expectSchema } from '../../../formats/assertions.js';
+import { parseLabelledData } from '../../../formats/labelled-data.js';
+import { parseSuite } from '../../../formats/suite.js';
 import { sha256 } from '../../../formats/sha256.js';
 
 const DIGITS = 'examples/digits';
@@ -20,8 +24,8 @@ describe('a validation suite', () => {
   it('is what the digits example ships, with its data set', async () => {
     const suite = parseSuite(await readFile(`${DIGITS}/suite.yaml`));
     expect(suite.cases.length).toBeGreaterThanOrEqual(20);
-    const bytes = await readFile(`${DIGITS}/${suite.accuracy.dataset}`);
-    expect(sha256(bytes)).toBe(suite.accuracy.sha256);
+    const bytes = await readFile(`${DIGITS}/${suite.accuracy?.dataset ?? ''}`);
+    expect(sha256(bytes)).toBe(suite.accuracy?.sha256);
     const data = parseLabelledData(bytes);
     expect([data.rows.length, data.rows[0]?.values.length, data.input, data.output]).toEqual([
       397,
@@ -58,8 +62,9 @@ describe('a validation suite', () => {
 });
 
 describe('judging an answer', () => {
-  const said = (text: string, status = 200): { status: number; text: string } => ({ status, text });
-  const cases: [string, Expectation, { status: number; text: string }, boolean][] = [
+  const said = (text: string, status = 200): JudgedAnswer => ({ status, text, body: text, refused: false, ms: 5 });
+  const candidate = { model: 'm', prompts: [], search: boundedSearch };
+  const cases: [string, object, JudgedAnswer, boolean][] = [
     ['the status', { status: 200 }, said(''), true],
     ['another status', { status: 200 }, said('', 500), false],
     ['one of several statuses', { status: [400, 413] }, said('', 413), true],
@@ -80,7 +85,8 @@ describe('judging an answer', () => {
     ['what is not JSON', { status: 200, json: { a: 1 } }, said('<html>'), false],
   ];
   it.each(cases)('takes %s as it should', (_, expected, answer, passes) => {
-    expect(judge(expected, answer, 'm') === null).toBe(passes);
+    const { verdict } = judge(expectSchema.parse(expected), answer, candidate);
+    expect(verdict).toBe(passes ? 'passed' : 'failed');
   });
 
   it('puts the name of the model wherever it is meant', () => {
