@@ -1,13 +1,13 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { endpointStatus, lifecycleStatus, outcomeOf } from '../../client/messages.js';
 import { replaceFile } from '../../client/files.js';
-import type { Policy } from '../../domain/policy.js';
+import type { AuthorityKey, Policy } from '../../domain/policy.js';
 import { isoTime } from '../../domain/time.js';
-import { generateKey } from '../../formats/keys.js';
+import { generateKey, importPrivateKey } from '../../formats/keys.js';
 import { policyDigest } from '../../formats/policy.js';
 import { sha256 } from '../../formats/sha256.js';
 import { Bench, FIRST, MODEL, type Ended } from './harness.js';
@@ -34,34 +34,40 @@ async function signed(edit: (policy: Policy) => Policy, ...who: readonly string[
   const yaml = file(`policy-${sha256(JSON.stringify(next)).slice(0, 8)}.yaml`);
   writeFileSync(yaml, stringify(next));
   const out = yaml.replace('.yaml', '.signed.json');
+  rmSync(out, { force: true });
   for (const key of who)
     expect(await bench.cli('policy', 'sign', yaml, '--key', key, '--out', out)).toMatchObject({ code: 0 });
   return out;
 }
 
+/** Who signs policies. */
+let root = 'rosa';
+
 async function apply(edit: (policy: Policy) => Policy): Promise<number> {
-  const applied = await bench.cli('--json', 'policy', 'apply', await signed(edit, 'rosa'));
+  const applied = await bench.cli('--json', 'policy', 'apply', await signed(edit, root));
   expect(applied, applied.stderr).toMatchObject({ code: 0 });
   return (JSON.parse(applied.stdout) as { version: number }).version;
 }
 
-/** The release signer's keys become these. */
-const withSigners =
-  (...pems: readonly string[]) =>
+type Keys = readonly AuthorityKey[];
+
+/** The policy with other keys for somebody. */
+const withKeys =
+  (id: string, change: (keys: Keys) => Keys) =>
   (policy: Policy): Policy => ({
     ...policy,
-    authorities: policy.authorities.map((held) =>
-      held.id === 'release-signer' ? { ...held, keys: pems.map((pem) => ({ pem })) } : held,
-    ),
+    authorities: policy.authorities.map((held) => (held.id === id ? { ...held, keys: change(held.keys) } : held)),
   });
+const withSigners = (...pems: readonly string[]) => withKeys('release-signer', () => pems.map((pem) => ({ pem })));
 
-/** The signing zone starts again with another key. */
-async function changeSigningKey(privatePem: string): Promise<void> {
-  const path = join(bench.state, 'zones', 'signing', 'release-signer.pem');
+/** A zone starts again with another key. */
+async function changeKey(zone: string, id: string, privatePem: string): Promise<void> {
+  const path = join(bench.state, 'zones', zone, `${id}.pem`);
   const owner = process.getuid?.() === 0 ? statSync(path).uid : null;
   replaceFile(path, privatePem, { mode: 0o400, owner });
-  await restart('signing');
+  await restart(zone);
 }
+const changeSigningKey = (privatePem: string): Promise<void> => changeKey('signing', 'release-signer', privatePem);
 
 async function restart(name: string): Promise<void> {
   const before = bench.stack.supervisor.pids()[name];
@@ -172,13 +178,76 @@ describe('the release key is changed', () => {
   });
 });
 
+const all =
+  (...edits: readonly ((policy: Policy) => Policy)[]) =>
+  (policy: Policy): Policy =>
+    edits.reduce((edited, edit) => edit(edited), policy);
+/** Keys that count no more from now on, but for this one. */
+const ended =
+  (validUntil: string, but: string) =>
+  (keys: Keys): Keys =>
+    keys.map((key) => ('pem' in key && key.pem === but ? key : { ...key, validUntil }));
+
+describe('the keys of people and processes are changed', () => {
+  test("a person's: the old one approves nothing any more, the new one does", async () => {
+    const made = await bench.cli('keygen', '--out', file('alice.pem'));
+    expect(made.code, made.stderr).toBe(0);
+    const { pem } = importPrivateKey(readFileSync(file('alice.pem'), 'utf8'));
+    await bench.start(await bench.source('1.0.3'));
+    const { gate } = await bench.openGate('1.0.3');
+    await apply(withKeys('alice', (keys) => [...ended(isoTime(Date.now()), pem)(keys), { pem }]));
+    const old = await bench.cli('--json', 'approve', gate.requestId, '--key', 'alice', '--yes');
+    expect([old.code, codeOf(old)]).toEqual([3, 'SIGNATURE_INVALID']);
+    const taken = await bench.cli('approve', gate.requestId, '--key', file('alice.pem'), '--yes');
+    expect(taken.code, taken.stderr).toBe(0);
+    await bench.reached('1.0.3', 'in service');
+  });
+
+  test('those of processes: each starts again with its new one, and what the old ones have signed still counts', async () => {
+    const fresh = { control: generateKey('ed25519'), intake: generateKey('ed25519'), serving: generateKey('ed25519') };
+    const each = Object.entries(fresh);
+    await apply(all(...each.map(([id, { publicPem: pem }]) => withKeys(id, (keys) => [...keys, { pem }]))));
+    for (const [id, { privatePem }] of each) await changeKey(id, id, privatePem);
+    await bench.answers({ status: 200, version: '1.0.3' });
+    const now = isoTime(Date.now());
+    await apply(all(...each.map(([id, { publicPem }]) => withKeys(id, ended(now, publicPem)))));
+    // Admitted and routed by control, tested by intake, served by serving: each with its new key.
+    await bench.start(await bench.source('1.0.4'));
+    const waiting = await bench.openGate('1.0.4');
+    expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision('bob', waiting))).toBe('accepted');
+    await bench.reached('1.0.4', 'in service');
+    expect(await bench.cli('verify', MODEL, '1.0.3')).toMatchObject({ code: 0 });
+    await restart('serving');
+    await bench.answers({ status: 200, version: '1.0.4' });
+  });
+
+  test('those of root: a threshold of the old and of the new must sign, and from then on only the new', async () => {
+    const next = generateKey('ed25519');
+    writeFileSync(file('root.pem'), next.privatePem, { mode: 0o600 });
+    const handOver = withKeys('rosa', () => [{ pem: next.publicPem }]);
+    const { newest } = await policies();
+    for (const who of ['rosa', file('root.pem')]) {
+      const alone = await bench.cli('--json', 'policy', 'apply', await signed(handOver, who));
+      expect(alone.code, who).toBe(3);
+    }
+    const both = await signed(handOver, 'rosa', file('root.pem'));
+    expect(await bench.cli('policy', 'apply', both)).toMatchObject({ code: 0 });
+    const raised = (policy: Policy): Policy => ({ ...policy, rollback: { warmReleases: 3 } });
+    const old = await bench.cli('--json', 'policy', 'apply', await signed(raised, 'rosa'));
+    expect([old.code, codeOf(old)]).toEqual([3, 'SIGNATURE_INVALID']);
+    expect(await bench.cli('policy', 'apply', await signed(raised, file('root.pem')))).toMatchObject({ code: 0 });
+    expect((await policies()).newest.version).toBe(newest.version + 2);
+    root = file('root.pem');
+  });
+});
+
 describe('an expired policy', () => {
   test('stops what raises exposure, but neither a kill nor the next policy', async () => {
     const soon = isoTime(Date.now() + 30_000);
     await apply((p) => ({ ...p, expires: soon }));
     await until('the policy to expire', 90, () => Promise.resolve(Date.now() > Date.parse(soon) ? true : null));
-    await bench.start(await bench.source('1.0.3'));
-    const outcome = await outcomeOf(bench.custody, { model: MODEL, version: '1.0.3' });
+    await bench.start(await bench.source('1.0.5'));
+    const outcome = await outcomeOf(bench.custody, { model: MODEL, version: '1.0.5' });
     expect(outcome).toMatchObject({ kind: 'rejected', code: 'POLICY_EXPIRED' });
     expect(await bench.call()).toMatchObject({ status: 200 });
 
