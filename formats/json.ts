@@ -1,5 +1,8 @@
 import type { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
+import { printable, quote } from './printable.js';
+
+export { printable, quote } from './printable.js';
 
 export interface JsonLimits {
   /** UTF-8 bytes. */
@@ -24,6 +27,8 @@ export const DANGEROUS_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constr
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const LISTED_PROBLEMS = 20;
+/** Keys of the objects that are open while a document is gone through: so many words has no vocabulary. */
+const MAX_HELD_KEYS = 600_000;
 
 /**
  * Parses one JSON document in the sense of I-JSON (RFC 7493), in linear time. Refused, each as MALFORMED with `what`, line
@@ -83,17 +88,6 @@ export function parseConfig<T>(schema: z.ZodType<T>, text: Uint8Array | string, 
   }
 }
 
-/** Somebody else's text in quotes, safe in a message: no control, bidi or invisible characters, at most 200 characters. */
-export function quote(text: string): string {
-  return `"${printable(text)}"`;
-}
-
-/** The same without quotes. */
-export function printable(text: string): string {
-  const short = text.length > 200 ? `${text.slice(0, 200)}…` : text;
-  return short.replace(/[\p{C}\u2028\u2029]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
-}
-
 function decodeUtf8(bytes: Uint8Array, what: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -111,6 +105,7 @@ class Parser {
   readonly #onObject: OnObject | null;
   #at = 0;
   #values = 0;
+  #heldKeys = 0;
 
   constructor(text: string, what: string, limits: JsonLimits, onObject: OnObject | null) {
     this.#text = text;
@@ -164,13 +159,10 @@ class Parser {
     if (this.#takes('}')) return object;
     for (;;) {
       const keyAt = this.#at;
-      if (this.#text[keyAt] !== '"') this.#fail('expected a key in double quotes');
-      const key = this.#string();
+      const key = this.#key();
       if (DANGEROUS_KEYS.has(key)) this.#fail(`the key ${quote(key)} is not allowed`, keyAt);
       if (Object.hasOwn(object, key)) this.#fail(`the key ${quote(key)} stands twice in one object`, keyAt);
-      this.#skipSpace();
-      if (!this.#takes(':')) this.#fail('expected ":"');
-      this.#skipSpace();
+      this.#colon();
       object[key] = this.#value(depth);
       this.#skipSpace();
       if (this.#takes('}')) return object;
@@ -188,16 +180,27 @@ class Parser {
       if (!first && !this.#takes(',')) this.#fail('expected "," or "}"');
       this.#skipSpace();
       const keyAt = this.#at;
-      if (this.#text[keyAt] !== '"') this.#fail('expected a key in double quotes');
-      const key = this.#string();
+      const key = this.#key();
       if (members.has(key)) this.#fail(`the key ${quote(key)} stands twice in one object`, keyAt);
-      this.#skipSpace();
-      if (!this.#takes(':')) this.#fail('expected ":"');
-      this.#skipSpace();
+      this.#colon();
       members.set(key, this.#value(depth));
+      this.#heldKeys += 1;
+      if (this.#heldKeys > MAX_HELD_KEYS) this.#fail(`more than ${MAX_HELD_KEYS} keys`);
       this.#skipSpace();
     }
+    this.#heldKeys -= members.size;
     this.#onObject?.(members, () => Buffer.byteLength(this.#text.slice(0, begin)));
+  }
+
+  #key(): string {
+    if (this.#text[this.#at] !== '"') this.#fail('expected a key in double quotes');
+    return this.#string();
+  }
+
+  #colon(): void {
+    this.#skipSpace();
+    if (!this.#takes(':')) this.#fail('expected ":"');
+    this.#skipSpace();
   }
 
   #array(depth: number): unknown[] | undefined {

@@ -7,25 +7,12 @@ import { digestSchema } from './in-toto.js';
 import { canonicalBytes } from './jcs.js';
 import { checkShape, parseJson, quote } from './json.js';
 import type { OmsResource } from './oms.js';
+import { unsafePath } from './paths.js';
+
+export { unsafePath } from './paths.js';
 import { sha256 } from './sha256.js';
 
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
-
-// Line and paragraph separators, and what turns the direction of text or takes no space.
-const INVISIBLE = /[\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
-
-/** Why a path cannot stand in a release, or `null`. Separators are `/`; nothing may climb, hide or be read two ways. */
-export function unsafePath(path: string): string | null {
-  if (path.length === 0 || Buffer.byteLength(path) > 1024) return 'its name is empty or longer than 1,024 bytes';
-  if (path.normalize('NFC') !== path) return 'its name is not in Unicode normal form C';
-  if (/[\p{Cc}\\:]/u.test(path)) return 'its name holds a control character, a backslash or a colon';
-  if (INVISIBLE.test(path)) return 'its name holds an invisible character, which could hide what it is';
-  const parts = path.split('/');
-  if (parts.some((part) => part === '' || part === '.' || part === '..')) return 'its name climbs or is absolute';
-  if (parts.some((part) => part.toLowerCase().startsWith('.git')))
-    return 'version-control files are not part of a release';
-  return null;
-}
 
 const pathSchema = z.string().refine((path) => unsafePath(path) === null, 'not a safe relative path');
 

@@ -1,6 +1,5 @@
-import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
-import { checkShape, parseJson, quote } from './json.js';
+import { parseJson, quote } from './json.js';
 
 /** Bits of one element. */
 const DTYPE_BITS = {
@@ -59,14 +58,7 @@ const MAX_HEADER_BYTES = 100_000_000;
 /** About 400 000 tensors. */
 const MAX_HEADER_VALUES = 4_000_000;
 const METADATA = '__metadata__';
-
-const size = z.number().int().nonnegative();
-const metadataSchema = z.record(z.string(), z.string());
-const infoSchema = z.strictObject({
-  dtype: z.string().refine(isDtype, 'not a known dtype'),
-  shape: z.array(size),
-  data_offsets: z.tuple([size, size]),
-});
+const MEMBERS = ['dtype', 'shape', 'data_offsets'];
 
 /**
  * The length of the header in bytes, from the first 8 bytes of a file of `fileSize` bytes. MALFORMED when it exceeds
@@ -94,7 +86,7 @@ export function readSafetensorsHeader(prefix: Uint8Array, fileSize: number): Saf
   if (prefix.length < dataStart)
     throw malformed(`its header ends at byte ${dataStart}, but only ${prefix.length} were read`);
   const { [METADATA]: described = {}, ...entries } = parseHeader(prefix.subarray(LENGTH_BYTES, dataStart));
-  const metadata = checkShape(metadataSchema, described, 'the metadata of the safetensors header');
+  const metadata = readMetadata(described);
   const tensors = Object.entries(entries).map(([name, entry]) => readInfo(name, entry));
   tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
   assertCovers(tensors, fileSize - dataStart);
@@ -143,15 +135,38 @@ function parseHeader(bytes: Uint8Array): Record<string, unknown> {
 }
 
 function readInfo(name: string, entry: unknown): TensorInfo {
-  const info = checkShape(infoSchema, entry, `the tensor ${quote(name)}`);
-  const [begin, end] = info.data_offsets;
-  const expected = byteLength(name, info.dtype, info.shape);
+  const info = membersOf(entry, `the tensor ${quote(name)}`);
+  const { dtype, shape, data_offsets: offsets } = info;
+  const unshaped = (problem: string): CustodyError => malformed(`the tensor ${quote(name)} ${problem}`);
+  const other = Object.keys(info).find((member) => !MEMBERS.includes(member));
+  if (other !== undefined) throw unshaped(`has an unknown member ${quote(other)}`);
+  if (typeof dtype !== 'string' || !isDtype(dtype)) throw unshaped(`has no known dtype: ${quote(String(dtype))}`);
+  if (!isSizes(shape)) throw unshaped('has a shape that is no list of sizes');
+  if (!isSizes(offsets) || offsets.length !== 2) throw unshaped('has data_offsets that are not two sizes');
+  const [begin = 0, end = 0] = offsets;
+  const expected = byteLength(name, dtype, shape);
   if (end - begin !== expected) {
     throw malformed(
-      `the tensor ${quote(name)} has the bytes ${begin} to ${end}, but ${info.dtype} and its shape demand ${expected} bytes`,
+      `the tensor ${quote(name)} has the bytes ${begin} to ${end}, but ${dtype} and its shape demand ${expected} bytes`,
     );
   }
-  return { name, dtype: info.dtype, shape: info.shape, begin, end };
+  return { name, dtype, shape, begin, end };
+}
+
+function readMetadata(described: unknown): Readonly<Record<string, string>> {
+  const metadata = membersOf(described, 'its metadata');
+  const other = Object.entries(metadata).find(([, value]) => typeof value !== 'string');
+  if (other !== undefined) throw malformed(`its metadata ${quote(other[0])} is no text`);
+  return metadata as Record<string, string>;
+}
+
+function membersOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(`${what} is no object`);
+  return value as Record<string, unknown>;
+}
+
+function isSizes(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((each) => Number.isSafeInteger(each) && (each as number) >= 0);
 }
 
 function byteLength(name: string, dtype: Dtype, shape: readonly number[]): number {

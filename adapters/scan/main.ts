@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
-import { MANIFEST_FILE } from '../../domain/manifest.js';
-import { parseManifest } from '../../formats/manifest.js';
+import { MANIFEST_FILE, type Manifest } from '../../domain/manifest.js';
+import { parseJson } from '../../formats/json.js';
 import type { ScanLine } from '../../formats/scan/report.js';
 import { inspectFiles } from './inspect.js';
 
@@ -10,6 +10,7 @@ import { inspectFiles } from './inspect.js';
  * The process that scans: it is given the folder of a release, holds nothing that is worth anything, and says what it sees,
  * a line for each file. Usage: main.js <folder>
  */
+const LIMITS = { maxBytes: 16 * 1024 * 1024 };
 const TELL_EVERY_BYTES = 32 * 1024 * 1024;
 
 function say(line: ScanLine): Promise<void> {
@@ -20,7 +21,8 @@ function say(line: ScanLine): Promise<void> {
 
 try {
   const [folder = ''] = process.argv.slice(2);
-  const manifest = parseManifest(await readFile(join(folder, MANIFEST_FILE)));
+  // Whoever has started this has checked it, and compares with it what is said here of each file.
+  const manifest = parseJson(await readFile(join(folder, MANIFEST_FILE)), MANIFEST_FILE, LIMITS) as Manifest;
   let unsaid = 0;
   let files = 0;
   const onBytes = (bytes: number): void => {

@@ -46,17 +46,23 @@ export function checkTemplate(text: string, report: Report): void {
   BLOCK.lastIndex = 0;
   for (let block = BLOCK.exec(text); block !== null && told <= MAX_REPORTS; block = BLOCK.exec(text)) {
     const { tokens, end } = tokensOf(text, block.index + 2, block[0] === '{{' ? '}}' : '%}');
-    checkBlock(tokens, block[0] === '{%', tell);
+    checkBlock(tokens, block[0] === '{%', tell, () => told > MAX_REPORTS);
     // Each character is looked at once, however many blocks have no end.
     BLOCK.lastIndex = end;
   }
 }
 
-function checkBlock(tokens: readonly Token[], isStatement: boolean, tell: (at: number, message: string) => void): void {
+function checkBlock(
+  tokens: readonly Token[],
+  isStatement: boolean,
+  tell: (at: number, message: string) => void,
+  isEnough: () => boolean,
+): void {
   const first = tokens.find(({ value }) => value !== '-' && value !== '+');
   if (isStatement && first?.kind === 'name' && STATEMENTS.has(first.value))
     tell(first.at, `the statement ${first.value} loads another template`);
   tokens.forEach(({ kind, value, at }, index) => {
+    if (isEnough()) return;
     const before = tokens[index - 1];
     const after = tokens[index + 1];
     if (kind === 'text') {

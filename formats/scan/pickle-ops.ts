@@ -102,17 +102,11 @@ export const ARGUMENT_OF: Uint8Array = new Uint8Array(256);
 for (const op of Object.values(OP)) ARGUMENT_OF[op] = ARGUMENT.none;
 for (const [kind, ops] of KINDS) for (const op of ops) ARGUMENT_OF[op] = kind;
 
-const TEXT: ReadonlySet<number> = new Set<number>([
-  OP.SHORT_BINUNICODE,
-  OP.BINUNICODE,
-  OP.BINUNICODE8,
-  OP.SHORT_BINSTRING,
-  OP.BINSTRING,
-]);
-
 /** Whether an opcode with a length pushes a string. */
+const TEXT = new Uint8Array(256);
+for (const op of [OP.SHORT_BINUNICODE, OP.BINUNICODE, OP.BINUNICODE8, OP.SHORT_BINSTRING, OP.BINSTRING]) TEXT[op] = 1;
 export function isTextOp(op: number): boolean {
-  return TEXT.has(op);
+  return TEXT[op] === 1;
 }
 
 export function uint(bytes: Uint8Array, from: number, width: number): number {

@@ -1,12 +1,13 @@
 import { Frames } from './pickle-frames.js';
 import { OP, ARGUMENT, ARGUMENT_OF, isTextOp, uint, utf8 } from './pickle-ops.js';
 import { PickleMachine, type MachineOptions } from './pickle-machine.js';
-import { doLine, MAX_NAME_BYTES } from './pickle-lines.js';
+import { doLine, doNumber, MAX_NAME_BYTES } from './pickle-arguments.js';
 import type { ArtifactReader, Report } from './reader.js';
 
 const HIGHEST_PROTOCOL = 5;
 const MAX_OPCODES = 200_000_000;
 const NEWLINE = 0x0a;
+const JOINED_BYTES = 1024;
 const EMPTY = new Uint8Array(0);
 
 /** What PyTorch wrote before 1.6: five pickles, the first of which is this number, then raw tensors. */
@@ -54,12 +55,25 @@ export class PickleReader implements ArtifactReader {
 
   add(chunk: Uint8Array): void {
     if (this.isOver) return;
-    if (this.carry.length === 0) return this.walk(chunk);
-    const whole = new Uint8Array(this.carry.length + chunk.length);
-    whole.set(this.carry);
-    whole.set(chunk, this.carry.length);
-    this.carry = EMPTY;
-    this.walk(whole);
+    // The opcode that was cut is put together with as little of the chunk as it takes; the rest is not copied.
+    let used = 0;
+    for (let more = JOINED_BYTES; this.carry.length > 0 && used < chunk.length; more *= 2) {
+      const { carry } = this;
+      const joined = new Uint8Array(carry.length + Math.min(more, chunk.length - used));
+      joined.set(carry);
+      joined.set(chunk.subarray(used, used + joined.length - carry.length), carry.length);
+      const at = this.walk(joined, carry.length);
+      if (at < carry.length) {
+        this.carry = joined;
+        used += joined.length - carry.length;
+      } else {
+        this.carry = EMPTY;
+        used += at - carry.length;
+      }
+    }
+    if (used >= chunk.length || this.isOver) return;
+    const at = used + this.walk(chunk.subarray(used));
+    this.carry = this.isOver || at >= chunk.length ? EMPTY : new Uint8Array(chunk.subarray(at));
   }
 
   end(): void {
@@ -74,10 +88,11 @@ export class PickleReader implements ArtifactReader {
     return new PickleMachine(this.report, { resolvesPersistentIds });
   }
 
-  private walk(bytes: Uint8Array): void {
+  /** Goes through the opcodes that begin before `until`, and answers where the next one begins. */
+  private walk(bytes: Uint8Array, until: number = bytes.length): number {
     const end = bytes.length;
     let at = 0;
-    while (at < end && !this.isOver) {
+    while (at < until && !this.isOver) {
       if (this.skip > 0) {
         const skipped = Math.min(this.skip, end - at);
         this.skip -= skipped;
@@ -98,8 +113,8 @@ export class PickleReader implements ArtifactReader {
       else if (machine.limit !== null) this.exceed(machine.limit);
     }
     this.machine.keepRecent();
-    this.carry = this.isOver || at >= end ? EMPTY : new Uint8Array(bytes.subarray(at));
     this.base += Math.min(at, end);
+    return at;
   }
 
   /** One opcode with its argument; answers where the next one begins, or -1 where its argument goes on in the next chunk. */
@@ -175,29 +190,9 @@ export class PickleReader implements ArtifactReader {
     const { machine } = this;
     machine.opcodes += 1;
     if (!this.fits(where, 1 + width)) return false;
-    switch (op) {
-      case OP.PROTO:
-        if (value > HIGHEST_PROTOCOL) this.stop(`there is no protocol ${value}`);
-        break;
-      case OP.BINGET:
-      case OP.LONG_BINGET:
-        machine.get(value);
-        break;
-      case OP.BINPUT:
-      case OP.LONG_BINPUT:
-        machine.put(value);
-        break;
-      case OP.EXT1:
-      case OP.EXT2:
-      case OP.EXT4:
-        machine.extension(where, value);
-        break;
-      case OP.FRAME:
-        this.frames.begin(where, value);
-        break;
-      default:
-        machine.data();
-    }
+    if (op === OP.FRAME) this.frames.begin(where, value);
+    else if (op === OP.PROTO && value > HIGHEST_PROTOCOL) this.stop(`there is no protocol ${value}`);
+    else if (op !== OP.PROTO) doNumber(machine, op, value, where);
     return !this.isOver;
   }
 

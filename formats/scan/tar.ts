@@ -1,6 +1,6 @@
 import type { ArtifactFormat } from '../../domain/artifacts.js';
 import { printable } from '../json.js';
-import { unsafePath } from '../manifest.js';
+import { unsafePath } from '../paths.js';
 import { reportWithin, type ArtifactReader, type Report } from './reader.js';
 import { isTarHeader } from './sniff.js';
 

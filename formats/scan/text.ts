@@ -29,6 +29,8 @@ export class PlainReader implements ArtifactReader {
   private message: ArtifactFormat | null = null;
   /** The whole file, where it has to be read whole. */
   private held: Uint8Array[] | null = null;
+  /** One template that reaches the interpreter is enough. */
+  private isTold = false;
   private overlap = '';
   private overlapAt = 0;
   private result: ArtifactFormat = 'unknown';
@@ -109,7 +111,11 @@ export class PlainReader implements ArtifactReader {
   private look(text: string): void {
     const window = this.overlap + text;
     const byteAt = (at: number): number => this.overlapAt + Buffer.byteLength(window.slice(0, at));
-    if (isTemplate(window)) checkTemplate(window, (at, rule, message) => this.report(byteAt(at), rule, message));
+    if (!this.isTold && isTemplate(window))
+      checkTemplate(window, (at, rule, message) => {
+        this.isTold = true;
+        this.report(byteAt(at), rule, message);
+      });
     for (const { index } of window.matchAll(PYTHON_TAG))
       this.report(byteAt(index), 'unsafe-yaml', 'a YAML tag that makes a loader build any Python object');
     const kept = window.slice(-OVERLAP);

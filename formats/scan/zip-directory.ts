@@ -1,4 +1,4 @@
-import { unsafePath } from '../manifest.js';
+import { unsafePath } from '../paths.js';
 import type { Report } from './reader.js';
 import { printable } from '../json.js';
 

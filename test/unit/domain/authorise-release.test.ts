@@ -310,7 +310,7 @@ describe('signing and loading', () => {
     ],
     ['requester', withRoles('ci', ['publisher']), /ci may not ask/],
     ['producer', withRoles('trainer', ['publisher']), /nobody|none of the|authorised producer/],
-    ['validator', withRoles('intake', ['publisher']), /may not sign test results/],
+    ['validator', withRoles('intake', ['publisher']), /may not say what is in a release/],
     ['control', withRoles('control', ['publisher']), /not made by control|may not issue the status/],
   ];
   test.each(revoked)('attack: refused after the newest policy took the role from the %s', (_, edit, reason) => {

@@ -38,3 +38,21 @@ export function doLine(
       else machine.broken = 'a number that is none';
   }
 }
+
+/** An opcode whose argument is a number of fixed width. */
+export function doNumber(machine: PickleMachine, op: number, value: number, where: number): void {
+  switch (op) {
+    case OP.BINGET:
+    case OP.LONG_BINGET:
+      return machine.get(value);
+    case OP.BINPUT:
+    case OP.LONG_BINPUT:
+      return machine.put(value);
+    case OP.EXT1:
+    case OP.EXT2:
+    case OP.EXT4:
+      return machine.extension(where, value);
+    default:
+      return machine.data();
+  }
+}
