@@ -69,6 +69,17 @@ describe('custody show', () => {
     expect(text.stdout).toContain('✔ serving');
   });
 
+  test('has the report of its validation in every form, as the test result names it', async () => {
+    const named = `${MODEL}@1.0.0`;
+    expect((await bench.cli('report', named)).stdout).toContain('✔ accuracy/digits>=0.88');
+    const { stdout } = await bench.cli('report', named, '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ verdict: 'PASSED', model: MODEL, remedy: null });
+    expect((await bench.cli('report', named, '--as', 'html')).stdout).toMatch(/^<!doctype html>[\s\S]*PASSED/);
+    expect((await bench.cli('report', named, '--as', 'junit')).stdout).toContain('failures="0" errors="0"');
+    expect(JSON.parse((await bench.cli('report', named, '--as', 'sarif')).stdout)).toMatchObject({ version: '2.1.0' });
+    expect(await bench.cli('report', `${MODEL}@9.9.9`)).toMatchObject({ code: 5 });
+  });
+
   test('shows why a release was rejected', async () => {
     const other = await bench.source('3.0.0');
     const rejected = await bench.source('3.0.1');

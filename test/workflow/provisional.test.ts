@@ -2,7 +2,8 @@ import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Approved, LifecycleStatus } from '../../domain/lifecycle.js';
+import type { Approved, LifecycleStatus, Validated } from '../../domain/lifecycle.js';
+import { inert } from '../../domain/markdown.js';
 import type { Proviso } from '../../domain/provisional.js';
 import {
   decisionSignal,
@@ -57,8 +58,9 @@ const approveDeploy = async (handle: Handle): Promise<void> => {
   await update(handle, 'approve', 'bob', 'deploy-1');
 };
 /** A validation that fails, and a policy that lets it be lifted. */
-function failing(): void {
+function failing(told: Pick<Validated, 'misses' | 'remedy'> = {}): void {
   on.zones.acts.validate = async () => ({
+    ...told,
     testResult: digestOf('test result'),
     passed: 19,
     failed: ['accuracy/digits>=0.9'],
@@ -89,14 +91,17 @@ describe('a release whose validation has failed', () => {
     await capture(handle, 'lifecycle-override-missed');
   });
 
-  it('shows who may lift what has failed, and with which command', async () => {
-    failing();
+  it('shows what has failed and by how much, who may lift it, and with which command', async () => {
+    const miss = 'accuracy/digits>=0.9: 80 % of 397 rows are right, 90 % are needed: 10 % too few';
+    failing({ misses: [miss], remedy: '1 with the role override-authority' });
     const handle = await start();
     await on.zones.called('openOverrideGate');
     await expect.poll(async () => (await status(handle)).gate?.requestId, { timeout: 20_000 }).toBe('override-1');
     const metadata = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
     expect(metadata.currentDetails).toContain(`custody override urgent-${count}@1.0.0`);
     expect(metadata.currentDetails).toContain(`--name override --input-file decision.json`);
+    expect(metadata.currentDetails).toContain(`**Failed:** ${inert(miss)}`);
+    expect(metadata.currentDetails).toContain('**An override would need:** 1 with the role override-authority');
     await handle.terminate();
   });
 

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { authoriseLoading, policyInForce } from '../../../domain/authorise.js';
+import type { Digest } from '../../../domain/digest.js';
 import type { ErrorCode } from '../../../domain/errors.js';
+import { parentDependency } from '../../../domain/parent.js';
 import type { Policy } from '../../../domain/policy.js';
 import { dependency } from '../../../domain/provenance.js';
-import type { BuildDependency } from '../../../domain/statements.js';
+import type { BuildDependency, ProvenancePredicate } from '../../../domain/statements.js';
 import type { ReleaseChange } from '../../../domain/versioning.js';
 import { policyDigest } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
@@ -86,6 +88,13 @@ const ABOUT_ADMISSION: Attack[] = [
   ['is signed by somebody else, too', { admissionBy: ['ci', 'alice'] }, 'NOT_AUTHORISED', /nobody else/],
 ];
 
+const shrunkFrom = (usual: ProvenancePredicate, release: Digest): ProvenancePredicate => {
+  const parent = parentDependency({ model: 'digits', version: '0.9.0', release, how: 'pruned' });
+  const { buildDefinition } = usual;
+  const resolvedDependencies = [...buildDefinition.resolvedDependencies, parent];
+  return { ...usual, buildDefinition: { ...buildDefinition, resolvedDependencies } };
+};
+
 const ABOUT_VALIDATION: Attack[] = [
   ['is about another release', { tested: other.release }, 'REPLAYED', /about another release/],
   ['is by the producer', { testedBy: 'trainer' }, 'NOT_AUTHORISED', /may not sign test results/],
@@ -128,6 +137,12 @@ const ABOUT_VALIDATION: Attack[] = [
     { testResult: { passedTests: PASSED.map((name) => name.replace('accuracy/own>=0.9', 'accuracy/own>=0.5')) } },
     'VALIDATION_FAILED',
     /does not say how the release fares at accuracy\/own>=0.9/,
+  ],
+  [
+    'of a smaller form is not linked to the release it was made from',
+    { provenance: (usual) => shrunkFrom(usual, other.release) },
+    'VALIDATION_FAILED',
+    /not linked to its parent, digits 0.9.0/,
   ],
   [
     'counts one case three times',
