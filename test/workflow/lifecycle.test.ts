@@ -32,6 +32,12 @@ const update = (handle: Handle, name: LifecycleDecision, message: SignedEnvelope
 const status = (handle: Handle): Promise<LifecycleStatus> => handle.query(lifecycleStatusQuery);
 const codeOf = (error: unknown): unknown =>
   error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure ? error.cause.type : error;
+/** Ordinary ones and local ones. */
+const activitiesOf = async (handle: Handle): Promise<number> =>
+  ((await handle.fetchHistory()).events ?? []).filter(
+    ({ activityTaskScheduledEventAttributes: scheduled, markerRecordedEventAttributes: marker }) =>
+      Boolean(scheduled) || marker?.markerName === 'core_local_activity',
+  ).length;
 const approveDeploy = async (handle: Handle): Promise<void> => {
   await on.zones.called('openDeployGate');
   await update(handle, 'approve', decision('alice', 'deploy-1'));
@@ -207,6 +213,18 @@ describe('messages', () => {
       by: 'alice',
     });
     expect((await status(handle)).missing).toBe(1);
+    await handle.terminate();
+  });
+
+  it('cost no more than five activities each, from the sending to the count', async () => {
+    const handle = await start();
+    await on.zones.called('openDeployGate');
+    const before = await activitiesOf(handle);
+    await update(handle, 'approve', decision('alice', 'deploy-1'));
+    expect((await status(handle)).missing).toBe(1);
+    const added = (await activitiesOf(handle)) - before;
+    expect(added).toBeGreaterThan(0);
+    expect(added).toBeLessThanOrEqual(5);
     await handle.terminate();
   });
 

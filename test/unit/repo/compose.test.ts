@@ -148,6 +148,17 @@ describe('the Dockerfile', () => {
     for (const stage of stages) expect(stage).toMatch(/^node:20\.\d+\.\d+-bookworm-slim$/);
   });
 
+  it('is let see every folder that a service of docker-compose.yml runs, and what it copies', () => {
+    const shown = readFileSync('.dockerignore', 'utf8').split('\n');
+    const programs = Object.values(compose.services).flatMap(({ command = [] }) =>
+      [command].flat().filter((word) => word.startsWith('dist/')),
+    );
+    const copied = lines.flatMap((line) => /^COPY --from=build \/app\/(\w+) /.exec(line)?.[1] ?? []);
+    const needed = [...programs.map((program) => program.split('/')[1]), ...copied.filter((name) => name !== 'dist')];
+    expect(needed).toEqual(expect.arrayContaining(['workers', 'gateway', 'vault', 'api', 'suites']));
+    for (const name of needed.filter((each) => each !== 'node_modules')) expect(shown).toContain(`!${name}`);
+  });
+
   it('does not run as root', () => {
     const users = lines.filter((line) => line.startsWith('USER '));
     expect(users.at(-1)).toMatch(/^USER [1-9]\d*:[1-9]\d*$/);
