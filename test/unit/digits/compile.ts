@@ -6,6 +6,7 @@ const SOURCES = [
   'domain/errors.ts',
   'domain/digest.ts',
   'formats/json.ts',
+  'formats/printable.ts',
   'formats/sha256.ts',
   'formats/safetensors.ts',
   ...['assets', 'dataset', 'hyperparameters', 'mlp', 'model-card', 'random', 'release', 'train'].map(
