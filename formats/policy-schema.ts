@@ -163,11 +163,14 @@ export const policySchema: z.ZodType<Policy> = z
   .superRefine(({ authorities, rootThreshold, approvals, override, emergency }, context) => {
     const problem = (message: string, ...path: (string | number)[]): void =>
       context.addIssue({ code: 'custom', message, path });
-    const ids = authorities.map(({ id }) => id);
-    ids.forEach((id, at) => {
-      if (ids.indexOf(id) !== at) return problem(`the id ${id} stands twice`, 'authorities', at, 'id');
-      const twin = ids.find((other, before) => before < at && lookOf(other) === lookOf(id));
-      if (twin !== undefined) problem(`the ids ${twin} and ${id} look the same`, 'authorities', at, 'id');
+    const ids = new Set<string>();
+    const looks = new Map<string, string>();
+    authorities.forEach(({ id }, at) => {
+      const twin = looks.get(lookOf(id));
+      if (ids.has(id)) problem(`the id ${id} stands twice`, 'authorities', at, 'id');
+      else if (twin !== undefined) problem(`the ids ${twin} and ${id} look the same`, 'authorities', at, 'id');
+      ids.add(id);
+      looks.set(lookOf(id), twin ?? id);
     });
     const owners = new Map<string, string>();
     authorities.forEach((held, at) =>
