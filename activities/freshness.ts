@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiClient } from '../adapters/api/client.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { PolicyChain, Records } from '../adapters/records.js';
-import type { Digest } from '../domain/digest.js';
+import { isDigest, type Digest } from '../domain/digest.js';
 import type { GatewayState } from '../domain/gateway.js';
+import { isModelName } from '../domain/names.js';
 import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
@@ -114,7 +115,11 @@ export class Freshness {
 
   async #revoked(): Promise<readonly Digest[]> {
     const revoked: Digest[] = [];
-    for await (const key of this.#deps.records.bucket.list('revocations/')) revoked.push(key.split('/').at(-1) ?? '');
+    for await (const key of this.#deps.records.bucket.list('revocations/')) {
+      const release = key.split('/').at(-1) ?? '';
+      // Whatever else somebody puts there must not make a status that nobody can read.
+      if (isDigest(release)) revoked.push(release);
+    }
     return revoked;
   }
 
@@ -131,7 +136,7 @@ export class Freshness {
   async #modelsUnder(prefix: string): Promise<readonly string[]> {
     const models = new Set<string>();
     for await (const key of this.#deps.records.bucket.list(prefix)) models.add(key.split('/')[1] ?? '');
-    return [...models];
+    return [...models].filter(isModelName);
   }
 
   /** Each gateway by itself: one that hangs keeps no other from what it lacks. */

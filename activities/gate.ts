@@ -1,14 +1,16 @@
 import { activityInfo } from '@temporalio/activity';
 import { checkDecision, tally } from '../domain/approvals.js';
+import type { Found, Records } from '../adapters/records.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
 import { emergencyQuorum, reviewQuorum, reviewTerms } from '../domain/emergency.js';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { OpenGate } from '../domain/lifecycle.js';
 import type { Policy, Quorum } from '../domain/policy.js';
 import { agreedPlan, deployQuorum } from '../domain/provisional.js';
 import { stableOf } from '../domain/routing.js';
-import type { RequestPredicate, Verified } from '../domain/statements.js';
+import type { ApprovalPredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity, plusSeconds } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
@@ -86,9 +88,7 @@ export function createGates(desk: Desk): Gates {
         describe: ({ decision, requestId, reason }) => `${decision} ${requestId}: ${reason}`,
       });
       const accepted = verdicts.flatMap((verdict) => (verdict.accepted ? [verdict.statement] : []));
-      const statements = await Promise.all(
-        [...new Set([...counted, ...accepted])].map((digest) => records.get('approval', digest)),
-      );
+      const statements = await stillGenuine(records, new Set([...counted, ...accepted]));
       const count = tally({ ...terms, approvals: statements.map(({ verified }) => verified) });
       return { verdicts, outcome: outcomeOf(count, gate) };
     },
@@ -104,6 +104,21 @@ export function createGates(desk: Desk): Gates {
       await journal.note({ ...entry, key: `${entry.key} ${workflowExecution?.runId ?? ''} ${activityId}` });
     },
   };
+}
+
+/** A decision whose key has been taken out since it counted counts no more, and hinders nobody else's. */
+async function stillGenuine(
+  records: Records,
+  digests: ReadonlySet<Digest>,
+): Promise<readonly Found<ApprovalPredicate>[]> {
+  const found: Found<ApprovalPredicate>[] = [];
+  for (const digest of digests)
+    try {
+      found.push(await records.get('approval', digest));
+    } catch (error) {
+      if (!(error instanceof CustodyError) || error.code !== 'SIGNATURE_INVALID') throw error;
+    }
+  return found;
 }
 
 /** Who must agree, and who may not because of a part in it. */

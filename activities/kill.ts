@@ -3,11 +3,12 @@ import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { lateKills, type GatewayState } from '../domain/gateway.js';
 import { endpointId } from '../domain/names.js';
-import { mayKill } from '../domain/policy.js';
 import { restored } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import type { KillPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
+import { parseEnvelope } from '../formats/dsse.js';
+import { readKillOrder } from '../formats/kill-order.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { openAskedGate } from './gate.js';
@@ -42,17 +43,14 @@ export function createKill(desk: Desk): Kill {
       after: order,
       reason,
     });
-  const assertGenuine = async (
+  const assertGenuine = (
     model: string,
     envelope: unknown,
     policies: PolicyChain,
-  ): Promise<{ readonly order: SignedEnvelope; readonly kill: Verified<KillPredicate> }> => {
-    const { envelope: order, verified: kill } = await records.verify('kill', envelope, policies);
-    if (!kill.signers.some((signer) => mayKill(policies.newest, signer)))
-      throw new CustodyError('NOT_AUTHORISED', `${kill.signers.join(', ')} does not hold the role operator`);
-    if (kill.predicate.environment !== records.environment || kill.predicate.model !== model)
-      throw new CustodyError('REPLAYED', `the order is for ${kill.predicate.model} in ${kill.predicate.environment}`);
-    return { order, kill };
+  ): { readonly order: SignedEnvelope; readonly kill: Verified<KillPredicate> } => {
+    const kill = readKillOrder(envelope, policies.newest, records.environment);
+    if (kill.predicate.model !== model) throw new CustodyError('REPLAYED', `the order is for ${kill.predicate.model}`);
+    return { order: parseEnvelope(envelope), kill };
   };
   return {
     sortKills: async (model, orders) => {
@@ -60,7 +58,7 @@ export function createKill(desk: Desk): Kill {
       const verdicts = await Promise.all(
         orders.map(({ envelope }) =>
           verdictOn(async () => {
-            const { kill } = await assertGenuine(model, envelope, policies);
+            const { kill } = assertGenuine(model, envelope, policies);
             return { by: kill.signers[0] ?? '', statement: kill.digest };
           }),
         ),
@@ -74,7 +72,7 @@ export function createKill(desk: Desk): Kill {
       const subject = { model, version: null, release: null };
       const policies = await records.knownPolicies();
       const { order, kill, relayed } = await journal.refusing({ name: 'kill', envelope, subject }, async () => {
-        const { order, kill } = await assertGenuine(model, envelope, policies);
+        const { order, kill } = assertGenuine(model, envelope, policies);
         // The gateways act before anything is written; one that knows the order was lifted refuses it.
         const relayed = await Promise.allSettled(gateways.map((gateway) => gateway.deliverKill(order)));
         const outside = outsideValidity(kill.predicate, isoTime(Date.now()));

@@ -15,6 +15,7 @@ import { isoTime } from '../domain/time.js';
 import { demand, rulesFor, verifyProvisional } from '../formats/evidence.js';
 import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
+import { readKillOrder } from '../formats/kill-order.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
@@ -180,7 +181,12 @@ export class Router {
     const kills: Found<KillPredicate>[] = [];
     for await (const key of this.#deps.records.bucket.list(`kills/${model}/`)) {
       if (lifted.has(key.split('/').at(-1) ?? '')) continue;
-      const found = await this.#routes.passing(key, () => this.#deps.records.find('kill', key));
+      // A gateway that took it in time holds it, whenever the store got it: so its date there says nothing.
+      const found = await this.#routes.statement('kill', key, ({ envelope }, { newest }) => {
+        const { digest, predicate } = readKillOrder(envelope, newest, this.#deps.records.environment);
+        if (predicate.model !== model || key !== storeKeys.kill(model, digest))
+          throw new CustodyError('REPLAYED', `${key} holds an order for ${predicate.model}`);
+      });
       if (found !== null && !(await this.#wasLifted(model, found.verified.digest))) kills.push(found);
     }
     return kills;

@@ -1,9 +1,9 @@
-import type { Records } from '../adapters/records.js';
+import type { Found, PolicyChain, Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { holdsRole } from '../domain/policy.js';
 import type { RoutingDocument } from '../domain/routing.js';
-import type { SignedEnvelope } from '../domain/statements.js';
+import type { PredicateOf, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 
 export interface Route {
@@ -71,38 +71,51 @@ export class StoredRoutes {
 
   /** `null` for what control has not signed, or not for this place. */
   async #genuine(model: string, key: string): Promise<Route | null> {
-    return this.passing(key, async () => {
-      const records = this.#records;
-      const found = await records.find('route', key);
-      if (found === null) return null;
-      const { verified, envelope } = found;
-      const { newest } = await records.policies();
-      const { environment, model: of, revision } = verified.predicate;
+    const found = await this.statement('route', key, ({ verified: { predicate, signers } }, { newest }) => {
+      const { environment, model: of, revision } = predicate;
       const place = storeKeys.route(model, revision);
-      if (!verified.signers.some((id) => holdsRole(newest, newest, id, 'control')))
-        throw new CustodyError('NOT_AUTHORISED', `${verified.signers.join(', ')} does not hold the role control`);
-      if (environment !== records.environment || of !== model || (key !== place && !key.startsWith(`${place}-`)))
+      if (!signers.some((id) => holdsRole(newest, newest, id, 'control')))
+        throw new CustodyError('NOT_AUTHORISED', `${signers.join(', ')} does not hold the role control`);
+      if (environment !== this.#records.environment || of !== model || (key !== place && !key.startsWith(`${place}-`)))
         throw new CustodyError('REPLAYED', `${key} holds revision ${revision} of ${of} in ${environment}`);
-      return { digest: verified.digest, envelope, document: verified.predicate };
     });
+    return found === null ? null : routeOf(found);
   }
 
-  /** `null` for what can never be what it should be. */
-  async passing<T>(key: string, read: () => Promise<T | null>): Promise<T | null> {
-    if (this.#junk.has(key)) return null;
+  /**
+   * The statement under a key that is what it should be, as `check` throws otherwise. `null` for what is not, and never will
+   * be while the policy stays; a store that cannot be read, or refuses just now, says nothing about what it holds.
+   */
+  async statement<K extends 'route' | 'kill'>(
+    name: K,
+    key: string,
+    check: (found: Found<PredicateOf[K]>, policies: PolicyChain) => void,
+  ): Promise<Found<PredicateOf[K]> | null> {
+    const policies = await this.#records.usablePolicies();
+    const place = `${key} under ${policies.newestDigest}`;
+    if (this.#junk.has(place)) return null;
+    const stored = await this.#records.bucket.read(key);
+    if (stored === null) return null;
     try {
-      return await read();
+      const found = await this.#records.verify(name, stored.body.toString('utf8'), policies);
+      check(found, policies);
+      return found;
     } catch (error) {
-      if (!(error instanceof CustodyError) || !isPermanent(error.code) || error.code === 'WORM_VIOLATED') throw error;
-      this.#junk.add(key);
+      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+      this.#junk.add(place);
       this.#onJunk(key, error);
       return null;
     }
   }
 
   async #read(key: string): Promise<Route> {
-    const found = await this.#records.find('route', key);
-    if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost ${key}`);
-    return { digest: found.verified.digest, envelope: found.envelope, document: found.verified.predicate };
+    const stored = await this.#records.bucket.read(key);
+    if (stored === null) throw new CustodyError('WORM_VIOLATED', `the store has lost ${key}`);
+    const policies = await this.#records.usablePolicies();
+    return routeOf(await this.#records.verify('route', stored.body.toString('utf8'), policies));
   }
+}
+
+function routeOf({ verified, envelope }: Found<RoutingDocument>): Route {
+  return { digest: verified.digest, envelope, document: verified.predicate };
 }

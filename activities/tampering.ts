@@ -29,7 +29,10 @@ export async function noteCoveredPolicies({ bucket }: Records, audit: Audit): Pr
   if (found.length > 0) await audit.append(found);
 }
 
-/** The chain in the store. What does not verify stops whatever needs it, and is in the log as somebody's doing. */
+/**
+ * The chain in the store. What does not verify is in the log as somebody's doing, and stops whatever raises exposure; here
+ * the chain that was read before it serves on, so that no gateway misses a kill.
+ */
 export async function policiesOrNote(records: Records, audit: Audit): Promise<PolicyChain> {
   try {
     return await records.policies();
@@ -38,7 +41,7 @@ export async function policiesOrNote(records: Records, audit: Audit): Promise<Po
       await audit.append([
         incident([error.code, error.message], `the policies in the store: ${error.code}: ${error.message}`),
       ]);
-    throw error;
+    return records.usablePolicies();
   }
 }
 

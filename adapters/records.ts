@@ -1,5 +1,5 @@
 import type { Digest } from '../domain/digest.js';
-import { CustodyError } from '../domain/errors.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { PredicateName, PredicateOf, SignedEnvelope, Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
@@ -61,6 +61,19 @@ export class Records {
   /** The policies this process has last read: enough to lower exposure with, also while the store does not answer. */
   async knownPolicies(): Promise<PolicyChain> {
     return this.chain?.value ?? this.policies();
+  }
+
+  /**
+   * The policies in the store, or, while somebody's forgery there does not verify, those read before it: to go on lowering
+   * exposure with. What raises it asks for `policies`.
+   */
+  async usablePolicies(): Promise<PolicyChain> {
+    try {
+      return await this.policies();
+    } catch (error) {
+      if (this.chain === null || !(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+      return this.chain.value;
+    }
   }
 
   /** Until when what is written now must stay: also a kill, while somebody's forgery keeps the policies from being read. */

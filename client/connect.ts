@@ -3,6 +3,7 @@ import type { Client, Connection as TemporalConnection } from '@temporalio/clien
 import { openBucket } from '../adapters/object-store/s3.js';
 import { Records } from '../adapters/records.js';
 import { CustodyError } from '../domain/errors.js';
+import type { Policy } from '../domain/policy.js';
 import { bucketNames } from '../domain/store-keys.js';
 import { parseJson } from '../formats/json.js';
 import type { SignatureVerifier } from '../formats/keys.js';
@@ -58,8 +59,11 @@ async function reach(Connection: typeof TemporalConnection, address: string): Pr
 
 /** Whose key this is, by the newest policy. NOT_AUTHORISED for a key that nobody in it has. */
 export async function ownerOf({ records }: Reading, key: SignatureVerifier): Promise<string> {
-  const { newest } = await records.policies();
-  const held = keyRing(newest).find((entry) => entry.key.keyId === key.keyId);
+  return ownerIn((await records.policies()).newest, key);
+}
+
+export function ownerIn(policy: Policy, key: SignatureVerifier): string {
+  const held = keyRing(policy).find((entry) => entry.key.keyId === key.keyId);
   if (held !== undefined && held.key.algorithm !== key.algorithm)
     throw new CustodyError(
       'NOT_AUTHORISED',

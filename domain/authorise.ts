@@ -1,4 +1,4 @@
-import { casesOf, demandedOf, suitesFor } from './criteria.js';
+import { casesOf, demandedOf, suitesFor, tolerates } from './criteria.js';
 import type { Digest } from './digest.js';
 import { lifecycleId } from './names.js';
 import { failureLifted, type VerifiedOverride } from './override.js';
@@ -223,6 +223,9 @@ export function resultHolds(
   const named = [...passedTests, ...warnedTests, ...failedTests];
   const names = new Set(named);
   if (names.size !== named.length) return denied('VALIDATION_FAILED', 'the test result names a case twice');
+  const intolerable = warnedTests.find((name) => !suites.some((rule) => tolerates(rule, name)));
+  if (intolerable !== undefined)
+    return denied('VALIDATION_FAILED', `the policy tolerates no failure of ${intolerable}`);
   const judged = new Set([...passedTests, ...failedTests]);
   for (const rule of suites) {
     const cases = casesOf(result.predicate, rule.suite);

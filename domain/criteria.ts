@@ -51,6 +51,12 @@ function isTolerant({ groups }: SuiteRule, group: SuiteGroup): boolean {
   return (groups?.[group]?.minimumShare ?? 1) < 1;
 }
 
+/** Whether a failure of this case may be outweighed by others of its group. */
+export function tolerates(rule: SuiteRule, criterion: string): boolean {
+  const [group, suite] = criterion.split('/');
+  return suite === rule.suite && SUITE_GROUPS.some((known) => known === group && isTolerant(rule, known));
+}
+
 export function caseName(suite: string, { kind, id }: Pick<CaseResult, 'kind' | 'id'>): string {
   return `${kind}/${suite}/${id}`;
 }

@@ -1,3 +1,4 @@
+import { CONSTRUCTS } from './artifacts.js';
 import { SAFETY } from './override.js';
 import type { Authority, Policy } from './policy.js';
 
@@ -46,19 +47,27 @@ export function diffPolicies(before: Policy, after: Policy): readonly PolicyChan
   const [from, to] = [partsOf(before), partsOf(after)];
   return [
     ...diffAuthorities(before.authorities, after.authorities),
-    ...diffAlways(from.always, to.always),
+    ...diffSet('validation.always', from.always, to.always),
+    ...diffSet('artifacts.denied', from.denied, to.denied),
     ...diffRules(leaves(from.rules), leaves(to.rules)),
   ];
 }
 
-/** `always` is a set with a default; every other rule is a value at its path. */
-function partsOf(policy: Policy): { readonly rules: object; readonly always: readonly string[] } {
-  const { always = SAFETY, ...validation } = policy.validation;
-  return { rules: { ...policy, authorities: null, validation }, always };
+interface Parts {
+  readonly rules: object;
+  readonly always: readonly string[];
+  readonly denied: readonly string[];
 }
 
-function diffAlways(from: readonly string[], to: readonly string[]): PolicyChange[] {
-  const path = 'validation.always';
+/** `always` and `denied` are sets with a default; every other rule is a value at its path. */
+function partsOf(policy: Policy): Parts {
+  const { always = SAFETY, ...validation } = policy.validation;
+  const { denied = CONSTRUCTS, ...artifacts } = policy.artifacts;
+  return { rules: { ...policy, authorities: null, validation, artifacts }, always, denied };
+}
+
+/** What stands in such a set is forbidden: the more, the stricter. */
+function diffSet(path: string, from: readonly string[], to: readonly string[]): PolicyChange[] {
   const gone = from.filter((criterion) => !to.includes(criterion));
   const come = to.filter((criterion) => !from.includes(criterion));
   return [

@@ -8,10 +8,11 @@ import type { RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
+import { readKillOrder } from '../formats/kill-order.js';
 import { demand } from '../formats/evidence.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import { Endpoint, type Choice, type Refusal } from './endpoint.js';
-import { lifts, readOrder } from './orders.js';
+import { lifts } from './orders.js';
 import { StateFile, type Durable, type HeldOrder, type HeldRoute } from './state-file.js';
 import { Trust } from '../formats/trust.js';
 
@@ -87,7 +88,7 @@ export class Gateway {
 
   /** Stops a model; written before it is answered. EXPIRED and REPLAYED (for one that was lifted) change nothing. */
   async latchKill(envelope: unknown): Promise<KillLatched> {
-    const { digest, predicate } = readOrder(envelope, this.#trust.newest, this.#deps.environment);
+    const { digest, predicate } = readKillOrder(envelope, this.#trust.newest, this.#deps.environment);
     const { model, nonce, reason, issuedAt, expiresAt } = predicate;
     const orders = [...(this.#endpoints.get(model)?.orders.values() ?? [])];
     const known = orders.find((held) => held.order === digest || held.nonce === nonce);

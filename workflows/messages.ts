@@ -57,15 +57,18 @@ export interface TrainingInput {
   readonly request: SignedEnvelope;
 }
 
-// Workflow tasks are control's: its queue has the zone's name. What has come together is one task, also ten thousand
-// messages on a busy machine: one that took longer than this would be begun again for ever.
+// Workflow tasks are control's: its queue has the zone's name.
 const started = (workflowId: string, staticSummary: string) =>
-  ({ workflowId, taskQueue: 'control', staticSummary, workflowTaskTimeout: '30 seconds' }) as const;
+  ({ workflowId, taskQueue: 'control', staticSummary }) as const;
 
 /** How each workflow is started, by whoever does: its id, its queue and the line that the UI shows beside it. */
 export const startLifecycle = (name: ReleaseName) => started(lifecycleId(name), `${name.model} ${name.version}`);
+// What has come together is one task, also ten thousand forged kills: one that took longer would be begun again for ever.
 export const startEndpoint = (model: string) =>
-  started(endpointId(model), `traffic of ${model}: rollouts, rollback, kill, restore`);
+  ({
+    ...started(endpointId(model), `traffic of ${model}: rollouts, rollback, kill, restore`),
+    workflowTaskTimeout: '20 seconds',
+  }) as const;
 export const startTraining = (model: string, run: string) =>
   started(trainingId(model, run), `training ${model} ${run}`);
 export const startPolicy = (version: number) => started(policyId(version), `policy ${version} into force`);

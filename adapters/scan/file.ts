@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { ScannedFile } from '../../domain/artifacts.js';
 import { ArtifactScan, Findings, type DirectoryAhead } from '../../formats/scan/artifact.js';
 import { findDirectory, MAX_DIRECTORY_BYTES, TAIL_BYTES } from '../../formats/scan/zip-directory.js';
-import { openRegular, readChunks } from '../source/file.js';
+import { openRegular, readChunks, unsafe } from '../source/file.js';
 
 export interface ScanFileOptions {
   readonly onBytes?: (bytes: number) => void;
@@ -26,10 +26,11 @@ export async function scanFile(path: string, name: string, options: ScanFileOpti
       hash.update(chunk);
       read += chunk.length;
       options.onBytes?.(chunk.length);
-      // A file that grows has another hash than it had, and is refused for that.
       if (read <= size) scan.add(chunk);
       if (findings.list.length === 0) options.also?.add(chunk);
     }
+    // What grew or shrank meanwhile was not looked into as a whole, whatever its bytes are by now.
+    if (read !== size) throw unsafe(path, 'it changed its size while it was read');
     scan.end();
     const format = scan.format();
     if (/\.safetensors$/i.test(name) && format !== 'safetensors')

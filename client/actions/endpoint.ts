@@ -5,7 +5,7 @@ import { lateKills, type KillLatched } from '../../domain/gateway.js';
 import { assertModelName, endpointId } from '../../domain/names.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { isoTime } from '../../domain/time.js';
-import { openReading, type Reading } from '../connect.js';
+import { openReading } from '../connect.js';
 import { endpointStatus, send } from '../messages.js';
 import { answer } from '../output.js';
 import { orderKill, orderRollback, requestRestore } from '../requests.js';
@@ -71,9 +71,10 @@ async function kill(session: ConnectedSession, model: string, { key, reason, pri
 /** Needs neither Temporal nor a worker nor the store: control hears of the order from the gateway. */
 async function killDirectly(session: Session, model: string, { key, reason }: KillOptions): Promise<void> {
   const custody = openReading(session.layout);
+  const killer = await killerOf({ ...session, custody }, key);
   const issuedAt = isoTime(Date.now());
-  const order = orderKill(await killerOf({ ...session, custody }, key), model, reason);
-  const limitSeconds = await secondsToStop(custody);
+  const order = orderKill(killer, model, reason);
+  const limitSeconds = killer.policy?.emergency.killResponseSeconds ?? UNKNOWN_SECONDS;
   const startedAt = performance.now();
   const gateway = createGatewayClient(custody.description.gateway.admin);
   const latched = await deliverWithin(gateway, order, limitSeconds);
@@ -87,15 +88,6 @@ async function killDirectly(session: Session, model: string, { key, reason }: Ki
 const AGAIN_MS = 100;
 /** How long a gateway is tried where the policy cannot be read that says so. */
 const UNKNOWN_SECONDS = 5;
-
-async function secondsToStop({ records }: Reading): Promise<number> {
-  try {
-    return (await records.policies()).newest.emergency.killResponseSeconds;
-  } catch (error) {
-    if (error instanceof CustodyError) return UNKNOWN_SECONDS;
-    throw error;
-  }
-}
 
 /** A gateway that does not answer is tried again for as long as the policy gives a kill. */
 async function deliverWithin(gateway: GatewayClient, order: SignedEnvelope, seconds: number): Promise<KillLatched> {

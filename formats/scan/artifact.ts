@@ -43,9 +43,12 @@ export class Findings {
 
   readonly report: Report = (offset, rule, message) => {
     const key = `${offset} ${rule} ${message}`;
-    if (this.list.length >= MAX_FINDINGS || this.seen.has(key)) return;
+    if (this.list.length > MAX_FINDINGS || this.seen.has(key)) return;
     this.seen.add(key);
-    this.list.push(finding(this.file, rule, offset, message));
+    // What is not listed may be worse than what is: whatever the policy bears with, it does not bear with that.
+    if (this.list.length === MAX_FINDINGS)
+      this.list.push(finding(this.file, 'resource-limit', offset, `it has more than ${MAX_FINDINGS} findings`));
+    else this.list.push(finding(this.file, rule, offset, message));
   };
 }
 
