@@ -74,7 +74,9 @@ function demanding(policy: Policy): Policy {
     ...policy,
     validation: {
       ...policy.validation,
-      suites: policy.validation.suites.map((rule) => ({ ...rule, minimumAccuracy: 0.95 })),
+      suites: policy.validation.suites.map((rule) =>
+        rule.minimumAccuracy === undefined ? rule : { ...rule, minimumAccuracy: 0.95 },
+      ),
     },
     emergency: { ...policy.emergency, deployment: { ...deployment, review, bakeSeconds: 1 } },
     rollout: {
