@@ -139,6 +139,7 @@ async function deployRequest(name: ReleaseName, evidence: Record<string, Digest>
       bundle: ingested.bundle,
       provenance: ingested.provenance,
       testResult: validated.testResult,
+      scan: ingested.scan,
       change: ingested.change,
       ...evidence,
     },
@@ -233,6 +234,7 @@ describe('attack: with all that control has, and no key of a designated person,'
   });
 
   test('nobody takes the short way of an emergency for what was asked for otherwise', async () => {
+    await gateOf(WAITING, 'release-approver');
     const { release = '' } = (await progressOf(WAITING)).ingested ?? {};
     const said = { environment: 'dev', ...WAITING, assessment: ASSESSMENT, issuedAt: isoTime(Date.now()) };
     const subject = { name: lifecycleId(WAITING), sha256: release };
