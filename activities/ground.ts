@@ -9,20 +9,32 @@ import type { RequestPredicate, SignedEnvelope } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
 import { demand, verifyRelease } from '../formats/evidence.js';
 
+type GroundName = 'admission' | 'manifest' | 'bundle' | 'provenance' | 'testResult' | 'scan' | 'change';
+
 /** What every request about a validated release rests on, by name. */
 export function groundOf(
   admission: Admission,
   ingested: Ingested,
   validated: Validated,
-): Readonly<Record<'admission' | 'manifest' | 'bundle' | 'provenance' | 'testResult' | 'scan' | 'change', Digest>> {
+): Readonly<Record<GroundName, Digest>>;
+export function groundOf(
+  admission: Admission | undefined,
+  ingested: Ingested | undefined,
+  validated: Validated | undefined,
+): Readonly<Record<GroundName, Digest | undefined>>;
+export function groundOf(
+  admission?: Admission,
+  ingested?: Ingested,
+  validated?: Validated,
+): Readonly<Record<GroundName, Digest | undefined>> {
   return {
-    admission: admission.request,
-    manifest: ingested.release,
-    bundle: ingested.bundle,
-    provenance: ingested.provenance,
-    testResult: validated.testResult,
-    scan: ingested.scan,
-    change: ingested.change,
+    admission: admission?.request,
+    manifest: ingested?.release,
+    bundle: ingested?.bundle,
+    provenance: ingested?.provenance,
+    testResult: validated?.testResult,
+    scan: ingested?.scan,
+    change: ingested?.change,
   };
 }
 
@@ -38,13 +50,7 @@ export async function demandUnchanged(records: Records, { model, version, ...ask
   if (asked.action.kind !== 'deploy' || version === null) return;
   const { admission, ingested, validated, overridden } = await progressOf(records, { model, version });
   const now: Readonly<Record<string, string | undefined>> = {
-    admission: admission?.request,
-    manifest: ingested?.release,
-    bundle: ingested?.bundle,
-    provenance: ingested?.provenance,
-    testResult: validated?.testResult,
-    scan: ingested?.scan,
-    change: ingested?.change,
+    ...groundOf(admission, ingested, validated),
     override: overridden?.request,
     riskAssessment: admission?.riskAssessment,
   };

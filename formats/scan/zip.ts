@@ -25,7 +25,7 @@ export interface ZipOptions {
   readonly directory: Uint8Array;
   readonly size: number;
   /** Makes a reader for the content of an entry. */
-  readonly open: (report: Report, size: number, isPytorch: boolean) => ArtifactReader & { format(): ArtifactFormat };
+  readonly open: (report: Report, size: number, isPytorch: boolean) => ArtifactReader;
 }
 
 /**
@@ -37,7 +37,6 @@ export class ZipReader implements ArtifactReader {
   private readonly options: ZipOptions;
   private readonly entries: readonly ZipEntry[];
   private readonly isPytorch: boolean;
-  private readonly contents: ArtifactFormat[] = [];
   private at = 0;
   private next = 0;
   private held: Uint8Array[] = [];
@@ -46,7 +45,6 @@ export class ZipReader implements ArtifactReader {
   private needed = LOCAL_BYTES;
   private step: 'header' | 'names' | 'data' | 'descriptor' | 'directory' | 'over' = 'header';
   private open: { readonly entry: ZipEntry; left: number; crc: number; reader: ArtifactReader | null } | null = null;
-  private readers: (ArtifactReader & { format(): ArtifactFormat }) | null = null;
   private unpacked = 0;
 
   constructor(report: Report, options: ZipOptions) {
@@ -162,8 +160,8 @@ export class ZipReader implements ArtifactReader {
     else if (method === DEFLATED && (packed > MAX_PACKED || size > MAX_UNPACKED || this.unpacked > MAX_UNPACKED_IN_ALL))
       refuse('resource-limit', `${size} packed bytes are more than are unpacked`);
     else if (!entry.name.endsWith('/')) {
-      this.readers = this.options.open(reportWithin(this.report, this.at, told), size, this.isPytorch);
-      reader = method === STORED ? this.readers : new Unpacked(this.readers, entry, refuse);
+      const inner = this.options.open(reportWithin(this.report, this.at, told), size, this.isPytorch);
+      reader = method === STORED ? inner : new Unpacked(inner, entry, refuse);
       if (method === DEFLATED) this.unpacked += size;
     } else if (size > 0) refuse('archive-mismatch', 'a folder holds bytes');
     this.open = { entry, left: packed, crc: 0, reader };
@@ -188,7 +186,6 @@ export class ZipReader implements ArtifactReader {
     if (open === null) return;
     const { entry, reader, crc } = open;
     reader?.end();
-    if (reader !== null && this.readers !== null) this.contents.push(this.readers.format());
     if (reader !== null && entry.method === STORED && crc !== entry.crc)
       this.report(entry.offset, 'bad-checksum', `${printable(entry.name)}: its bytes have another checksum`);
     this.next += 1;
