@@ -22,7 +22,10 @@ export function readKillOrder(input: unknown, policy: Policy, environment: strin
     throw new CustodyError('MALFORMED', 'a kill order is relayed unchanged: its keyid names no key of the policy');
   verifyStatement(envelope, 'kill', named);
   if (!order.signers.some((id) => mayKill(policy, id)))
-    throw new CustodyError('NOT_AUTHORISED', `${order.signers.join(', ')} may not stop an endpoint`);
+    throw new CustodyError(
+      'NOT_AUTHORISED',
+      `${order.signers.join(', ')} may not stop an endpoint: that takes the role operator`,
+    );
   if (order.predicate.environment !== environment)
     throw new CustodyError('REPLAYED', `the order is for environment ${order.predicate.environment}`);
   return order;
