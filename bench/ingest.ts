@@ -1,7 +1,8 @@
 import { execa } from 'execa';
-import { randomBytes } from 'node:crypto';
+import { Client } from 'minio';
+import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdtemp, mkdir, open, rm } from 'node:fs/promises';
+import { mkdtemp, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StoreAdmin } from '../adapters/object-store/admin.js';
@@ -11,14 +12,17 @@ import { CustodyError } from '../domain/errors.js';
 import { isoTime } from '../domain/time.js';
 import { encryptStream } from '../formats/streaming-aead.js';
 import { freePort } from '../client/stack/layout.js';
+import { expectedBytes } from '../adapters/source/file.js';
 import { until } from '../client/stack/until.js';
+import { inTurns, MIB, round, say, seconds, writeRandom } from './measure.js';
 
 /**
- * How fast and in how much memory one large file is encrypted and stored, locked and read back, against the same bytes sent
- * with `curl -T`, plain, unlocked and not read back: the floor of this store on this machine. Usage: ingest [MiB]
+ * How fast and in how much memory one large file is checked, encrypted, stored, locked and read back, against the same bytes
+ * sent plain, unlocked and not read back: by `putObject` of the store's client library, and by `curl -T`, which is the floor
+ * of this store on this machine. Ratios above one are in Custody's favour. Usage: ingest [MiB]
  */
-const MIB = 1024 * 1024;
-const size = Number(process.argv[2] ?? 1024) * MIB;
+const size = Number(process.argv[2] ?? 2048) * MIB;
+const REPEATS = 3;
 const executable = process.env['CUSTODY_VERSITYGW'];
 if (executable === undefined)
   throw new CustodyError('TOOL_MISSING', 'name the store in CUSTODY_VERSITYGW: npm run setup');
@@ -28,61 +32,49 @@ const port = await freePort();
 const account = { region: 'us-east-1', accessKey: 'bench', secretKey: randomBytes(16).toString('hex') };
 for (const name of EMBEDDED_FOLDERS) await mkdir(join(folder, 'store', name), { recursive: true });
 const { command, args, env } = embeddedStoreCommand({ executable, folder: join(folder, 'store'), port, ...account });
+const signed = [
+  ...['--aws-sigv4', 'aws:amz:us-east-1:s3', '--user', `${account.accessKey}:${account.secretKey}`],
+  ...['-H', 'x-amz-content-sha256: UNSIGNED-PAYLOAD'],
+];
 const store = execa(command, args, { env, stdio: 'ignore', reject: false });
 try {
   const endpoint = `http://127.0.0.1:${port}`;
   await until('the store', 30, () => fetch(`${endpoint}/health`));
   await new StoreAdmin({ endpoint, ...account }).ensureBucket('bench', { objectLock: true, versioning: true });
   const file = join(folder, 'weights');
-  await writeRandom(file);
+  await writeRandom(file, size);
 
-  const ours = await seconds(async () => {
-    const plain = createReadStream(file, { highWaterMark: MIB });
-    const cipher = encryptStream(plain, randomBytes(32), randomBytes(32));
-    const lock = { retainUntil: isoTime(Date.now() + 60_000) };
-    await openBucket({ endpoint, ...account }, 'bench').upload('blobs/ours', cipher, { lock });
+  const digest = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: MIB })) digest.update(chunk as Buffer);
+  const expected = { path: 'weights', sha256: digest.digest('hex'), size };
+  const memory = { custody: 0 };
+  let at = 0;
+  const took = await inTurns(REPEATS, {
+    custody: () =>
+      seconds(async () => {
+        const plain = expectedBytes(file, expected, {});
+        const cipher = encryptStream(plain, randomBytes(32), Buffer.from(expected.sha256, 'hex'));
+        const lock = { retainUntil: isoTime(Date.now() + 60_000) };
+        await openBucket({ endpoint, ...account }, 'bench').upload(`blobs/ours-${(at += 1)}`, cipher, { lock });
+        memory.custody = Math.max(memory.custody, Math.round(process.resourceUsage().maxRSS / 1024));
+      }),
+    putObject: () =>
+      seconds(async () => {
+        const client = new Client({ endPoint: '127.0.0.1', port, useSSL: false, ...account });
+        await client.putObject('bench', `blobs/client-${(at += 1)}`, createReadStream(file), size);
+      }),
+    curl: () =>
+      seconds(() => execa('curl', ['-sf', ...signed, '-T', file, `${endpoint}/bench/blobs/curl-${(at += 1)}`])),
   });
-  const peer = await seconds(async () => {
-    const credential = `${account.accessKey}:${account.secretKey}`;
-    const signed = [
-      '--aws-sigv4',
-      'aws:amz:us-east-1:s3',
-      '--user',
-      credential,
-      '-H',
-      'x-amz-content-sha256: UNSIGNED-PAYLOAD',
-    ];
-    await execa('curl', ['-sf', ...signed, '-T', file, `${endpoint}/bench/blobs/peer`]);
-  });
-  const result = {
+  say({
     mib: size / MIB,
-    seconds: round(ours),
-    curlSeconds: round(peer),
-    ratio: round(ours / peer),
-    peakRssMib: Math.round(process.resourceUsage().maxRSS / 1024),
-  };
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+    seconds: took,
+    peakRssMib: memory.custody,
+    timesPutObject: round(took.putObject / took.custody),
+    timesCurl: round(took.curl / took.custody),
+  });
 } finally {
   store.kill('SIGTERM');
   await store;
   await rm(folder, { recursive: true, force: true });
-}
-
-async function writeRandom(path: string): Promise<void> {
-  const handle = await open(path, 'w');
-  try {
-    for (let written = 0; written < size; written += 16 * MIB) await handle.write(randomBytes(16 * MIB));
-  } finally {
-    await handle.close();
-  }
-}
-
-async function seconds(act: () => Promise<void>): Promise<number> {
-  const startedAt = performance.now();
-  await act();
-  return (performance.now() - startedAt) / 1000;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

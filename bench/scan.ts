@@ -1,6 +1,4 @@
-import { execa } from 'execa';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -10,13 +8,13 @@ import { openRegular, readChunks } from '../adapters/source/file.js';
 import { CustodyError } from '../domain/errors.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { sha256 } from '../formats/sha256.js';
+import { median, MIB, round, say, seconds, timed, type Run } from './measure.js';
 
 /**
  * How fast and in how much memory a release is scanned: an opcode-dense pickle beside picklescan and modelscan, each a process
  * of its own and all with the same verdict; a large safetensors file beside hashing it alone; hostile files. Ratios above one
  * are in Custody's favour. Usage: scan [MiB of safetensors]
  */
-const MIB = 1024 * 1024;
 const size = Number(process.argv[2] ?? 2048) * MIB;
 const REPEATS = 5;
 const python = process.env['CUSTODY_PYTHON'];
@@ -32,13 +30,6 @@ try {
   say({ hostile: await hostile() });
 } finally {
   await rm(folder, { recursive: true, force: true });
-}
-
-interface Run {
-  readonly seconds: number;
-  readonly peakRssMib: number;
-  readonly exitCode: number | undefined;
-  readonly stdout: string;
 }
 
 async function besideScanners(pickle: Buffer): Promise<object> {
@@ -166,31 +157,6 @@ async function released(name: string, files: Readonly<Record<string, Uint8Array 
   return release;
 }
 
-/** Runs a program to its end; its memory is looked at while it runs. */
-async function timed(program: string, args: readonly string[]): Promise<Run> {
-  const startedAt = performance.now();
-  const child = execa(program, args, { reject: false, maxBuffer: 512 * MIB });
-  let peak = 0;
-  const watch = setInterval(() => (peak = Math.max(peak, peakOf(child.pid))), 2);
-  const { exitCode, stdout } = await child;
-  clearInterval(watch);
-  return {
-    seconds: round((performance.now() - startedAt) / 1000),
-    peakRssMib: Math.round(peak / 1024),
-    exitCode,
-    stdout,
-  };
-}
-
-/** VmHWM, in KiB. */
-function peakOf(pid: number | undefined): number {
-  try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid ?? 0}/status`, 'utf8'))?.[1] ?? 0);
-  } catch {
-    return 0; // It has ended.
-  }
-}
-
 /** {"key0":0, …}, as Python's pickle writes it in protocol 4, but for frames. */
 function densePickle(keys: number): Buffer {
   const parts: Buffer[] = [Buffer.from([0x80, 4, 0x7d, 0x94])];
@@ -205,22 +171,4 @@ function densePickle(keys: number): Buffer {
     parts.push(Buffer.from('u'));
   }
   return Buffer.concat([...parts, Buffer.from('.')]);
-}
-
-async function seconds(act: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now();
-  await act();
-  return (performance.now() - startedAt) / 1000;
-}
-
-function median(values: readonly number[]): number {
-  return round([...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN);
-}
-
-function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
-}
-
-function say(result: object): void {
-  process.stdout.write(`${JSON.stringify(result)}\n`);
 }

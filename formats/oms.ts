@@ -116,6 +116,16 @@ export function verifyOms(
   keys: readonly SignatureVerifier[],
   resources: readonly OmsResource[],
 ): { keyId: Digest } {
+  const { keyId, demandFiles } = readOms(bundleBytes, keys);
+  demandFiles(resources);
+  return { keyId };
+}
+
+/** The first half of `verifyOms`, for what can be done while the files are hashed; `demandFiles` is the other. */
+export function readOms(
+  bundleBytes: Uint8Array,
+  keys: readonly SignatureVerifier[],
+): { keyId: Digest; demandFiles: (resources: readonly OmsResource[]) => void } {
   const json = parseJson(bundleBytes, 'the model signature', { maxBytes: MAX_OMS_BYTES });
   const { dsseEnvelope } = checkShape(bundleSchema, json, 'the model signature');
   const ecdsa = keys.filter(({ algorithm }) => algorithm === 'ecdsa-p256' || algorithm === 'ecdsa-p384');
@@ -123,10 +133,9 @@ export function verifyOms(
   const statement = parseStatement(payload, OMS_PREDICATE_TYPE, predicateSchema, { maxBytes: MAX_OMS_BYTES });
   assertWholeFiles(statement.predicate);
   assertRootDigest(statement);
-  assertSameFiles(statement.predicate, resources);
   const [keyId] = keyIds;
   if (keyId === undefined) throw new CustodyError('INTERNAL', 'an envelope was verified without a key');
-  return { keyId };
+  return { keyId, demandFiles: (resources) => assertSameFiles(statement.predicate, resources) };
 }
 
 function rootDigest(digests: readonly Digest[]): Digest {
