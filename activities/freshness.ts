@@ -215,8 +215,8 @@ export class Freshness {
   }
 
   async #tell(model: string, digest: Digest, order: SignedEnvelope): Promise<void> {
-    const { records, tell } = this.#deps;
-    if ((await records.record(storeKeys.lifted(model, digest))) !== null) return;
+    const { router, tell } = this.#deps;
+    if (await router.lifted.has(model, digest)) return;
     await tell(model, order);
     this.#told.set(digest, Date.now());
   }

@@ -13,6 +13,7 @@ import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { openAskedGate } from './gate.js';
 import { refusals, verdictOn } from './journal.js';
+import type { Route } from './router.js';
 
 function limitSeconds({ newest }: PolicyChain): number {
   return newest.emergency.killResponseSeconds;
@@ -80,7 +81,7 @@ export function createKill(desk: Desk): Kill {
         const isHeld = relayed.some(({ status }) => status === 'fulfilled');
         if (outside !== null && !isHeld && (await records.record(storeKeys.kill(model, kill.digest))) === null)
           throw new CustodyError('EXPIRED', `the order is ${outside}`);
-        if ((await records.record(storeKeys.lifted(model, kill.digest))) !== null)
+        if (await router.lifted.has(model, kill.digest))
           throw new CustodyError('REPLAYED', 'this order was lifted by a quorum: it does nothing any more');
         return { order, kill, relayed };
       });
@@ -116,14 +117,13 @@ export function createKill(desk: Desk): Kill {
     },
 
     confirmKill: async (model, digest) => {
-      if ((await records.record(storeKeys.lifted(model, digest))) !== null) return null;
+      if (await router.lifted.has(model, digest)) return null;
       const states = await Promise.all(gateways.map((gateway) => gateway.state()));
       const lists = ({ models }: GatewayState): boolean =>
         models.some((served) => served.model === model && served.killedBy.some(({ order }) => order === digest));
       if (!states.every(lists)) throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet');
-      const found = await records.find('kill', storeKeys.kill(model, digest));
-      if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost the order ${digest}`);
-      const seconds = Math.round((Date.now() - Date.parse(found.verified.predicate.issuedAt)) / 1000);
+      const { issuedAt } = await router.killOrder(model, digest);
+      const seconds = Math.round((Date.now() - Date.parse(issuedAt)) / 1000);
       const given = limitSeconds(await records.knownPolicies());
       const took = `all gateways have stopped, after ${seconds} s: the policy gives ${given} s`;
       await noteLate(model, digest, `${digest} everywhere`, took);
@@ -154,16 +154,13 @@ export function createKill(desk: Desk): Kill {
       const current = await router.current(model);
       if (current === null) throw new CustodyError('POLICY_REFUSED', 'the endpoint has never served');
       const orders = await Promise.all(
-        action.kills.map(async (order) => {
-          const found = await records.find('kill', storeKeys.kill(model, order));
-          if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost the order ${order}`);
-          return { order, until: found.verified.predicate.expiresAt };
-        }),
+        action.kills.map(async (order) => ({ order, until: (await router.killOrder(model, order)).expiresAt })),
       );
-      if (current.document.restore !== digest) {
+      const draw = (): Promise<Route> => {
         const intent = restored(current.document, orders, digest, isoTime(Date.now()));
-        await router.draw(model, current, intent, { request, approvals });
-      }
+        return router.draw(model, current, intent, { request, approvals });
+      };
+      const { document } = current.document.restore === digest ? current : await draw();
       await journal.note({
         change: 'endpoint.restored',
         key: digest,
@@ -173,7 +170,7 @@ export function createKill(desk: Desk): Kill {
         after: digest,
         reason: `lifted by ${approvers.join(' and ')}`,
       });
-      for (const { order } of orders) await records.recordOnce(storeKeys.lifted(model, order), { request: digest });
+      for (const { order } of orders) await router.lifted.keep(model, order, document.revision);
       await router.deliver(model);
       await reissueStatus();
       return router.position(model);

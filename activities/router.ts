@@ -20,6 +20,7 @@ import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 import { toRecord, type Audit } from './journal.js';
+import { LiftedOrders } from './lifted.js';
 import { StoredRoutes, type Route } from './stored-routes.js';
 
 export type { Route } from './stored-routes.js';
@@ -44,10 +45,12 @@ export interface RouterDeps {
 export class Router {
   readonly #deps: RouterDeps;
   readonly #routes: StoredRoutes;
+  readonly lifted: LiftedOrders;
 
   constructor(deps: RouterDeps) {
     this.#deps = deps;
     this.#routes = new StoredRoutes(deps.records, deps.onJunk);
+    this.lifted = new LiftedOrders(deps.records, this.#routes, deps.onJunk);
   }
 
   /** The newest routing document of a model; `null` before the first. */
@@ -181,20 +184,26 @@ export class Router {
     const kills: Found<KillPredicate>[] = [];
     for await (const key of this.#deps.records.bucket.list(`kills/${model}/`)) {
       if (lifted.has(key.split('/').at(-1) ?? '')) continue;
-      // A gateway that took it in time holds it, whenever the store got it: so its date there says nothing.
-      const found = await this.#routes.statement('kill', key, ({ envelope }, { newest }) => {
-        const { digest, predicate } = readKillOrder(envelope, newest, this.#deps.records.environment);
-        if (predicate.model !== model || key !== storeKeys.kill(model, digest))
-          throw new CustodyError('REPLAYED', `${key} holds an order for ${predicate.model}`);
-      });
-      if (found !== null && !(await this.#wasLifted(model, found.verified.digest))) kills.push(found);
+      const found = await this.#orderAt(model, key);
+      if (found !== null && !(await this.lifted.has(model, found.verified.digest))) kills.push(found);
     }
     return kills;
   }
 
-  /** An order that was lifted stays lifted, also after its entry was dropped because it could no longer be replayed. */
-  async #wasLifted(model: string, order: Digest): Promise<boolean> {
-    return (await this.#deps.records.record(storeKeys.lifted(model, order))) !== null;
+  /** A kill order that was kept. WORM_VIOLATED when it is there no more. */
+  async killOrder(model: string, order: Digest): Promise<KillPredicate> {
+    const found = await this.#orderAt(model, storeKeys.kill(model, order));
+    if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost the order ${order}`);
+    return found.verified.predicate;
+  }
+
+  /** A gateway that took an order in time holds it, whenever the store got it: so its date there says nothing. */
+  #orderAt(model: string, key: string): Promise<Found<KillPredicate> | null> {
+    return this.#routes.statement('kill', key, ({ envelope }, { newest }) => {
+      const { digest, predicate } = readKillOrder(envelope, newest, this.#deps.records.environment);
+      if (predicate.model !== model || key !== storeKeys.kill(model, digest))
+        throw new CustodyError('REPLAYED', `${key} holds an order for ${predicate.model}`);
+    });
   }
 
   /** Releases that the document before listed and this one no longer does: nothing routes to them any more. */

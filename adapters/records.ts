@@ -110,15 +110,19 @@ export class Records {
    * The verified statement under `key`; `null` where there is none. By a key that has ended it counts only if the store had it
    * before: the store's clock is nobody's to set back.
    */
-  async find<K extends PredicateName>(name: K, key: string): Promise<Found<PredicateOf[K]> | null> {
+  async find<K extends PredicateName>(
+    name: K,
+    key: string,
+    policies?: PolicyChain,
+  ): Promise<Found<PredicateOf[K]> | null> {
     const stored = await this.bucket.read(key);
-    return stored === null ? null : this.verify(name, stored.body.toString('utf8'), undefined, stored.storedAt);
+    return stored === null ? null : this.verify(name, stored.body.toString('utf8'), policies, stored.storedAt);
   }
 
   /** The verified statement whose envelope has this digest, from `statements/` or `requests/`. */
-  async get<K extends PredicateName>(name: K, digest: Digest): Promise<Found<PredicateOf[K]>> {
+  async get<K extends PredicateName>(name: K, digest: Digest, policies?: PolicyChain): Promise<Found<PredicateOf[K]>> {
     const key = name === 'request' ? storeKeys.request(digest) : storeKeys.statement(digest);
-    const found = await this.find(name, key);
+    const found = await this.find(name, key, policies);
     if (found === null) throw new CustodyError('PENDING', `no ${name} is stored as ${key}`);
     if (found.verified.digest !== digest)
       throw new CustodyError('DIGEST_MISMATCH', `${key} holds a statement with the digest ${found.verified.digest}`);

@@ -27,8 +27,10 @@ export const storeKeys = {
     `routes/${model}/${digits(revision, 9)}${beside === 0 ? '' : `-${digits(beside, 9)}`}`,
   /** The approvals a routing document rests on, by the document's digest. */
   grounds: (route: Digest): string => `records/routes/${route}`,
-  /** Which restore lifted a kill order. */
-  lifted: (model: string, order: Digest): string => `records/lifted/${model}/${order}`,
+  /** That a kill order was lifted, by the document of this revision. */
+  lifted: (model: string, order: Digest, revision: number): string =>
+    `${storeKeys.liftedOf(model, order)}${digits(revision, 9)}`,
+  liftedOf: (model: string, order: Digest): string => `records/lifted/${model}/${order}/`,
   kill: (model: string, order: Digest): string => `kills/${model}/${order}`,
   revocation: (release: Digest): string => `revocations/${release}`,
   status: (version: number): string => `status/${digits(version, 15)}`,

@@ -31,19 +31,21 @@ beforeEach(async () => {
   release = world.release();
   chain = world.inService(release);
   junk = [];
-  for (const { document, envelope, request, approvals, digest } of chain) {
-    await put(storeKeys.route(MODEL, document.revision), canonicalBytes(envelope));
-    if (request === null) continue;
-    await put(storeKeys.request(request.digest), canonicalBytes(request.envelope)).catch(() => undefined);
-    for (const each of approvals)
-      await put(storeKeys.statement(each.digest), canonicalBytes(each.envelope)).catch(() => undefined);
-    await put(storeKeys.grounds(digest), canonicalBytes(approvals.map((each) => each.digest)));
-  }
+  for (const route of chain) await keep(route);
 });
 afterEach(async () => {
   vi.restoreAllMocks();
   await cleanup.run();
 });
+
+async function keep({ document, envelope, request, approvals, digest }: Route): Promise<void> {
+  await put(storeKeys.route(MODEL, document.revision), canonicalBytes(envelope));
+  if (request === null) return;
+  await put(storeKeys.request(request.digest), canonicalBytes(request.envelope)).catch(() => undefined);
+  for (const each of approvals)
+    await put(storeKeys.statement(each.digest), canonicalBytes(each.envelope)).catch(() => undefined);
+  await put(storeKeys.grounds(digest), canonicalBytes(approvals.map((each) => each.digest)));
+}
 
 const put = (key: string, body: Buffer) => records.bucket.createOnce(key, body, lock);
 const routerOf = (gateways: readonly GatewayClient[] = []): Router =>
@@ -93,6 +95,51 @@ describe('the routes of an endpoint', () => {
     const router = routerOf();
     const kills = await router.activeKills(MODEL, await router.current(MODEL));
     expect(kills.map(({ verified }) => verified.digest)).toEqual([order.digest]);
+  });
+
+  const active = async (): Promise<string[]> => {
+    const router = routerOf();
+    const kills = await router.activeKills(MODEL, await router.current(MODEL));
+    return kills.map(({ verified }) => verified.digest);
+  };
+
+  test('lift an order for good: also when no document lists it any more, and who lifted it has left', async () => {
+    const order = world.kill('oscar');
+    await put(storeKeys.kill(MODEL, order.digest), canonicalBytes(order.envelope));
+    const restored = world.restored(chain.at(-1)!, [order]);
+    await keep(restored);
+    const forgets = { lifted: [], restore: null };
+    await keep(world.withdraw(restored, release.release, { document: forgets }));
+    expect(await active(), 'nothing says that it was lifted').toEqual([order.digest]);
+    await put(storeKeys.lifted(MODEL, order.digest, restored.document.revision), Buffer.from('whatever'));
+    expect(await active()).toEqual([]);
+    const authorities = world.policy.authorities.filter(({ id }) => id !== 'olga' && id !== 'otto');
+    const { envelope } = world.nextPolicy((policy) => ({ ...policy, authorities }));
+    await put(storeKeys.policy(2), canonicalBytes(envelope));
+    expect(await active()).toEqual([]);
+  });
+
+  test.each([
+    ['a revision that is none', 'x'],
+    ['a revision that does not lift it', '000000002'],
+    ['a revision to come', '000000099'],
+    ['the first', '000000001'],
+  ])('attack: a record that names %s lifts nothing', async (_what, revision) => {
+    const order = world.kill('oscar');
+    await put(storeKeys.kill(MODEL, order.digest), canonicalBytes(order.envelope));
+    await put(`${storeKeys.liftedOf(MODEL, order.digest)}${revision}`, Buffer.from('{"revision":2}'));
+    expect(await active()).toEqual([order.digest]);
+    expect(junk).toEqual([`${storeKeys.liftedOf(MODEL, order.digest)}${revision}`]);
+  });
+
+  test('attack: a document of control alone, without those who would have to agree, lifts nothing', async () => {
+    const order = world.kill('oscar');
+    await put(storeKeys.kill(MODEL, order.digest), canonicalBytes(order.envelope));
+    const alone = world.restored(chain.at(-1)!, [order], { approvals: [] });
+    await keep(alone);
+    await keep(world.withdraw(alone, release.release, { document: { lifted: [], restore: null } }));
+    await put(storeKeys.lifted(MODEL, order.digest, alone.document.revision), Buffer.from('{}'));
+    expect(await active()).toEqual([order.digest]);
   });
 });
 

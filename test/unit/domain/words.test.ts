@@ -146,7 +146,7 @@ describe('keys of the store', () => {
       storeKeys.policy(1),
       storeKeys.route('digits', 1),
       storeKeys.grounds(digest),
-      storeKeys.lifted('digits', digest),
+      storeKeys.lifted('digits', digest, 1),
       storeKeys.kill('digits', digest),
       storeKeys.revocation(digest),
       storeKeys.status(1),
