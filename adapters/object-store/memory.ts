@@ -5,7 +5,7 @@ import { isoTime } from '../../domain/time.js';
 import { sha256 } from '../../formats/sha256.js';
 import type { BucketSettings } from './admin.js';
 import type { Bucket, Lock, ObjectHead, ObjectVersion, StoredBlob, StoredObject, UploadOptions } from './port.js';
-import { assertSmall, compareKeys, conflict, retentionTime } from './rules.js';
+import { assertReadable, assertSmall, compareKeys, conflict, retentionTime } from './rules.js';
 
 /** A store in memory with the semantics of the real ones, for tests; the last three are what only an attacker does. */
 export interface MemoryStore {
@@ -64,6 +64,7 @@ class MemoryBucket implements Bucket {
     this.reach();
     const record = this.record(key);
     if (record === null) return null;
+    assertReadable(key, record.body.length);
     const { versionId, etag, lastModified: storedAt } = record;
     return { body: Buffer.from(record.body), versionId, etag, storedAt };
   }

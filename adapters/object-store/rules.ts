@@ -5,11 +5,18 @@ import type { Lock, ObjectHead, ObjectVersion } from './port.js';
 
 /** What every store must answer alike, real or in memory. */
 
+/** What is created once, or read as a whole. */
 const MAX_SMALL_BYTES = 8 * 1024 * 1024;
 
 export function assertSmall(key: string, body: Buffer): void {
   if (body.length > MAX_SMALL_BYTES)
     throw new CustodyError('INTERNAL', `${key} has ${body.length} bytes: more than ${MAX_SMALL_BYTES} is uploaded`);
+}
+
+/** MALFORMED before more than that is held: whoever can write to the store must not be able to fill our memory. */
+export function assertReadable(what: string, bytes: number): void {
+  if (bytes > MAX_SMALL_BYTES)
+    throw new CustodyError('MALFORMED', `${what} is larger than ${MAX_SMALL_BYTES} bytes: nothing of ours is`);
 }
 
 /** Stores keep retention to the second: rounded up, so that what is read back is never earlier than what was asked. */

@@ -2,6 +2,7 @@ import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import https from 'node:https';
 import { Client } from 'minio';
 import { CustodyError, type ErrorCode } from '../../domain/errors.js';
+import { assertReadable } from './rules.js';
 import { textOf } from './xml.js';
 
 /** Where a store is, and as whom one speaks to it. */
@@ -152,8 +153,13 @@ export class S3Session {
 
   async bytes(stream: IncomingMessage): Promise<Buffer> {
     const chunks: Buffer[] = [];
+    let size = 0;
     try {
-      for await (const chunk of stream) chunks.push(chunk as Buffer);
+      for await (const chunk of stream) {
+        size += (chunk as Buffer).length;
+        assertReadable('an answer of the store', size);
+        chunks.push(chunk as Buffer);
+      }
     } catch (error) {
       throw this.explained(error);
     }
