@@ -35,7 +35,8 @@ export function doLine(
     case OP.GET:
     case OP.PUT: {
       const index = indexOf(bytes, from, to);
-      if (to - from > MAX_LINE_BYTES) machine.exceed(`a place in the memo that is given by ${MAX_LINE_BYTES} characters`);
+      if (to - from > MAX_LINE_BYTES)
+        machine.exceed(`a place in the memo that is given by ${MAX_LINE_BYTES} characters`);
       else if (index === null) machine.breakOff('a place in the memo that is no number');
       else if (op === OP.GET) machine.get(index);
       else machine.put(index, where);

@@ -26,6 +26,11 @@ export class Frames {
     }
   }
 
+  /** Where the open frame ends in a chunk that begins at `base` and has `length` bytes. */
+  endWithin(base: number, length: number): number {
+    return Math.min(length, this.end - base);
+  }
+
   begin(where: number, length: number): void {
     if (this.isOpen) this.report(where, 'frame-boundary', 'a frame begins within another one');
     this.end = where + OPCODE_BYTES + length;

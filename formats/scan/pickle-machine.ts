@@ -2,14 +2,13 @@ import { printable } from '../json.js';
 import { isAllowedImport, partAt, partText } from './pickle-imports.js';
 import { MAX_NAMED_BYTES, type RecentBytes } from './pickle-names.js';
 import { OP } from './pickle-ops.js';
-import { offsetOf, PickleStack, stringValue, VALUE } from './pickle-stack.js';
+import { passData } from './pickle-run.js';
+import { MAX_DEPTH, MAX_EXPANDED, offsetOf, PickleStack, stringValue, VALUE } from './pickle-stack.js';
 import type { Report } from './reader.js';
 
-const MAX_DEPTH = 2_000_000;
 /** Picklers use each place of the memo once: one that is further above their number than this makes a loader's table as large as it says. */
 const FAR = 256;
-/** A structure that would have so many values if each were written out, and so many for each opcode, is a bomb. */
-const MAX_EXPANDED = 1e9;
+/** With so many values for each opcode, it is one. */
 const MAX_EXPANDED_PER_OPCODE = 1000;
 
 /**
@@ -55,6 +54,13 @@ export class PickleMachine {
   exceed(what: string): void {
     this.limit ??= what;
     this.isHalted = true;
+  }
+
+  /** Goes over what only pushes data, as far as it can be told at a glance; answers where the rest begins. */
+  pass(bytes: Uint8Array, from: number, end: number, base: number): number {
+    const at = passData(this.stack, bytes, from, end, base);
+    this.opcodes += this.stack.passed;
+    return at;
   }
 
   hasValue(): boolean {

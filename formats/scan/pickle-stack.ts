@@ -23,6 +23,9 @@ export function offsetOf(value: number): number {
   return value <= STANDS_AT ? STANDS_AT - value : -1;
 }
 
+export const MAX_DEPTH = 2_000_000;
+/** A structure that would have so many values if each were written out may be a bomb. */
+export const MAX_EXPANDED = 1e9;
 const FIRST_CAPACITY = 1024;
 /** What a memo that is used as picklers use it has places for, and how many places far beyond them are followed. */
 const MAX_MEMO = 8_000_000;
@@ -33,20 +36,22 @@ export class PickleStack {
   values = new Int32Array(FIRST_CAPACITY);
   sizes = new Float32Array(FIRST_CAPACITY);
   /** One more than the place in the memo under which the value was kept last; 0: none. */
-  private kept = new Int32Array(FIRST_CAPACITY);
+  kept = new Int32Array(FIRST_CAPACITY);
   depth = 0;
+  /** How many opcodes went by at once. */
+  passed = 0;
   /** Where the values of each open mark begin. */
   marks: number[] = [];
   /** Nothing below may be taken. */
   fence = 0;
-  private memoValues = new Int32Array(FIRST_CAPACITY);
-  private memoSizes = new Float32Array(FIRST_CAPACITY);
-  private memoSet = new Uint8Array(FIRST_CAPACITY);
+  memoValues = new Int32Array(FIRST_CAPACITY);
+  memoSizes = new Float32Array(FIRST_CAPACITY);
+  memoSet = new Uint8Array(FIRST_CAPACITY);
   memoCount = 0;
   /** Above all places that were used: a pickle of few opcodes is not to cost what a large one before it did. */
-  private memoEnd = 0;
+  memoEnd = 0;
   /** Places far beyond all others, which pickle.py keeps as it does any. */
-  private far: Map<number | bigint, number> | null = null;
+  far: Map<number | bigint, number> | null = null;
 
   /** For the next pickle, whose loader has a stack and a memo of its own. */
   clear(): void {

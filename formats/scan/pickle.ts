@@ -98,8 +98,10 @@ export class PickleReader implements ArtifactReader {
   }
 
   /** Goes through the opcodes that begin before `until`, and answers where the next one begins. */
-  private walk(bytes: Uint8Array, until: number = bytes.length): number {
-    const end = bytes.length;
+  private walk(chunk: Uint8Array, until: number = chunk.length): number {
+    const end = chunk.length;
+    // The engine compiles the loop for the type of array that it sees: a Buffer is another one.
+    const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, end);
     const { machine } = this;
     this.recent.begin(bytes, this.base);
     let at = Math.min(this.skip, end);
@@ -112,6 +114,9 @@ export class PickleReader implements ArtifactReader {
       if (machine.opcodes > MAX_OPCODES) machine.exceed(`${MAX_OPCODES} opcodes`);
       if (machine.isHalted) this.halt();
       if (this.isOver) return end;
+      // Between two pickles, and where a frame ends, the next opcode is looked at on its own.
+      if (machine.opcodes > 0)
+        at = machine.pass(bytes, at, this.frames.isOpen ? this.frames.endWithin(this.base, end) : end, this.base);
     }
     this.recent.keep(Math.min(at, end));
     this.base += Math.min(at, end);
