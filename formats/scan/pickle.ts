@@ -78,7 +78,7 @@ export class PickleReader implements ArtifactReader {
       joined.set(chunk.subarray(used, used + joined.length - carry.length), carry.length);
       const at = this.walk(joined, carry.length);
       if (at < carry.length) {
-        this.carry = joined;
+        this.carry = joined.subarray(at);
         used += joined.length - carry.length;
       } else {
         this.carry = EMPTY;
