@@ -1,9 +1,9 @@
-import { printable } from '../json.js';
-import { isAllowedImport, partAt, partText } from './pickle-imports.js';
+import { ImportReporter } from './pickle-import-report.js';
+import { partAt } from './pickle-imports.js';
 import { MAX_NAMED_BYTES, type RecentBytes } from './pickle-names.js';
 import { OP } from './pickle-ops.js';
 import { passData } from './pickle-run.js';
-import { MAX_DEPTH, MAX_EXPANDED, offsetOf, PickleStack, stringValue, VALUE } from './pickle-stack.js';
+import { MAX_DEPTH, MAX_EXPANDED, PickleStack, stringValue, VALUE } from './pickle-stack.js';
 import type { Report } from './reader.js';
 
 /** Picklers use each place of the memo once: one that is further above their number than this makes a loader's table as large as it says. */
@@ -24,19 +24,18 @@ export class PickleMachine {
   isHalted = false;
   /** Opcodes of this pickle. */
   opcodes = 0;
-  /** Imports, and calls of what may be an import, in all pickles so far. */
-  imports = 0;
+  /** Calls of what may be an import, in all pickles so far. */
   calls = 0;
+  readonly imported: ImportReporter;
   /** Whether a persistent id is no more than a reference to a tensor, as in what PyTorch writes. */
   resolvesPersistentIds: boolean;
   private readonly report: Report;
-  private readonly recent: RecentBytes;
   private readonly stack = new PickleStack();
   private isFar = false;
 
   constructor(report: Report, recent: RecentBytes, resolvesPersistentIds: boolean) {
     this.report = report;
-    this.recent = recent;
+    this.imported = new ImportReporter(report, recent);
     this.resolvesPersistentIds = resolvesPersistentIds;
   }
 
@@ -91,7 +90,7 @@ export class PickleMachine {
   }
 
   extension(at: number, code: number): void {
-    this.imports += 1;
+    this.imported.count += 1;
     this.report(at, 'extension-code', `extension code ${code} names an import in the loader's own registry`);
     this.push(VALUE.unsafe);
   }
@@ -118,12 +117,12 @@ export class PickleMachine {
   }
 
   global(at: number, module: string, name: string): void {
-    this.push(this.imported(at, module, name));
+    this.push(this.imported.byName(at, module, name));
   }
 
   /** Some loaders import it before they see that there is no mark. */
   instance(at: number, module: string, name: string): void {
-    this.imported(at, module, name);
+    this.imported.byName(at, module, name);
     const from = this.unmark();
     if (from < 0) return;
     this.calls += 1;
@@ -132,13 +131,10 @@ export class PickleMachine {
 
   stackGlobal(at: number): void {
     if (!this.demand(2)) return;
-    const [module, name] = [this.textOf(this.stack.valueAt(1), at), this.textOf(this.stack.valueAt(0), at)];
-    this.stack.depth -= 2;
-    if (module !== null && name !== null) return this.push(this.imported(at, module, name));
-    this.imports += 1;
-    const known = [module, name].map((text) => (text === null ? 'something that is made while it is loaded' : text));
-    this.report(at, 'dynamic-import', `it imports ${known.map(printable).join('.')}: what that is cannot be told`);
-    this.push(VALUE.unsafe);
+    const { stack } = this;
+    const value = this.imported.byValues(at, stack.valueAt(1), stack.valueAt(0));
+    stack.depth -= 2;
+    this.push(value);
   }
 
   /** An opcode that takes what it needs from the stack. */
@@ -233,20 +229,6 @@ export class PickleMachine {
       this.report(at, 'unsafe-call', 'it puts items into what was imported');
     stack.putInto(from);
     this.bound();
-  }
-
-  private imported(at: number, module: string, name: string): number {
-    this.imports += 1;
-    if (isAllowedImport(module, name)) return VALUE.allowed;
-    this.report(at, 'unsafe-global', `it imports ${printable(`${module}.${name}`)}, which is not known to be safe`);
-    return VALUE.unsafe;
-  }
-
-  private textOf(value: number, now: number): string | null {
-    if (value >= 0) return partText(value);
-    const offset = offsetOf(value);
-    if (offset < 0 && value !== VALUE.text) return null;
-    return (offset < 0 ? null : this.recent.stringAt(offset, now)) ?? '(a long string, or one from far above)';
   }
 
   private gather(count: number, value: number): void {

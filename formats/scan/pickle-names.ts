@@ -46,7 +46,8 @@ export class RecentBytes {
       return Buffer.from(bytes.subarray(from, from + uint(bytes, 1, width))).toString('utf8');
     }
     const quotes = op === OP.STRING ? 1 : 0;
-    return Buffer.from(bytes.subarray(1 + quotes, bytes.indexOf(NEWLINE) - quotes)).toString('utf8');
+    const text = Buffer.from(bytes.subarray(1 + quotes, bytes.indexOf(NEWLINE) - quotes));
+    return text.toString(op === OP.UNICODE ? 'latin1' : 'utf8');
   }
 
   private byteAt(offset: number): number {

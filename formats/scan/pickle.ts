@@ -59,7 +59,7 @@ export class PickleReader implements ArtifactReader {
 
   /** Imports, in all pickles. */
   get imports(): number {
-    return this.machine.imports;
+    return this.machine.imported.count;
   }
 
   /** Calls of what may be an import. */
