@@ -20,7 +20,7 @@ function mixed(value: number): number {
 }
 
 /** Half precision, by its 16 bits. */
-const HALF = Float64Array.from({ length: 65_536 }, (_, bits) => {
+function half(bits: number): number {
   const [exponent, fraction] = [(bits >> 10) & 0x1f, bits & 0x3ff];
   const size =
     exponent === 0
@@ -31,15 +31,15 @@ const HALF = Float64Array.from({ length: 65_536 }, (_, bits) => {
           : NaN
         : (1 + fraction / 1024) * 2 ** (exponent - 15);
   return bits & 0x8000 ? -size : size;
-});
+}
 
 /** F8_E4M3 has no infinity: all ones is NaN. */
-const E4M3 = Float64Array.from({ length: 256 }, (_, bits) => {
+function e4m3(bits: number): number {
   const [exponent, fraction] = [(bits >> 3) & 0xf, bits & 0x7];
   const size = exponent === 0 ? fraction * 2 ** -9 : (1 + fraction / 8) * 2 ** (exponent - 7);
   if ((bits & 0x7f) === 0x7f) return NaN;
   return bits & 0x80 ? -size : size;
-});
+}
 
 interface View {
   readonly BYTES_PER_ELEMENT: number;
@@ -53,14 +53,20 @@ const numbers = (Elements: View): Decoder => ({
     out.set(new Elements(buffer, byteOffset, length / Elements.BYTES_PER_ELEMENT)),
 });
 
-/** By a table of all values that so many bits can have. */
-const tabled = (Elements: View, table: Float64Array): Decoder => ({
-  bytes: Elements.BYTES_PER_ELEMENT,
-  decode: ({ buffer, byteOffset, length }, out) => {
-    const bits = new Elements(buffer, byteOffset, length / Elements.BYTES_PER_ELEMENT);
-    for (let at = 0; at < bits.length; at += 1) out[at] = table[bits[at] as number] as number;
-  },
-});
+/** By a table of all values that so many bits can have, made when it is first needed: most scans meet no such tensor. */
+const tabled = (Elements: View, valueOf: (bits: number) => number): Decoder => {
+  let table: Float64Array | null = null;
+  return {
+    bytes: Elements.BYTES_PER_ELEMENT,
+    decode: ({ buffer, byteOffset, length }, out) => {
+      const known = (table ??= Float64Array.from({ length: 256 ** Elements.BYTES_PER_ELEMENT }, (_, bits) =>
+        valueOf(bits),
+      ));
+      const bits = new Elements(buffer, byteOffset, length / Elements.BYTES_PER_ELEMENT);
+      for (let at = 0; at < bits.length; at += 1) out[at] = known[bits[at] as number] as number;
+    },
+  };
+};
 
 /** Eight bytes as a low and a high half. */
 const halves = (High: View): Decoder => ({
@@ -72,22 +78,24 @@ const halves = (High: View): Decoder => ({
   },
 });
 
+const WORD = new Uint32Array(1);
+const SINGLE = new Float32Array(WORD.buffer);
 /** The upper half of single precision. */
-const BRAIN = Float64Array.from(
-  new Float32Array(Uint32Array.from({ length: 65_536 }, (_, bits) => bits * 65_536).buffer),
-);
-/** The upper half of half precision. */
-const E5M2 = HALF.filter((_, bits) => bits % 256 === 0);
+function brain(bits: number): number {
+  WORD[0] = bits * 65_536;
+  return SINGLE[0] as number;
+}
 
 const DECODERS: Partial<Record<Dtype, Decoder>> = {
   F64: numbers(Float64Array),
   F32: numbers(Float32Array),
   // Real and imaginary parts are numbers like any other here.
   C64: numbers(Float32Array),
-  F16: tabled(Uint16Array, HALF),
-  BF16: tabled(Uint16Array, BRAIN),
-  F8_E5M2: tabled(Uint8Array, E5M2),
-  F8_E4M3: tabled(Uint8Array, E4M3),
+  F16: tabled(Uint16Array, half),
+  BF16: tabled(Uint16Array, brain),
+  // The upper half of half precision.
+  F8_E5M2: tabled(Uint8Array, (bits) => half(bits * 256)),
+  F8_E4M3: tabled(Uint8Array, e4m3),
   BOOL: numbers(Uint8Array),
   U8: numbers(Uint8Array),
   I8: numbers(Int8Array),

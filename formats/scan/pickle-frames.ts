@@ -9,8 +9,9 @@ const OPCODE_BYTES = 9;
 export class Frames {
   private readonly report: Report;
   private readonly size: number;
-  /** Where the frame that is open ends; -1: none is. */
+  /** Where the frame ends that is open, or was. */
   private end = -1;
+  isOpen = false;
 
   constructor(report: Report, size: number) {
     this.report = report;
@@ -18,24 +19,29 @@ export class Frames {
   }
 
   opcode(where: number, length: number): void {
-    if (this.end < 0) return;
-    if (where >= this.end) this.end = -1;
+    if (where >= this.end) this.isOpen = false;
     else if (where + length > this.end) {
       this.report(where, 'frame-boundary', `an opcode goes beyond its frame, which ends at byte ${this.end}`);
-      this.end = -1;
+      this.isOpen = false;
     }
   }
 
+  /** Where the open frame ends in a chunk that begins at `base` and has `length` bytes. */
+  endWithin(base: number, length: number): number {
+    return Math.min(length, this.end - base);
+  }
+
   begin(where: number, length: number): void {
-    if (this.end >= 0) this.report(where, 'frame-boundary', 'a frame begins within another one');
+    if (this.isOpen) this.report(where, 'frame-boundary', 'a frame begins within another one');
     this.end = where + OPCODE_BYTES + length;
+    this.isOpen = true;
     if (this.end > this.size)
       this.report(where, 'frame-boundary', `a frame of ${length} bytes goes beyond the end of the file`);
   }
 
   stop(where: number): void {
-    if (this.end > where + 1)
+    if (this.isOpen && this.end > where + 1)
       this.report(where, 'frame-boundary', `it stops within a frame, which ends at byte ${this.end}`);
-    this.end = -1;
+    this.isOpen = false;
   }
 }

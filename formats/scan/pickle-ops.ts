@@ -70,53 +70,48 @@ export const OP = {
   READONLY_BUFFER: 0x98,
 } as const;
 
-/** What follows an opcode: so many bytes, a length and so many bytes, or lines of text. */
-export const ARGUMENT = {
-  unknown: 0,
-  none: 1,
-  byte: 2,
-  two: 3,
-  four: 4,
-  eight: 5,
-  counted1: 6,
-  counted4: 7,
-  counted8: 8,
-  line: 9,
-  twoLines: 10,
-} as const;
+/**
+ * What follows an opcode: so many bytes, up to eight of them; lines of text; or, from COUNTED on, a length of so many bytes
+ * and as many bytes as it says.
+ */
+export const SHAPE = { widest: 8, unknown: 9, line: 10, names: 11, counted: 16 } as const;
 
-const KINDS: readonly [number, readonly number[]][] = [
-  [ARGUMENT.byte, [OP.PROTO, OP.BININT1, OP.BINGET, OP.BINPUT, OP.EXT1]],
-  [ARGUMENT.two, [OP.BININT2, OP.EXT2]],
-  [ARGUMENT.four, [OP.BININT, OP.LONG_BINGET, OP.LONG_BINPUT, OP.EXT4]],
-  [ARGUMENT.eight, [OP.BINFLOAT, OP.FRAME]],
-  [ARGUMENT.counted1, [OP.SHORT_BINSTRING, OP.SHORT_BINBYTES, OP.SHORT_BINUNICODE, OP.LONG1]],
-  [ARGUMENT.counted4, [OP.BINSTRING, OP.BINUNICODE, OP.BINBYTES, OP.LONG4]],
-  [ARGUMENT.counted8, [OP.BINUNICODE8, OP.BINBYTES8, OP.BYTEARRAY8]],
-  [ARGUMENT.line, [OP.FLOAT, OP.INT, OP.LONG, OP.PERSID, OP.STRING, OP.UNICODE, OP.GET, OP.PUT]],
-  [ARGUMENT.twoLines, [OP.GLOBAL, OP.INST]],
+const SHAPES: readonly [number, readonly number[]][] = [
+  [1, [OP.PROTO, OP.BININT1, OP.BINGET, OP.BINPUT, OP.EXT1]],
+  [2, [OP.BININT2, OP.EXT2]],
+  [4, [OP.BININT, OP.LONG_BINGET, OP.LONG_BINPUT, OP.EXT4]],
+  [8, [OP.BINFLOAT, OP.FRAME]],
+  [SHAPE.line, [OP.FLOAT, OP.INT, OP.LONG, OP.PERSID, OP.STRING, OP.UNICODE, OP.GET, OP.PUT]],
+  [SHAPE.names, [OP.GLOBAL, OP.INST]],
+  [SHAPE.counted + 1, [OP.SHORT_BINSTRING, OP.SHORT_BINBYTES, OP.SHORT_BINUNICODE, OP.LONG1]],
+  [SHAPE.counted + 4, [OP.BINSTRING, OP.BINUNICODE, OP.BINBYTES, OP.LONG4]],
+  [SHAPE.counted + 8, [OP.BINUNICODE8, OP.BINBYTES8, OP.BYTEARRAY8]],
 ];
 
-/** The kind of argument by opcode. */
-export const ARGUMENT_OF: Uint8Array = new Uint8Array(256);
-for (const op of Object.values(OP)) ARGUMENT_OF[op] = ARGUMENT.none;
-for (const [kind, ops] of KINDS) for (const op of ops) ARGUMENT_OF[op] = kind;
+/** The shape of an opcode's argument, by the opcode. */
+export const SHAPE_OF: Uint8Array = new Uint8Array(256).fill(SHAPE.unknown);
+for (const op of Object.values(OP)) SHAPE_OF[op] = 0;
+for (const [shape, ops] of SHAPES) for (const op of ops) SHAPE_OF[op] = shape;
 
-/** Whether an opcode with a length pushes a string. */
-const TEXT = new Uint8Array(256);
-for (const op of [OP.SHORT_BINUNICODE, OP.BINUNICODE, OP.BINUNICODE8, OP.SHORT_BINSTRING, OP.BINSTRING]) TEXT[op] = 1;
-export function isTextOp(op: number): boolean {
-  return TEXT[op] === 1;
-}
+/** What an opcode does, where it is one of those that nearly all of a large pickle consists of. */
+export const EFFECT = { other: 0, data: 1, text: 2, memoize: 3, put: 4, get: 5 } as const;
+
+const EFFECTS: readonly [number, readonly number[]][] = [
+  [EFFECT.data, [OP.NONE, OP.NEWTRUE, OP.NEWFALSE, OP.BININT, OP.BININT1, OP.BININT2, OP.BINFLOAT, OP.LONG1, OP.LONG4]],
+  [EFFECT.data, [OP.EMPTY_TUPLE, OP.EMPTY_LIST, OP.EMPTY_DICT, OP.EMPTY_SET, OP.NEXT_BUFFER]],
+  [EFFECT.data, [OP.BINBYTES, OP.SHORT_BINBYTES, OP.BINBYTES8, OP.BYTEARRAY8]],
+  [EFFECT.text, [OP.SHORT_BINUNICODE, OP.BINUNICODE, OP.BINUNICODE8, OP.SHORT_BINSTRING, OP.BINSTRING]],
+  [EFFECT.memoize, [OP.MEMOIZE]],
+  [EFFECT.put, [OP.BINPUT, OP.LONG_BINPUT]],
+  [EFFECT.get, [OP.BINGET, OP.LONG_BINGET]],
+];
+export const EFFECT_OF: Uint8Array = new Uint8Array(256);
+for (const [effect, ops] of EFFECTS) for (const op of ops) EFFECT_OF[op] = effect;
 
 export function uint(bytes: Uint8Array, from: number, width: number): number {
   let value = 0;
   for (let at = from + width - 1; at >= from; at -= 1) value = value * 256 + (bytes[at] as number);
   return value;
-}
-
-export function latin1(bytes: Uint8Array, from: number, to: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString('latin1');
 }
 
 export function utf8(bytes: Uint8Array, from: number, to: number): string {

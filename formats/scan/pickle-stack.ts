@@ -11,33 +11,58 @@ export const VALUE = {
   /** A string that no allowed import is made of, and of which nothing more is known. */
   text: -5,
 } as const;
-/** Strings of which the text may still be at hand: `recent - value` is how many strings there were before. */
-const RECENT = -16;
+/** From here downwards strings of which the text may still be at hand: `first - value` is where their opcode stands. */
+const STANDS_AT = -16;
+const LAST_OFFSET = 2 ** 31 + STANDS_AT;
 
-export function recentValue(sequence: number): number {
-  return RECENT - (sequence & 0x3fff_ffff);
+/** A string whose opcode stands at this offset; beyond what 32 bits hold, one of which nothing is known. */
+export function stringValue(offset: number): number {
+  return offset <= LAST_OFFSET ? STANDS_AT - offset : VALUE.text;
 }
-export function sequenceOf(value: number): number {
-  return value <= RECENT ? RECENT - value : -1;
+export function offsetOf(value: number): number {
+  return value <= STANDS_AT ? STANDS_AT - value : -1;
 }
 
+export const MAX_DEPTH = 2_000_000;
+/** A structure that would have so many values if each were written out may be a bomb. */
+export const MAX_EXPANDED = 1e9;
 const FIRST_CAPACITY = 1024;
+/** What a memo that is used as picklers use it has places for, and how many places far beyond them are followed. */
+const MAX_MEMO = 8_000_000;
+const MAX_FAR = 100_000;
 
 /** A pickle machine's stack and memo, whose values are numbers. `size`: how many values it holds if all are written out. */
 export class PickleStack {
   values = new Int32Array(FIRST_CAPACITY);
   sizes = new Float32Array(FIRST_CAPACITY);
   /** One more than the place in the memo under which the value was kept last; 0: none. */
-  private kept = new Int32Array(FIRST_CAPACITY);
+  kept = new Int32Array(FIRST_CAPACITY);
   depth = 0;
+  /** How many opcodes went by at once. */
+  passed = 0;
   /** Where the values of each open mark begin. */
   marks: number[] = [];
   /** Nothing below may be taken. */
   fence = 0;
-  private memoValues = new Int32Array(FIRST_CAPACITY).fill(0);
-  private memoSizes = new Float32Array(FIRST_CAPACITY);
-  private memoSet = new Uint8Array(FIRST_CAPACITY);
+  memoValues = new Int32Array(FIRST_CAPACITY);
+  memoSizes = new Float32Array(FIRST_CAPACITY);
+  memoSet = new Uint8Array(FIRST_CAPACITY);
   memoCount = 0;
+  /** Above all places that were used: a pickle of few opcodes is not to cost what a large one before it did. */
+  memoEnd = 0;
+  /** Places far beyond all others, which pickle.py keeps as it does any. */
+  far: Map<number | bigint, number> | null = null;
+
+  /** For the next pickle, whose loader has a stack and a memo of its own. */
+  clear(): void {
+    this.depth = 0;
+    this.marks = [];
+    this.fence = 0;
+    this.memoSet.fill(0, 0, this.memoEnd);
+    this.memoEnd = 0;
+    this.memoCount = 0;
+    this.far = null;
+  }
 
   push(value: number, size: number): void {
     const at = this.depth;
@@ -91,21 +116,39 @@ export class PickleStack {
     return from;
   }
 
-  keep(index: number): void {
-    if (index >= this.memoValues.length) this.growMemo(index);
+  /** Keeps the last value in a place of the memo that is among the others. `false`: there are too many. */
+  keep(index: number): boolean {
+    if (index >= MAX_MEMO) return false;
+    if (index >= this.memoSet.length) this.growMemo(index);
     const top = this.depth - 1;
-    if (this.memoSet[index] === 0) this.memoCount += 1;
+    if (this.memoSet[index] === 0 && this.far?.delete(index) !== true) this.memoCount += 1;
     this.memoSet[index] = 1;
+    if (index >= this.memoEnd) this.memoEnd = index + 1;
     this.memoValues[index] = this.values[top] as number;
     this.memoSizes[index] = this.sizes[top] as number;
     this.kept[top] = index + 1;
+    return true;
+  }
+
+  /** Keeps it in a place far beyond. */
+  keepFar(index: number | bigint): boolean {
+    if (typeof index === 'number' && index < this.memoSet.length) return this.keep(index);
+    this.far ??= new Map();
+    if (!this.far.has(index)) this.memoCount += 1;
+    this.far.set(index, this.values[this.depth - 1] as number);
+    return this.far.size <= MAX_FAR;
   }
 
   /** Pushes what is kept there; `false`: nothing is. */
-  recall(index: number): boolean {
-    if (index >= this.memoSet.length || this.memoSet[index] === 0) return false;
-    this.push(this.memoValues[index] as number, this.memoSizes[index] as number);
-    this.kept[this.depth - 1] = index + 1;
+  recall(index: number | bigint): boolean {
+    if (typeof index === 'number' && index < this.memoSet.length && this.memoSet[index] === 1) {
+      this.push(this.memoValues[index] as number, this.memoSizes[index] as number);
+      this.kept[this.depth - 1] = index + 1;
+      return true;
+    }
+    const value = this.far?.get(index);
+    if (value === undefined) return false;
+    this.push(value, 1);
     return true;
   }
 

@@ -10,6 +10,8 @@ const NO_TEXT = /[\0-\x08\x0e-\x1f]/;
 const PYTHON_TAG = /!!python\/|tag:yaml\.org,2002:python\//g;
 /** What may lie at the end of one chunk and go on in the next. */
 const OVERLAP = 4096;
+/** What is said of it as a pickle is kept until it turns out to be one: more than any file is reported with. */
+const MAX_HELD = 200;
 /** What a document of JSON begins with, other than a template that begins with a brace. */
 const OBJECT = /^\ufeff?\s*\{(?!\s*[{%#])/;
 const ARRAY = /^\ufeff?\s*\[/;
@@ -38,7 +40,9 @@ export class PlainReader implements ArtifactReader {
   constructor(report: Report, size: number) {
     this.report = report;
     this.size = size;
-    this.pickle = new PickleReader((...told) => this.inPickle.push(told), { size });
+    this.pickle = new PickleReader((...told) => void (this.inPickle.length < MAX_HELD && this.inPickle.push(told)), {
+      size,
+    });
   }
 
   format(): ArtifactFormat {
@@ -56,9 +60,10 @@ export class PlainReader implements ArtifactReader {
   end(): void {
     this.pickle.end();
     if (this.isText && this.decode(null) === null) this.isText = false;
-    const { ended, imports, calls } = this.pickle;
+    const { ended, imports, calls, isExceeded } = this.pickle;
     const wouldRun = calls > 0 || (ended > 0 && imports > 0);
-    if (wouldRun || (!this.isText && ended > 0)) {
+    // Beyond a limit nobody has looked: that it is nothing but text cannot be told.
+    if (wouldRun || isExceeded || (!this.isText && ended > 0)) {
       this.inPickle.forEach((told) => this.report(...told));
       this.result = 'pickle';
     } else this.result = this.conclude();
