@@ -14,10 +14,12 @@ export interface JsonLimits {
 }
 
 /**
- * One object of a document: its members whose values are no objects or arrays (those are `undefined`), and the byte at which
- * it begins.
+ * One object of a document, and the byte at which it begins: its members; in place of an object there is `undefined`, and in
+ * place of an array with more than a few elements, too.
  */
 export type OnObject = (members: ReadonlyMap<string, unknown>, offset: () => number) => void;
+/** One text of a document that is no key, and the byte at which it begins. */
+export type OnText = (text: string, offset: () => number) => void;
 
 export const MAX_JSON_BYTES = 1024 * 1024;
 export const MAX_JSON_DEPTH = 64;
@@ -29,6 +31,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 const LISTED_PROBLEMS = 20;
 /** Keys of the objects that are open while a document is gone through: so many words has no vocabulary. */
 const MAX_HELD_KEYS = 600_000;
+/** An array that is shown with the object that it is in. */
+const FEW_ELEMENTS = 4;
 
 /**
  * Parses one JSON document in the sense of I-JSON (RFC 7493), in linear time. Refused, each as MALFORMED with `what`, line
@@ -36,7 +40,7 @@ const MAX_HELD_KEYS = 600_000;
  * integers that a double cannot carry unchanged, and whatever exceeds the limits.
  */
 export function parseJson(input: Uint8Array | string, what: string, limits: JsonLimits = {}): unknown {
-  return parserOf(input, what, limits, null).document();
+  return parserOf(input, what, limits, null, null).document();
 }
 
 /**
@@ -49,11 +53,18 @@ export function lookThroughJson(
   what: string,
   limits: JsonLimits,
   onObject: OnObject,
+  onText: OnText | null = null,
 ): void {
-  parserOf(input, what, limits, onObject).document();
+  parserOf(input, what, limits, onObject, onText).document();
 }
 
-function parserOf(input: Uint8Array | string, what: string, limits: JsonLimits, onObject: OnObject | null): Parser {
+function parserOf(
+  input: Uint8Array | string,
+  what: string,
+  limits: JsonLimits,
+  onObject: OnObject | null,
+  onText: OnText | null,
+): Parser {
   const maxBytes = limits.maxBytes ?? MAX_JSON_BYTES;
   const size = typeof input === 'string' ? Buffer.byteLength(input) : input.byteLength;
   if (size > maxBytes) {
@@ -61,7 +72,7 @@ function parserOf(input: Uint8Array | string, what: string, limits: JsonLimits, 
       details: { what, size, maxBytes },
     });
   }
-  return new Parser(typeof input === 'string' ? input : decodeUtf8(input, what), what, limits, onObject);
+  return new Parser(typeof input === 'string' ? input : decodeUtf8(input, what), what, limits, onObject, onText);
 }
 
 /** What `schema` makes of a value; otherwise MALFORMED, listing every path that does not fit. */
@@ -103,16 +114,18 @@ class Parser {
   readonly #maxValues: number;
   /** Who is shown the objects, instead of being answered the document. */
   readonly #onObject: OnObject | null;
+  readonly #onText: OnText | null;
   #at = 0;
   #values = 0;
   #heldKeys = 0;
 
-  constructor(text: string, what: string, limits: JsonLimits, onObject: OnObject | null) {
+  constructor(text: string, what: string, limits: JsonLimits, onObject: OnObject | null, onText: OnText | null) {
     this.#text = text;
     this.#what = what;
     this.#maxDepth = limits.maxDepth ?? MAX_JSON_DEPTH;
     this.#maxValues = limits.maxValues ?? Number.MAX_SAFE_INTEGER;
     this.#onObject = onObject;
+    this.#onText = onText;
   }
 
   document(): unknown {
@@ -133,7 +146,7 @@ class Parser {
       case '[':
         return this.#array(this.#deeper(depth));
       case '"':
-        return this.#string();
+        return this.#words();
       case 't':
         return this.#literal('true', true);
       case 'f':
@@ -145,6 +158,13 @@ class Parser {
       default:
         return this.#number();
     }
+  }
+
+  #words(): string {
+    const begin = this.#at;
+    const text = this.#string();
+    this.#onText?.(text, () => Buffer.byteLength(this.#text.slice(0, begin)));
+    return text;
   }
 
   #deeper(depth: number): number {
@@ -204,15 +224,18 @@ class Parser {
   }
 
   #array(depth: number): unknown[] | undefined {
-    const array: unknown[] | undefined = this.#onObject === null ? [] : undefined;
+    const array: unknown[] = [];
+    const isShown = this.#onObject !== null;
+    let isLong = false;
     this.#at += 1;
     this.#skipSpace();
     if (this.#takes(']')) return array;
     for (;;) {
       const value = this.#value(depth);
-      array?.push(value);
+      if (!isShown || array.length < FEW_ELEMENTS) array.push(value);
+      else isLong = true;
       this.#skipSpace();
-      if (this.#takes(']')) return array;
+      if (this.#takes(']')) return isLong ? undefined : array;
       if (!this.#takes(',')) this.#fail('expected "," or "]"');
       this.#skipSpace();
     }
