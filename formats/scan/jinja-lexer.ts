@@ -55,6 +55,7 @@ export function* blocksOf(text: string): Generator<Block> {
     const begin = open.index;
     if (open[0] === '{#') {
       const end = text.indexOf('#}', begin + 2);
+      if (begin + 2 === text.length) return;
       if (end < 0) throw new NoTemplate(begin, 'a comment has no end');
       at = end + 2;
       continue;
@@ -81,6 +82,8 @@ function endOfRaw(text: string, from: number): { readonly from: number; readonly
     const end = match(END_RAW, text, at);
     if (end !== null) return { from: at, to: at + end.length };
   }
+  // Of what is not there, Jinja does not miss the end.
+  if (from === text.length) return { from, to: from };
   throw new NoTemplate(from, 'a raw block has no end');
 }
 

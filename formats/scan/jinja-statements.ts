@@ -121,7 +121,6 @@ function targetsOf(parser: ExpressionParser): readonly string[] {
     const name = parser.name();
     targets.push(parser.takesOperator('.') ? `.${parser.name()}` : name);
   }
-  if (targets.length === 0) parser.fail('expected a name');
   return targets;
 }
 
