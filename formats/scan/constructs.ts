@@ -66,7 +66,7 @@ export function checkText(text: string, offset: () => number, report: Report): v
 
 /** What is refused for another reason has been told as a text. */
 function checkClaimed(template: string, key: string, offset: () => number, report: Report): void {
-  if (!/\{[{%]/.test(template)) return;
+  if (!/\{[{%#]/.test(template)) return;
   const tell: Report = (_, rule, message) => {
     if (rule === 'malformed') report(offset(), rule, `in ${quote(key)}: ${message}`);
   };

@@ -42,7 +42,7 @@ export function checkDocument(text: string, { name, holdsCode }: DocumentOptions
   }
   checkTags(text, tell);
   const isClaimed = TEMPLATE_NAME.test(name);
-  if (isClaimed ? /\{[{%]/.test(text) : isTemplate(text)) checkTemplate(text, tell, { isClaimed });
+  if (isClaimed ? /\{[{%#]/.test(text) : isTemplate(text)) checkTemplate(text, tell, { isClaimed });
   checkYaml(text, isYaml, tell);
   return 'text';
 }

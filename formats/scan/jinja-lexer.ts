@@ -144,6 +144,10 @@ function match(form: RegExp, text: string, at: number): string | null {
   return form.exec(text)?.[0] ?? null;
 }
 
+const ESCAPES: Readonly<Record<string, string>> = {
+  ...{ '\\': '\\', "'": "'", '"': '"', a: '\x07', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' },
+};
+
 /** A Python string literal as Jinja reads it. */
 function unescaped(literal: string): string {
   return literal.replace(
@@ -156,7 +160,7 @@ function unescaped(literal: string): string {
       // A character by its name can only be there to hide what it is.
       if (named !== undefined) return '__';
       if (other === '\n' || other === '\r' || other === '\r\n') return '';
-      return other === 'n' ? '\n' : other === 't' ? '\t' : (other ?? '');
+      return Object.hasOwn(ESCAPES, other ?? '') ? (ESCAPES[other ?? ''] ?? whole) : whole;
     },
   );
 }
