@@ -55,7 +55,7 @@ export function* blocksOf(text: string): Generator<Block> {
     const begin = open.index;
     if (open[0] === '{#') {
       const end = text.indexOf('#}', begin + 2);
-      if (begin + 2 === text.length) return;
+      if (isBlank(text, begin + 2 + signAt(text, begin + 2))) return;
       if (end < 0) throw new NoTemplate(begin, 'a comment has no end');
       at = end + 2;
       continue;
@@ -69,8 +69,7 @@ export function* blocksOf(text: string): Generator<Block> {
       continue;
     }
     const kind = open[0] === '{{' ? 'output' : 'statement';
-    const sign = /[-+]/.test(text[begin + 2] ?? '') ? 1 : 0;
-    const block = tokensOf(text, begin + 2 + sign, kind === 'output' ? END_OUTPUT : END_STATEMENT, left);
+    const block = tokensOf(text, begin + 2 + signAt(text, begin + 2), kind === 'output' ? END_OUTPUT : END_STATEMENT, left);
     left -= block.tokens.length;
     yield { kind, at: begin, tokens: block.tokens };
     at = block.to;
@@ -83,8 +82,17 @@ function endOfRaw(text: string, from: number): { readonly from: number; readonly
     if (end !== null) return { from: at, to: at + end.length };
   }
   // Of what is not there, Jinja does not miss the end.
-  if (from === text.length) return { from, to: from };
+  if (isBlank(text, from)) return { from, to: text.length };
   throw new NoTemplate(from, 'a raw block has no end');
+}
+
+function signAt(text: string, at: number): number {
+  return text[at] === '-' || text[at] === '+' ? 1 : 0;
+}
+
+/** Whether nothing follows, or a line's end, which Jinja takes off. */
+function isBlank(text: string, from: number): boolean {
+  return from + (match(SPACES, text, from)?.length ?? 0) === text.length;
 }
 
 function tokensOf(text: string, from: number, close: RegExp, limit: number): { tokens: Token[]; to: number } {

@@ -86,11 +86,11 @@ export class ExpressionParser {
   }
 
   /** An expression, or several with commas between them. */
-  tuple(takesCondition = true, stop: string | null = null): Node {
+  tuple(takesCondition = true): Node {
     const { at } = this;
     const items: Node[] = [];
     let isTuple = false;
-    while (!this.isTupleEnd(stop)) {
+    while (!this.isEnd() && !this.isOperator(')')) {
       items.push(this.expression(takesCondition));
       if (!this.takesOperator(',')) break;
       isTuple = true;
@@ -340,10 +340,6 @@ export class ExpressionParser {
     const items = [first, operand()];
     while (takes()) items.push(operand());
     return this.node(at, { kind, items });
-  }
-
-  private isTupleEnd(stop: string | null): boolean {
-    return this.isEnd() || this.isOperator(')') || (stop !== null && this.isName(stop));
   }
 
   private node(at: number, shape: Shape): Node {

@@ -52,6 +52,8 @@ function statementOf(tokens: readonly Token[], at: number): Shape {
   const tag = parser.name();
   if (REFUSED.has(tag)) return { kind: 'refused', tag };
   const shape = shapeOf(parser, tag, at);
+  // As in Python.
+  parser.takesOperator(':');
   parser.end();
   return shape;
 }
@@ -108,7 +110,7 @@ function closing(parser: ExpressionParser, tag: string, at: number): Shape {
 function loop(parser: ExpressionParser): Shape {
   const targets = targetsOf(parser);
   if (!parser.takesName('in')) parser.fail('expected in');
-  const over = parser.tuple(false, 'recursive');
+  const over = parser.tuple(false);
   const where = parser.takesName('if') ? parser.expression() : null;
   parser.takesName('recursive');
   return { kind: 'for', targets, over, where };
@@ -116,10 +118,15 @@ function loop(parser: ExpressionParser): Shape {
 
 function targetsOf(parser: ExpressionParser): readonly string[] {
   const targets: string[] = [];
-  while (!parser.isEnd() && !parser.isName('in') && !parser.isOperator('=') && !parser.isOperator('|')) {
-    if (['(', ')', ','].some((mark) => parser.takesOperator(mark))) continue;
-    const name = parser.name();
-    targets.push(parser.takesOperator('.') ? `.${parser.name()}` : name);
+  for (let isDue = true; !parser.isEnd() && !parser.isOperator('=') && !parser.isOperator('|'); ) {
+    if (parser.takesOperator(',') || parser.takesOperator('(')) isDue = true;
+    else if (!parser.takesOperator(')')) {
+      // `in` itself may be the name of a target.
+      if (!isDue && parser.isName('in')) break;
+      const name = parser.name();
+      targets.push(parser.takesOperator('.') ? `.${parser.name()}` : name);
+      isDue = false;
+    }
   }
   return targets;
 }
