@@ -7,7 +7,8 @@ import { checkTags, checkYaml } from './yaml.js';
 const JSON_BEGIN = /^\ufeff?\s*(?:\{(?!\s*[{%#])|\[\s*(?:[[{"]|(?:-?\d[\d.eE+-]*|true|false|null|NaN|-?Infinity)\s*,))/;
 const MAYBE_JSON = /^\s*\[/;
 const JSON_NAME = /\.json$/i;
-const YAML_NAME = /\.ya?ml$/i;
+/** MLflow calls its own so. */
+const YAML_NAME = /(?:\.ya?ml|(?:^|\/)MLmodel)$/i;
 const TEMPLATE_NAME = /\.(?:jinja2?|j2)$/i;
 /** Names by which an interpreter or a browser runs a text. */
 const CODE_NAME =

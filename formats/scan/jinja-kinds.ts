@@ -1,5 +1,6 @@
 import { quote } from '../printable.js';
-import type { Arguments, Node } from './jinja-parser.js';
+import { KIND, listed, mapped, TEXTS, trimmed, type Given, type Kind } from './jinja-kind.js';
+import type { Arguments, Node } from './jinja-nodes.js';
 import {
   ATTRIBUTE_PLACE,
   CHANGING_METHODS,
@@ -21,42 +22,12 @@ import {
 } from './jinja-words.js';
 import type { Scope } from './jinja-scope.js';
 
-/** What a value can be: any number of these. Of a container, the kinds of all that is in it are its own, too. */
-export const KIND = {
-  /** Numbers, truth values, none. */
-  number: 1,
-  /** A text that stands in the template and names nothing of the interpreter. */
-  literal: 2,
-  /** Something within what the caller gave. */
-  data: 4,
-  /** What the caller gave, itself. */
-  root: 8,
-  /** A text, or what else is made at run time of what the template says. */
-  made: 16,
-  /** A variable that somebody else gives, such as a special token of the tokenizer. */
-  free: 32,
-  container: 64,
-  generator: 128,
-  /** A function, a macro, a loop. */
-  object: 256,
-  namespace: 512,
-} as const;
-export type Kind = number;
-
 /** What may be a key: with any of these a member cannot be one whose name the template made. */
 const KEYS = KIND.number | KIND.literal | KIND.data | KIND.container;
 /** Values that have attributes of Python's own functions behind them. */
 const GUARDED = KIND.free | KIND.generator | KIND.object | KIND.namespace;
-const TEXTS = KIND.literal | KIND.made | KIND.free;
 /** A field of a format string that reads no attribute and no item. */
 const PLAIN_FORMAT = /^(?:[^{}]|\{\{|\}\}|\{\w*(?:![rsa])?(?::[^{}]*)?\})*$/;
-
-/** What a call or a filter is given. */
-export interface Given {
-  readonly kind: Kind;
-  readonly positional: readonly Kind[];
-  readonly named: readonly (readonly [name: string, kind: Kind])[];
-}
 
 export type Tell = (at: number, message: string) => void;
 
@@ -281,19 +252,4 @@ export class Kinds {
     if (applied !== undefined && (applied.kind !== 'string' || !MAPPED_FILTERS.has(applied.value)))
       this.tell(at, 'the filter map with what may read any attribute');
   }
-}
-
-function listed(kind: Kind): Kind {
-  const part = (kind & ~KIND.generator) | KIND.container;
-  return (kind & KIND.literal) !== 0 && (kind & KIND.container) === 0 ? (part & ~KIND.literal) | KIND.made : part;
-}
-
-/** Of a text of the caller's, what is left of it is the caller's. */
-function trimmed(kind: Kind, given: Kind): Kind {
-  return kind !== 0 && given === 0 && (kind & ~(KIND.data | KIND.number)) === 0 ? kind : KIND.made;
-}
-
-function mapped(kind: Kind, { positional, named }: Arguments): Kind {
-  const isAttribute = positional.length === 0 && named.length === 1;
-  return isAttribute && (kind & TEXTS) === 0 ? listed(kind) : KIND.made;
 }

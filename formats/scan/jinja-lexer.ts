@@ -69,7 +69,12 @@ export function* blocksOf(text: string): Generator<Block> {
       continue;
     }
     const kind = open[0] === '{{' ? 'output' : 'statement';
-    const block = tokensOf(text, begin + 2 + signAt(text, begin + 2), kind === 'output' ? END_OUTPUT : END_STATEMENT, left);
+    const block = tokensOf(
+      text,
+      begin + 2 + signAt(text, begin + 2),
+      kind === 'output' ? END_OUTPUT : END_STATEMENT,
+      left,
+    );
     left -= block.tokens.length;
     yield { kind, at: begin, tokens: block.tokens };
     at = block.to;

@@ -1,28 +1,6 @@
-import { NoTemplate, type Token } from './jinja-lexer.js';
-
-export interface Arguments {
-  readonly positional: readonly Node[];
-  readonly named: readonly { readonly name: string; readonly value: Node; readonly at: number }[];
-  /** `*x` or `**x`: what is given is known at run time only. */
-  readonly isSpread: boolean;
-}
-
-/** An expression. `at` counts characters, `depth` how many expressions are inside one another. */
-export type Node = { readonly at: number; readonly depth: number } & (
-  | { readonly kind: 'constant' }
-  | { readonly kind: 'string'; readonly value: string }
-  | { readonly kind: 'name'; readonly name: string }
-  | { readonly kind: 'list' | 'choice' | 'compare' | 'concat' | 'slice'; readonly items: readonly Node[] }
-  | { readonly kind: 'math'; readonly operator: string; readonly items: readonly Node[] }
-  | { readonly kind: 'member'; readonly of: Node; readonly name: string }
-  | { readonly kind: 'index'; readonly of: Node; readonly key: Node }
-  | { readonly kind: 'call'; readonly of: Node; readonly args: Arguments }
-  /** Without `of` it is of the text of a block. */
-  | { readonly kind: 'filter'; readonly of: Node | null; readonly name: string; readonly args: Arguments }
-  | { readonly kind: 'test'; readonly of: Node; readonly name: string; readonly args: Arguments }
-);
-
-type Shape<N = Node> = N extends Node ? Omit<N, 'at' | 'depth'> : never;
+import { TokenCursor } from './jinja-cursor.js';
+import { NoTemplate } from './jinja-lexer.js';
+import { depthsWithin, type Arguments, type Node, type NodeShape } from './jinja-nodes.js';
 
 const MAX_DEPTH = 400;
 const MAX_NESTING = 100;
@@ -31,59 +9,8 @@ const COMPARES = new Set(['==', '!=', '<', '<=', '>', '>=']);
 const NO_ARGUMENTS: Arguments = { positional: [], named: [], isSpread: false };
 
 /** The grammar of Jinja's expressions, over the tokens of one block. It takes all that Jinja takes. Throws NoTemplate. */
-export class ExpressionParser {
-  private readonly tokens: readonly Token[];
-  private next = 0;
+export class ExpressionParser extends TokenCursor {
   private nesting = 0;
-
-  constructor(tokens: readonly Token[]) {
-    this.tokens = tokens;
-  }
-
-  get at(): number {
-    return this.peek().at;
-  }
-
-  isEnd(): boolean {
-    return this.peek().kind === 'end';
-  }
-
-  isName(name: string, ahead = 0): boolean {
-    const { kind, value } = this.peek(ahead);
-    return kind === 'name' && value === name;
-  }
-
-  isOperator(operator: string, ahead = 0): boolean {
-    const { kind, value } = this.peek(ahead);
-    return kind === 'operator' && value === operator;
-  }
-
-  takesName(name: string): boolean {
-    return this.isName(name) && this.take();
-  }
-
-  takesOperator(operator: string): boolean {
-    return this.isOperator(operator) && this.take();
-  }
-
-  name(): string {
-    const { kind, value } = this.peek();
-    if (kind !== 'name') this.fail('expected a name');
-    this.take();
-    return value;
-  }
-
-  operator(operator: string): void {
-    if (!this.takesOperator(operator)) this.fail(`expected ${operator}`);
-  }
-
-  end(): void {
-    if (!this.isEnd()) this.fail('expected the end of the block');
-  }
-
-  fail(problem: string): never {
-    throw new NoTemplate(this.at, problem);
-  }
 
   /** An expression, or several with commas between them. */
   tuple(takesCondition = true): Node {
@@ -342,29 +269,11 @@ export class ExpressionParser {
     return this.node(at, { kind, items });
   }
 
-  private node(at: number, shape: Shape): Node {
+  private node(at: number, shape: NodeShape): Node {
     let depth = 1;
-    for (const child of childrenOf(shape)) depth = Math.max(depth, child + 1);
+    for (const child of depthsWithin(shape)) depth = Math.max(depth, child + 1);
     if (depth > MAX_DEPTH)
       throw new NoTemplate(at, `an expression of more than ${MAX_DEPTH} parts in one another`, true);
-    return { ...shape, at, depth } as Node;
+    return { ...shape, at, depth };
   }
-
-  private peek(ahead = 0): Token {
-    return this.tokens[Math.min(this.next + ahead, this.tokens.length - 1)] as Token;
-  }
-
-  private take(): true {
-    this.next += 1;
-    return true;
-  }
-}
-
-function* childrenOf(shape: Shape): Generator<number> {
-  if ('items' in shape) for (const { depth } of shape.items) yield depth;
-  if ('of' in shape && shape.of !== null) yield shape.of.depth;
-  if ('key' in shape) yield shape.key.depth;
-  if (!('args' in shape)) return;
-  for (const { depth } of shape.args.positional) yield depth;
-  for (const { value } of shape.args.named) yield value.depth;
 }

@@ -1,4 +1,4 @@
-import { KIND, type Given, type Kind } from './jinja-kinds.js';
+import { KIND, type Given, type Kind } from './jinja-kind.js';
 import { NoTemplate } from './jinja-lexer.js';
 import { FIXED, FUNCTIONS, ROOTS } from './jinja-words.js';
 

@@ -1,5 +1,6 @@
 import { blocksOf, NoTemplate, type Token } from './jinja-lexer.js';
-import { ExpressionParser, type Node } from './jinja-parser.js';
+import type { Node } from './jinja-nodes.js';
+import { ExpressionParser } from './jinja-parser.js';
 
 /** A statement of a template. A target that begins with a dot is a member of a namespace. */
 export type Statement = { readonly at: number } & (
@@ -42,7 +43,7 @@ export function statementsOf(text: string): Statement[] {
       const value = parser.tuple();
       parser.end();
       statements.push({ at, kind: 'output', value });
-    } else statements.push({ at, ...statementOf(block.tokens, at) } as Statement);
+    } else statements.push({ at, ...statementOf(block.tokens, at) });
   }
   return statements;
 }
@@ -118,7 +119,7 @@ function loop(parser: ExpressionParser): Shape {
 
 function targetsOf(parser: ExpressionParser): readonly string[] {
   const targets: string[] = [];
-  for (let isDue = true; !parser.isEnd() && !parser.isOperator('=') && !parser.isOperator('|'); ) {
+  for (let isDue = true; !parser.isEnd() && !parser.isOperator('=') && !parser.isOperator('|');) {
     if (parser.takesOperator(',') || parser.takesOperator('(')) isDue = true;
     else if (!parser.takesOperator(')')) {
       // `in` itself may be the name of a target.

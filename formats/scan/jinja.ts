@@ -1,7 +1,8 @@
 import { quote } from '../printable.js';
-import { Kinds, KIND, type Kind } from './jinja-kinds.js';
+import { KIND, type Kind } from './jinja-kind.js';
+import { Kinds } from './jinja-kinds.js';
 import { NoTemplate } from './jinja-lexer.js';
-import type { Node } from './jinja-parser.js';
+import type { Node } from './jinja-nodes.js';
 import { Scope } from './jinja-scope.js';
 import { statementsOf, type Parameter, type Statement } from './jinja-statements.js';
 import type { Report } from './reader.js';

@@ -10,13 +10,10 @@ const LIMITS = { maxBytes: MAX_JSON_DOCUMENT, maxDepth: 200, maxValues: 4_000_00
 /** Looks for what makes a loader of this document run code. Answers why it is no JSON that can be looked through, or `null`. */
 export function checkJson(document: string, report: Report): string | null {
   try {
-    lookThroughJson(
-      document,
-      'it',
-      LIMITS,
-      (members, offset) => checkObject(members, offset, report),
-      (text, offset) => checkText(text, offset, report),
-    );
+    lookThroughJson(document, 'it', LIMITS, {
+      onObject: (members, offset) => checkObject(members, offset, report),
+      onText: (text, offset) => checkText(text, offset, report),
+    });
     return null;
   } catch (error) {
     if (!(error instanceof CustodyError) || error.code !== 'MALFORMED') throw error;

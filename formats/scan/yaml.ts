@@ -1,4 +1,15 @@
-import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, Parser, type Document, type ParsedNode } from 'yaml';
+import {
+  Composer,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  Parser,
+  type Document,
+  type ParsedNode,
+  type Scalar,
+} from 'yaml';
 import { quote } from '../printable.js';
 import { checkObject, checkText } from './constructs.js';
 import type { Report } from './reader.js';
@@ -155,7 +166,7 @@ class Documents {
     }
     if (!isScalar(node)) return null;
     const at = startOf(node) ?? 0;
-    const value = String(node.value ?? '');
+    const value = textOf(node);
     checkText(value, () => at, this.report);
     if (node.type !== 'PLAIN') return value;
     if (/^(?:false|no|off|n)$/i.test(value)) return false;
@@ -163,9 +174,14 @@ class Documents {
   }
 }
 
+/** Without a schema, everything is text. */
+function textOf({ value }: Scalar): string {
+  return typeof value === 'string' ? value : '';
+}
+
 /** A key such as `no`, which is a word here. */
 function sourceOf(key: unknown): string {
-  return isScalar(key) ? String(key.value ?? '') : '';
+  return isScalar(key) ? textOf(key) : '';
 }
 
 function startOf(node: unknown): number | undefined {
