@@ -67,14 +67,21 @@ export class PlainReader implements ArtifactReader {
 
   private conclude(): ArtifactFormat {
     if (this.size === 0) return 'text';
-    const { message, held } = this;
+    const { message } = this;
     if (!this.isText && message !== 'tokenizer') return message ?? 'unknown';
-    if (held === null) {
+    if (this.held === null) {
       this.report(0, 'resource-limit', `of ${this.size} bytes, at most ${MAX_JSON_DOCUMENT} are looked through`);
       return message ?? 'text';
     }
-    if (message !== null) return isSentencePiece(held) ? 'tokenizer' : 'unknown';
-    return checkDocument(held.toString('utf8', 0, this.read), this.options, this.report);
+    if (message !== null) return isSentencePiece(this.held) ? 'tokenizer' : 'unknown';
+    return checkDocument(this.released(), this.options, this.report);
+  }
+
+  /** The text, whose bytes are not held any longer. */
+  private released(): string {
+    const text = this.held?.toString('utf8', 0, this.read) ?? '';
+    this.held = null;
+    return text;
   }
 
   /** Whether the next characters are text; without a chunk, whether the last one was whole. */
