@@ -57,6 +57,7 @@ export const RULES = {
   'format-not-allowed': { atlas: SUPPLIED_MODEL, shows: 'danger' },
   'unknown-format': { atlas: SUPPLIED_MODEL, shows: 'unscannable' },
   malformed: { atlas: CORRUPT_MODEL, shows: 'unscannable' },
+  'unexpected-code': { atlas: EMBEDDED_MALWARE, shows: 'danger' },
   misnamed: { atlas: MASQUERADING, shows: 'danger' },
   polyglot: { atlas: MASQUERADING, shows: 'danger' },
   'trailing-bytes': { atlas: EMBEDDED_MALWARE, shows: 'danger' },

@@ -1,8 +1,10 @@
 import type { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
-import { printable, quote } from './printable.js';
+import { quote } from './printable.js';
+import { checkShape } from './shape.js';
 
 export { printable, quote } from './printable.js';
+export { checkShape } from './shape.js';
 
 export interface JsonLimits {
   /** UTF-8 bytes. */
@@ -13,11 +15,13 @@ export interface JsonLimits {
   readonly maxValues?: number;
 }
 
-/**
- * One object of a document: its members whose values are no objects or arrays (those are `undefined`), and the byte at which
- * it begins.
- */
-export type OnObject = (members: ReadonlyMap<string, unknown>, offset: () => number) => void;
+/** Who is shown what a document holds, each with the byte at which it begins. */
+export interface JsonVisitor {
+  /** Each object. In place of an object within there is `undefined`, and in place of an array of more than a few elements. */
+  onObject(this: void, members: ReadonlyMap<string, unknown>, offset: () => number): void;
+  /** Each text that is no key. */
+  onText(this: void, text: string, offset: () => number): void;
+}
 
 export const MAX_JSON_BYTES = 1024 * 1024;
 export const MAX_JSON_DEPTH = 64;
@@ -26,9 +30,10 @@ export const MAX_JSON_DEPTH = 64;
 export const DANGEROUS_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const LONE_SURROGATE = /\p{Surrogate}/u;
-const LISTED_PROBLEMS = 20;
 /** Keys of the objects that are open while a document is gone through: so many words has no vocabulary. */
 const MAX_HELD_KEYS = 600_000;
+/** An array that is shown with the object that it is in. */
+const FEW_ELEMENTS = 4;
 
 /**
  * Parses one JSON document in the sense of I-JSON (RFC 7493), in linear time. Refused, each as MALFORMED with `what`, line
@@ -48,12 +53,12 @@ export function lookThroughJson(
   input: Uint8Array | string,
   what: string,
   limits: JsonLimits,
-  onObject: OnObject,
+  visitor: JsonVisitor,
 ): void {
-  parserOf(input, what, limits, onObject).document();
+  parserOf(input, what, limits, visitor).document();
 }
 
-function parserOf(input: Uint8Array | string, what: string, limits: JsonLimits, onObject: OnObject | null): Parser {
+function parserOf(input: Uint8Array | string, what: string, limits: JsonLimits, visitor: JsonVisitor | null): Parser {
   const maxBytes = limits.maxBytes ?? MAX_JSON_BYTES;
   const size = typeof input === 'string' ? Buffer.byteLength(input) : input.byteLength;
   if (size > maxBytes) {
@@ -61,22 +66,7 @@ function parserOf(input: Uint8Array | string, what: string, limits: JsonLimits, 
       details: { what, size, maxBytes },
     });
   }
-  return new Parser(typeof input === 'string' ? input : decodeUtf8(input, what), what, limits, onObject);
-}
-
-/** What `schema` makes of a value; otherwise MALFORMED, listing every path that does not fit. */
-export function checkShape<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => {
-    const path = issue.path.length === 0 ? '(root)' : issue.path.map(String).join('.');
-    return printable(`${path}: ${issue.message}`);
-  });
-  const listed = problems.slice(0, LISTED_PROBLEMS);
-  const more = problems.length > listed.length ? `; and ${problems.length - listed.length} more` : '';
-  throw new CustodyError('MALFORMED', `${what} does not have the expected shape: ${listed.join('; ')}${more}`, {
-    details: { what, problems: listed },
-  });
+  return new Parser(typeof input === 'string' ? input : decodeUtf8(input, what), what, limits, visitor);
 }
 
 /** A process's configuration file. CONFIG_INVALID lists everything that does not fit. */
@@ -102,17 +92,17 @@ class Parser {
   readonly #maxDepth: number;
   readonly #maxValues: number;
   /** Who is shown the objects, instead of being answered the document. */
-  readonly #onObject: OnObject | null;
+  readonly #visitor: JsonVisitor | null;
   #at = 0;
   #values = 0;
   #heldKeys = 0;
 
-  constructor(text: string, what: string, limits: JsonLimits, onObject: OnObject | null) {
+  constructor(text: string, what: string, limits: JsonLimits, visitor: JsonVisitor | null) {
     this.#text = text;
     this.#what = what;
     this.#maxDepth = limits.maxDepth ?? MAX_JSON_DEPTH;
     this.#maxValues = limits.maxValues ?? Number.MAX_SAFE_INTEGER;
-    this.#onObject = onObject;
+    this.#visitor = visitor;
   }
 
   document(): unknown {
@@ -129,11 +119,11 @@ class Parser {
     if (this.#values > this.#maxValues) this.#fail(`more than ${this.#maxValues} values`);
     switch (this.#text[this.#at]) {
       case '{':
-        return this.#onObject === null ? this.#object(this.#deeper(depth)) : this.#shown(this.#deeper(depth));
+        return this.#visitor === null ? this.#object(this.#deeper(depth)) : this.#shown(this.#deeper(depth));
       case '[':
         return this.#array(this.#deeper(depth));
       case '"':
-        return this.#string();
+        return this.#words();
       case 't':
         return this.#literal('true', true);
       case 'f':
@@ -145,6 +135,13 @@ class Parser {
       default:
         return this.#number();
     }
+  }
+
+  #words(): string {
+    const begin = this.#at;
+    const text = this.#string();
+    this.#visitor?.onText(text, () => Buffer.byteLength(this.#text.slice(0, begin)));
+    return text;
   }
 
   #deeper(depth: number): number {
@@ -189,7 +186,7 @@ class Parser {
       this.#skipSpace();
     }
     this.#heldKeys -= members.size;
-    this.#onObject?.(members, () => Buffer.byteLength(this.#text.slice(0, begin)));
+    this.#visitor?.onObject(members, () => Buffer.byteLength(this.#text.slice(0, begin)));
   }
 
   #key(): string {
@@ -204,15 +201,17 @@ class Parser {
   }
 
   #array(depth: number): unknown[] | undefined {
-    const array: unknown[] | undefined = this.#onObject === null ? [] : undefined;
+    const array: unknown[] = [];
+    let isLong = false;
     this.#at += 1;
     this.#skipSpace();
     if (this.#takes(']')) return array;
     for (;;) {
       const value = this.#value(depth);
-      array?.push(value);
+      if (this.#visitor === null || array.length < FEW_ELEMENTS) array.push(value);
+      else isLong = true;
       this.#skipSpace();
-      if (this.#takes(']')) return array;
+      if (this.#takes(']')) return isLong ? undefined : array;
       if (!this.#takes(',')) this.#fail('expected "," or "]"');
       this.#skipSpace();
     }
@@ -233,7 +232,7 @@ class Parser {
     this.#at = end + 1;
     if (plain) return this.#text.slice(start + 1, end);
     const text = this.#unescape(start);
-    if (this.#onObject === null && LONE_SURROGATE.test(text)) this.#fail('a lone surrogate is not a character', start);
+    if (this.#visitor === null && LONE_SURROGATE.test(text)) this.#fail('a lone surrogate is not a character', start);
     return text;
   }
 
@@ -247,7 +246,7 @@ class Parser {
 
   #number(): number {
     const word =
-      this.#onObject === null ? undefined : /(?:NaN|-?Infinity)/y.exec(this.#text.slice(this.#at, this.#at + 9));
+      this.#visitor === null ? undefined : /(?:NaN|-?Infinity)/y.exec(this.#text.slice(this.#at, this.#at + 9));
     if (word?.[0] !== undefined) {
       this.#at += word[0].length;
       return Number(word[0]);
@@ -259,7 +258,7 @@ class Parser {
     const value = Number(literal);
     const isInteger = fraction === undefined && exponent === undefined;
     const isExact = Number.isFinite(value) && !(isInteger && literal !== '-0' && String(value) !== literal);
-    if (!isExact && this.#onObject === null) this.#fail('this number does not fit in a double');
+    if (!isExact && this.#visitor === null) this.#fail('this number does not fit in a double');
     this.#at += literal.length;
     return value;
   }

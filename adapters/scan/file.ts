@@ -7,6 +7,8 @@ import { openRegular, readChunks, unsafe } from '../source/file.js';
 
 export interface ScanFileOptions {
   readonly onBytes?: (bytes: number) => void;
+  /** Whether the file belongs to a component whose code is run. */
+  readonly holdsCode?: boolean;
   /** Is given the same bytes, as long as nothing speaks against the file. */
   readonly also?: { add(chunk: Buffer): void };
 }
@@ -19,7 +21,8 @@ export async function scanFile(path: string, name: string, options: ScanFileOpti
   const { handle, size } = await openRegular(path);
   try {
     const findings = new Findings(name);
-    const scan = new ArtifactScan(findings.report, { size, directory: await directoryAhead(handle, size) });
+    const document = { name, holdsCode: options.holdsCode ?? false };
+    const scan = new ArtifactScan(findings.report, { size, directory: await directoryAhead(handle, size), document });
     const hash = createHash('sha256');
     let read = 0;
     for await (const chunk of readChunks(handle, size)) {

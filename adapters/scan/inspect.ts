@@ -2,12 +2,15 @@ import { join } from 'node:path';
 import type { ScannedFile } from '../../domain/artifacts.js';
 import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
 import { CustodyError } from '../../domain/errors.js';
-import type { Manifest } from '../../domain/manifest.js';
+import type { ComponentKind, Manifest } from '../../domain/manifest.js';
 import { quote } from '../../formats/json.js';
 import { SafetensorsReader, TextReader, type TensorCount } from '../source/facts.js';
 import type { ReadOptions } from '../source/file.js';
 import type { SourceRelease } from '../source/folder.js';
 import { scanFile } from './file.js';
+
+/** What of a release is run rather than read. */
+const CODE_COMPONENTS: readonly ComponentKind[] = ['serving', 'guardrail'];
 
 export interface InspectedFile {
   readonly scanned: ScannedFile;
@@ -37,7 +40,8 @@ export async function* inspectFiles(
     const facts = file.path.endsWith('.safetensors')
       ? new SafetensorsReader(file, count)
       : new TextReader(file, kinds.get(file.path) ?? 'documentation');
-    const options = { also: facts, ...(onBytes === undefined ? {} : { onBytes }) };
+    const holdsCode = CODE_COMPONENTS.includes(kinds.get(file.path) ?? 'documentation');
+    const options = { also: facts, holdsCode, ...(onBytes === undefined ? {} : { onBytes }) };
     const scanned = await scanFile(join(folder, file.path), file.path, options);
     const isAsListed = scanned.size === file.size && scanned.sha256 === file.sha256;
     const isRead = isAsListed && scanned.findings.length === 0;

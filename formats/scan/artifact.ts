@@ -2,6 +2,7 @@ import type { ArtifactFormat, Finding } from '../../domain/artifacts.js';
 import { finding } from '../../domain/artifacts.js';
 import { CustodyError } from '../../domain/errors.js';
 import { headerLength, readSafetensorsHeader } from '../safetensors.js';
+import type { DocumentOptions } from './document.js';
 import { NpyReader } from './npy.js';
 import { PickleReader } from './pickle.js';
 import type { ArtifactReader, Report } from './reader.js';
@@ -29,6 +30,8 @@ export interface ScanOptions {
   /** Whether this is part of an archive. */
   readonly isWithin?: boolean;
   readonly isPytorch?: boolean;
+  /** What a text is called, and whether it may be code. */
+  readonly document?: DocumentOptions;
 }
 
 /** Collects what is wrong with one file: each thing once, and not without end. */
@@ -108,7 +111,7 @@ export class ArtifactScan implements ArtifactReader {
       new ArtifactScan(report, { size: inner, directory: null, isWithin: true, isPytorch: pytorch });
     switch (format) {
       case null:
-        return new PlainReader(this.report, size);
+        return new PlainReader(this.report, size, this.options.document);
       case 'safetensors':
         return new TensorHeader(this.report, size);
       case 'pickle':

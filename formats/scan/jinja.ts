@@ -1,136 +1,184 @@
-import { quote } from '../json.js';
+import { quote } from '../printable.js';
+import { KIND, type Kind } from './jinja-kind.js';
+import { Kinds } from './jinja-kinds.js';
+import { NoTemplate } from './jinja-lexer.js';
+import type { Node } from './jinja-nodes.js';
+import { Scope } from './jinja-scope.js';
+import { statementsOf, type Parameter, type Statement } from './jinja-statements.js';
 import type { Report } from './reader.js';
 
-const BLOCK = /\{\{|\{%/g;
-/** A string, a name, a number, or one other character. */
-const TOKEN = /'((?:[^'\\]|\\[\s\S])*)'|"((?:[^"\\]|\\[\s\S])*)"|[A-Za-z_][A-Za-z0-9_]*|\d+|\S/gy;
-/** What leads from a value of a template to the interpreter's insides without two underscores. */
-const INSIDES =
-  /^(gi_|cr_|ag_|f_(globals|locals|back|builtins|code)|tb_|co_|func_|im_(func|self|class)|mro$|subclasses$)/;
-const STATEMENTS = new Set(['import', 'from', 'include', 'extends']);
-/** Jinja's own objects, from whose globals everything can be reached. */
-const GATEWAYS = new Set([
-  'lipsum',
-  'cycler',
-  'joiner',
-  'self',
-  'request',
-  'config',
-  'url_for',
-  'get_flashed_messages',
-]);
 const MAX_REPORTS = 8;
-const MAX_INDEX_TOKENS = 200;
+/** A chain of variables that is longer than this, each assigned from one that is assigned below it, nobody writes. */
+const MAX_PASSES = 12;
+/** Names that no text around a template uses by accident. */
+const NAMES =
+  /(?:^|[^\p{L}\p{N}_])__[\p{L}\p{N}]|\|\s*attr\s*\(|\.\s*(?:gi_frame|f_globals|f_builtins|mro|func_globals)\b|\b(?:lipsum|cycler|joiner)\s*[.[]/u;
 
-interface Token {
-  readonly kind: 'text' | 'name' | 'other';
-  readonly value: string;
-  readonly at: number;
+export interface TemplateOptions {
+  /** Whether something says that it is a template, so that one which cannot be read is not clean. */
+  readonly isClaimed: boolean;
 }
 
 /** Whether a text has anything that a Jinja template evaluates. */
 export function isTemplate(text: string): boolean {
-  return text.includes('{{') || text.includes('{%');
+  return (text.includes('{{') && text.includes('}}')) || (text.includes('{%') && text.includes('%}'));
 }
 
 /**
- * Looks for ways from a chat template to the interpreter that renders it: attributes and names with two underscores, however
- * they are spelled, attributes computed at run time, templates that load others. Offsets are characters.
+ * Looks for ways from a chat template to the interpreter that renders it: each attribute, index, call and filter must be one
+ * that a chat has use for. Offsets are characters. Answers how many expressions were looked at.
  */
-export function checkTemplate(text: string, report: Report): void {
-  let told = 0;
-  const tell = (at: number, message: string): void => {
-    told += 1;
-    if (told <= MAX_REPORTS) report(at, 'template-escape', message);
-  };
-  BLOCK.lastIndex = 0;
-  for (let block = BLOCK.exec(text); block !== null && told <= MAX_REPORTS; block = BLOCK.exec(text)) {
-    const { tokens, end } = tokensOf(text, block.index + 2, block[0] === '{{' ? '}}' : '%}');
-    checkBlock(tokens, block[0] === '{%', tell, () => told > MAX_REPORTS);
-    // Each character is looked at once, however many blocks have no end.
-    BLOCK.lastIndex = end;
+export function checkTemplate(text: string, report: Report, { isClaimed }: TemplateOptions): number {
+  try {
+    return new Template(statementsOf(text), report).check();
+  } catch (error) {
+    if (!(error instanceof NoTemplate)) throw error;
+    const { at, message, isLimit } = error;
+    if (isLimit) report(at, 'resource-limit', `of a template: ${message}`);
+    else if (isClaimed) report(at, 'malformed', `it is no template that can be looked through: ${message}`);
+    else lookForNames(text, report);
+    return 0;
   }
 }
 
-function checkBlock(
-  tokens: readonly Token[],
-  isStatement: boolean,
-  tell: (at: number, message: string) => void,
-  isEnough: () => boolean,
-): void {
-  const first = tokens.find(({ value }) => value !== '-' && value !== '+');
-  if (isStatement && first?.kind === 'name' && STATEMENTS.has(first.value))
-    tell(first.at, `the statement ${first.value} loads another template`);
-  tokens.forEach(({ kind, value, at }, index) => {
-    if (isEnough()) return;
-    const before = tokens[index - 1];
-    const after = tokens[index + 1];
-    if (kind === 'text') {
-      const literal = unescaped(value);
-      if (literal.includes('__')) tell(at, `the string ${quote(literal)} holds two underscores`);
-      else if (/^_+$/.test(literal)) tell(at, 'a string of underscores, of which a name can be made');
-      else if (before?.value === '[' && INSIDES.test(literal))
-        tell(at, `the member ${quote(literal)} of the interpreter`);
-      return;
+/** What Jinja does not take is no danger of Jinja's; what only looks like a template may be one of a kin. */
+function lookForNames(text: string, report: Report): void {
+  for (const [open, close] of [
+    ['{{', '}}'],
+    ['{%', '%}'],
+  ] as const) {
+    let at = text.indexOf(open);
+    while (at >= 0) {
+      const end = text.indexOf(close, at + 2);
+      if (end < 0) break;
+      const found = NAMES.exec(text.slice(at + 2, end));
+      if (found !== null)
+        return report(at + 2 + found.index, 'template-escape', `between braces, ${quote(found[0].trim())}`);
+      at = text.indexOf(open, end + 2);
     }
-    if (kind !== 'name') {
-      if (value === '[' && joinsText(tokens, index)) tell(at, 'a member whose name is put together at run time');
-      return;
+  }
+}
+
+class Template {
+  private readonly statements: readonly Statement[];
+  private readonly report: Report;
+  private readonly scope = new Scope();
+  private readonly kinds: Kinds;
+  private told: Set<string> | null = null;
+
+  constructor(statements: readonly Statement[], report: Report) {
+    this.statements = statements;
+    this.report = report;
+    this.kinds = new Kinds(this.scope, (at, message) => this.tell(at, message));
+  }
+
+  check(): number {
+    for (const statement of this.statements)
+      if (statement.kind === 'macro')
+        this.scope.addMacro(
+          statement.name,
+          statement.parameters.map(({ name }) => name),
+        );
+    for (let pass = 0; pass === 0 || this.scope.hasGrown; pass += 1) {
+      if (pass === MAX_PASSES) throw new NoTemplate(0, 'its variables hang together in too many ways', true);
+      this.scope.restart(0);
+      this.walk();
     }
-    if (value.startsWith('__')) tell(at, `the name ${quote(value)} leads to the interpreter`);
-    else if (before?.value === '.' && (INSIDES.test(value) || value.includes('__')))
-      tell(at, `the attribute ${quote(value)} leads to the interpreter`);
-    else if (before?.value === '|' && value === 'attr') tell(at, 'the filter attr, which reads any attribute');
-    else if (GATEWAYS.has(value) && before?.value !== '.' && (after?.value === '.' || after?.value === '['))
-      tell(at, `${value} leads to the interpreter's globals`);
-    else if (value === 'attribute' && after?.value === '=' && tokens[index + 2]?.kind !== 'text')
-      tell(at, 'an attribute whose name is put together at run time');
-  });
-}
-
-/** Whether the index that begins here joins strings, or is longer than anybody writes one. */
-function joinsText(tokens: readonly Token[], open: number): boolean {
-  let depth = 0;
-  for (let at = open; at < tokens.length; at += 1) {
-    if (at > open + MAX_INDEX_TOKENS) return true;
-    const { value, kind } = tokens[at] as Token;
-    if (kind === 'other' && (value === '[' || value === '(')) depth += 1;
-    if (kind === 'other' && (value === ']' || value === ')')) depth -= 1;
-    if (depth === 0) return false;
-    if (kind !== 'other' || depth !== 1) continue;
-    const around = [tokens[at - 1], tokens[at + 1]];
-    if (value === '~' || ((value === '+' || value === '%') && around.some((token) => token?.kind === 'text')))
-      return true;
-    if (value === '|' && ['join', 'format', 'replace', 'reverse'].includes(tokens[at + 1]?.value ?? '')) return true;
+    this.told = new Set();
+    this.scope.restart(0);
+    this.walk();
+    this.scope.restart(0);
+    return this.kinds.steps;
   }
-  return false;
-}
 
-function tokensOf(text: string, from: number, close: string): { readonly tokens: Token[]; readonly end: number } {
-  const tokens: Token[] = [];
-  TOKEN.lastIndex = from;
-  for (;;) {
-    while (/\s/.test(text[TOKEN.lastIndex] ?? '')) TOKEN.lastIndex += 1;
-    const at = TOKEN.lastIndex;
-    const match = at >= text.length || text.startsWith(close, at) ? null : TOKEN.exec(text);
-    if (match === null) return { tokens, end: at };
-    const literal = match[1] ?? match[2];
-    const isName = /^[A-Za-z_]/.test(match[0]);
-    tokens.push({ kind: literal !== undefined ? 'text' : isName ? 'name' : 'other', value: literal ?? match[0], at });
+  private tell(at: number, message: string): void {
+    if (this.told === null || this.told.size >= MAX_REPORTS || this.told.has(`${at} ${message}`)) return;
+    this.told.add(`${at} ${message}`);
+    this.report(at, 'template-escape', message);
   }
-}
 
-/** A Python string literal as the template engine reads it. */
-function unescaped(literal: string): string {
-  return literal.replace(
-    /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|N\{([^}]*)\}|([\s\S]))/g,
-    (whole, x?: string, u?: string, long?: string, octal?: string, named?: string, other?: string) => {
-      const hex = x ?? u ?? long;
-      const code =
-        hex !== undefined ? Number.parseInt(hex, 16) : octal !== undefined ? Number.parseInt(octal, 8) : null;
-      if (code !== null) return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
-      // A character by its name can only be there to hide what it is.
-      return named !== undefined ? '__' : (other ?? '');
-    },
-  );
+  private walk(): void {
+    for (const statement of this.statements) this.look(statement);
+  }
+
+  private look(statement: Statement): void {
+    const { at } = statement;
+    const { scope, kinds } = this;
+    switch (statement.kind) {
+      case 'output':
+        kinds.of(statement.value);
+        return;
+      case 'for':
+        return this.loop(statement);
+      case 'if':
+        kinds.of(statement.test);
+        return scope.open('if');
+      case 'elif':
+        scope.branch(false, at);
+        kinds.of(statement.test);
+        return;
+      case 'else':
+        return scope.branch(true, at);
+      case 'set': {
+        const kind = kinds.of(statement.value);
+        return this.define(statement.targets, statement.targets.length > 1 ? kinds.elementOf(kind) : kind, at);
+      }
+      case 'set-block':
+        if (statement.filter !== null) kinds.of(statement.filter);
+        this.define(statement.targets, KIND.made, at);
+        return scope.open('set');
+      case 'macro':
+        return this.macro(statement.parameters, at);
+      case 'call':
+        kinds.of(statement.value);
+        scope.open('call');
+        return this.define(
+          statement.parameters.map(({ name }) => name),
+          KIND.made | KIND.free,
+          at,
+        );
+      case 'with': {
+        const values = statement.values.map(({ name, value }) => [name, this.maybe(value)] as const);
+        scope.open('with');
+        return values.forEach(([name, kind]) => this.define([name], kind, at));
+      }
+      case 'open':
+        if (statement.value !== null) kinds.of(statement.value);
+        return scope.open(statement.tag);
+      case 'close':
+        return scope.close(statement.tag, at);
+      case 'refused':
+        return this.tell(at, `the statement ${statement.tag}`);
+      case 'raw':
+        // A reader that knows no raw blocks evaluates it.
+        if (this.told !== null && isTemplate(statement.text))
+          checkTemplate(statement.text, (_, rule, message) => this.report(at, rule, message), { isClaimed: false });
+        return;
+      case 'jump':
+        return;
+    }
+  }
+
+  private loop({ targets, over, where, at }: Statement & { readonly kind: 'for' }): void {
+    const round = this.kinds.elementOf(this.kinds.of(over));
+    this.scope.open('for');
+    this.scope.write('loop', round);
+    this.define(targets, targets.length > 1 ? this.kinds.elementOf(round) : round, at);
+    if (where !== null) this.kinds.of(where);
+  }
+
+  private macro(parameters: readonly Parameter[], at: number): void {
+    const defaults = parameters.map(({ value }) => this.maybe(value));
+    this.scope.open('macro');
+    parameters.forEach(({ name }, index) => this.define([name], defaults[index] ?? 0, at));
+  }
+
+  private maybe(value: Node | null): Kind {
+    return value === null ? 0 : this.kinds.of(value);
+  }
+
+  private define(names: readonly string[], kind: Kind, at: number): void {
+    for (const name of names)
+      if (!this.scope.define(name, kind)) this.tell(at, `the name ${quote(name)} is given another meaning`);
+  }
 }

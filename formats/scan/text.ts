@@ -1,45 +1,39 @@
 import type { ArtifactFormat } from '../../domain/artifacts.js';
-import { checkTemplate, isTemplate } from './jinja.js';
-import { checkJson, MAX_JSON_DOCUMENT } from './json-constructs.js';
+import { checkDocument, type DocumentOptions } from './document.js';
+import { MAX_JSON_DOCUMENT } from './json-constructs.js';
 import { PickleReader } from './pickle.js';
 import { formatOfMessage, isSentencePiece } from './protobuf.js';
 import type { ArtifactReader, Report } from './reader.js';
 
 /** Control characters that no text has: all but tab, line feed, vertical tab, form feed and carriage return. */
 const NO_TEXT = /[\0-\x08\x0e-\x1f]/;
-const PYTHON_TAG = /!!python\/|tag:yaml\.org,2002:python\//g;
-/** What may lie at the end of one chunk and go on in the next. */
-const OVERLAP = 4096;
 /** What is said of it as a pickle is kept until it turns out to be one: more than any file is reported with. */
 const MAX_HELD = 200;
-/** What a document of JSON begins with, other than a template that begins with a brace. */
-const OBJECT = /^\ufeff?\s*\{(?!\s*[{%#])/;
-const ARRAY = /^\ufeff?\s*\[/;
+const ANONYMOUS: DocumentOptions = { name: '', holdsCode: false };
 
 /**
  * A file that does not begin with any magic number: text, JSON, a SentencePiece model, a protobuf message, a pickle of the
- * first protocols, which is text too, or nothing that is known.
+ * first protocols, which is text too, or nothing that is known. A text is held as a whole, up to a bound.
  */
 export class PlainReader implements ArtifactReader {
   private readonly report: Report;
   private readonly size: number;
+  private readonly options: DocumentOptions;
   private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   private readonly pickle: PickleReader;
   private readonly inPickle: Parameters<Report>[] = [];
   private isText = true;
-  private guess: 'text' | 'object' | 'array' | 'message' | 'unknown' | null = null;
+  private isBegun = false;
   private message: ArtifactFormat | null = null;
   /** The whole file, where it has to be read whole. */
-  private held: Uint8Array[] | null = null;
-  /** One template that reaches the interpreter is enough. */
-  private isTold = false;
-  private overlap = '';
-  private overlapAt = 0;
+  private held: Buffer | null = null;
+  private read = 0;
   private result: ArtifactFormat = 'unknown';
 
-  constructor(report: Report, size: number) {
+  constructor(report: Report, size: number, options: DocumentOptions = ANONYMOUS) {
     this.report = report;
     this.size = size;
+    this.options = options;
     this.pickle = new PickleReader((...told) => void (this.inPickle.length < MAX_HELD && this.inPickle.push(told)), {
       size,
     });
@@ -51,15 +45,21 @@ export class PlainReader implements ArtifactReader {
 
   add(chunk: Uint8Array): void {
     this.pickle.add(chunk);
-    const text = this.decode(chunk);
-    if (this.guess === null) this.begin(chunk, text);
-    this.held?.push(new Uint8Array(chunk));
-    if (text !== null && this.held === null) this.look(text);
+    if (this.isText && !this.isDecoded(chunk)) this.isText = false;
+    if (!this.isBegun) {
+      this.isBegun = true;
+      if (!this.isText) this.message = formatOfMessage(chunk);
+      const isWhole = this.isText || this.message === 'tokenizer';
+      if (isWhole && this.size <= MAX_JSON_DOCUMENT) this.held = Buffer.alloc(this.size);
+    }
+    if (!this.isText && this.message !== 'tokenizer') this.held = null;
+    this.held?.set(chunk.subarray(0, Math.max(0, this.size - this.read)), Math.min(this.read, this.size));
+    this.read += chunk.length;
   }
 
   end(): void {
     this.pickle.end();
-    if (this.isText && this.decode(null) === null) this.isText = false;
+    if (this.isText && !this.isDecoded(null)) this.isText = false;
     const { ended, imports, calls, isExceeded } = this.pickle;
     const wouldRun = calls > 0 || (ended > 0 && imports > 0);
     // Beyond a limit nobody has looked: that it is nothing but text cannot be told.
@@ -67,64 +67,35 @@ export class PlainReader implements ArtifactReader {
       this.inPickle.forEach((told) => this.report(...told));
       this.result = 'pickle';
     } else this.result = this.conclude();
-  }
-
-  private begin(chunk: Uint8Array, text: string | null): void {
-    if (text === null) {
-      this.message = formatOfMessage(chunk);
-      this.guess = this.message === null ? 'unknown' : 'message';
-    } else this.guess = OBJECT.test(text) ? 'object' : ARRAY.test(text) ? 'array' : 'text';
-    const isWhole = this.guess === 'object' || this.guess === 'array' || this.message === 'tokenizer';
-    if (!isWhole) return;
-    if (this.size <= MAX_JSON_DOCUMENT) this.held = [];
-    else this.report(0, 'resource-limit', `of ${this.size} bytes, at most ${MAX_JSON_DOCUMENT} are looked through`);
+    this.held = null;
   }
 
   private conclude(): ArtifactFormat {
-    const whole = this.held === null ? null : Buffer.concat(this.held);
-    this.held = null;
-    if (this.guess === 'message' && this.message !== null) {
-      if (this.message !== 'tokenizer' || whole === null) return this.message;
-      return isSentencePiece(whole) ? 'tokenizer' : 'unknown';
+    if (this.size === 0) return 'text';
+    const { message } = this;
+    if (!this.isText && message !== 'tokenizer') return message ?? 'unknown';
+    if (this.held === null) {
+      this.report(0, 'resource-limit', `of ${this.size} bytes, at most ${MAX_JSON_DOCUMENT} are looked through`);
+      return message ?? 'text';
     }
-    if (!this.isText) return this.size === 0 ? 'text' : 'unknown';
-    if (this.guess !== 'object' && this.guess !== 'array') return 'text';
-    if (whole === null) return 'json';
-    const problem = checkJson(whole, this.report);
-    if (problem === null) return 'json';
-    if (this.guess === 'array') {
-      this.look(whole.toString('utf8'));
-      return 'text';
-    }
-    this.report(0, 'malformed', problem);
-    return 'json';
+    if (message !== null) return isSentencePiece(this.held) ? 'tokenizer' : 'unknown';
+    return checkDocument(this.released(), this.options, this.report);
   }
 
-  /** The next characters; `null`: it is no text. Without a chunk, whether the last character was whole. */
-  private decode(chunk: Uint8Array | null): string | null {
-    if (!this.isText) return null;
+  /** The text, whose bytes are not held any longer. */
+  private released(): string {
+    const text = this.held?.toString('utf8', 0, this.read) ?? '';
+    this.held = null;
+    return text;
+  }
+
+  /** Whether the next characters are text; without a chunk, whether the last one was whole. */
+  private isDecoded(chunk: Uint8Array | null): boolean {
     try {
-      const text = chunk === null ? this.decoder.decode() : this.decoder.decode(chunk, { stream: true });
-      if (!NO_TEXT.test(text)) return text;
+      return !NO_TEXT.test(chunk === null ? this.decoder.decode() : this.decoder.decode(chunk, { stream: true }));
     } catch {
       // The decoder says nothing but that it is no UTF-8.
+      return false;
     }
-    this.isText = false;
-    return null;
-  }
-
-  private look(text: string): void {
-    const window = this.overlap + text;
-    const byteAt = (at: number): number => this.overlapAt + Buffer.byteLength(window.slice(0, at));
-    if (!this.isTold && isTemplate(window))
-      checkTemplate(window, (at, rule, message) => {
-        this.isTold = true;
-        this.report(byteAt(at), rule, message);
-      });
-    for (const { index } of window.matchAll(PYTHON_TAG))
-      this.report(byteAt(index), 'unsafe-yaml', 'a YAML tag that makes a loader build any Python object');
-    const kept = window.slice(-OVERLAP);
-    this.overlapAt += Buffer.byteLength(window.slice(0, window.length - kept.length));
-    this.overlap = kept;
   }
 }

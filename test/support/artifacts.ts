@@ -10,13 +10,13 @@ export interface Scanned {
 }
 
 /** Scans bytes as a file's would be: in chunks, each in a buffer that is overwritten as soon as it has been looked at. */
-export function scanBytes(bytes: Uint8Array, chunk = 1024 * 1024): Scanned {
+export function scanBytes(bytes: Uint8Array, chunk = 1024 * 1024, name = 'file', holdsCode = false): Scanned {
   const found = new Findings('file');
   const size = bytes.length;
   const tail = bytes.subarray(Math.max(0, size - TAIL_BYTES));
   const place = Buffer.from(bytes.subarray(0, 2)).toString('latin1') === 'PK' ? findDirectory(tail, size) : null;
   const directory = place === null ? null : { place, bytes: bytes.subarray(place.offset, place.offset + place.size) };
-  const scan = new ArtifactScan(found.report, { size, directory });
+  const scan = new ArtifactScan(found.report, { size, directory, document: { name, holdsCode } });
   const buffer = Buffer.alloc(Math.min(chunk, size));
   for (let at = 0; at < size; at += chunk) {
     const part = bytes.subarray(at, at + chunk);

@@ -1,0 +1,384 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { scanBytes, type Scanned } from '../../support/artifacts.js';
+
+const RUNS = Number(process.env['CUSTODY_FUZZ_RUNS'] ?? 300);
+const named = (name: string, text: string, holdsCode = false): Scanned =>
+  scanBytes(Buffer.from(text), 64 * 1024, name, holdsCode);
+const yaml = (text: string): Scanned => named('config.yaml', text);
+const json = (value: unknown): Scanned => named('config.json', JSON.stringify(value));
+
+const FRONT_MATTER =
+  '---\nlicense: mit\ntags:\n- text\n- "a: b"\nwidget:\n- text: "Hello [MASK]."\n---\n\n# Model: a card\n\nUse `x: y`.\n';
+
+describe('YAML', () => {
+  it.each([
+    'a: 1\nb: [x, "y: z", {c: d}]\nlist:\n- 1\n- text: |\n    free\n    text\n',
+    'train:\n  <<: no\n'.replace('<<', 'merge'),
+    'base: &base text\nother: *base\nlist: &l [1]\nagain: *l\n',
+    'a: !!str 1\nb: !!set {x, y}\nc: !!binary aGk=\nd: !<tag:yaml.org,2002:int> 3\n',
+    'trust_remote_code: false\nauto_map: null\n_attn_implementation: sdpa\n',
+    '%YAML 1.1\n---\na: b\n...\n',
+    '',
+    '# nothing but a comment\n',
+  ])('has nothing against it: %j', (text) => {
+    expect(yaml(text)).toMatchObject({ format: 'text', findings: [] });
+  });
+
+  it.each([
+    ['with a tag', '!!python/object/apply:os.system ["id"]', 'unsafe-yaml'],
+    ['with an escaped tag', '!!%70ython/object/apply:os.system ["id"]', 'unsafe-yaml'],
+    ['with an escaped slash', '!!python%2Fobject/apply:os.system ["id"]', 'unsafe-yaml'],
+    ['with a verbatim tag', 'a: !<tag:yaml.org,2002:python/name:os.system> x', 'unsafe-yaml'],
+    ['with a verbatim tag that is escaped', 'a: !<tag:yaml.org,2002:%70ython/name:os.system> x', 'unsafe-yaml'],
+    ['with a directive', '%TAG !p! tag:yaml.org,2002:py\n---\n!p!thon/object/apply:os.system ["id"]', 'unsafe-yaml'],
+    [
+      'with a directive for !!',
+      '%TAG !! tag:yaml.org,2002:python/\n---\n!!object/apply:os.system ["id"]',
+      'unsafe-yaml',
+    ],
+    ['with a tag of HyperPyYAML', 'a: !new:os.system\n  command: id', 'unsafe-yaml'],
+    ['with a tag of SnakeYAML', 'a: !!javax.script.ScriptEngineManager []', 'unsafe-yaml'],
+    ['with a tag of Ruby', 'a: !ruby/object:Gem::Installer {}', 'unsafe-yaml'],
+    ['with what Hydra calls', '_target_: os.system\ncommand: id', 'import-path'],
+    ['with what Hydra calls, in quotes', 'a:\n- {"\\x5ftarget_": os.system}', 'import-path'],
+    ['with what Hydra calls, as another key', '? _target_\n: os.system', 'import-path'],
+    ['with what Hydra calls, by an alias', 'k: &k _target_\n*k : os.system', 'import-path'],
+    ['with what Hydra calls, in the second document', 'a: b\n---\n_target_: os.system', 'import-path'],
+    ['with what latent diffusion calls', 'model:\n  target: os.abort', 'import-path'],
+    ['with what Lightning calls', 'model:\n  class_path: os.abort', 'import-path'],
+    ['with what MLflow imports', 'flavors:\n  python_function:\n    loader_module: evil', 'import-path'],
+    ['with code of others', 'auto_map: {AutoModel: x.Y}', 'remote-code'],
+    ['with the switch for it', 'trust_remote_code: yes', 'remote-code'],
+    ['with the switch for it, by an alias', 'a: &t true\ntrust_remote_code: *t', 'remote-code'],
+    ['with a template', 'chat_template: "{{ \'\'.\\x5f_class__ }}"', 'template-escape'],
+    ['with a template in a block', "chat_template: |\n  {{ ''\n  .__class__ }}", 'template-escape'],
+    ['with a key that stands twice', 'a: 1\n"a": 2', 'malformed'],
+    ['with mappings that are merged', 'a: &a {module: os}\nb:\n  <<: *a\n  class_name: system', 'malformed'],
+    ['with a key that is a list', '[a]: b', 'malformed'],
+    ['that is none', 'a: b: c\n', 'malformed'],
+    ['that does not end', 'a: [b, c\n', 'malformed'],
+    ['whose lines end to some readers only', '# \u2028!new:os.system\n', 'malformed'],
+  ])('attack: %s', (_, text, rule) => {
+    expect(new Set(yaml(`${text}\n`).rules)).toEqual(new Set([rule]));
+  });
+
+  it.each([
+    ['brackets', `a: ${'['.repeat(50_000)}`],
+    ['lists in one line', '- '.repeat(50_000)],
+    ['keys in one line', '? '.repeat(50_000)],
+    ['lists, each in the next line', Array.from({ length: 300 }, (_, at) => `${' '.repeat(at)}-`).join('\n')],
+    ['mappings', Array.from({ length: 300 }, (_, at) => `${' '.repeat(at)}a:`).join('\n')],
+    ['elements', '- a\n'.repeat(60_000)],
+    ['characters', `a: ${'x'.repeat(600_000)}`],
+    ['aliases', `a: &a x\n${'- *a\n'.repeat(60_000)}`],
+  ])('attack: of too many %s is not clean, and is not read', (_, text) => {
+    expect(yaml(text).rules).toEqual(['resource-limit']);
+    expect(named('notes.txt', text).findings).toEqual([]);
+  });
+
+  it.each(['config.txt', 'MLmodel', 'params', 'x.cfg'])('attack: in a file called %s', (name) => {
+    expect(named(name, '_target_: os.system\ncommand: id\n').rules).toEqual(['import-path']);
+    expect(named(name, '!!%70ython/object/apply:os.system ["id"]\n').rules).toContain('unsafe-yaml');
+  });
+
+  it('attack: in the front matter of a card', () => {
+    expect(named('README.md', FRONT_MATTER.replace('license: mit', '_target_: os.system')).rules).toEqual([
+      'import-path',
+    ]);
+  });
+});
+
+describe('text that is nothing else', () => {
+  it.each([
+    ['vocab.txt', '[PAD]\n[unused0]\n[UNK]\nthe\n##s\n{\n}\n{{\n}}\n'],
+    ['merges.txt', '#version: 0.2\nĠ t\nh e\n{ {\n[ [\n< script\n! !\n'],
+    ['vocab.txt', '[UNK]\n!!python\n'],
+    ['README.md', FRONT_MATTER],
+    [
+      'README.md',
+      '[![badge](https://example.org/a.svg)](https://example.org)\n\n<div align="center"><img src="a.png"></div>\n',
+    ],
+    [
+      'README.md',
+      '[link](https://example.org) [1] and {braces}\n```yaml\n_target_: a.b\n```\n```html\n<script src="x"></script>\n```\n',
+    ],
+    ['prompt.txt', '[INST] Answer in JSON: {"a": 1} [/INST]'],
+    ['requirements.txt', 'torch==2.4.0\n--hash=sha256:00\n'],
+    ['LICENSE', 'Copyright (c) %d\n'],
+  ])('has nothing against it: %s', (name, text) => {
+    expect(named(name, text)).toMatchObject({ format: 'text', findings: [] });
+  });
+
+  it('attack: has no pickle, whatever its name says', () => {
+    for (const name of [
+      'vocab.txt',
+      'config.json',
+      'config.yaml',
+      'chat_template.jinja',
+      'README.md',
+      'model.safetensors',
+    ])
+      expect(named(name, "cposix\nsystem\n(S'id'\ntR.")).toMatchObject({ format: 'pickle' });
+  });
+});
+
+describe('JSON', () => {
+  it.each([
+    ['modules.json', '[{"idx":0,"idx":0,"name":"0","path":"","type":"os.system"}]'],
+    ['modules.txt', '[{"idx":0,"idx":0,"name":"0","path":"","type":"os.system"}]'],
+    ['modules', '[1, {"auto_map": null, "auto_map": {"AutoModel": "x.Y"}}]'],
+    ['modules', ' \n[null,{"auto_map": null, "auto_map": {"AutoModel": "x.Y"}}]'],
+    ['config.json', 'not JSON'],
+    ['config.JSON', '{{ x }}'],
+    ['config.json', `${' '.repeat(5000)}{"auto_map": {}, "auto_map": 1}`],
+    ['x', `${'\n'.repeat(5000)}{"auto_map": {}, "auto_map": 1}`],
+  ])('attack: that cannot be looked through is not clean: %s with %j', (name, text) => {
+    expect(named(name, text).rules).toEqual(['malformed']);
+  });
+
+  it('is JSON whatever stands before it or its name is', () => {
+    for (const name of ['config.json', 'config.txt', 'config.yaml', 'weights.bin', 'README.md'])
+      expect(named(name, `${'\n'.repeat(9000)}{"auto_map": {"AutoModel": "x.Y"}}`)).toMatchObject({
+        format: 'json',
+        rules: ['remote-code'],
+      });
+  });
+
+  it.each([
+    ['a module by a short path', [{ name: '0', path: '', type: 'os.system' }], 'import-path'],
+    ['a module without a dot', [{ idx: 0, path: '', type: 'evil' }], 'import-path'],
+    [
+      'a function of sentence-transformers',
+      [{ idx: 0, path: '', type: 'sentence_transformers.util.http_get' }],
+      'import-path',
+    ],
+    ['a module that begins alike', [{ idx: 0, path: '', type: 'sentence_transformers_evil.models.X' }], 'import-path'],
+    ['an activation of its own', { in_features: 4, activation_function: 'os.system' }, 'import-path'],
+    ['an activation of torch that is none', { activation_fn: 'torch.hub.load' }, 'import-path'],
+    [
+      'a library of peft',
+      { auto_mapping: { base_model_class: 'X', parent_library: 'transformers_modules.x' } },
+      'import-path',
+    ],
+    ['a part of diffusers', { _class_name: 'StableDiffusionPipeline', unet: ['os', 'system'] }, 'import-path'],
+    ['a part of diffusers beside it', { _class_name: 'P', unet: ['my_unet', 'UNet'] }, 'import-path'],
+    ['a pipeline that comes along', { _class_name: ['pipeline', 'MyPipeline'] }, 'remote-code'],
+    ['a kernel for each part', { attn_implementation: { text_config: 'someone/kernel' } }, 'remote-code'],
+    ['a kernel within a part', { text_config: { _attn_implementation: 'someone/kernel:attn' } }, 'remote-code'],
+    ['code deep in a configuration', { a: { b: [{ c: { auto_map: { AutoConfig: 'x.Y' } } }] } }, 'remote-code'],
+    ['code of a tokenizer', { auto_map: { AutoTokenizer: ['x.Y', null] } }, 'remote-code'],
+    ['the switch as a text', { trust_remote_code: 'true' }, 'remote-code'],
+    ['the switch as a number of one', { a: { trust_remote_code: [1] } }, 'remote-code'],
+    ['a later word of jsonpickle', { 'py/newargs': ['x'] }, 'import-path'],
+  ])('attack: with %s', (_, value, rule) => {
+    expect(new Set(json(value).rules)).toEqual(new Set([rule]));
+  });
+
+  it.each([
+    ['a Dense of sentence-transformers', { in_features: 4, activation_function: 'torch.nn.modules.activation.Tanh' }],
+    ['a sparse encoder', [{ idx: 0, path: '', type: 'sentence_transformers.sparse_encoder.models.SpladePooling' }]],
+    ['an activation by its name', { activation_function: 'gelu_new', hidden_act: 'silu' }],
+    [
+      'a pipeline',
+      {
+        _class_name: 'StableDiffusionPipeline',
+        unet: ['diffusers', 'UNet'],
+        safety_checker: [null, null],
+        c: ['stable_diffusion', 'SafetyChecker'],
+      },
+    ],
+    [
+      'a part of a pipeline',
+      { _class_name: 'UNet2DConditionModel', down_block_types: ['DownBlock2D', 'AttnDownBlock2D'] },
+    ],
+    ['an adapter', { auto_mapping: null, target_modules: ['q', 'v'], peft_type: 'LORA' }],
+    [
+      'a tokenizer',
+      {
+        added_tokens: [{ id: 1, content: '{{' }],
+        model: { vocab: { '{{ __': 3, auto_map: 1 }, merges: ['{{ __', '}} )'] },
+      },
+    ],
+  ])('of %s has nothing against it', (_, value) => {
+    expect(json(value)).toMatchObject({ format: 'json', findings: [] });
+  });
+});
+
+describe('a model of Keras', () => {
+  it.each([
+    [
+      'a model',
+      {
+        module: 'keras',
+        class_name: 'Sequential',
+        config: {
+          layers: [
+            {
+              module: 'keras.layers',
+              class_name: 'Dense',
+              config: { dtype: { module: 'keras', class_name: 'DTypePolicy', config: {}, registered_name: null } },
+            },
+          ],
+        },
+        registered_name: 'Sequential',
+      },
+    ],
+    ['an older one', { class_name: 'Functional', config: { layers: [{ class_name: 'InputLayer', config: {} }] } }],
+    [
+      'a source path',
+      { module: 'keras.src.models.functional', class_name: 'Functional', config: {}, registered_name: 'Functional' },
+    ],
+    ['of TensorFlow', { module: 'tensorflow.keras.layers', class_name: 'Dense', config: {} }],
+  ])('that is %s has nothing against it', (_, value) => {
+    expect(json(value).findings).toEqual([]);
+  });
+
+  it.each([
+    [
+      'a function of Keras (CVE-2025-1550)',
+      { module: 'keras.utils', class_name: 'function', config: 'get_file', registered_name: 'function' },
+      ['import-path'],
+    ],
+    [
+      'a function within a layer',
+      { class_name: 'Dense', config: { activation: { class_name: 'function', config: 'x', module: null } } },
+      ['import-path'],
+    ],
+    [
+      'a function by its registered name',
+      { class_name: 'X', config: 'x', registered_name: 'function' },
+      ['import-path'],
+    ],
+    [
+      'the switch by its name (CVE-2025-9906)',
+      { module: 'keras.config', class_name: 'function', config: 'enable_unsafe_deserialization' },
+      ['lambda-layer', 'import-path'],
+    ],
+    ['the switch by its whole name', { fn: ['keras.config.enable_unsafe_deserialization'] }, ['lambda-layer']],
+    [
+      'a function of a part of Keras that loads',
+      { module: 'keras.utils', class_name: 'get_file', config: {} },
+      ['import-path'],
+    ],
+    [
+      'a module that begins like Keras',
+      { module: 'keras_evil.layers', class_name: 'Dense', config: {} },
+      ['import-path'],
+    ],
+    [
+      'a module of TensorFlow that is no part of Keras',
+      { module: 'tensorflow.io.gfile', class_name: 'GFile', config: {} },
+      ['import-path'],
+    ],
+    [
+      'a class of somebody else',
+      { module: null, class_name: 'MyLayer', config: {}, registered_name: 'mine>MyLayer' },
+      ['import-path'],
+    ],
+    ['a class with a path', { class_name: 'os.system', config: {} }, ['import-path']],
+    ['a module that is no text', { module: ['os'], class_name: 'system', config: {} }, ['import-path']],
+    [
+      'a Lambda in a model in a model',
+      { config: { layers: [{ config: { layers: [{ class_name: 'Lambda', config: {} }] } }] } },
+      ['lambda-layer'],
+    ],
+    [
+      'a Lambda by its registered name',
+      { class_name: 'X', config: {}, registered_name: 'keras>Lambda' },
+      ['lambda-layer'],
+    ],
+  ])('attack: with %s', (_, value, rules) => {
+    expect(new Set(json(value).rules)).toEqual(new Set(rules));
+  });
+});
+
+describe('code', () => {
+  it.each([
+    ['modeling_x.py', 'import os\n'],
+    ['setup.PY', ''.padEnd(1)],
+    ['run.sh', 'id\n'],
+    ['page.html', 'hello\n'],
+    ['logo.svg', '<svg xmlns="http://www.w3.org/2000/svg"/>'],
+    ['serve.mjs', 'process.exit(0);\n'],
+    ['README', '#!/usr/bin/env python3\nprint(1)\n'],
+    ['README.md', '\ufeff#!/bin/sh\nid\n'],
+    ['README.md', '<?php system("id"); ?>'],
+    ['README.md', '<!-- a -->\n<!DOCTYPE html><script>alert(1)</script>'],
+    ['notes.txt', '  <script src="https://example.org/x.js"></script>'],
+  ])('attack: in %s belongs to no weights, configuration or documentation: %j', (name, text) => {
+    expect(named(name, text).rules).toEqual(['unexpected-code']);
+  });
+
+  it('is let in where the serving command runs it', () => {
+    expect(named('serve.mjs', '#!/usr/bin/env node\nconst a = {{}};\n', true)).toMatchObject({
+      format: 'text',
+      findings: [],
+    });
+  });
+});
+
+describe('the scan of texts', () => {
+  const text = fc.oneof(
+    fc.json(),
+    fc.string({ unit: 'grapheme', maxLength: 200 }),
+    fc
+      .array(
+        fc.constantFrom(
+          ...[
+            '- ',
+            '? ',
+            ': ',
+            'a',
+            '\n',
+            '  ',
+            '[',
+            ']',
+            '{',
+            '}',
+            ',',
+            '"',
+            "'",
+            '&a ',
+            '*a',
+            '!t ',
+            '!!str ',
+            '|',
+            '>',
+            '#',
+            '%TAG',
+          ],
+          ...['---\n', '...\n', '{{', '}}', '{%', '%}', '\\', '\t', '\u2028', '\ufeff', '_target_', '<<', '~', '1'],
+        ),
+        { maxLength: 60 },
+      )
+      .map((parts) => parts.join('')),
+  );
+  const names = fc.constantFrom('a.json', 'a.yaml', 'a.jinja', 'a.txt', 'README.md', '');
+
+  it('ends in a finding or in none, however the bytes are cut, of anything', () => {
+    fc.assert(
+      fc.property(text, names, fc.integer({ min: 1, max: 40 }), (content, name, chunk) => {
+        const bytes = Buffer.from(content);
+        expect(scanBytes(bytes, chunk, name).rules).toEqual(scanBytes(bytes, 1024, name).rules);
+      }),
+      { numRuns: RUNS * 5 },
+    );
+  });
+
+  it('finds what makes a loader run code in any JSON and YAML around it', () => {
+    const around = fc.letrec((tie) => ({
+      value: fc.oneof({ maxDepth: 4 }, fc.constant('HERE'), tie('list'), tie('map')),
+      list: fc.tuple(fc.jsonValue({ maxDepth: 1 }), tie('value')),
+      map: tie('value').map((value) => ({ a: 1, b: value })),
+    })).value;
+    fc.assert(
+      fc.property(around, (value) => {
+        const document = JSON.stringify(value).replace(/"HERE"/g, '{"auto_map":{"AutoModel":"x.Y"}}');
+        expect(named('a.json', document).rules).toContain('remote-code');
+        expect(named('a.yaml', `# comment\n${document}\n`).rules).toContain('remote-code');
+      }),
+      { numRuns: RUNS },
+    );
+  });
+});
