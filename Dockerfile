@@ -36,4 +36,4 @@ RUN set -eu; \
 
 ENV NODE_ENV=production
 USER 61200:61200
-CMD ["node", "dist/client/cli/main.js", "--help"]
+CMD ["node", "dist/bundled/programs/custody.js", "--help"]

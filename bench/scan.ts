@@ -20,7 +20,7 @@ const REPEATS = 5;
 const python = process.env['CUSTODY_PYTHON'];
 if (python === undefined)
   throw new CustodyError('TOOL_MISSING', 'name a Python with picklescan and modelscan in CUSTODY_PYTHON');
-const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../adapters/scan/main.js');
+const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../bundled/programs/scan.js');
 
 const folder = await mkdtemp(join(tmpdir(), 'custody-bench-'));
 try {

@@ -15,7 +15,7 @@ const REPEATS = 5;
 const python = process.env['CUSTODY_PYTHON'];
 if (python === undefined) throw new CustodyError('TOOL_MISSING', 'name a Python with model_signing in CUSTODY_PYTHON');
 const peer = join(dirname(python), 'model_signing');
-const CLI = join(dirname(fileURLToPath(import.meta.url)), '../client/cli/main.js');
+const CLI = join(dirname(fileURLToPath(import.meta.url)), '../bundled/programs/custody.js');
 
 const folder = await mkdtemp(join(tmpdir(), 'custody-bench-'));
 const [privateKey, publicKey] = [join(folder, 'key.pem'), join(folder, 'key.pub')];

@@ -1,5 +1,5 @@
-// Puts the command and the libraries that it needs at every start into a few files: reading a hundred of them takes longer
-// than what most commands do. The processes of the stack are started once and stay as they are compiled.
+// Puts the programs that are started again and again, and the libraries that they need, into a few files: reading a hundred
+// of them takes longer than what most of them do. The processes of the stack are started once and stay as they are compiled.
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 import { ROOT } from './lib.mjs';
@@ -8,10 +8,14 @@ const DIST = join(ROOT, 'dist');
 const INSIDE = /^(zod|commander|picocolors|canonicalize|yaml|semver)(\/|$)/;
 
 const bundle = await rolldown({
-  input: [join(DIST, 'client', 'main.js'), join(DIST, 'adapters', 'source', 'hash-thread.js')],
+  input: {
+    custody: join(DIST, 'client', 'main.js'),
+    'hash-thread': join(DIST, 'adapters', 'source', 'hash-thread.js'),
+    scan: join(DIST, 'adapters', 'scan', 'main.js'),
+  },
   platform: 'node',
   external: (id) => !id.startsWith('.') && !id.startsWith('/') && !INSIDE.test(id),
 });
 // As deep as what it is made of, so that what looks for its neighbours finds them.
-await bundle.write({ dir: join(DIST, 'client', 'cli'), format: 'esm', sourcemap: true, cleanDir: true });
+await bundle.write({ dir: join(DIST, 'bundled', 'programs'), format: 'esm', sourcemap: true, cleanDir: true });
 await bundle.close();

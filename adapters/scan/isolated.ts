@@ -15,7 +15,7 @@ import { assertScanned, type Inspection, type Inspector } from './inspect.js';
 
 /** What is compiled, with the packages beside it: all that the process needs. */
 const COMPILED = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const PROGRAM = 'adapters/scan/main.js';
+const PROGRAM = 'bundled/programs/scan.js';
 /** The whole process stays below 300 MiB: of these the heap, and the private memory that the kernel lets it have. */
 const HEAP_MB = 160;
 const MEMORY_MB = 300;

@@ -60,7 +60,7 @@ function giveAliceSsh(policy: Policy, layout: Layout): Policy {
 
 /** Without a stack of its own. */
 const custody = (...args: readonly string[]): Promise<Ended> =>
-  run(process.execPath, [compiled('client/cli/main.js'), ...args]);
+  run(process.execPath, [compiled('bundled/programs/custody.js'), ...args]);
 
 interface Failure {
   readonly code: ErrorCode;
@@ -551,7 +551,7 @@ describe('a release', () => {
   });
 
   test('a reader that goes away is no failure', async () => {
-    const command = `${process.execPath} ${compiled('client/cli/main.js')} --state ${bench.state} audit list --key ada`;
+    const command = `${process.execPath} ${compiled('bundled/programs/custody.js')} --state ${bench.state} audit list --key ada`;
     const piped = await run('/bin/bash', ['-c', `set -o pipefail; ${command} | head -n 1`]);
     expect(piped).toMatchObject({ code: 0, stderr: '' });
     expect(piped.stdout.trim().split('\n')).toHaveLength(1);

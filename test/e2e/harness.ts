@@ -288,7 +288,7 @@ export class Bench {
   }
 
   cliWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ended> {
-    return run(process.execPath, [compiled('client/cli/main.js'), '--state', this.state, ...args], env);
+    return run(process.execPath, [compiled('bundled/programs/custody.js'), '--state', this.state, ...args], env);
   }
 
   /** A line as a person pastes it into a shell that has the Temporal CLI on its PATH. */

@@ -151,7 +151,7 @@ class Terminal {
   }
 
   async dev(): Promise<void> {
-    this.#running = new Child('client/cli/main.js', ['--state', this.#state, 'dev']);
+    this.#running = new Child('bundled/programs/custody.js', ['--state', this.#state, 'dev']);
     await this.says('Ctrl-C ends it');
   }
 
@@ -179,7 +179,7 @@ class Terminal {
   }
 
   async cli(...args: readonly string[]): Promise<unknown> {
-    const command = new Child('client/cli/main.js', ['--state', this.#state, '--json', ...args]);
+    const command = new Child('bundled/programs/custody.js', ['--state', this.#state, '--json', ...args]);
     const code = await command.ended();
     if (code !== 0) throw new Error(`custody ${args.join(' ')} ended with ${code}:\n${command.text}`);
     return JSON.parse(command.answer) as unknown;
