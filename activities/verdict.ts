@@ -1,6 +1,7 @@
 import type { Records } from '../adapters/records.js';
 import { suiteTitle, type JudgedSuite } from '../domain/criteria.js';
 import type { Validated } from '../domain/lifecycle.js';
+import { isolationName } from '../domain/isolation.js';
 import { remedyOf } from '../domain/override.js';
 import { accuracyOf, missesOf, resultsOf, testsOf, type ValidationReport } from '../domain/report.js';
 import type { TestResultPredicate } from '../domain/statements.js';
@@ -54,7 +55,7 @@ export async function conclude(
             named(`parent ${parent.model} ${parent.version}, ${parent.how}`, parent.release),
             named('test result of the parent', parent.testResult),
           ]),
-      named(`isolation: ${isolation}`, sha256(canonicalBytes({ isolation, limits: { ...limits } }))),
+      named(isolationName(isolation), sha256(canonicalBytes({ isolation, limits: { ...limits } }))),
       ...kept,
     ],
     ...tests,

@@ -1,5 +1,6 @@
 import { casesOf, demandedOf, suitesFor, tolerates } from './criteria.js';
 import type { Digest } from './digest.js';
+import { isolationProblem, isolationsIn } from './isolation.js';
 import { lifecycleId } from './names.js';
 import { failureLifted, type VerifiedOverride } from './override.js';
 import { parentOf, type Parent } from './parent.js';
@@ -175,6 +176,8 @@ export function contentHolds(
     return denied('REPLAYED', 'the scan is of another release');
   if (!signedInRole(rules, scan, 'validator'))
     return denied('NOT_AUTHORISED', `${scan.signers.join(', ')} may not say what is in a release`);
+  const exposed = isolationProblem([scan.predicate.isolation], rules.gate);
+  if (exposed !== null) return denied('POLICY_REFUSED', `the scan ${exposed}`);
   const problem = scanProblem(scan.predicate, rules.gate.artifacts);
   return problem === null ? { allowed: true, approvers: [] } : denied('POLICY_REFUSED', problem);
 }
@@ -216,6 +219,8 @@ export function resultHolds(
       'VALIDATION_FAILED',
       `the test result is not linked to its parent, ${parent.model} ${parent.version}`,
     );
+  const exposed = isolationProblem(isolationsIn(configuration), rules.gate);
+  if (exposed !== null) return denied('POLICY_REFUSED', `the test result ${exposed}`);
   const passed = verdict === 'PASSED' && failedTests.length === 0;
   if (passed && override !== null) return denied('REPLAYED', 'nothing has failed that the override could lift');
   if (!passed && !failureLifted(result.predicate, override))

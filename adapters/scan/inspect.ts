@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { ScannedFile } from '../../domain/artifacts.js';
+import type { Isolation } from '../../domain/isolation.js';
 import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { Manifest } from '../../domain/manifest.js';
@@ -19,7 +20,7 @@ export interface Inspection {
   readonly files: readonly ScannedFile[];
   readonly facts: ReleaseFacts;
   /** What kept the parsers of these files from the rest of the host. */
-  readonly isolation: string;
+  readonly isolation: Isolation;
 }
 
 /** Reads every file of a release once: its hash, what is in it, and what speaks against it. */

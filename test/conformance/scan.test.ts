@@ -48,7 +48,7 @@ async function released(files: Readonly<Record<string, Uint8Array | string>>): P
 describe.each([...(sandbox === null ? [] : [sandbox]), 'none'] as const)(
   'a scan in a process of its own (%s)',
   (isolation) => {
-    const inspect = createIsolatedInspector({ isolation, compiled });
+    const inspect = createIsolatedInspector({ isolate: async () => isolation, compiled });
 
     it('finds nothing in the trained digits, and tells what they are and how many bytes it has read', async () => {
       const source = await readRelease(resolve('examples/digits/trained/1.0.0'), RULES);

@@ -95,6 +95,24 @@ const shrunkFrom = (usual: ProvenancePredicate, release: Digest): ProvenancePred
   return { ...usual, buildDefinition: { ...buildDefinition, resolvedDependencies } };
 };
 
+/** A test result of the right suite that says these things of its isolation. */
+const isolatedBy = (...claims: readonly string[]): ReleaseOptions => ({
+  testResult: {
+    configuration: [
+      { name: 'suite own 1.0.0', digest: { sha256: policy.validation.suites[0]?.sha256 ?? '' } },
+      ...claims.map((claim) => ({ name: `isolation: ${claim}`, digest: { sha256: sha256(claim) } })),
+    ],
+  },
+});
+
+const ABOUT_ISOLATION: Attack[] = [
+  ['the test result claims nothing', isolatedBy(), 'POLICY_REFUSED', /test result does not say in what isolation/],
+  ['the test result claims none', isolatedBy('none'), 'POLICY_REFUSED', /test result was made without a sandbox/],
+  ['the test result claims a sandbox and none', isolatedBy('bubblewrap', 'none'), 'POLICY_REFUSED', /does not say/],
+  ['the test result claims what is no sandbox', isolatedBy('chroot'), 'POLICY_REFUSED', /by chroot, which is no sandb/],
+  ['the scan claims none', { scan: { isolation: 'none' } }, 'POLICY_REFUSED', /the scan was made without a sandbox/],
+];
+
 const ABOUT_VALIDATION: Attack[] = [
   ['is about another release', { tested: other.release }, 'REPLAYED', /about another release/],
   ['is by the producer', { testedBy: 'trainer' }, 'NOT_AUTHORISED', /may not sign test results/],
@@ -267,6 +285,7 @@ const ALL = [
   ...ABOUT_REQUEST.map(named('the deploy request')),
   ...ABOUT_ADMISSION.map(named('the start request')),
   ...ABOUT_PROVENANCE.map(named('the provenance')),
+  ...ABOUT_ISOLATION,
   ...ABOUT_VALIDATION.map(named('the test result')),
   ...ABOUT_CHANGE.map(named('the statement of what it changes')),
   ...ABOUT_APPROVALS.map(named('the approval')),
@@ -281,6 +300,14 @@ describe('signing and loading', () => {
     const { evidence } = world.release(options);
     expect(verdicts.signing(evidence)).toEqual(denial(code, reason));
     expect(verdicts.loading(evidence)).toEqual(denial(code, reason));
+  });
+
+  test('a policy can let count what was made without a sandbox', () => {
+    const lenient = createWorld({ policy: (p) => ({ ...p, validation: { ...p.validation, allowUnisolated: true } }) });
+    const { evidence } = lenient.release({ ...isolatedBy('none'), scan: { isolation: 'none' } });
+    expect(verdictsOf(lenient).loading(evidence)).toMatchObject({ allowed: true });
+    const silent = lenient.release(isolatedBy()).evidence;
+    expect(verdictsOf(lenient).loading(silent)).toEqual(denial('POLICY_REFUSED', /does not say in what isolation/));
   });
 
   const moved: [string, Partial<typeof good.evidence>, ErrorCode, RegExp][] = [
