@@ -14,8 +14,8 @@ export interface Trial {
   readonly manifest: Manifest;
   /** A copy of the release, every byte checked. */
   readonly copy: string;
-  /** The texts of its prompts. */
-  readonly prompts: readonly string[];
+  /** The texts of its prompts; `null` for one that is too large to be looked for. */
+  readonly prompts: readonly (string | null)[];
   /** A private folder with a short path. */
   readonly folder: string;
   readonly isolation: Isolation;

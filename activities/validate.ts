@@ -37,7 +37,7 @@ export interface ValidateDependencies {
 
 const MEMORY_MB = 2048;
 const OUTPUT_MB = 16;
-const MAX_PROMPT_CHARACTERS = 64 * 1024;
+const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
 
 /**
  * Tries a release before anyone may approve it: a copy whose every byte was checked is started without network, once for each
@@ -86,11 +86,12 @@ export function createValidateActivities(dependencies: ValidateDependencies): Pi
   };
 }
 
-/** What a candidate must not give away. A prompt is small; of one that is not, the beginning will do. */
-async function readPrompts(manifest: Manifest, folder: string): Promise<readonly string[]> {
-  const files = manifest.components.filter(({ kind }) => kind === 'prompt').flatMap((component) => component.files);
-  const texts: string[] = [];
-  for (const path of files) texts.push((await readFile(join(folder, path), 'utf8')).slice(0, MAX_PROMPT_CHARACTERS));
+/** What a candidate must not give away. */
+async function readPrompts({ components, files }: Manifest, folder: string): Promise<Trial['prompts']> {
+  const paths = new Set(components.flatMap(({ kind, files: own }) => (kind === 'prompt' ? own : [])));
+  const texts: (string | null)[] = [];
+  for (const { path, size } of files)
+    if (paths.has(path)) texts.push(size > MAX_PROMPT_BYTES ? null : await readFile(join(folder, path), 'utf8'));
   return texts;
 }
 
