@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { builtInFolder } from '../adapters/model-server/built-in.js';
 import type { Records } from '../adapters/records.js';
 import { hostIsolation } from '../adapters/sandbox/sandbox.js';
+import { statedLineage } from '../adapters/source/lineage.js';
 import { readRelease, type SourceRelease } from '../adapters/source/folder.js';
 import { copyRelease } from '../adapters/source/inspect.js';
 import { localPath } from '../adapters/source/file.js';
@@ -54,10 +55,10 @@ export function createValidateActivities(dependencies: ValidateDependencies): Pi
         () => progress,
         async (signal) => {
           const rules = await checkAdmission(records, name, admission);
-          const parent = await parentResult(records, name, ingested, rules);
-          const measures = await readMeasures(records, folders, name, rules, parent);
           const source = await readRelease(localPath(admission.source), rules.gate.artifacts);
           assertIngested(source, ingested.release);
+          const parent = await parentResult(records, name, ingested, rules, await statedLineage(source, signal));
+          const measures = await readMeasures(records, folders, name, rules, parent);
           const isolation = await isolate();
           assertCounts(isolation, rules);
           await mkdir(work, { recursive: true, mode: 0o700 });
@@ -111,8 +112,8 @@ async function judged(
 ): ReturnType<IntakeActivities['validate']> {
   const suites: JudgedSuite[] = [];
   for (const measure of measures) {
-    const { rule, suite } = measure;
-    suites.push({ rule, suite, run: await tryMeasure(trial, measure) });
+    const { rule, suite, isOfParent } = measure;
+    suites.push({ rule, suite, isOfParent, run: await tryMeasure(trial, measure) });
   }
   return conclude(records, validatorKey, candidate, trial, suites);
 }

@@ -3,6 +3,7 @@ import { suiteTitle, type JudgedSuite } from '../domain/criteria.js';
 import type { Validated } from '../domain/lifecycle.js';
 import { isolationName } from '../domain/isolation.js';
 import { remedyOf } from '../domain/override.js';
+import { PARENT_RESULT } from '../domain/parent.js';
 import { accuracyOf, missesOf, resultsOf, testsOf, type ValidationReport } from '../domain/report.js';
 import type { TestResultPredicate } from '../domain/statements.js';
 import { canonicalBytes } from '../formats/jcs.js';
@@ -53,7 +54,7 @@ export async function conclude(
         ? []
         : [
             named(`parent ${parent.model} ${parent.version}, ${parent.how}`, parent.release),
-            named('test result of the parent', parent.testResult),
+            named(PARENT_RESULT, parent.testResult),
           ]),
       named(isolationName(isolation), sha256(canonicalBytes({ isolation, limits: { ...limits } }))),
       ...kept,

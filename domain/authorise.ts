@@ -3,7 +3,7 @@ import type { Digest } from './digest.js';
 import { isolationProblem, isolationsIn } from './isolation.js';
 import { lifecycleId } from './names.js';
 import { failureLifted, type VerifiedOverride } from './override.js';
-import { parentOf, type Parent } from './parent.js';
+import { PARENT_RESULT, parentOf, type Parent } from './parent.js';
 import {
   denied,
   isToCome,
@@ -214,7 +214,8 @@ export function resultHolds(
   const missing = suites.find(({ sha256 }) => !configured.has(sha256));
   if (missing !== undefined)
     return denied('VALIDATION_FAILED', `the test result is of another suite than the policy fixes: ${missing.suite}`);
-  if (parent !== null && !configured.has(parent.release))
+  const isLinked = configuration.some(({ name }) => name === PARENT_RESULT);
+  if (parent !== null && (!configured.has(parent.release) || !isLinked))
     return denied(
       'VALIDATION_FAILED',
       `the test result is not linked to its parent, ${parent.model} ${parent.version}`,

@@ -38,13 +38,13 @@ export interface ReportedSuite {
   readonly labelled: LabelledResult | null;
 }
 
-/** Each criterion of all suites, and what was tolerated. */
+/** Each criterion of all suites, and what was tolerated, by a rule of the policy in force. */
 export function resultsOf(judged: readonly JudgedSuite[]): readonly ReportedResult[] {
   const weighed = judged.map(weigh);
   const as = (tolerated: boolean) => (criterion: Criterion) => ({ ...criterion, tolerated });
   return [
     ...weighed.flatMap(({ criteria }) => criteria.map(as(false))),
-    ...weighed.flatMap(({ tolerated }) => tolerated.map(as(true))),
+    ...weighed.flatMap(({ tolerated }, at) => (judged[at]?.isOfParent === true ? [] : tolerated.map(as(true)))),
   ];
 }
 

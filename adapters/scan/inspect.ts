@@ -5,7 +5,7 @@ import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { Manifest } from '../../domain/manifest.js';
 import { quote } from '../../formats/json.js';
-import { SafetensorsReader, TextReader, type TensorCount } from '../source/facts.js';
+import { ContentReader, type TensorCount } from '../source/facts.js';
 import type { ReadOptions } from '../source/file.js';
 import type { SourceRelease } from '../source/folder.js';
 import { scanFile } from './file.js';
@@ -35,9 +35,7 @@ export async function* inspectFiles(
   const kinds = new Map(components.flatMap(({ kind, files: paths }) => paths.map((path) => [path, kind] as const)));
   const count: TensorCount = { tensors: 0 };
   for (const file of files) {
-    const facts = file.path.endsWith('.safetensors')
-      ? new SafetensorsReader(file, count)
-      : new TextReader(file, kinds.get(file.path) ?? 'documentation');
+    const facts = new ContentReader(file, kinds.get(file.path) ?? 'documentation', count);
     const options = { also: facts, ...(onBytes === undefined ? {} : { onBytes }) };
     const scanned = await scanFile(join(folder, file.path), file.path, options);
     const isAsListed = scanned.size === file.size && scanned.sha256 === file.sha256;

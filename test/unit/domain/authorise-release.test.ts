@@ -163,6 +163,20 @@ const ABOUT_VALIDATION: Attack[] = [
     /not linked to its parent, digits 0.9.0/,
   ],
   [
+    'of a smaller form names its parent, and no result of it',
+    {
+      provenance: (usual) => shrunkFrom(usual, other.release),
+      testResult: {
+        configuration: [
+          { name: 'suite own 1.0.0', digest: { sha256: policy.validation.suites[0]?.sha256 ?? '' } },
+          { name: 'parent digits 0.9.0, pruned', digest: { sha256: other.release } },
+        ],
+      },
+    },
+    'VALIDATION_FAILED',
+    /not linked to its parent, digits 0.9.0/,
+  ],
+  [
     'counts one case three times',
     { testResult: { passedTests: ['a', 'a', 'a'] } },
     'VALIDATION_FAILED',

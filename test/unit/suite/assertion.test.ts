@@ -3,6 +3,7 @@ import { boundedSearch } from '../../../adapters/model-server/search.js';
 import { impossibility, judge, type JudgedAnswer } from '../../../domain/assertion.js';
 import { compressedByItself, compressedFrom } from '../../../domain/compression.js';
 import { weigh, type JudgedSuite } from '../../../domain/criteria.js';
+import { lineageFlaw } from '../../../domain/lineage.js';
 import { flawInParent, parentDependency } from '../../../domain/parent.js';
 import type { SuiteRule } from '../../../domain/policy.js';
 import type { ReleaseFacts, TensorFacts } from '../../../domain/release-facts.js';
@@ -212,6 +213,27 @@ describe('a smaller form of a release', () => {
     ['somewhat sparse', [tensor('F32', [1, 2, 3, 4], 40)], null],
   ])('is told by the same tensors %s', (_, tensors, how) => {
     expect(compressedFrom(facts(tensors, '2.0.0'), whole)?.how ?? null).toBe(how);
+  });
+
+  it('attack: unrelated weights are not alike because they are much smaller', () => {
+    const small = facts([tensor('F32', [0.04, -0.03, 0.02, -0.01])], '3.0.0');
+    expect(compressedFrom(facts([tensor('F16', [1, 2, 3, 4])], '2.0.0'), small)).toBeNull();
+  });
+
+  it('attack: a parent that cannot be compared does not stand for the one whose tensors these are', () => {
+    const smaller = facts([tensor('F16', [1, 2, 3, 4])], '2.0.0');
+    const odd = tensor('F32', [1, 2, 3, 4]);
+    const nameless = facts([{ ...odd, measure: { norm: 1, sketch: [1, 2, 3, 4], nonFinite: 1 } }], '9.0.0');
+    const ancestor = (of: ReleaseFacts, release: string) => ({
+      ...{ model: 'm', version: of.version, release },
+      evidence: compressedFrom(smaller, of) ?? { how: 'pruned' as const, says: '', isMeasured: false },
+    });
+    const real = ancestor(whole, 'a'.repeat(64));
+    const other = ancestor(nameless, 'b'.repeat(64));
+    const declared = (of: typeof real) =>
+      lineageFlaw({ model: 'm' }, { ...of, how: 'quantised' }, [other, real], { bases: [], compressed: [] });
+    expect(declared(real)).toBeNull();
+    expect(declared(other)).toMatch(/declares m 9.0.0 as its parent, but .* those of m 1.0.0/);
   });
 
   it('is told by the tables that quantisers leave', () => {
