@@ -64,7 +64,12 @@ export async function conclude(
   const subject = { name: `${name.model} ${name.version}`, sha256: release };
   const testResult = await records.keep(signStatement('testResult', subject, predicate, [key]));
   const outcome = { testResult, passed: tests.passedTests.length, failed, accuracy };
-  return remedy === null ? outcome : { ...outcome, misses: missesOf(results).slice(0, MAX_MISSES), remedy };
+  return remedy === null ? outcome : { ...outcome, misses: listed(missesOf(results)), remedy };
+}
+
+function listed(misses: readonly string[]): readonly string[] {
+  if (misses.length <= MAX_MISSES) return misses;
+  return [...misses.slice(0, MAX_MISSES), `and ${misses.length - MAX_MISSES} more: see the report`];
 }
 
 function withoutRules({ model, version, release, how, testResult }: NonNullable<Candidate['parent']>) {
