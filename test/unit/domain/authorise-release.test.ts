@@ -9,7 +9,7 @@ import type { BuildDependency, ProvenancePredicate } from '../../../domain/state
 import type { ReleaseChange } from '../../../domain/versioning.js';
 import { policyDigest } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
-import { verifyRelease } from '../../../formats/evidence.js';
+import { checksToLoad, verifyRelease } from '../../../formats/evidence.js';
 import { denial, verdictsOf } from '../../support/verdicts.js';
 import { PASSED, createWorld, type Release, type ReleaseOptions } from '../../support/world.js';
 
@@ -314,6 +314,44 @@ describe('signing and loading', () => {
     const { evidence } = world.release(options);
     expect(verdicts.signing(evidence)).toEqual(denial(code, reason));
     expect(verdicts.loading(evidence)).toEqual(denial(code, reason));
+    // What is listed is what decides.
+    const checks = checksToLoad(verifyRelease(evidence, world.root, at(0)));
+    const failed = checks.find(({ ok }) => !ok);
+    expect(failed).toMatchObject({ code, detail: expect.stringMatching(reason) as string });
+  });
+
+  test('every check is listed by its name, in the order in which it decides', () => {
+    const checks = checksToLoad(verifyRelease(good.evidence, world.root, at(0)));
+    expect(checks.map(({ name }) => name)).toEqual([
+      ...[
+        'policy chain',
+        'statements',
+        'manifest',
+        'release signature',
+        'not revoked',
+        'deploy request',
+        'start request',
+      ],
+      ...['producer', 'provenance', 'scan', 'validation', 'version', 'standing', 'approvals'],
+    ]);
+    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+    expect(checks.at(-1)?.detail).toBe('by alice');
+    expect(checks.find(({ name }) => name === 'scan')?.detail).toBe('clean, isolation: bubblewrap');
+  });
+
+  test('attack: one that fails hides none of those after it', () => {
+    const { evidence } = world.release({
+      scan: { isolation: 'none' },
+      testResult: { result: 'FAILED' },
+      approvals: () => [],
+    });
+    const checks = checksToLoad(verifyRelease({ ...evidence, status: null }, world.root, at(0)));
+    expect(checks.flatMap(({ name, code }) => (code === null ? [] : [[name, code]]))).toEqual([
+      ['not revoked', 'STATUS_STALE'],
+      ['scan', 'POLICY_REFUSED'],
+      ['validation', 'VALIDATION_FAILED'],
+      ['approvals', 'NOT_AUTHORISED'],
+    ]);
   });
 
   test('a policy can let count what was made without a sandbox', () => {
