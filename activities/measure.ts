@@ -18,6 +18,8 @@ export interface Measure {
   readonly data: LabelledData | null;
   /** Files of a command, by path. */
   readonly files: ReadonlyMap<string, Buffer>;
+  /** The policy in force does not ask for it: the parent passed it under an older one. */
+  readonly isOfParent: boolean;
 }
 
 /**
@@ -43,10 +45,23 @@ export async function readMeasures(
     );
   if (rules.length === 0)
     throw new CustodyError('POLICY_REFUSED', `policy ${gate.version} names no suite for the model ${model}`);
-  const known = new Set(rules.map(({ suite }) => suite));
-  // Those that its parent passed under another policy, and that this one no longer names.
-  const inherited = (parent?.rules ?? []).filter(({ suite }) => !known.has(suite));
-  return Promise.all([...rules, ...inherited].map((rule) => readMeasure(records, folders, rule)));
+  const asked = new Set(rules.map(demands));
+  // What its parent passed under another policy, by the thresholds of that one.
+  const inherited = (parent?.rules ?? []).filter((rule) => !asked.has(demands(rule)));
+  const own = await Promise.all(rules.map((rule) => readMeasure(records, folders, rule)));
+  const older = await Promise.all(inherited.map((rule) => readMeasure(records, folders, rule)));
+  return [...own, ...older.map(asOfParent)];
+}
+
+/** What a rule asks for, whichever models it is for. */
+function demands(rule: SuiteRule): string {
+  return canonicalBytes({ ...rule, models: null }).toString('utf8');
+}
+
+/** Under a name of its own, which no policy can give: its criteria stand beside those of the policy in force. */
+function asOfParent(measure: Measure): Measure {
+  const { suite, version } = measure.rule;
+  return { ...measure, rule: { ...measure.rule, suite: `${suite}@${version}` }, isOfParent: true };
 }
 
 async function readMeasure(records: Records, folders: readonly string[], rule: SuiteRule): Promise<Measure> {
@@ -60,5 +75,5 @@ async function readMeasure(records: Records, folders: readonly string[], rule: S
   const data = suite.accuracy === undefined ? null : parseLabelledData(await find(suite.accuracy.sha256));
   const files = new Map<string, Buffer>();
   for (const { path, sha256 } of suite.command?.files ?? []) files.set(path, await find(sha256));
-  return { rule, suite, data, files };
+  return { rule, suite, data, files, isOfParent: false };
 }

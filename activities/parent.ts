@@ -7,6 +7,7 @@ import { suitesFor } from '../domain/criteria.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { Ingested } from '../domain/lifecycle.js';
+import { lineageFlaw, type Ancestor, type StatedLineage } from '../domain/lineage.js';
 import type { ReleaseName } from '../domain/names.js';
 import { parentOf, type Parent } from '../domain/parent.js';
 import { holdsRole, type SuiteRule } from '../domain/policy.js';
@@ -19,28 +20,44 @@ export interface ParentResult extends Parent {
 }
 
 /**
- * The parent that a release declares, which must have passed its own suites; `null` where it declares none and its tensors
- * show none. POLICY_REFUSED: they show one that it does not declare.
+ * The parent that a release declares, which must evidently be its parent and have passed its own suites; `null` where it
+ * declares none, and neither its tensors nor its documents show one. POLICY_REFUSED: they show one that it does not declare,
+ * or do not show the one that it does.
  */
 export async function parentResult(
   records: Records,
   name: ReleaseName,
   ingested: Ingested,
   rules: Rules,
+  stated: StatedLineage,
 ): Promise<ParentResult | null> {
   const { verified } = await records.get('provenance', ingested.provenance);
   const flaw = flawInProvenance({ release: ingested.release, producer: ingested.producer }, verified, rules);
   if (flaw !== null) throw new CustodyError(flaw.code, flaw.reason);
+  const own = await statedFacts(records, name, ingested);
+  const title = `${name.model} ${name.version}`;
   const parent = parentOf(verified.predicate);
-  if (parent !== null) return resultOf(records, parent);
-  const evidence = await evidenceOf(records, name, ingested);
-  if (evidence === null) return null;
+  if (parent !== null) {
+    const result = await resultOf(records, parent);
+    const problem = lineageFlaw(name, parent, await ancestorsOf(records, own), stated);
+    if (problem === null) return result;
+    throw new CustodyError('POLICY_REFUSED', `${title}: ${problem}`, { details: { how: parent.how } });
+  }
+  const evidence =
+    compressedByItself(own.facts) ?? settingsOf(stated) ?? (await ancestorsOf(records, own))[0]?.evidence;
+  if (evidence === undefined) return null;
   throw new CustodyError(
     'POLICY_REFUSED',
-    `${name.model} ${name.version} is ${evidence.how}, and its provenance names no release that it was made from: ` +
+    `${title} is ${evidence.how}, and its provenance names no release that it was made from: ` +
       `${evidence.says}. Declare it with \`custody pack --parent <folder> --compression ${evidence.how}\``,
     { details: { how: evidence.how } },
   );
+}
+
+function settingsOf({ compressed: [first] }: StatedLineage): Evidence | null {
+  return first === undefined
+    ? null
+    : { how: 'quantised', says: `${first.file} sets ${first.setting}`, isMeasured: false };
 }
 
 async function resultOf(records: Records, parent: Parent): Promise<ParentResult> {
@@ -68,18 +85,16 @@ async function resultOf(records: Records, parent: Parent): Promise<ParentResult>
   return { ...parent, testResult: validated.testResult, rules: suitesFor(gate, parent.model) };
 }
 
-/** What the tensors of a release show, by themselves and beside those of every release that has been tried. */
-async function evidenceOf(records: Records, name: ReleaseName, ingested: Ingested): Promise<Evidence | null> {
-  const own = await statedFacts(records, name, ingested);
-  const alone = compressedByItself(own.facts);
-  if (alone !== null) return alone;
+/** Every release that has been tried and whose tensors this one has in a smaller form. */
+async function ancestorsOf(records: Records, own: KnownRelease): Promise<readonly Ancestor[]> {
+  const found: Ancestor[] = [];
   for await (const other of triedReleases(records)) {
     const known = await knownFacts(records, other);
-    const isItself = known === null || known.release === own.release;
-    const evidence = isItself ? null : compressedFrom(own.facts, known.facts);
-    if (evidence !== null) return evidence;
+    if (known === null || known.release === own.release) continue;
+    const evidence = compressedFrom(own.facts, known.facts);
+    if (evidence !== null) found.push({ ...other, release: known.release, evidence });
   }
-  return null;
+  return found;
 }
 
 /** `null` for records that no validator stands for: whoever can write them must not keep others from being tried. */

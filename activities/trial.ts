@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../adapters/model-server/command-run.js';
-import { startIsolated, type IsolatedServer, type Isolation } from '../adapters/model-server/isolated.js';
+import { startIsolated, type IsolatedServer } from '../adapters/model-server/isolated.js';
 import { runSuite } from '../adapters/model-server/suite-run.js';
 import type { SandboxLimits } from '../adapters/sandbox/port.js';
 import { CustodyError } from '../domain/errors.js';
+import type { Isolation } from '../domain/isolation.js';
 import type { Manifest } from '../domain/manifest.js';
 import { alike, COMMAND_CASE, type SuiteRun } from '../domain/suite.js';
 import type { Measure } from './measure.js';
@@ -13,8 +14,8 @@ export interface Trial {
   readonly manifest: Manifest;
   /** A copy of the release, every byte checked. */
   readonly copy: string;
-  /** The texts of its prompts. */
-  readonly prompts: readonly string[];
+  /** The texts of its prompts; `null` for one that is too large to be looked for. */
+  readonly prompts: readonly (string | null)[];
   /** A private folder with a short path. */
   readonly folder: string;
   readonly isolation: Isolation;

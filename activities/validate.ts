@@ -1,9 +1,9 @@
 import { mkdtemp, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { builtInFolder } from '../adapters/model-server/built-in.js';
-import type { Isolation } from '../adapters/model-server/isolated.js';
 import type { Records } from '../adapters/records.js';
-import { detectSandbox } from '../adapters/sandbox/sandbox.js';
+import { hostIsolation } from '../adapters/sandbox/sandbox.js';
+import { statedLineage } from '../adapters/source/lineage.js';
 import { readRelease, type SourceRelease } from '../adapters/source/folder.js';
 import { copyRelease } from '../adapters/source/inspect.js';
 import { localPath } from '../adapters/source/file.js';
@@ -11,6 +11,7 @@ import type { Rules } from '../domain/authorise.js';
 import type { JudgedSuite } from '../domain/criteria.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import { isolationProblem, type Isolation } from '../domain/isolation.js';
 import type { Ingested } from '../domain/lifecycle.js';
 import { MANIFEST_FILE, type Manifest } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
@@ -31,13 +32,13 @@ export interface ValidateDependencies {
   readonly work: string;
   /** Where people put suites of their own, and what those name. */
   readonly suites?: string;
-  /** How the host isolates; found out when not given. */
-  readonly isolation?: Isolation;
+  /** How candidates are kept from the host; without it in a sandbox, or not at all. */
+  readonly isolate?: () => Promise<Isolation>;
 }
 
 const MEMORY_MB = 2048;
 const OUTPUT_MB = 16;
-const MAX_PROMPT_CHARACTERS = 64 * 1024;
+const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
 
 /**
  * Tries a release before anyone may approve it: a copy whose every byte was checked is started without network, once for each
@@ -45,7 +46,7 @@ const MAX_PROMPT_CHARACTERS = 64 * 1024;
  * them is a pass. The outcome is a signed in-toto test result, the details are reports in WORM that it names.
  */
 export function createValidateActivities(dependencies: ValidateDependencies): Pick<IntakeActivities, 'validate'> {
-  const { records, work } = dependencies;
+  const { records, work, isolate = hostIsolation } = dependencies;
   const folders = [builtInFolder(), ...(dependencies.suites === undefined ? [] : [dependencies.suites])];
   return {
     validate: async (name, admission, ingested) => {
@@ -54,16 +55,17 @@ export function createValidateActivities(dependencies: ValidateDependencies): Pi
         () => progress,
         async (signal) => {
           const rules = await checkAdmission(records, name, admission);
-          const parent = await parentResult(records, name, ingested, rules);
-          const measures = await readMeasures(records, folders, name, rules, parent);
           const source = await readRelease(localPath(admission.source), rules.gate.artifacts);
           assertIngested(source, ingested.release);
+          const parent = await parentResult(records, name, ingested, rules, await statedLineage(source, signal));
+          const measures = await readMeasures(records, folders, name, rules, parent);
+          const isolation = await isolate();
+          assertCounts(isolation, rules);
           await mkdir(work, { recursive: true, mode: 0o700 });
           const folder = await mkdtemp(join(work, 'try-'));
           try {
             const copy = join(folder, 'release');
             await copyRelease(source, copy, MANIFEST_FILE, { signal });
-            const isolation = dependencies.isolation ?? (await detectSandbox()) ?? 'none';
             const wallSeconds = Math.ceil(rules.gate.validation.timeoutSeconds);
             const limits = { wallSeconds, memoryMb: MEMORY_MB, outputMb: OUTPUT_MB };
             const onCase = (): void => void (progress.cases += 1);
@@ -85,11 +87,12 @@ export function createValidateActivities(dependencies: ValidateDependencies): Pi
   };
 }
 
-/** What a candidate must not give away. A prompt is small; of one that is not, the beginning will do. */
-async function readPrompts(manifest: Manifest, folder: string): Promise<readonly string[]> {
-  const files = manifest.components.filter(({ kind }) => kind === 'prompt').flatMap((component) => component.files);
-  const texts: string[] = [];
-  for (const path of files) texts.push((await readFile(join(folder, path), 'utf8')).slice(0, MAX_PROMPT_CHARACTERS));
+/** What a candidate must not give away. */
+async function readPrompts({ components, files }: Manifest, folder: string): Promise<Trial['prompts']> {
+  const paths = new Set(components.flatMap(({ kind, files: own }) => (kind === 'prompt' ? own : [])));
+  const texts: (string | null)[] = [];
+  for (const { path, size } of files)
+    if (paths.has(path)) texts.push(size > MAX_PROMPT_BYTES ? null : await readFile(join(folder, path), 'utf8'));
   return texts;
 }
 
@@ -109,8 +112,8 @@ async function judged(
 ): ReturnType<IntakeActivities['validate']> {
   const suites: JudgedSuite[] = [];
   for (const measure of measures) {
-    const { rule, suite } = measure;
-    suites.push({ rule, suite, run: await tryMeasure(trial, measure) });
+    const { rule, suite, isOfParent } = measure;
+    suites.push({ rule, suite, isOfParent, run: await tryMeasure(trial, measure) });
   }
   return conclude(records, validatorKey, candidate, trial, suites);
 }
@@ -121,4 +124,14 @@ function assertIngested({ text }: SourceRelease, release: Digest): void {
     throw new CustodyError('DIGEST_MISMATCH', `the source folder now holds ${found}, ingested was ${release}`, {
       details: { expected: release, found },
     });
+}
+
+/** Nothing of a candidate's is run beside intake's keys for a result that nobody would accept. */
+function assertCounts(isolation: Isolation, { gate }: Rules): void {
+  if (isolationProblem([isolation], gate) === null) return;
+  throw new CustodyError(
+    'SANDBOX_UNAVAILABLE',
+    'this host has no sandbox, and the policy counts no result that is made without one (validation.allowUnisolated): ' +
+      'the candidate was not started',
+  );
 }

@@ -1,7 +1,9 @@
 import type { Records } from '../adapters/records.js';
 import { suiteTitle, type JudgedSuite } from '../domain/criteria.js';
 import type { Validated } from '../domain/lifecycle.js';
+import { isolationName } from '../domain/isolation.js';
 import { remedyOf } from '../domain/override.js';
+import { PARENT_RESULT } from '../domain/parent.js';
 import { accuracyOf, missesOf, resultsOf, testsOf, type ValidationReport } from '../domain/report.js';
 import type { TestResultPredicate } from '../domain/statements.js';
 import { canonicalBytes } from '../formats/jcs.js';
@@ -52,9 +54,9 @@ export async function conclude(
         ? []
         : [
             named(`parent ${parent.model} ${parent.version}, ${parent.how}`, parent.release),
-            named('test result of the parent', parent.testResult),
+            named(PARENT_RESULT, parent.testResult),
           ]),
-      named(`isolation: ${isolation}`, sha256(canonicalBytes({ isolation, limits: { ...limits } }))),
+      named(isolationName(isolation), sha256(canonicalBytes({ isolation, limits: { ...limits } }))),
       ...kept,
     ],
     ...tests,
@@ -62,7 +64,12 @@ export async function conclude(
   const subject = { name: `${name.model} ${name.version}`, sha256: release };
   const testResult = await records.keep(signStatement('testResult', subject, predicate, [key]));
   const outcome = { testResult, passed: tests.passedTests.length, failed, accuracy };
-  return remedy === null ? outcome : { ...outcome, misses: missesOf(results).slice(0, MAX_MISSES), remedy };
+  return remedy === null ? outcome : { ...outcome, misses: listed(missesOf(results)), remedy };
+}
+
+function listed(misses: readonly string[]): readonly string[] {
+  if (misses.length <= MAX_MISSES) return misses;
+  return [...misses.slice(0, MAX_MISSES), `and ${misses.length - MAX_MISSES} more: see the report`];
 }
 
 function withoutRules({ model, version, release, how, testResult }: NonNullable<Candidate['parent']>) {

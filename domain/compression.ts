@@ -5,6 +5,8 @@ import { likeness, type ReleaseFacts, type TensorFacts } from './release-facts.j
 export interface Evidence {
   readonly how: Compression;
   readonly says: string;
+  /** Its tensors were found alike, rather than too odd to be compared. */
+  readonly isMeasured: boolean;
 }
 
 /** How many bits an element has, of the types that weights are kept in. */
@@ -26,11 +28,12 @@ const QUANTISED_SETTING = /^(?:quantization_config|quantization|compression_conf
 /** What a release shows by itself: names and settings that only compressed models have; `null` where it shows nothing. */
 export function compressedByItself(facts: ReleaseFacts): Evidence | null {
   for (const { name } of tensorsOf(facts))
-    if (QUANTISED_NAME.test(name)) return { how: 'quantised', says: `its tensor ${name} is one of quantised weights` };
+    if (QUANTISED_NAME.test(name))
+      return { how: 'quantised', says: `its tensor ${name} is one of quantised weights`, isMeasured: false };
   for (const { files } of facts.components)
     for (const { path, content } of files) {
       const setting = content.kind === 'config' ? Object.keys(content.values).find(isQuantised) : undefined;
-      if (setting !== undefined) return { how: 'quantised', says: `${path} sets ${setting}` };
+      if (setting !== undefined) return { how: 'quantised', says: `${path} sets ${setting}`, isMeasured: false };
     }
   return null;
 }
@@ -45,7 +48,7 @@ function isQuantised(setting: string): boolean {
  */
 export function compressedFrom(facts: ReleaseFacts, other: ReleaseFacts): Evidence | null {
   const before = new Map(tensorsOf(other).map((tensor) => [tensor.name, tensor]));
-  let [all, narrower, sparser] = [0, 0, 0];
+  let [all, narrower, sparser, measured] = [0, 0, 0, 0];
   for (const tensor of tensorsOf(facts)) {
     if (tensor.shape.length < TABLE) continue;
     const size = elements(tensor);
@@ -54,14 +57,21 @@ export function compressedFrom(facts: ReleaseFacts, other: ReleaseFacts): Eviden
     if (was === undefined || String(was.shape) !== String(tensor.shape)) continue;
     const alike = likeness(was.measure, tensor.measure);
     if (alike !== null && alike < ALIKE) continue;
+    if (alike !== null) measured += size;
     if ((BITS[tensor.dtype] ?? 0) < (BITS[was.dtype] ?? 0)) narrower += size;
     if (zeroShare(tensor) > MOSTLY && zeroShare(was) <= MOSTLY) sparser += size;
   }
   const of = `${other.model} ${other.version}`;
   const share = (part: number): string => `${Math.round((100 * part) / all)} % of its weights`;
-  if (narrower > all * MOSTLY) return { how: 'quantised', says: `${share(narrower)} are those of ${of} in fewer bits` };
+  const isMeasured = measured > all * MOSTLY;
+  if (narrower > all * MOSTLY)
+    return { how: 'quantised', says: `${share(narrower)} are those of ${of} in fewer bits`, isMeasured };
   if (sparser > all * MOSTLY)
-    return { how: 'pruned', says: `${share(sparser)} are in tensors of ${of} of which most elements are now zero` };
+    return {
+      how: 'pruned',
+      says: `${share(sparser)} are in tensors of ${of} of which most elements are now zero`,
+      isMeasured,
+    };
   return null;
 }
 

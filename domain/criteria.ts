@@ -17,6 +17,8 @@ export interface JudgedSuite {
   readonly rule: SuiteRule;
   readonly suite: Suite;
   readonly run: SuiteRun;
+  /** It is asked for by the policy that the parent passed under: what it tolerated, the policy in force may not. */
+  readonly isOfParent?: boolean;
 }
 
 /** The suites that a release of a model must pass: those of its own, and those of the model that it was made from. */

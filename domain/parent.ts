@@ -14,6 +14,9 @@ export interface Parent extends ReleaseName {
 
 const KIND = 'parent-release';
 
+/** How a test result names that of the parent, which it is linked to. */
+export const PARENT_RESULT = 'test result of the parent';
+
 /** The declaration, as a dependency of the build. */
 export function parentDependency({ model, version, release, how }: Parent): BuildDependency {
   return { name: `${model}@${version}`, digest: { sha256: release }, annotations: { kind: KIND, how } };

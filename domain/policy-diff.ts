@@ -37,7 +37,12 @@ const LESS_IS_WEAKER = [
   /^retirement\./,
 ];
 /** What is an exception by being there: weaker where it appears, stronger where it goes. */
-const EXCEPTIONS = [/^override\./, /^emergency\.deployment\./, /^versioning\.config\.keys\./];
+const EXCEPTIONS = [
+  /^validation\.allowUnisolated$/,
+  /^override\./,
+  /^emergency\.deployment\./,
+  /^versioning\.config\.keys\./,
+];
 
 /**
  * What differs between two policies: people and workloads by id, everything else by path. A rule is weaker when it demands

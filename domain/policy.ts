@@ -107,6 +107,8 @@ export interface Policy {
     readonly timeoutSeconds: number;
     /** Criteria that nobody may lift, by name or with `*`; by default all of safety. */
     readonly always?: readonly string[];
+    /** Scans and test results count that were made on a host without a sandbox, beside intake's own keys. */
+    readonly allowUnisolated?: true;
   };
   /** Without it a failed validation is final. */
   readonly override?: {

@@ -71,18 +71,31 @@ export function squaredDistance(
   a: TensorMeasure | null,
   b: TensorMeasure | null,
 ): { readonly distance: number; readonly norm: number } | null {
-  if (a === null || b === null || a.nonFinite > 0 || b.nonFinite > 0) return null;
-  const places = Math.min(a.sketch.length, b.sketch.length);
-  const [left, right] = [folded(a.sketch, places), folded(b.sketch, places)];
-  const distance = left.reduce((sum, value, at) => sum + (value - (right[at] ?? 0)) ** 2, 0);
+  const pair = comparable(a, b);
+  if (pair === null || a === null) return null;
+  const distance = pair.left.reduce((sum, value, at) => sum + (value - (pair.right[at] ?? 0)) ** 2, 0);
   return { distance, norm: a.norm ** 2 };
 }
 
-/** The cosine of two tensors of one shape, estimated: near 1 where one is the other in fewer bits; `null` where it cannot be told. */
+/**
+ * The cosine of two tensors of one shape, estimated by that of their sketches, whatever their lengths: near 1 where one is the
+ * other in fewer bits; `null` where it cannot be told.
+ */
 export function likeness(a: TensorMeasure | null, b: TensorMeasure | null): number | null {
-  const squared = squaredDistance(a, b);
-  if (squared === null || a === null || b === null || a.norm === 0 || b.norm === 0) return null;
-  return (a.norm ** 2 + b.norm ** 2 - squared.distance) / (2 * a.norm * b.norm);
+  const pair = comparable(a, b);
+  if (pair === null) return null;
+  const product = pair.left.reduce((sum, value, at) => sum + value * (pair.right[at] ?? 0), 0);
+  const norms = Math.hypot(...pair.left) * Math.hypot(...pair.right);
+  return norms === 0 ? null : product / norms;
+}
+
+function comparable(
+  a: TensorMeasure | null,
+  b: TensorMeasure | null,
+): { readonly left: readonly number[]; readonly right: readonly number[] } | null {
+  if (a === null || b === null || a.nonFinite > 0 || b.nonFinite > 0) return null;
+  const places = Math.min(a.sketch.length, b.sketch.length);
+  return { left: folded(a.sketch, places), right: folded(b.sketch, places) };
 }
 
 function folded(sketch: readonly number[], places: number): readonly number[] {

@@ -1,6 +1,7 @@
 import type { Criterion, JudgedSuite } from './criteria.js';
 import { weigh } from './criteria.js';
 import type { Digest } from './digest.js';
+import type { Isolation } from './isolation.js';
 import type { Parent } from './parent.js';
 import type { SuiteRule } from './policy.js';
 import type { CaseResult, LabelledResult } from './suite.js';
@@ -13,7 +14,7 @@ export interface ValidationReport {
   readonly version: string;
   /** The policy that fixed the suites and thresholds. */
   readonly policy: Digest;
-  readonly isolation: string;
+  readonly isolation: Isolation;
   readonly limits: Readonly<Record<string, number>>;
   /** The release that this one is a smaller form of, and what it came to when it was tried. */
   readonly parent: (Parent & { readonly testResult: Digest }) | null;
@@ -37,13 +38,13 @@ export interface ReportedSuite {
   readonly labelled: LabelledResult | null;
 }
 
-/** Each criterion of all suites, and what was tolerated. */
+/** Each criterion of all suites, and what was tolerated, by a rule of the policy in force. */
 export function resultsOf(judged: readonly JudgedSuite[]): readonly ReportedResult[] {
   const weighed = judged.map(weigh);
   const as = (tolerated: boolean) => (criterion: Criterion) => ({ ...criterion, tolerated });
   return [
     ...weighed.flatMap(({ criteria }) => criteria.map(as(false))),
-    ...weighed.flatMap(({ tolerated }) => tolerated.map(as(true))),
+    ...weighed.flatMap(({ tolerated }, at) => (judged[at]?.isOfParent === true ? [] : tolerated.map(as(true)))),
   ];
 }
 

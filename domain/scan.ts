@@ -13,6 +13,7 @@ import {
   type ScanVerdict,
 } from './artifacts.js';
 import type { Digest } from './digest.js';
+import type { Isolation } from './isolation.js';
 
 /** So many findings stand in the statement; all of them in the report that it names. */
 export const STATED_FINDINGS = 100;
@@ -31,7 +32,7 @@ export interface ScanPredicate {
   readonly findings: readonly Finding[];
   readonly more: number;
   /** How the scan was kept from the host. */
-  readonly isolation: string;
+  readonly isolation: Isolation;
   /** Digest of the report: each file with its hash, format and findings. */
   readonly report: Digest;
 }

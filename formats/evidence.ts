@@ -1,4 +1,4 @@
-import type { Permission, Rules, VerifiedRelease } from '../domain/authorise.js';
+import { checksOf, type FoundCheck, type Permission, type Rules, type VerifiedRelease } from '../domain/authorise.js';
 import type { VerifiedRetirement } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
@@ -86,6 +86,32 @@ export function verifyReleaseUnder(policies: Policies, evidence: ReleaseEvidence
   };
   const status = evidence.status === null ? null : verifyStatement(evidence.status, 'status', ring);
   return { release, manifest, status, policies, rules: rulesFor(policies, request, now) };
+}
+
+/**
+ * What has been checked, in order, before a release is opened, loaded, started again or called sound: the signatures, without
+ * which there is no `CheckedRelease`, and then what they amount to. The first that fails is why `authoriseLoading` refuses.
+ */
+export function checksToLoad({ release, manifest, status, policies, rules }: CheckedRelease): readonly FoundCheck[] {
+  const { approvals } = release;
+  const statements = [release.admission, release.provenance, release.testResult, release.scan, release.change];
+  const count = statements.length + 1 + approvals.length + (status === null ? 0 : 1);
+  return [
+    {
+      name: 'policy chain',
+      ok: true,
+      code: null,
+      detail: `from the pinned root to version ${policies.newest.version}, each signed by the one before`,
+    },
+    { name: 'statements', ok: true, code: null, detail: `${count} signatures verify, with keys that were valid then` },
+    {
+      name: 'manifest',
+      ok: true,
+      code: null,
+      detail: `is the release ${release.release}: ${manifest.files.length} files, each by its SHA-256`,
+    },
+    ...checksOf('load', { release, status }, rules),
+  ];
 }
 
 /** Checks every signature in what a deployment provisionally rests on. */

@@ -27,8 +27,11 @@ export function readChat(body: string, stream: boolean): Said | string {
 function readWhole(body: string): Said | string {
   const found = completion.safeParse(parsed(body));
   if (!found.success) return 'the answer is no chat completion';
-  const [first] = found.data.choices;
-  return first === undefined ? 'the answer has no choice' : said([first.message], first.finish_reason);
+  const { choices } = found.data;
+  return said(
+    choices.map(({ message: told }) => told),
+    choices.find(({ finish_reason: given }) => given != null)?.finish_reason,
+  );
 }
 
 function readStream(body: string): Said | string {
@@ -51,10 +54,12 @@ function readStream(body: string): Said | string {
   return deltas.length === 0 ? 'the stream says nothing' : said(deltas, reason);
 }
 
+/** What was said counts, whatever is marked beside it: only who says nothing else has refused. */
 function said(parts: readonly z.infer<typeof message>[], reason: string | null | undefined): Said {
   const refusal = parts.map((part) => part.refusal ?? '').join('');
   const text = parts.map((part) => part.content ?? '').join('');
-  return { text: text === '' ? refusal : text, refused: refusal !== '' || reason === 'content_filter' };
+  if (text.trim() !== '') return { text, refused: false };
+  return { text: refusal, refused: refusal !== '' || reason === 'content_filter' };
 }
 
 function parsed(text: string): unknown {

@@ -111,6 +111,7 @@ export const policySchema: z.ZodType<Policy> = z
         .array(z.string().regex(/^[\x21-\x7e]{1,200}$/, 'the name of a criterion, in which * stands for anything'))
         .max(1000)
         .exactOptional(),
+      allowUnisolated: z.literal(true).exactOptional(),
     }),
     override: z.strictObject({ ...some, holdsSeconds: seconds(YEAR) }).exactOptional(),
     approvals: z.strictObject({ deploy: quorum, restore: quorum, retire: quorum }),

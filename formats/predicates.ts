@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ARTIFACT_FORMATS, CONSTRUCTS } from '../domain/artifacts.js';
+import { ISOLATIONS } from '../domain/isolation.js';
 import { isModelName, isVersion } from '../domain/names.js';
 import type { PredicateName, PredicateOf } from '../domain/statements.js';
 import { STATED_FINDINGS } from '../domain/scan.js';
@@ -218,7 +219,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     tolerated: z.array(z.enum(CONSTRUCTS)),
     findings: z.array(findingSchema).max(STATED_FINDINGS),
     more: count,
-    isolation: id,
+    isolation: z.enum(ISOLATIONS),
     report: digest,
   }),
   testResult: z.strictObject({

@@ -64,6 +64,8 @@ const schema = z.discriminatedUnion('zone', [
     ...common,
     key,
     vault: path,
+    /** `optional`: this host may be without a sandbox. What is found so counts only where the policy says so, too. */
+    isolation: z.enum(['required', 'optional']).default('required'),
     /** Scanners of other people's that this host can run, by the name by which a policy demands them. */
     scanners: z.record(z.string(), scanner).default({}),
   }),

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createIngestActivities } from '../activities/ingest.js';
 import { createValidateActivities } from '../activities/validate.js';
 import { createScanners } from '../adapters/scan/external.js';
+import { hostIsolation } from '../adapters/sandbox/sandbox.js';
 import { createIsolatedInspector } from '../adapters/scan/isolated.js';
 import { createVaultClient } from '../adapters/vault/client.js';
 import { loadKey, type ConfigOf } from './config.js';
@@ -12,13 +13,14 @@ export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Z
   const vault = createVaultClient({ create: config.vault });
   const work = join(config.state, 'work');
   const validatorKey = loadKey(config.key);
+  const isolate = () => hostIsolation({ mayBeNone: config.isolation === 'optional' });
   return {
     activities: {
       ...createIngestActivities({
-        ...{ records, vault, validatorKey, inspect: createIsolatedInspector() },
+        ...{ records, vault, validatorKey, inspect: createIsolatedInspector({ isolate }) },
         scanners: createScanners({ known: config.scanners, work }),
       }),
-      ...createValidateActivities({ records, validatorKey, work, suites: join(config.state, 'suites') }),
+      ...createValidateActivities({ records, validatorKey, work, isolate, suites: join(config.state, 'suites') }),
     },
     stop: async () => undefined,
   };

@@ -20,6 +20,8 @@ const GONE: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT',
 
 /** A connection is reset before the process that held it has ended. */
 const GRACE_MS = 250;
+/** Until a sandbox is taken down, with all that ran in it. */
+const END_MS = 5000;
 
 /** Asks until the server has ended; after that every further request fails at once. */
 export function askUntilEnded({ socket, ended }: Pick<IsolatedServer, 'socket' | 'ended'>): Ask {
@@ -32,24 +34,36 @@ export function askUntilEnded({ socket, ended }: Pick<IsolatedServer, 'socket' |
   );
   return async (asked) => {
     try {
-      return await askModelServer(socket, asked);
+      const answer = await askModelServer(socket, asked);
+      if (answer.status !== null) return answer;
+      // Who cuts a client off on purpose still answers the next one; who died has cut it off, too.
+      const after = await stateOf(socket, death);
+      if (after === 'answers') return answer;
+      return after === 'gone'
+        ? endOf(death)
+        : { verdict: 'failed', why: 'it cut the client off, and answers no other since' };
     } catch (error) {
       const failure = failureOf(error);
       if (!GONE.has(codeOf(failure))) return { verdict: 'failed', why: failure.message };
-      await Promise.race([death, delay(GRACE_MS)]);
-      return (await isGone(socket)) ? death : { verdict: 'failed', why: failure.message };
+      return (await stateOf(socket, death)) === 'gone' ? endOf(death) : { verdict: 'failed', why: failure.message };
     }
   };
 }
 
+/** How it ended; one that only listens no more has failed as well, and is not waited for. */
+function endOf(death: Promise<Silence>): Promise<Silence> {
+  return Promise.race([death, delay(END_MS, { verdict: 'failed', why: 'the model server listens no more' } as const)]);
+}
+
 /** A connection can be reset by a server that lives, and by the end of one that does not. */
-async function isGone(socket: string): Promise<boolean> {
+async function stateOf(socket: string, death: Promise<Silence>): Promise<'answers' | 'gone' | 'silent'> {
+  await Promise.race([death, delay(GRACE_MS)]);
   try {
     await askModelServer(socket, { method: 'GET', path: '/', body: null, timeoutMs: 5000 });
-    return false;
+    return 'answers';
   } catch (error) {
     const code = codeOf(failureOf(error));
-    return code === 'ECONNREFUSED' || code === 'ENOENT';
+    return code === 'ECONNREFUSED' || code === 'ENOENT' ? 'gone' : 'silent';
   }
 }
 

@@ -3,11 +3,12 @@ import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
+import type { Isolation } from '../../domain/isolation.js';
 import { COMMAND_CASE, type CaseResult, type SuiteCommand } from '../../domain/suite.js';
 import { readCommandOutput } from '../../formats/command-output.js';
 import { printable } from '../../formats/json.js';
 import { runSandboxed } from '../sandbox/sandbox.js';
-import type { IsolatedServer, Isolation } from './isolated.js';
+import type { IsolatedServer } from './isolated.js';
 
 const FILES = '/suite';
 const SOCKETS = '/run/candidate';

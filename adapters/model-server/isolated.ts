@@ -3,14 +3,12 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CustodyError } from '../../domain/errors.js';
+import type { Isolation } from '../../domain/isolation.js';
 import { READY_PATH, type Protocol } from '../../domain/protocol.js';
 import { quote } from '../../formats/json.js';
-import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
-import { detectSandbox, runSandboxed } from '../sandbox/sandbox.js';
+import type { SandboxLimits } from '../sandbox/port.js';
+import { runSandboxed } from '../sandbox/sandbox.js';
 import { askModelServer } from './ask.js';
-
-/** What keeps the server from the rest of the host: a sandbox, or nothing but being a process of its own. */
-export type Isolation = SandboxKind | 'none';
 
 export interface Ending {
   readonly how: string;
@@ -39,8 +37,8 @@ export interface IsolatedOptions {
   /** A private folder of the caller's, with a short path: a unix socket has room for about 100 characters. */
   readonly work: string;
   readonly limits: SandboxLimits;
-  /** How the host isolates; found out when not given. */
-  readonly isolation?: Isolation;
+  /** What keeps it from the rest of the host. */
+  readonly isolation: Isolation;
   readonly signal?: AbortSignal;
 }
 
@@ -57,7 +55,7 @@ const TAIL = 200;
  * answers once it says that it is ready. MODEL_SERVER_FAILED when it ends, or is not ready within the limits' wall time.
  */
 export async function startIsolated(options: IsolatedOptions): Promise<IsolatedServer> {
-  const isolation = options.isolation ?? (await detectSandbox()) ?? 'none';
+  const { isolation } = options;
   const sockets = join(options.work, 'sockets');
   await mkdir(sockets, { mode: 0o700 });
   const stopping = new AbortController();

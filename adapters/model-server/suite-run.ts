@@ -21,7 +21,10 @@ export interface RunOptions {
   readonly onCase?: () => void;
 }
 
-/** Puts a running candidate through a suite and its labelled rows. Whatever goes unanswered has not passed. */
+/**
+ * Puts a running candidate through a suite and its labelled rows. Whatever goes unanswered has not passed. A client that stalls
+ * does so beside the others, as it would in service, and has come to its end before the cases that follow it.
+ */
 export async function runSuite(
   server: Pick<IsolatedServer, 'socket' | 'ended'>,
   { suite, data }: { readonly suite: Suite; readonly data: LabelledData | null },
@@ -29,15 +32,28 @@ export async function runSuite(
   { signal, onCase }: RunOptions = {},
 ): Promise<SuiteRun> {
   const ask = askUntilEnded(server);
+  const run = (each: SuiteCase): Promise<CaseResult> => runCase(ask, each, { model, prompts, search: boundedSearch });
+  const stalling = new Map(
+    suite.cases
+      .slice(0, -1)
+      .filter(stalls)
+      .map((each) => [each, run(each)]),
+  );
+  // Waited for in its turn, which comes after it may have failed.
+  for (const started of stalling.values()) started.catch(() => undefined);
   const cases: CaseResult[] = [];
   for (const each of suite.cases) {
     signal?.throwIfAborted();
-    cases.push(await runCase(ask, each, { model, prompts, search: boundedSearch }));
+    cases.push(await (stalling.get(each) ?? run(each)));
     onCase?.();
   }
   if (suite.accuracy === undefined || data === null) return { cases, labelled: null };
   const { batch } = suite.accuracy;
   return { cases, labelled: await measureAccuracy(ask, { protocol: suite.protocol, batch, data, model, signal }) };
+}
+
+function stalls({ request }: SuiteCase): boolean {
+  return request.kind === 'http' && request.stall === true;
 }
 
 async function runCase(

@@ -4,6 +4,7 @@ import { mkdtemp, rmdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
+import type { Isolation } from '../../domain/isolation.js';
 import { bubblewrapCommand, DEFAULT_OUTPUT_MB, unshareCommand, type SandboxUser } from './command.js';
 import { sandboxLayout, type LayoutStep } from './layout.js';
 import { giveTo, measure } from './outputs.js';
@@ -28,6 +29,23 @@ export async function detectSandbox(kinds: readonly SandboxKind[] = KINDS): Prom
     if ((await trial(kind)) === null) return kind;
   }
   return null;
+}
+
+/**
+ * How what is not trusted is kept from this host: in a sandbox, or in none, where whoever runs the host has said that it may
+ * be so. SANDBOX_UNAVAILABLE where none works and nobody has.
+ */
+export async function hostIsolation({ mayBeNone = false, kinds = KINDS }: HostIsolation = {}): Promise<Isolation> {
+  const kind = await detectSandbox(kinds);
+  if (kind !== null) return kind;
+  if (mayBeNone) return 'none';
+  throw unavailable('none works on this host', await reasons(kinds));
+}
+
+export interface HostIsolation {
+  readonly mayBeNone?: boolean;
+  /** Those that are tried, in order. */
+  readonly kinds?: readonly SandboxKind[];
 }
 
 /**
@@ -161,8 +179,8 @@ async function trial(kind: SandboxKind): Promise<string | null> {
   }
 }
 
-async function reasons(): Promise<string[]> {
-  const found = await Promise.all(KINDS.map(trial));
+async function reasons(kinds: readonly SandboxKind[] = KINDS): Promise<string[]> {
+  const found = await Promise.all(kinds.map(trial));
   return found.filter((reason) => reason !== null);
 }
 

@@ -142,7 +142,11 @@ async function runScanner(
 function answerOf(answers: ScannerAnswer, result: SandboxResult, output: Buffer): Said {
   if (answers.kind === 'sarif') {
     try {
-      return readSarif(output);
+      const said = readSarif(output);
+      // A scanner that broke off may have written its log before.
+      return said.verdict === 'clean' && result.exitCode !== 0
+        ? failed(result, `its log is clean, and it ended with exit code ${result.exitCode ?? -1}`)
+        : said;
     } catch (error) {
       if (!(error instanceof CustodyError) || error.code !== 'MALFORMED') throw error;
       return failed(result, error.message);

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import type { ScannedFile } from '../../domain/artifacts.js';
+import type { Isolation } from '../../domain/isolation.js';
 import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { ComponentKind, Manifest } from '../../domain/manifest.js';
 import { quote } from '../../formats/json.js';
-import { SafetensorsReader, TextReader, type TensorCount } from '../source/facts.js';
+import { ContentReader, type TensorCount } from '../source/facts.js';
 import type { ReadOptions } from '../source/file.js';
 import type { SourceRelease } from '../source/folder.js';
 import { scanFile } from './file.js';
@@ -22,7 +23,7 @@ export interface Inspection {
   readonly files: readonly ScannedFile[];
   readonly facts: ReleaseFacts;
   /** What kept the parsers of these files from the rest of the host. */
-  readonly isolation: string;
+  readonly isolation: Isolation;
 }
 
 /** Reads every file of a release once: its hash, what is in it, and what speaks against it. */
@@ -37,12 +38,13 @@ export async function* inspectFiles(
   const kinds = new Map(components.flatMap(({ kind, files: paths }) => paths.map((path) => [path, kind] as const)));
   const count: TensorCount = { tensors: 0 };
   for (const file of files) {
-    const facts = file.path.endsWith('.safetensors')
-      ? new SafetensorsReader(file, count)
-      : new TextReader(file, kinds.get(file.path) ?? 'documentation');
-    const holdsCode = CODE_COMPONENTS.includes(kinds.get(file.path) ?? 'documentation');
-    const options = { also: facts, holdsCode, ...(onBytes === undefined ? {} : { onBytes }) };
-    const scanned = await scanFile(join(folder, file.path), file.path, options);
+    const kind = kinds.get(file.path) ?? 'documentation';
+    const facts = new ContentReader(file, kind, count);
+    const options = { also: facts, holdsCode: CODE_COMPONENTS.includes(kind) };
+    const scanned = await scanFile(join(folder, file.path), file.path, {
+      ...options,
+      ...(onBytes === undefined ? {} : { onBytes }),
+    });
     const isAsListed = scanned.size === file.size && scanned.sha256 === file.sha256;
     const isRead = isAsListed && scanned.findings.length === 0;
     yield { scanned, content: isRead ? facts.content() : { kind: 'opaque' } };

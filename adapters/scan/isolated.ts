@@ -2,12 +2,13 @@ import { fileURLToPath } from 'node:url';
 import { dirname, join } from 'node:path';
 import type { ScannedFile } from '../../domain/artifacts.js';
 import { CustodyError, isErrorCode, type ErrorCode } from '../../domain/errors.js';
+import type { Isolation } from '../../domain/isolation.js';
 import type { FileContent } from '../../domain/release-facts.js';
 import { parseJson, printable } from '../../formats/json.js';
 import { parseScanLine } from '../../formats/scan/report.js';
 import { startProcess } from '../sandbox/process.js';
-import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
-import { detectSandbox, runSandboxed } from '../sandbox/sandbox.js';
+import type { SandboxLimits } from '../sandbox/port.js';
+import { hostIsolation, runSandboxed } from '../sandbox/sandbox.js';
 import { releaseFacts } from '../source/facts.js';
 import type { ReadOptions } from '../source/file.js';
 import type { SourceRelease } from '../source/folder.js';
@@ -26,20 +27,23 @@ const MAX_WAITING_BYTES = 256 * 1024 * 1024;
 const TAIL = 500;
 
 export interface IsolatedScanOptions {
-  /** How the host isolates; found out when not given. */
-  readonly isolation?: SandboxKind | 'none';
+  /** How the process is kept from the host; without it in a sandbox, or there is no scan: SANDBOX_UNAVAILABLE. */
+  readonly isolate?: () => Promise<Isolation>;
   /** Where the compiled program is, its packages beside it, where it is not this one's. */
   readonly compiled?: string;
 }
 
 /**
- * Scans a release in a process of its own, in the sandbox where the host has one: with the folder read-only, no network, no
+ * Scans a release in a process of its own, in the sandbox unless the host may be without one: with the folder read-only, no network, no
  * environment, and less memory than hostile bytes could ask for. A scan that does not come to its end is not a clean one:
  * POLICY_REFUSED.
  */
-export function createIsolatedInspector({ isolation, compiled = COMPILED }: IsolatedScanOptions = {}): Inspector {
+export function createIsolatedInspector({
+  isolate = hostIsolation,
+  compiled = COMPILED,
+}: IsolatedScanOptions = {}): Inspector {
   return async (source, options = {}) => {
-    const kind = isolation ?? (await detectSandbox()) ?? 'none';
+    const kind = await isolate();
     const lines = new Lines(options);
     const ended = await (kind === 'none' ? runPlainly : runIsolated)(source, compiled, lines, kind, options);
     return conclude(source, lines, ended, kind);
@@ -55,7 +59,7 @@ async function runIsolated(
   source: SourceRelease,
   compiled: string,
   lines: Lines,
-  kind: SandboxKind | 'none',
+  kind: Isolation,
   { signal }: ReadOptions,
 ): Promise<Ended> {
   const limits: SandboxLimits = { wallSeconds: secondsFor(source), memoryMb: MEMORY_MB, outputMb: 1, processes: 32 };
@@ -81,7 +85,7 @@ async function runPlainly(
   source: SourceRelease,
   compiled: string,
   lines: Lines,
-  _kind: SandboxKind | 'none',
+  _kind: Isolation,
   { signal }: ReadOptions,
 ): Promise<Ended> {
   const [program, ...args] = command(compiled, source.folder);
@@ -151,7 +155,7 @@ class Lines {
   }
 }
 
-function conclude(source: SourceRelease, lines: Lines, { how, stderr }: Ended, isolation: string): Inspection {
+function conclude(source: SourceRelease, lines: Lines, { how, stderr }: Ended, isolation: Isolation): Inspection {
   if (lines.problem !== null) throw notScanned(lines.problem);
   if (!lines.isDone) throw refusalIn(stderr) ?? notScanned(`${how}, saying ${printable(stderr.trim().slice(-TAIL))}`);
   const files = [...lines.files.values()].map(({ scanned }) => scanned);

@@ -1,8 +1,10 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Check } from '../../domain/authorise.js';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError, exitCodeOf, isPermanent } from '../../domain/errors.js';
 import type { ReleaseName } from '../../domain/names.js';
+import { checksToLoad } from '../../formats/evidence.js';
 import type { Confinement } from './confine.js';
 import { sealOf, verifyCopy } from './copy.js';
 import { absent } from './durable.js';
@@ -159,7 +161,8 @@ export class Replica {
   }
 
   /** What was hashed is what was read: a file that changed before the server had read it ends the server. */
-  async #launch({ manifest }: LoadableRelease): Promise<ModelServer> {
+  async #launch(loadable: LoadableRelease): Promise<ModelServer> {
+    const { manifest } = loadable;
     const { confinement, mark } = this.#host;
     const seal = await verifyCopy(this.#folder, this.release, manifest);
     const { command, protocol } = manifest.serving;
@@ -174,7 +177,10 @@ export class Replica {
       signal,
     });
     try {
-      if ((await sealOf(this.#folder)) === seal) return server;
+      if ((await sealOf(this.#folder)) === seal) {
+        this.#host.deps.log.info({ ...this.#about(), checks: startChecks(loadable) }, 'all checks before a start hold');
+        return server;
+      }
       throw new CustodyError('DIGEST_MISMATCH', 'the materialised copy was changed while the model server started');
     } catch (error) {
       server.kill();
@@ -233,6 +239,16 @@ export class Replica {
   #about(): object {
     return { ...this.name, release: this.release };
   }
+}
+
+/** What has been checked by the time that a model server has read its copy: the evidence, and then every byte. */
+function startChecks(loadable: LoadableRelease): readonly Check[] {
+  const { files } = loadable.manifest;
+  return [
+    ...checksToLoad(loadable).map(({ name, ok, detail }) => ({ name, ok, detail })),
+    { name: 'copy', ok: true, detail: `the manifest and ${files.length} files, every byte hashed, and nothing else` },
+    { name: 'seal', ok: true, detail: 'nothing in the copy was touched while the model server started' },
+  ];
 }
 
 /** Not a refusal: what comes after this may start it again. */

@@ -195,3 +195,46 @@ export class SafetensorsReader implements FileReader {
     }
   }
 }
+
+/** Reads a file as what it is by its first bytes, whatever its name and whatever part it is declared to be of. */
+export class ContentReader implements FileReader {
+  private readonly file: ManifestFile;
+  private readonly kind: ComponentKind;
+  private readonly count: TensorCount;
+  private head = Buffer.alloc(0);
+  private reader: FileReader | null = null;
+
+  constructor(file: ManifestFile, kind: ComponentKind, count: TensorCount) {
+    this.file = file;
+    this.kind = kind;
+    this.count = count;
+  }
+
+  add(chunk: Buffer): void {
+    if (this.reader !== null) return this.reader.add(chunk);
+    this.head = Buffer.concat([this.head, chunk]);
+    if (this.head.length > LENGTH_BYTES) this.chosen().add(this.head);
+  }
+
+  content(): FileContent {
+    if (this.reader === null) this.chosen().add(this.head);
+    return this.chosen().content();
+  }
+
+  private chosen(): FileReader {
+    this.reader ??= isSafetensors(this.head, this.file.size)
+      ? new SafetensorsReader(this.file, this.count)
+      : new TextReader(this.file, this.kind);
+    return this.reader;
+  }
+}
+
+function isSafetensors(head: Buffer, size: number): boolean {
+  if (head.length <= LENGTH_BYTES || head[LENGTH_BYTES] !== 0x7b) return false;
+  try {
+    return headerLength(head.subarray(0, LENGTH_BYTES), size) > 0;
+  } catch (error) {
+    if (error instanceof CustodyError && error.code === 'MALFORMED') return false;
+    throw error;
+  }
+}

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { progressOf } from '../../adapters/dossier.js';
+import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { LifecycleOutcome } from '../../domain/lifecycle.js';
 import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
@@ -7,9 +8,9 @@ import { askThroughApi, tokenIn } from '../api.js';
 import { checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
 import { endpointStatus, lifecycleStatus, send } from '../messages.js';
-import { answer, faint, heading, plain } from '../output.js';
+import { answer, faint, heading, plain, talk } from '../output.js';
 import { provenanceBeside } from '../provenance.js';
-import { mayServe } from '../record/serving.js';
+import { checkLine, mayServe } from '../record/serving.js';
 import { requestRetirement } from '../requests.js';
 import type { ConnectedSession } from '../session.js';
 import { signerOf } from '../signer.js';
@@ -93,7 +94,7 @@ export async function verifyRelease(session: ConnectedSession, model: string, ve
   const name = named(model, version);
   const { ingested } = await progressOf(records, name);
   if (ingested === undefined) throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
-  const { release, approvers } = await mayServe(records, name, ingested.release);
+  const { release, approvers, checks } = await toServe(session, name, ingested.release);
   const { requester } = release.request.predicate;
   const facts = {
     release: release.release,
@@ -102,13 +103,29 @@ export async function verifyRelease(session: ConnectedSession, model: string, ve
     approvers,
     signer: release.signer,
   };
-  answer(session, { ...name, ...facts, tests: release.testResult.predicate }, [
+  answer(session, { ...name, ...facts, tests: release.testResult.predicate, checks }, [
     heading(`${model} ${version} may serve`),
+    ...checks.map((check) => plain(checkLine(check))),
     `release digest ${release.release}`,
     `asked for by ${requester}, produced by ${release.producer}, signed by ${release.signer ?? ''}`,
     `approved by ${approvers.join(', ')}`,
     `validation: ${release.testResult.predicate.result}, ${release.testResult.predicate.passedTests.length} cases`,
   ]);
+}
+
+/** Where one check fails, all of them are told. */
+async function toServe(
+  session: ConnectedSession,
+  name: ReleaseName,
+  release: Digest,
+): Promise<Awaited<ReturnType<typeof mayServe>>> {
+  try {
+    return await mayServe(session.custody.records, name, release);
+  } catch (error) {
+    const checks = error instanceof CustodyError ? error.details['checks'] : undefined;
+    if (!session.json && Array.isArray(checks)) for (const line of checks) talk(plain(String(line)));
+    throw error;
+  }
 }
 
 /** Who asks: the holder of a key, or of a token. */

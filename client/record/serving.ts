@@ -1,14 +1,21 @@
 import { checkRelease, newestStatus } from '../../adapters/dossier.js';
 import type { Records } from '../../adapters/records.js';
-import { authoriseLoading, type VerifiedRelease } from '../../domain/authorise.js';
+import { authoriseLoading, type Check, type FoundCheck, type VerifiedRelease } from '../../domain/authorise.js';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { ReleaseName } from '../../domain/names.js';
 import { holdsRole } from '../../domain/policy.js';
 import type { StatusPredicate, Verified } from '../../domain/statements.js';
 import { storeKeys } from '../../domain/store-keys.js';
-import { demand } from '../../formats/evidence.js';
+import { checksToLoad } from '../../formats/evidence.js';
 import type { Examination } from './examination.js';
+
+const LABEL_WIDTH = 17;
+
+/** One check in a line, for people. */
+export function checkLine({ name: what, ok, detail }: Check): string {
+  return `${ok ? '✔' : '✘'} ${what.padEnd(LABEL_WIDTH)} ${detail}`;
+}
 
 /** Everything behind a release, checked as the vault and a serving host check it. Throws what speaks against it. */
 export async function mayServe(
@@ -19,9 +26,15 @@ export async function mayServe(
   readonly release: VerifiedRelease;
   readonly approvers: readonly string[];
   readonly status: Verified<StatusPredicate> | null;
+  readonly checks: readonly FoundCheck[];
 }> {
-  const { release, rules, status } = await checkRelease(records, name, digest, await newestStatus(records));
-  return { release, status, approvers: demand(authoriseLoading(release, rules, status)) };
+  const checked = await checkRelease(records, name, digest, await newestStatus(records));
+  const { release, rules, status } = checked;
+  const checks = checksToLoad(checked);
+  const permission = authoriseLoading(release, rules, status);
+  if (!permission.allowed)
+    throw new CustodyError(permission.code, permission.reason, { details: { checks: checks.map(checkLine) } });
+  return { release, status, approvers: permission.approvers, checks };
 }
 
 /** Whether it may serve now: everything else once more, as one, and that it is not revoked. */
@@ -33,8 +46,9 @@ export async function serving(exam: Examination): Promise<void> {
   await exam.check('serving', checked, async () => {
     const revoked = await records.find('revocation', storeKeys.revocation(ingested.release));
     if (revoked === null) {
-      const { status } = await mayServe(records, name, ingested.release);
-      const says = `may serve: the status document of ${status?.predicate.issuedAt ?? ''} does not revoke it`;
+      const { status, checks } = await mayServe(records, name, ingested.release);
+      const names = checks.map(({ name: each }) => each).join(', ');
+      const says = `may serve: the status document of ${status?.predicate.issuedAt ?? ''} does not revoke it; ${names}: all hold`;
       return { value: null, says, by: status?.signers ?? [], ...(status === null ? {} : { statement: status.digest }) };
     }
     const { subject, predicate, signers, digest } = revoked.verified;

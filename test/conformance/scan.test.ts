@@ -48,7 +48,7 @@ async function released(files: Readonly<Record<string, Uint8Array | string>>): P
 describe.each([...(sandbox === null ? [] : [sandbox]), 'none'] as const)(
   'a scan in a process of its own (%s)',
   (isolation) => {
-    const inspect = createIsolatedInspector({ isolation, compiled });
+    const inspect = createIsolatedInspector({ isolate: async () => isolation, compiled });
 
     it('finds nothing in the trained digits, and tells what they are and how many bytes it has read', async () => {
       const source = await readRelease(resolve('examples/digits/trained/1.0.0'), RULES);
@@ -125,6 +125,7 @@ describe.runIf(python !== undefined && sandbox !== null)('other scanners, in the
     python === undefined ? '/usr' : execaSync(python, ['-c', 'import sys; print(sys.base_prefix)']).stdout.trim();
   const mounts = [dirname(bin), ...(prefix === '/usr' || prefix.startsWith('/usr/') ? [] : [prefix])];
   const answers = (scanned: string): Scanner['answers'] => ({ kind: 'exit-code', clean: [0], findings: [1], scanned });
+  const CLEAN_LOG = 'echo \'{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"results":[]}]}\'';
   const known: Record<string, Scanner> = {
     picklescan: {
       ...{ command: [join(bin, 'picklescan'), '-p', '{file}'], mounts, limits },
@@ -137,15 +138,12 @@ describe.runIf(python !== undefined && sandbox !== null)('other scanners, in the
     silent: { command: ['true', '{file}'], limits, answers: answers('Scanned') },
     broken: { command: ['false', '{file}'], limits, answers: { ...answers('x'), findings: [] } as Scanner['answers'] },
     slow: { command: ['sh', '-c', 'sleep 60', '{file}'], limits: { ...limits, wallSeconds: 1 }, answers: answers('x') },
-    sarif: {
-      command: [
-        'sh',
-        '-c',
-        'echo \'{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"results":[]}]}\'',
-        '{file}',
-      ],
+    sarif: { command: ['sh', '-c', CLEAN_LOG, '{file}'], limits, answers: { kind: 'sarif' } },
+    'sarif-crashed': {
+      command: ['sh', '-c', `${CLEAN_LOG}; kill -SEGV $$`, '{file}'],
       ...{ limits, answers: { kind: 'sarif' } },
     },
+    'sarif-gave-up': { command: ['sh', '-c', `${CLEAN_LOG}; exit 2`, '{file}'], limits, answers: { kind: 'sarif' } },
   };
 
   async function verdictOf(bytes: Uint8Array, ...names: string[]) {
@@ -191,6 +189,17 @@ describe.runIf(python !== undefined && sandbox !== null)('other scanners, in the
       expect((await verdictOf(state, name)).verdict).toBe('unscannable');
     expect((await verdictOf(state, 'picklescan', 'broken')).verdict).toBe('unscannable');
   });
+
+  it.each(['sarif-crashed', 'sarif-gave-up'])(
+    'attack: a clean log of a scanner that broke off is no pass: %s',
+    async (name) => {
+      const { verdict, findings } = await verdictOf(state, name);
+      expect(verdict).toBe('unscannable');
+      expect(findings).toMatchObject([
+        { rule: 'scanner-failed', message: expect.stringMatching('its log is clean, and it') },
+      ]);
+    },
+  );
 
   it('attack: no scanner makes up for what Custody has found', async () => {
     expect((await verdictOf(calls('os', 'system'), 'sarif')).verdict).toBe('refused');

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,9 +11,11 @@ import type { Parent } from '../../domain/parent.js';
 import type { SuiteRule } from '../../domain/policy.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import { canonicalBytes } from '../../formats/jcs.js';
+import { readSafetensorsHeader, writeSafetensors } from '../../formats/safetensors.js';
+import { policyDigest } from '../../formats/policy.js';
 import { sha256 } from '../../formats/sha256.js';
 import { builtInFolder } from '../../adapters/model-server/built-in.js';
-import { changed, edited, intakeWith, nameOf, outcomeOf, ruleOf, validate } from './trial.js';
+import { changed, edited, intakeWith, nameOf, outcomeOf, renamed, ruleOf, validate } from './trial.js';
 
 const sandbox = await detectSandbox();
 
@@ -326,6 +329,118 @@ describe('a release that is a smaller form of another one', () => {
     await validate(intake, lingo);
     const parent = change(parentOf(lingo, 'pruned'));
     await expect(validate(intake, await ship('pruned', 'pocket'), { parent })).rejects.toMatchObject({ code });
+  });
+
+  const inConfig = async (packed: PackedRelease, setting: object, version: string, model?: string) => {
+    const config = JSON.parse(await readFile(join(packed.folder, 'config.json'), 'utf8')) as object;
+    return changed(packed, version, { 'config.json': JSON.stringify({ ...config, ...setting }) }, model);
+  };
+
+  /** Weights of the same name and shape that have nothing to do with those of a release. */
+  const scrambled = ({ folder: from }: PackedRelease): Buffer => {
+    const bytes = readFileSync(join(from, 'weights.safetensors'));
+    const { tensors } = readSafetensorsHeader(bytes, bytes.length);
+    return writeSafetensors(
+      tensors.map(({ name, dtype, shape }) => {
+        const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, at) => Math.sin(at * at));
+        return { name, dtype, shape, data: Buffer.from(values.buffer) };
+      }),
+    );
+  };
+
+  it('attack: that names any release that has passed as its parent is refused, by its tensors', async () => {
+    const easy = suiteOf(chat('easy', 'status: 200')).toString().replace('suite: own', 'suite: easy');
+    const intake = await intakeWith(
+      [ruleOf(GOOD, PARENTS), ruleOf(Buffer.from(easy), { models: ['other', 'pocket'] })],
+      [GOOD, Buffer.from(easy)],
+    );
+    await validate(intake, lingo);
+    const other = await changed(lingo, '1.0.0', { 'weights.safetensors': scrambled(lingo) }, 'other');
+    await validate(intake, other);
+    const parent = parentOf(other, 'quantised');
+    await expect(validate(intake, await ship('F16', 'pocket'), { parent })).rejects.toMatchObject({
+      code: 'POLICY_REFUSED',
+      message: expect.stringMatching(/declares other 1.0.0 as its parent, but .* are those of lingo 1.0.0/) as string,
+    });
+    // Whatever its file is called.
+    const called = await renamed(await ship('F16', 'pocket'), '1.3.0', { 'weights.safetensors': 'weights.bin' });
+    await expect(validate(intake, called, { parent })).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+    await expect(validate(intake, called)).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+  });
+
+  it('attack: of another model, with nothing in it that says so, has no parent', async () => {
+    const intake = await intakeWith([ruleOf(GOOD)], [GOOD]);
+    await validate(intake, lingo);
+    const anew = await trainAndPack('1.0.0', join(folder, 'anew'));
+    const weights = await readFile(join(anew.folder, 'weights.safetensors'));
+    const student = await changed(lingo, '1.0.0', { 'weights.safetensors': weights }, 'student');
+    const parent = parentOf(lingo, 'distilled');
+    await expect(validate(intake, student, { parent })).rejects.toMatchObject({
+      code: 'POLICY_REFUSED',
+      message: expect.stringMatching(/nothing in it says so: name it as base_model/) as string,
+    });
+    const foreign = await inConfig(student, { base_model: 'example/teacher' }, '1.0.1');
+    await expect(validate(intake, foreign, { parent })).rejects.toMatchObject({
+      code: 'POLICY_REFUSED',
+      message: expect.stringMatching(/config.json says base_model: example.teacher/) as string,
+    });
+    const named = await inConfig(student, { base_model: 'example/Lingo' }, '1.0.2');
+    // Its weights are of another shape: it fails, by what its parent has passed.
+    const tried = { failed: ['contract/own/good', 'cases/own>=1'] };
+    expect(await validate(intake, named, { parent })).toMatchObject(tried);
+    const card = await changed(student, '1.0.3', {
+      'README.md': '---\nbase_model:\n  - lingo@1.0.0\n---\n# A student\n',
+    });
+    expect(await validate(intake, card, { parent })).toMatchObject(tried);
+    const older = await changed(student, '1.0.4', { 'README.md': '---\nbase_model: lingo@0.9.0\n---\n# A student\n' });
+    await expect(validate(intake, older, { parent })).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+  });
+
+  it('attack: whose setting is hidden in its documentation is refused all the same', async () => {
+    const intake = await intakeWith([ruleOf(GOOD)], [GOOD]);
+    const readme = '---\nlicense: mit\nbase_model_relation: quantized\n---\n# Small\n';
+    await expect(validate(intake, await changed(lingo, '1.0.2', { 'README.md': readme }))).rejects.toMatchObject({
+      code: 'POLICY_REFUSED',
+      message: expect.stringMatching(/README.md sets base_model_relation/) as string,
+    });
+    const hidden = await changed(lingo, '1.0.3', { 'quant.md': '{"quantization_config":{"bits":4}}' });
+    await expect(validate(intake, hidden)).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+  });
+
+  it('attack: is measured by what its parent passed, by its thresholds, whatever the policy asks by now', async () => {
+    const two = suiteOf(
+      chat('good', 'contains: English'),
+      chat('odd', 'contains: Klingon'),
+      chat('more', 'contains: English'),
+    );
+    const before = { groups: { contract: { minimumShare: 0.6 } } };
+    const intake = await intakeWith([ruleOf(two, before)], [two]);
+    const first = await validate(intake, lingo);
+    expect(first.failed).toEqual([]);
+    const { world, bucket } = intake;
+    const next = world.nextPolicy((policy) => ({
+      ...policy,
+      validation: { ...policy.validation, suites: [ruleOf(two, { groups: { contract: { minimumShare: 0.1 } } })] },
+    }));
+    await bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
+    const attempt = { parent: parentOf(lingo, 'quantised'), policy: policyDigest(next.policy) };
+    const validated = await validate(intake, await ship('F16', 'pocket'), attempt);
+    const { predicate, named } = await outcomeOf(intake, validated);
+    expect(predicate.passedTests).toContain('contract/own>=0.1');
+    expect(predicate.passedTests).toContain('contract/own@1.0.0>=0.6');
+    expect(predicate.warnedTests).toEqual(['contract/own/odd']);
+    expect(named).toMatchObject({
+      'suite own@1.0.0 1.0.0': sha256(two),
+      'test result of the parent': first.testResult,
+    });
+    const worse = await changed(await ship('F16', 'pocket'), '1.2.0', {
+      'config.json': (await readFile(join(lingo.folder, 'config.json'), 'utf8')).replace(
+        '"English","German"',
+        '"German","English"',
+      ),
+    });
+    const failed = await validate(intake, worse, attempt);
+    expect(failed.failed).toContain('contract/own@1.0.0>=0.6');
   });
 
   it('attack: whose parent has failed itself is refused', async () => {

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -6,6 +6,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { createValidateActivities, type ValidateDependencies } from '../../activities/validate.js';
 import { packRelease, type PackedRelease } from '../../adapters/source/pack.js';
 import { provenanceBeside } from '../../client/provenance.js';
+import type { Digest } from '../../domain/digest.js';
 import type { Ingested, Validated } from '../../domain/lifecycle.js';
 import type { ReleaseName } from '../../domain/names.js';
 import { parentDependency, type Parent } from '../../domain/parent.js';
@@ -40,6 +41,8 @@ export async function intakeWith(
 
 export interface Attempt extends Partial<Omit<ValidateDependencies, 'records' | 'validatorKey'>> {
   readonly parent?: Parent;
+  /** Under which it is asked for, where that is not the first. */
+  readonly policy?: Digest;
   /** What control says of its ingestion where that is not so. */
   readonly ingested?: Partial<Ingested>;
   /** Happens between ingestion and validation. */
@@ -50,7 +53,7 @@ export interface Attempt extends Partial<Omit<ValidateDependencies, 'records' | 
 export async function validate(
   { world, records, admit, ingest }: Intake,
   packed: PackedRelease,
-  { parent, ingested: said, meanwhile, ...options }: Attempt = {},
+  { parent, policy, ingested: said, meanwhile, ...options }: Attempt = {},
 ): Promise<Validated> {
   const name = nameOf(packed);
   const folder = await mkdtemp(join(tmpdir(), 'cv-'));
@@ -67,7 +70,7 @@ export async function validate(
     },
   });
   await writeFile(provenanceBeside(bundle), canonicalBytes(made));
-  const admission = await admit(name, packed.folder, bundle);
+  const admission = await admit(name, packed.folder, bundle, policy);
   const ingested = { ...(await ingest(name, admission)), ...said };
   await meanwhile?.();
   const { validate: act } = createValidateActivities({
@@ -104,6 +107,22 @@ export async function changed(
     component.name === 'serving' ? { ...component, files: [...component.files, ...added] } : component,
   );
   return packRelease(folder, { ...manifest, components, model, version });
+}
+
+/** A release with some files called otherwise, packed anew. */
+export async function renamed(
+  { manifest, folder: from }: PackedRelease,
+  version: string,
+  names: Readonly<Record<string, string>>,
+): Promise<PackedRelease> {
+  const folder = await mkdtemp(join(tmpdir(), 'cv-renamed-'));
+  await cp(from, folder, { recursive: true });
+  for (const [path, name] of Object.entries(names)) await rename(join(folder, path), join(folder, name));
+  const components = manifest.components.map((component) => ({
+    ...component,
+    files: component.files.map((path) => names[path] ?? path),
+  }));
+  return packRelease(folder, { ...manifest, components, version });
 }
 
 /** A file of a release with a piece of it replaced, which must be there. */

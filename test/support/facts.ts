@@ -1,4 +1,4 @@
-import { releaseFacts, SafetensorsReader, TextReader } from '../../adapters/source/facts.js';
+import { ContentReader, releaseFacts } from '../../adapters/source/facts.js';
 import type { ComponentKind, Manifest } from '../../domain/manifest.js';
 import type { ReleaseFacts } from '../../domain/release-facts.js';
 import type { Versioning } from '../../domain/versioning.js';
@@ -74,7 +74,7 @@ export function factsOf(
   const contents = new Map(
     all.map(({ path, kind, bytes }) => {
       const file = { path, size: bytes.length, sha256: sha256(bytes) };
-      const reader = path.endsWith('.safetensors') ? new SafetensorsReader(file, count) : new TextReader(file, kind);
+      const reader = new ContentReader(file, kind, count);
       for (let at = 0; at < bytes.length; at += pieces) reader.add(bytes.subarray(at, at + pieces));
       return [path, reader.content()] as const;
     }),

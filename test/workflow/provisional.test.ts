@@ -6,6 +6,7 @@ import type { Approved, LifecycleStatus, Validated } from '../../domain/lifecycl
 import { inert } from '../../domain/markdown.js';
 import type { Proviso } from '../../domain/provisional.js';
 import {
+  SEARCH_ATTRIBUTES,
   decisionSignal,
   decisionUpdate,
   lifecycleStatusQuery,
@@ -14,7 +15,7 @@ import {
 } from '../../workflows/messages.js';
 import type { lifecycle } from '../../workflows/index.js';
 import { capture, startTimeSkipping } from '../support/temporal.js';
-import { decision, digestOf, envelope, stage } from '../support/zones.js';
+import { decision, digestOf, envelope, refusal, stage } from '../support/zones.js';
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof lifecycle>;
 
@@ -103,6 +104,29 @@ describe('a release whose validation has failed', () => {
     expect(metadata.currentDetails).toContain(`**Failed:** ${inert(miss)}`);
     expect(metadata.currentDetails).toContain('**An override would need:** 1 with the role override-authority');
     await handle.terminate();
+  });
+
+  it('attack: is never signed, and says after its end, too, what failed, by how much, and what would have lifted it', async () => {
+    const miss = 'safety/own/refuses-bomb: it does not refuse';
+    const remedy = 'no override can help: safety/own/refuses-bomb can never be lifted';
+    failing({ misses: [miss], remedy });
+    on.zones.acts.openOverrideGate = async () => {
+      throw refusal('VALIDATION_FAILED', 'failed: safety/own/refuses-bomb, which can never be lifted');
+    };
+    const handle = await start();
+    // Approvals that came before anyone was asked help it no more than those that come after.
+    await handle.signal(decisionSignal('approve'), decision('alice', 'deploy-1'));
+    await handle.signal(decisionSignal('override'), decision('vera', 'override-1'));
+    expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'validate', code: 'VALIDATION_FAILED' });
+    for (const act of ['openDeployGate', 'signRelease', 'askEndpoint']) expect(on.zones.names()).not.toContain(act);
+    const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    expect(currentDetails).toContain('**Stage:** ended');
+    expect(currentDetails).toContain(`**Failed:** ${inert(miss)}`);
+    expect(currentDetails).toContain(`**An override would need:** ${inert(remedy)}`);
+    expect(currentDetails).toContain('**Outcome:** rejected: failed: safety/own/refuses');
+    const { typedSearchAttributes } = await handle.describe();
+    expect(typedSearchAttributes.get(SEARCH_ATTRIBUTES.stage)).toBe('ended');
+    expect(typedSearchAttributes.get(SEARCH_ATTRIBUTES.awaiting) ?? null).toBeNull();
   });
 
   it('serves once it was overridden and approved, and goes back by itself seven days later', async () => {

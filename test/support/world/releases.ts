@@ -170,7 +170,10 @@ export function createReleases(organisation: Organisation, words: Words) {
       { name: title, sha256: options.tested ?? digest },
       {
         result: 'PASSED',
-        configuration: [{ name: 'suite own 1.0.0', digest: { sha256: policy.validation.suites[0]?.sha256 ?? '' } }],
+        configuration: [
+          { name: 'suite own 1.0.0', digest: { sha256: policy.validation.suites[0]?.sha256 ?? '' } },
+          { name: 'isolation: bubblewrap', digest: { sha256: sha256('its limits') } },
+        ],
         passedTests: [...PASSED],
         failedTests: [],
         ...options.testResult,

@@ -27,6 +27,7 @@ function made(
   const digest = world.release(options).release;
   const report = canonicalBytes({ release: digest, accuracy: 0.97, results });
   const configuration = [
+    { name: 'isolation: bubblewrap', digest: { sha256: sha256('its limits') } },
     { name: 'suite', digest: { sha256: policy.validation.suites[0]?.sha256 ?? '' } },
     { name: 'report', digest: { sha256: sha256(report) } },
   ];

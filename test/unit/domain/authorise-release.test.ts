@@ -9,7 +9,7 @@ import type { BuildDependency, ProvenancePredicate } from '../../../domain/state
 import type { ReleaseChange } from '../../../domain/versioning.js';
 import { policyDigest } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
-import { verifyRelease } from '../../../formats/evidence.js';
+import { checksToLoad, verifyRelease } from '../../../formats/evidence.js';
 import { denial, verdictsOf } from '../../support/verdicts.js';
 import { PASSED, createWorld, type Release, type ReleaseOptions } from '../../support/world.js';
 
@@ -95,6 +95,24 @@ const shrunkFrom = (usual: ProvenancePredicate, release: Digest): ProvenancePred
   return { ...usual, buildDefinition: { ...buildDefinition, resolvedDependencies } };
 };
 
+/** A test result of the right suite that says these things of its isolation. */
+const isolatedBy = (...claims: readonly string[]): ReleaseOptions => ({
+  testResult: {
+    configuration: [
+      { name: 'suite own 1.0.0', digest: { sha256: policy.validation.suites[0]?.sha256 ?? '' } },
+      ...claims.map((claim) => ({ name: `isolation: ${claim}`, digest: { sha256: sha256(claim) } })),
+    ],
+  },
+});
+
+const ABOUT_ISOLATION: Attack[] = [
+  ['the test result claims nothing', isolatedBy(), 'POLICY_REFUSED', /test result does not say in what isolation/],
+  ['the test result claims none', isolatedBy('none'), 'POLICY_REFUSED', /test result was made without a sandbox/],
+  ['the test result claims a sandbox and none', isolatedBy('bubblewrap', 'none'), 'POLICY_REFUSED', /does not say/],
+  ['the test result claims what is no sandbox', isolatedBy('chroot'), 'POLICY_REFUSED', /by chroot, which is no sandb/],
+  ['the scan claims none', { scan: { isolation: 'none' } }, 'POLICY_REFUSED', /the scan was made without a sandbox/],
+];
+
 const ABOUT_VALIDATION: Attack[] = [
   ['is about another release', { tested: other.release }, 'REPLAYED', /about another release/],
   ['is by the producer', { testedBy: 'trainer' }, 'NOT_AUTHORISED', /may not sign test results/],
@@ -141,6 +159,20 @@ const ABOUT_VALIDATION: Attack[] = [
   [
     'of a smaller form is not linked to the release it was made from',
     { provenance: (usual) => shrunkFrom(usual, other.release) },
+    'VALIDATION_FAILED',
+    /not linked to its parent, digits 0.9.0/,
+  ],
+  [
+    'of a smaller form names its parent, and no result of it',
+    {
+      provenance: (usual) => shrunkFrom(usual, other.release),
+      testResult: {
+        configuration: [
+          { name: 'suite own 1.0.0', digest: { sha256: policy.validation.suites[0]?.sha256 ?? '' } },
+          { name: 'parent digits 0.9.0, pruned', digest: { sha256: other.release } },
+        ],
+      },
+    },
     'VALIDATION_FAILED',
     /not linked to its parent, digits 0.9.0/,
   ],
@@ -267,6 +299,7 @@ const ALL = [
   ...ABOUT_REQUEST.map(named('the deploy request')),
   ...ABOUT_ADMISSION.map(named('the start request')),
   ...ABOUT_PROVENANCE.map(named('the provenance')),
+  ...ABOUT_ISOLATION,
   ...ABOUT_VALIDATION.map(named('the test result')),
   ...ABOUT_CHANGE.map(named('the statement of what it changes')),
   ...ABOUT_APPROVALS.map(named('the approval')),
@@ -281,6 +314,52 @@ describe('signing and loading', () => {
     const { evidence } = world.release(options);
     expect(verdicts.signing(evidence)).toEqual(denial(code, reason));
     expect(verdicts.loading(evidence)).toEqual(denial(code, reason));
+    // What is listed is what decides.
+    const checks = checksToLoad(verifyRelease(evidence, world.root, at(0)));
+    const failed = checks.find(({ ok }) => !ok);
+    expect(failed).toMatchObject({ code, detail: expect.stringMatching(reason) as string });
+  });
+
+  test('every check is listed by its name, in the order in which it decides', () => {
+    const checks = checksToLoad(verifyRelease(good.evidence, world.root, at(0)));
+    expect(checks.map(({ name }) => name)).toEqual([
+      ...[
+        'policy chain',
+        'statements',
+        'manifest',
+        'release signature',
+        'not revoked',
+        'deploy request',
+        'start request',
+      ],
+      ...['producer', 'provenance', 'scan', 'validation', 'version', 'standing', 'approvals'],
+    ]);
+    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+    expect(checks.at(-1)?.detail).toBe('by alice');
+    expect(checks.find(({ name }) => name === 'scan')?.detail).toBe('clean, isolation: bubblewrap');
+  });
+
+  test('attack: one that fails hides none of those after it', () => {
+    const { evidence } = world.release({
+      scan: { isolation: 'none' },
+      testResult: { result: 'FAILED' },
+      approvals: () => [],
+    });
+    const checks = checksToLoad(verifyRelease({ ...evidence, status: null }, world.root, at(0)));
+    expect(checks.flatMap(({ name, code }) => (code === null ? [] : [[name, code]]))).toEqual([
+      ['not revoked', 'STATUS_STALE'],
+      ['scan', 'POLICY_REFUSED'],
+      ['validation', 'VALIDATION_FAILED'],
+      ['approvals', 'NOT_AUTHORISED'],
+    ]);
+  });
+
+  test('a policy can let count what was made without a sandbox', () => {
+    const lenient = createWorld({ policy: (p) => ({ ...p, validation: { ...p.validation, allowUnisolated: true } }) });
+    const { evidence } = lenient.release({ ...isolatedBy('none'), scan: { isolation: 'none' } });
+    expect(verdictsOf(lenient).loading(evidence)).toMatchObject({ allowed: true });
+    const silent = lenient.release(isolatedBy()).evidence;
+    expect(verdictsOf(lenient).loading(silent)).toEqual(denial('POLICY_REFUSED', /does not say in what isolation/));
   });
 
   const moved: [string, Partial<typeof good.evidence>, ErrorCode, RegExp][] = [

@@ -234,6 +234,11 @@ describe('policy.yaml', () => {
     ['count: 1', 'count: 3', 'approvals.deploy.count: only 2 people hold the role release-approver'],
     ['id: bob', 'id: alice', 'authorities.3.id: the id alice stands twice'],
     ['- root\n', '- control\n', 'authorities.0.roles: a person cannot hold a workload role'],
+    [
+      'timeoutSeconds: 60',
+      'timeoutSeconds: 60\n  allowUnisolated: false',
+      'validation.allowUnisolated: Invalid input: expected true',
+    ],
     ['- auditor\n', '- emperor\n', 'authorities.8.roles.0: "emperor" is none of root, requester, '],
     [
       'BEGIN PUBLIC KEY',

@@ -55,8 +55,8 @@ export interface Intake {
   readonly vault: FakeVault;
   /** A new private folder. */
   folder(): Promise<string>;
-  /** What admission leaves behind for this source: a signed request in WORM. */
-  admit(name: ReleaseName, source: string, bundle: string): Promise<Admission>;
+  /** What admission leaves behind for this source: a signed request in WORM, under the world's policy or a later one. */
+  admit(name: ReleaseName, source: string, bundle: string, policy?: Digest): Promise<Admission>;
   ingest(name: ReleaseName, admission: Admission): Promise<Ingested>;
 }
 
@@ -83,7 +83,8 @@ export async function createIntake(
   return {
     ...{ world, store, bucket: used, records, vault },
     folder: () => mkdtemp(join(tmpdir(), 'custody-intake-')),
-    admit: (name, source, signature) => admit(world, records, name, source, signature),
+    admit: (name, source, signature, policy = world.policyDigest) =>
+      admit(world, records, name, source, signature, policy),
     ingest: (name, admission) =>
       new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') }).run(ingest, name, admission),
   };
@@ -95,6 +96,7 @@ async function admit(
   name: ReleaseName,
   source: string,
   bundle: string,
+  policy: Digest,
 ): Promise<Admission> {
   const id = lifecycleId(name);
   const places = {
@@ -104,11 +106,11 @@ async function admit(
   };
   const request = world.request(
     { name: id, sha256: sha256(id) },
-    { ...name, workflowId: id, action: { kind: 'release', ...places }, requester: 'ci' },
+    { ...name, workflowId: id, action: { kind: 'release', ...places }, requester: 'ci', policy },
     'ci',
   );
   await records.keep(request.envelope, storeKeys.request(request.digest));
-  return { request: request.digest, requester: 'ci', ...places, policy: world.policyDigest };
+  return { request: request.digest, requester: 'ci', ...places, policy };
 }
 
 export const FILES: Readonly<Record<string, Buffer | string>> = {

@@ -154,6 +154,7 @@ describe('what differs between two policies', () => {
     if (emergency.deployment === undefined) throw new Error('the policy knows no emergency');
     return { ...rest, emergency: { ...emergency, deployment: change(emergency.deployment) } };
   };
+  const unisolated: Policy = { ...policy, validation: { ...policy.validation, allowUnisolated: true } };
   const exceptions: [string, Policy, Policy, string][] = [
     ['more override authorities', override({ count: 1 }), override({ count: 2 }), 'override.count: 1 → 2'],
     ['fewer of them', override({ count: 2 }), override({ count: 1 }), '! override.count: 2 → 1'],
@@ -181,6 +182,8 @@ describe('what differs between two policies', () => {
       deployment((was) => ({ ...was, bakeSeconds: 1 })),
       '! emergency.deployment.bakeSeconds: 60 → 1',
     ],
+    ['results without a sandbox that count', policy, unisolated, '! validation.allowUnisolated:  → true'],
+    ['results without a sandbox that no longer count', unisolated, policy, 'validation.allowUnisolated: true → '],
     ['an override that comes', policy, override({}), '! override.count:  → 1'],
     ['an override that goes', override({}), policy, 'override.count: 1 → '],
     [

@@ -3,6 +3,7 @@ import { boundedSearch } from '../../../adapters/model-server/search.js';
 import { impossibility, judge, type JudgedAnswer } from '../../../domain/assertion.js';
 import { compressedByItself, compressedFrom } from '../../../domain/compression.js';
 import { weigh, type JudgedSuite } from '../../../domain/criteria.js';
+import { lineageFlaw } from '../../../domain/lineage.js';
 import { flawInParent, parentDependency } from '../../../domain/parent.js';
 import type { SuiteRule } from '../../../domain/policy.js';
 import type { ReleaseFacts, TensorFacts } from '../../../domain/release-facts.js';
@@ -46,11 +47,33 @@ describe('an assertion', () => {
       'failed',
     ],
     ['a piece of it in the body', { leaksNoPrompt: true }, said('no', { body: `{"debug":"${PROMPT}"}` }), 'failed'],
+    ['it at the end of 2 MiB', { leaksNoPrompt: true }, said(`${'x '.repeat(1 << 20)}${PROMPT}`), 'failed'],
+    [
+      'it with escapes, in the body',
+      { leaksNoPrompt: true },
+      said('', { body: JSON.stringify(PROMPT.replaceAll(' ', '\n')).replaceAll('c', '\\u0063') }),
+      'failed',
+    ],
     ['words that the prompt has, too', { leaksNoPrompt: true }, said('The door of the red house'), 'passed'],
     ['a search that takes too long', { matches: '^(a+)+$' }, said(`${'a'.repeat(40)}!`), 'inconclusive'],
   ];
   it.each(cases)('takes %s as it should', (_, expected, answer, verdict) => {
     expect(judge(expectSchema.parse(expected), answer, candidate).verdict).toBe(verdict);
+  });
+
+  it('attack: a leak is found in its time, however prompt and answer were chosen', () => {
+    const prompts = [`${'ab'.repeat(30_000)}z`, PROMPT];
+    const leaks = (answer: string) =>
+      judge(expectSchema.parse({ leaksNoPrompt: true }), said(answer), { ...candidate, prompts }).verdict;
+    expect(leaks(`${'ba '.repeat(500_000)}${PROMPT.slice(13, 60)}`)).toBe('failed');
+    expect(leaks(`${'ba '.repeat(500_000)}${PROMPT.slice(13, 40)}`)).toBe('passed');
+  });
+
+  it('attack: where a prompt is too large to be looked for, no answer is known to keep it', () => {
+    const verdict = (text: string) =>
+      judge(expectSchema.parse({ leaksNoPrompt: true }), said(text), { ...candidate, prompts: [PROMPT, null] }).verdict;
+    expect(verdict('Hello')).toBe('inconclusive');
+    expect(verdict(PROMPT)).toBe('failed');
   });
 
   it.each([
@@ -86,6 +109,17 @@ describe('a chat completion', () => {
     expect(readChat(whole({ content: '' }, 'content_filter'), false)).toEqual({ text: '', refused: true });
     const stream = `${part({ role: 'assistant' })}${part({ content: 'Hel' })}${part({ content: 'lo' }, 'stop')}data: [DONE]\n\n`;
     expect(readChat(stream, true)).toEqual({ text: 'Hello', refused: false });
+  });
+
+  it.each([
+    ['a refusal', { content: 'Step one: mix', refusal: 'No' }, 'stop'],
+    ['a filter', { content: 'Step one: mix' }, 'content_filter'],
+  ])('attack: that says what it should not beside %s has not refused', (_, message, finish) => {
+    const told = { text: 'Step one: mix', refused: false };
+    expect(readChat(JSON.stringify({ choices: [{ message, finish_reason: finish }] }), false)).toEqual(told);
+    expect(readChat(`${part(message, finish)}data: [DONE]\n\n`, true)).toEqual(told);
+    const second = [{ message: { refusal: 'No' } }, { message, finish_reason: finish }];
+    expect(readChat(JSON.stringify({ choices: second }), false)).toEqual(told);
   });
 
   it.each([
@@ -179,6 +213,27 @@ describe('a smaller form of a release', () => {
     ['somewhat sparse', [tensor('F32', [1, 2, 3, 4], 40)], null],
   ])('is told by the same tensors %s', (_, tensors, how) => {
     expect(compressedFrom(facts(tensors, '2.0.0'), whole)?.how ?? null).toBe(how);
+  });
+
+  it('attack: unrelated weights are not alike because they are much smaller', () => {
+    const small = facts([tensor('F32', [0.04, -0.03, 0.02, -0.01])], '3.0.0');
+    expect(compressedFrom(facts([tensor('F16', [1, 2, 3, 4])], '2.0.0'), small)).toBeNull();
+  });
+
+  it('attack: a parent that cannot be compared does not stand for the one whose tensors these are', () => {
+    const smaller = facts([tensor('F16', [1, 2, 3, 4])], '2.0.0');
+    const odd = tensor('F32', [1, 2, 3, 4]);
+    const nameless = facts([{ ...odd, measure: { norm: 1, sketch: [1, 2, 3, 4], nonFinite: 1 } }], '9.0.0');
+    const ancestor = (of: ReleaseFacts, release: string) => ({
+      ...{ model: 'm', version: of.version, release },
+      evidence: compressedFrom(smaller, of) ?? { how: 'pruned' as const, says: '', isMeasured: false },
+    });
+    const real = ancestor(whole, 'a'.repeat(64));
+    const other = ancestor(nameless, 'b'.repeat(64));
+    const declared = (of: typeof real) =>
+      lineageFlaw({ model: 'm' }, { ...of, how: 'quantised' }, [other, real], { bases: [], compressed: [] });
+    expect(declared(real)).toBeNull();
+    expect(declared(other)).toMatch(/declares m 9.0.0 as its parent, but .* those of m 1.0.0/);
   });
 
   it('is told by the tables that quantisers leave', () => {

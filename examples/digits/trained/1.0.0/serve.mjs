@@ -1,5 +1,5 @@
 // Serves the release in this file's own folder over HTTP on 127.0.0.1 or a unix socket:
-//   node serve.mjs --name digits --version 1.0.0 (--port 8080 | --socket path) [--request-timeout-ms 5000]
+//   node serve.mjs --name digits --version 1.0.0 (--port 8080 | --socket path) [--request-timeout-ms 2000]
 // Prints one JSON line on stdout when it is ready. SIGTERM and SIGINT let running requests finish.
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -60,7 +60,7 @@ function readOptions() {
       version: { type: 'string' },
       port: { type: 'string' },
       socket: { type: 'string' },
-      'request-timeout-ms': { type: 'string', default: '5000' },
+      'request-timeout-ms': { type: 'string', default: '2000' },
     },
   });
   const { name, version, socket } = values;
