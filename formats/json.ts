@@ -106,6 +106,8 @@ class Parser {
   #at = 0;
   #values = 0;
   #heldKeys = 0;
+  /** A place of which it is known how many bytes stand before it. */
+  #known = { at: 0, bytes: 0 };
 
   constructor(text: string, what: string, limits: JsonLimits, onObject: OnObject | null) {
     this.#text = text;
@@ -189,7 +191,15 @@ class Parser {
       this.#skipSpace();
     }
     this.#heldKeys -= members.size;
-    this.#onObject?.(members, () => Buffer.byteLength(this.#text.slice(0, begin)));
+    this.#onObject?.(members, () => this.#bytesBefore(begin));
+  }
+
+  /** Counted from the place that was asked for before: many objects of one document cost no more than their distance. */
+  #bytesBefore(at: number): number {
+    const { at: known, bytes } = this.#known;
+    const between = Buffer.byteLength(this.#text.slice(Math.min(known, at), Math.max(known, at)));
+    this.#known = { at, bytes: at < known ? bytes - between : bytes + between };
+    return this.#known.bytes;
   }
 
   #key(): string {

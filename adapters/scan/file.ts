@@ -33,8 +33,12 @@ export async function scanFile(path: string, name: string, options: ScanFileOpti
     if (read !== size) throw unsafe(path, 'it changed its size while it was read');
     scan.end();
     const format = scan.format();
-    if (/\.safetensors$/i.test(name) && format !== 'safetensors')
+    // A loader goes by the name: what another format's loader makes of the bytes is not what was looked into.
+    const isCalled = /\.safetensors$/i.test(name);
+    if (isCalled && format !== 'safetensors')
       findings.report(0, 'misnamed', `it is called safetensors, and is ${format} by its content`);
+    if (!isCalled && format === 'safetensors')
+      findings.report(0, 'misnamed', 'it is safetensors by its content, and not called so: name it .safetensors');
     return { path: name, size: read, sha256: hash.digest('hex'), format, findings: findings.list };
   } finally {
     await handle.close();

@@ -10,6 +10,8 @@ const NO_TEXT = /[\0-\x08\x0e-\x1f]/;
 const PYTHON_TAG = /!!python\/|tag:yaml\.org,2002:python\//g;
 /** What may lie at the end of one chunk and go on in the next. */
 const OVERLAP = 4096;
+/** More than are kept of one file. */
+const MAX_TOLD = 200;
 /** What a document of JSON begins with, other than a template that begins with a brace. */
 const OBJECT = /^\ufeff?\s*\{(?!\s*[{%#])/;
 const ARRAY = /^\ufeff?\s*\[/;
@@ -24,6 +26,8 @@ export class PlainReader implements ArtifactReader {
   private readonly decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   private readonly pickle: PickleReader;
   private readonly inPickle: Parameters<Report>[] = [];
+  /** As a pickle it is more than may be followed: what comes after that could do anything. */
+  private isBeyond = false;
   private isText = true;
   private guess: 'text' | 'object' | 'array' | 'message' | 'unknown' | null = null;
   private message: ArtifactFormat | null = null;
@@ -38,7 +42,13 @@ export class PlainReader implements ArtifactReader {
   constructor(report: Report, size: number) {
     this.report = report;
     this.size = size;
-    this.pickle = new PickleReader((...told) => this.inPickle.push(told), { size });
+    this.pickle = new PickleReader(
+      (...told) => {
+        if (this.inPickle.length < MAX_TOLD) this.inPickle.push(told);
+        this.isBeyond ||= told[1] === 'resource-limit';
+      },
+      { size },
+    );
   }
 
   format(): ArtifactFormat {
@@ -57,7 +67,7 @@ export class PlainReader implements ArtifactReader {
     this.pickle.end();
     if (this.isText && this.decode(null) === null) this.isText = false;
     const { ended, imports, calls } = this.pickle;
-    const wouldRun = calls > 0 || (ended > 0 && imports > 0);
+    const wouldRun = this.isBeyond || calls > 0 || (ended > 0 && imports > 0);
     if (wouldRun || (!this.isText && ended > 0)) {
       this.inPickle.forEach((told) => this.report(...told));
       this.result = 'pickle';
@@ -110,7 +120,13 @@ export class PlainReader implements ArtifactReader {
 
   private look(text: string): void {
     const window = this.overlap + text;
-    const byteAt = (at: number): number => this.overlapAt + Buffer.byteLength(window.slice(0, at));
+    let [known, bytes] = [0, 0];
+    const byteAt = (at: number): number => {
+      if (at < known) [known, bytes] = [0, 0];
+      bytes += Buffer.byteLength(window.slice(known, at));
+      known = at;
+      return this.overlapAt + bytes;
+    };
     if (!this.isTold && isTemplate(window))
       checkTemplate(window, (at, rule, message) => {
         this.isTold = true;

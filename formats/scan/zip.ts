@@ -2,7 +2,7 @@ import { crc32, inflateRawSync } from 'node:zlib';
 import type { ArtifactFormat } from '../../domain/artifacts.js';
 import { printable } from '../json.js';
 import { reportWithin, type ArtifactReader, type Report } from './reader.js';
-import { readDirectory, type DirectoryPlace, type ZipEntry } from './zip-directory.js';
+import { readDirectory, renames, wideSizes, type DirectoryPlace, type ZipEntry } from './zip-directory.js';
 
 const LOCAL = 0x04034b50;
 const LOCAL_BYTES = 30;
@@ -138,10 +138,13 @@ export class ZipReader implements ArtifactReader {
     if (flags !== entry.flags) differs('set of flags');
     if (method !== entry.method) differs('method');
     const isLater = (flags & FLAG.descriptor) !== 0;
-    const same = (local: number, central: number): boolean =>
-      local === central || (isLater && local === 0) || (local === 0xffffffff && central < 2 ** 53);
+    const same = (local: number, central: number): boolean => local === central || (isLater && local === 0);
+    const extra = bytes.subarray(LOCAL_BYTES + name.length);
+    const said = wideSizes(extra, { size, packed });
+    const wide = { size, packed, ...said };
+    if (said === null || renames(extra)) differs('name or size in an extra field');
     if (!same(crc, entry.crc)) differs('checksum');
-    if (!same(packed, entry.packed) || !same(size, entry.size)) differs('size');
+    if (!same(wide.packed, entry.packed) || !same(wide.size, entry.size)) differs('size');
     this.begin(entry, flags | entry.flags);
   }
 
