@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import { printable, quote } from './printable.js';
+import { BytePlaces, decodeUtf8 } from './utf8.js';
 
 export { printable, quote } from './printable.js';
 
@@ -88,17 +89,10 @@ export function parseConfig<T>(schema: z.ZodType<T>, text: Uint8Array | string, 
   }
 }
 
-function decodeUtf8(bytes: Uint8Array, what: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new CustodyError('MALFORMED', `${what} is not UTF-8`, { details: { what }, cause });
-  }
-}
-
 class Parser {
   readonly #text: string;
   readonly #what: string;
+  readonly #places: BytePlaces;
   readonly #maxDepth: number;
   readonly #maxValues: number;
   /** Who is shown the objects, instead of being answered the document. */
@@ -106,12 +100,11 @@ class Parser {
   #at = 0;
   #values = 0;
   #heldKeys = 0;
-  /** A place of which it is known how many bytes stand before it. */
-  #known = { at: 0, bytes: 0 };
 
   constructor(text: string, what: string, limits: JsonLimits, onObject: OnObject | null) {
     this.#text = text;
     this.#what = what;
+    this.#places = new BytePlaces(text);
     this.#maxDepth = limits.maxDepth ?? MAX_JSON_DEPTH;
     this.#maxValues = limits.maxValues ?? Number.MAX_SAFE_INTEGER;
     this.#onObject = onObject;
@@ -191,15 +184,7 @@ class Parser {
       this.#skipSpace();
     }
     this.#heldKeys -= members.size;
-    this.#onObject?.(members, () => this.#bytesBefore(begin));
-  }
-
-  /** Counted from the place that was asked for before: many objects of one document cost no more than their distance. */
-  #bytesBefore(at: number): number {
-    const { at: known, bytes } = this.#known;
-    const between = Buffer.byteLength(this.#text.slice(Math.min(known, at), Math.max(known, at)));
-    this.#known = { at, bytes: at < known ? bytes - between : bytes + between };
-    return this.#known.bytes;
+    this.#onObject?.(members, () => this.#places.before(begin));
   }
 
   #key(): string {

@@ -1,4 +1,5 @@
 import type { ArtifactFormat } from '../../domain/artifacts.js';
+import { BytePlaces } from '../utf8.js';
 import { checkTemplate, isTemplate } from './jinja.js';
 import { checkJson, MAX_JSON_DOCUMENT } from './json-constructs.js';
 import { PickleReader } from './pickle.js';
@@ -120,13 +121,8 @@ export class PlainReader implements ArtifactReader {
 
   private look(text: string): void {
     const window = this.overlap + text;
-    let [known, bytes] = [0, 0];
-    const byteAt = (at: number): number => {
-      if (at < known) [known, bytes] = [0, 0];
-      bytes += Buffer.byteLength(window.slice(known, at));
-      known = at;
-      return this.overlapAt + bytes;
-    };
+    const places = new BytePlaces(window);
+    const byteAt = (at: number): number => this.overlapAt + places.before(at);
     if (!this.isTold && isTemplate(window))
       checkTemplate(window, (at, rule, message) => {
         this.isTold = true;
