@@ -125,7 +125,7 @@ async function hostile(): Promise<object> {
   const memo = Buffer.concat([Buffer.from('\x80\x04N', 'latin1'), Buffer.alloc(8_000_000, 0x94)]);
   const words = Array.from({ length: 1_300_000 }, (_, at) => `"token number ${at} of many":${at}`);
   const tensors = Array.from(
-    { length: 150_000 },
+    { length: 100_000 },
     (_, at) => `"layers.${at}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`,
   );
   const header = Buffer.from(`{${tensors.join(',')}}`);
@@ -134,9 +134,9 @@ async function hostile(): Promise<object> {
   const files = {
     'memo.pkl': memo,
     'stack.pkl': Buffer.concat([Buffer.from('\x80\x04', 'latin1'), Buffer.alloc(3_000_000, 'N')]),
-    'vocabulary.json': `{${words.join(',')}}`.slice(0, 60 * MIB),
+    'vocabulary.json': `{${words.join(',')}}`.slice(0, 46 * MIB),
     'deep.json': `{"a":${'['.repeat(20 * MIB)}`,
-    'strings.json': `["${'\u00e9'.repeat(30 * MIB)}"]`,
+    'strings.json': `["${'\u00e9'.repeat(23 * MIB)}"]`,
     'header.safetensors': Buffer.concat([length, header]),
     'template.jinja': '{{ [ '.repeat(4 * MIB),
     'long.txt': 'x'.repeat(100 * MIB),

@@ -30,6 +30,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 const LISTED_PROBLEMS = 20;
 /** Keys of the objects that are open while a document is gone through: so many words has no vocabulary. */
 const MAX_HELD_KEYS = 600_000;
+/** In characters: longer ones than any text of a model, of which a copy has to be made. */
+const MAX_SHOWN_STRING = 4 * 1024 * 1024;
 
 /**
  * Parses one JSON document in the sense of I-JSON (RFC 7493), in linear time. Refused, each as MALFORMED with `what`, line
@@ -226,6 +228,7 @@ class Parser {
       end += code === 0x5c ? 2 : 1;
     }
     this.#at = end + 1;
+    if (this.#onObject !== null && end - start > MAX_SHOWN_STRING) this.#fail('this string is too long', start);
     if (plain) return this.#text.slice(start + 1, end);
     const text = this.#unescape(start);
     if (this.#onObject === null && LONE_SURROGATE.test(text)) this.#fail('a lone surrogate is not a character', start);

@@ -4,7 +4,7 @@ import { checkTemplate, isTemplate } from './jinja.js';
 import type { Report } from './reader.js';
 
 /** The largest tokenizer.json in use have about 35 MiB. */
-export const MAX_JSON_DOCUMENT = 64 * 1024 * 1024;
+export const MAX_JSON_DOCUMENT = 48 * 1024 * 1024;
 const LIMITS = { maxBytes: MAX_JSON_DOCUMENT, maxDepth: 200, maxValues: 4_000_000 };
 
 /** Members whose mere presence makes a loader fetch or run code: of transformers, of jsonpickle, of diffusers. */

@@ -2,8 +2,8 @@ import { CustodyError } from '../../domain/errors.js';
 import { headerLength, readSafetensorsHeader } from '../safetensors.js';
 import type { ArtifactReader, Report } from './reader.js';
 
-/** A header of about 150,000 tensors. */
-export const MAX_TENSOR_HEADER = 16 * 1024 * 1024;
+/** A header of about 75,000 tensors. */
+export const MAX_TENSOR_HEADER = 8 * 1024 * 1024;
 const LENGTH_BYTES = 8;
 
 /** The header of a safetensors file: it says of every byte that follows what it is. */

@@ -33,7 +33,8 @@ export class PlainReader implements ArtifactReader {
   private guess: 'text' | 'object' | 'array' | 'message' | 'unknown' | null = null;
   private message: ArtifactFormat | null = null;
   /** The whole file, where it has to be read whole. */
-  private held: Uint8Array[] | null = null;
+  private held: Buffer | null = null;
+  private heldBytes = 0;
   /** One template that reaches the interpreter is enough. */
   private isTold = false;
   private overlap = '';
@@ -60,7 +61,8 @@ export class PlainReader implements ArtifactReader {
     this.pickle.add(chunk);
     const text = this.decode(chunk);
     if (this.guess === null) this.begin(chunk, text);
-    this.held?.push(new Uint8Array(chunk));
+    if (this.held !== null)
+      this.heldBytes += Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).copy(this.held, this.heldBytes);
     if (text !== null && this.held === null) this.look(text);
   }
 
@@ -82,12 +84,13 @@ export class PlainReader implements ArtifactReader {
     } else this.guess = OBJECT.test(text) ? 'object' : ARRAY.test(text) ? 'array' : 'text';
     const isWhole = this.guess === 'object' || this.guess === 'array' || this.message === 'tokenizer';
     if (!isWhole) return;
-    if (this.size <= MAX_JSON_DOCUMENT) this.held = [];
+    // Asked for at once, since the parts and their sum would need twice the memory.
+    if (this.size <= MAX_JSON_DOCUMENT) this.held = Buffer.allocUnsafeSlow(this.size);
     else this.report(0, 'resource-limit', `of ${this.size} bytes, at most ${MAX_JSON_DOCUMENT} are looked through`);
   }
 
   private conclude(): ArtifactFormat {
-    const whole = this.held === null ? null : Buffer.concat(this.held);
+    const whole = this.held?.subarray(0, this.heldBytes) ?? null;
     this.held = null;
     if (this.guess === 'message' && this.message !== null) {
       if (this.message !== 'tokenizer' || whole === null) return this.message;

@@ -12,8 +12,9 @@ const DEFLATED = 8;
 const FLAG = { encrypted: 0x1, descriptor: 0x8, patch: 0x20, strongEncryption: 0x40, masked: 0x2000 } as const;
 /** What PyTorch, NumPy and Python's zipfile set: sizes after the data, UTF-8, and how hard deflate tried. */
 const USUAL_FLAGS = 0x8 | 0x800 | 0x6;
-const MAX_PACKED = 32 * 1024 * 1024;
-const MAX_UNPACKED = 64 * 1024 * 1024;
+/** A packed entry is held whole, and its bytes beside it. */
+const MAX_PACKED = 16 * 1024 * 1024;
+const MAX_UNPACKED = 16 * 1024 * 1024;
 const MAX_UNPACKED_IN_ALL = 1024 * 1024 * 1024;
 /** Weights seldom shrink to a tenth; deflate cannot shrink beyond a thousandth. */
 const MAX_RATIO = 200;
