@@ -132,19 +132,26 @@ async function hostile(): Promise<object> {
   const memo = Buffer.concat([Buffer.from('\x80\x04N', 'latin1'), Buffer.alloc(8_000_000, 0x94)]);
   const words = Array.from({ length: 1_300_000 }, (_, at) => `"token number ${at} of many":${at}`);
   const tensors = Array.from(
-    { length: 150_000 },
+    { length: 100_000 },
     (_, at) => `"layers.${at}":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`,
   );
-  const header = Buffer.from(`{${tensors.join(',')}}`);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(header.length));
+  const withLength = (header: string): Buffer => {
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    return Buffer.concat([length, Buffer.from(header)]);
+  };
   const files = {
     'memo.pkl': memo,
     'stack.pkl': Buffer.concat([Buffer.from('\x80\x04', 'latin1'), Buffer.alloc(3_000_000, 'N')]),
-    'vocabulary.json': `{${words.join(',')}}`.slice(0, 60 * MIB),
+    'vocabulary.json': `{${words.join(',')}}`.slice(0, 46 * MIB),
     'deep.json': `{"a":${'['.repeat(20 * MIB)}`,
-    'strings.json': `["${'\u00e9'.repeat(30 * MIB)}"]`,
-    'header.safetensors': Buffer.concat([length, header]),
+    'strings.json': `["${'\u00e9'.repeat(23 * MIB)}"]`,
+    'header.safetensors': withLength(`{${tensors.join(',')}}`),
+    'metadata.safetensors': withLength(
+      `{"__metadata__":{${Array.from({ length: 520_000 }, (_, at) => `"${at}":"a"`).join(',')}}}`,
+    ),
+    'escapes.json': `{"a":["${'\\u4e00'.repeat(600_000)}"${`,"${'\\u4e00'.repeat(600_000)}"`.repeat(11)}]}`,
+    'pieces.model': Buffer.from('0a0a0a016115000000001801'.repeat(4 * MIB), 'hex'),
     'template.jinja': '{{ [ '.repeat(4 * MIB),
     'long.txt': 'x'.repeat(100 * MIB),
   };

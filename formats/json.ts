@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import { quote } from './printable.js';
 import { checkShape } from './shape.js';
+import { BytePlaces, decodeUtf8 } from './utf8.js';
 
 export { printable, quote } from './printable.js';
 export { checkShape } from './shape.js';
@@ -34,6 +35,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 const MAX_HELD_KEYS = 600_000;
 /** An array that is shown with the object that it is in. */
 const FEW_ELEMENTS = 4;
+/** In characters: longer ones than any text of a model, of which a copy has to be made. */
+const MAX_SHOWN_STRING = 4 * 1024 * 1024;
 
 /**
  * Parses one JSON document in the sense of I-JSON (RFC 7493), in linear time. Refused, each as MALFORMED with `what`, line
@@ -78,17 +81,10 @@ export function parseConfig<T>(schema: z.ZodType<T>, text: Uint8Array | string, 
   }
 }
 
-function decodeUtf8(bytes: Uint8Array, what: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new CustodyError('MALFORMED', `${what} is not UTF-8`, { details: { what }, cause });
-  }
-}
-
 class Parser {
   readonly #text: string;
   readonly #what: string;
+  readonly #places: BytePlaces;
   readonly #maxDepth: number;
   readonly #maxValues: number;
   /** Who is shown the objects, instead of being answered the document. */
@@ -100,6 +96,7 @@ class Parser {
   constructor(text: string, what: string, limits: JsonLimits, visitor: JsonVisitor | null) {
     this.#text = text;
     this.#what = what;
+    this.#places = new BytePlaces(text);
     this.#maxDepth = limits.maxDepth ?? MAX_JSON_DEPTH;
     this.#maxValues = limits.maxValues ?? Number.MAX_SAFE_INTEGER;
     this.#visitor = visitor;
@@ -140,7 +137,7 @@ class Parser {
   #words(): string {
     const begin = this.#at;
     const text = this.#string();
-    this.#visitor?.onText(text, () => Buffer.byteLength(this.#text.slice(0, begin)));
+    this.#visitor?.onText(text, () => this.#places.before(begin));
     return text;
   }
 
@@ -186,7 +183,7 @@ class Parser {
       this.#skipSpace();
     }
     this.#heldKeys -= members.size;
-    this.#visitor?.onObject(members, () => Buffer.byteLength(this.#text.slice(0, begin)));
+    this.#visitor?.onObject(members, () => this.#places.before(begin));
   }
 
   #key(): string {
@@ -230,6 +227,7 @@ class Parser {
       end += code === 0x5c ? 2 : 1;
     }
     this.#at = end + 1;
+    if (this.#visitor !== null && end - start > MAX_SHOWN_STRING) this.#fail('this string is too long', start);
     if (plain) return this.#text.slice(start + 1, end);
     const text = this.#unescape(start);
     if (this.#visitor === null && LONE_SURROGATE.test(text)) this.#fail('a lone surrogate is not a character', start);

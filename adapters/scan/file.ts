@@ -24,20 +24,26 @@ export async function scanFile(path: string, name: string, options: ScanFileOpti
     const document = { name, holdsCode: options.holdsCode ?? false };
     const scan = new ArtifactScan(findings.report, { size, directory: await directoryAhead(handle, size), document });
     const hash = createHash('sha256');
+    const isCalled = /\.safetensors$/i.test(name);
     let read = 0;
     for await (const chunk of readChunks(handle, size)) {
       hash.update(chunk);
       read += chunk.length;
       options.onBytes?.(chunk.length);
-      if (read <= size) scan.add(chunk);
-      if (findings.list.length === 0) options.also?.add(chunk);
+      if (read > size) break;
+      scan.add(chunk);
+      const isOther = isCalled && scan.format() !== 'safetensors';
+      if (findings.list.length === 0 && !isOther) options.also?.add(chunk);
     }
     // What grew or shrank meanwhile was not looked into as a whole, whatever its bytes are by now.
     if (read !== size) throw unsafe(path, 'it changed its size while it was read');
     scan.end();
     const format = scan.format();
-    if (/\.safetensors$/i.test(name) && format !== 'safetensors')
+    // A loader goes by the name: what another format's loader makes of the bytes is not what was looked into.
+    if (isCalled && format !== 'safetensors')
       findings.report(0, 'misnamed', `it is called safetensors, and is ${format} by its content`);
+    if (!isCalled && format === 'safetensors')
+      findings.report(0, 'misnamed', 'it is safetensors by its content, and not called so: name it .safetensors');
     return { path: name, size: read, sha256: hash.digest('hex'), format, findings: findings.list };
   } finally {
     await handle.close();

@@ -1,20 +1,17 @@
 import type { ArtifactFormat, Finding } from '../../domain/artifacts.js';
 import { finding } from '../../domain/artifacts.js';
-import { CustodyError } from '../../domain/errors.js';
-import { headerLength, readSafetensorsHeader } from '../safetensors.js';
 import type { DocumentOptions } from './document.js';
 import { NpyReader } from './npy.js';
 import { PickleReader } from './pickle.js';
 import type { ArtifactReader, Report } from './reader.js';
-import { formatOfHead, HEAD_BYTES, hidesPdf, isTarHeader } from './sniff.js';
+import { SecondFormat } from './second-format.js';
+import { formatOfHead, HEAD_BYTES } from './sniff.js';
 import { TarReader } from './tar.js';
+import { TensorHeader } from './tensor-header.js';
 import { PlainReader } from './text.js';
 import { ZipReader } from './zip.js';
-import { findDirectory, TAIL_BYTES, type DirectoryPlace } from './zip-directory.js';
+import type { DirectoryPlace } from './zip-directory.js';
 
-/** A header of about 150,000 tensors. */
-export const MAX_TENSOR_HEADER = 16 * 1024 * 1024;
-const LENGTH_BYTES = 8;
 const MAX_FINDINGS = 100;
 
 /** A zip's directory, read ahead from the end of the file. */
@@ -60,10 +57,9 @@ export class ArtifactScan implements ArtifactReader {
   private readonly report: Report;
   private readonly options: ScanOptions;
   private head = Buffer.alloc(0);
-  private tail = Buffer.alloc(0);
   private found: ArtifactFormat | null = null;
   private reader: ArtifactReader | null = null;
-  private isChosen = false;
+  private second: SecondFormat | null = null;
 
   constructor(report: Report, options: ScanOptions) {
     this.report = report;
@@ -78,27 +74,30 @@ export class ArtifactScan implements ArtifactReader {
   }
 
   add(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    this.keepTail(chunk);
-    if (this.isChosen) return this.reader?.add(chunk);
+    if (this.second !== null) return this.read(chunk);
     this.head = Buffer.concat([this.head, chunk]);
     if (this.head.length >= Math.min(HEAD_BYTES, this.options.size)) this.choose();
   }
 
   end(): void {
-    if (!this.isChosen && this.head.length > 0) this.choose();
+    if (this.head.length > 0) this.choose();
     this.reader?.end();
-    this.lookForAnother();
+    this.second?.end();
+  }
+
+  private read(chunk: Uint8Array): void {
+    this.reader?.add(chunk);
+    this.second?.add(chunk);
   }
 
   private choose(): void {
-    const { size } = this.options;
     const bytes = this.head;
-    this.head = Buffer.from(bytes.subarray(0, HEAD_BYTES));
-    this.isChosen = true;
-    this.found = formatOfHead(this.head, size);
+    this.head = Buffer.alloc(0);
+    const { size } = this.options;
+    this.found = formatOfHead(bytes.subarray(0, HEAD_BYTES), size);
     this.reader = this.readerFor(this.found);
-    this.reader?.add(bytes);
+    this.second = new SecondFormat(this.report, size, this.found);
+    this.read(bytes);
   }
 
   private readerFor(format: ArtifactFormat | null): ArtifactReader | null {
@@ -128,84 +127,5 @@ export class ArtifactScan implements ArtifactReader {
       default:
         return null;
     }
-  }
-
-  /** A zip is read from its end, a PDF from anywhere near its beginning: they can be in a file that is something else. */
-  private lookForAnother(): void {
-    const { size } = this.options;
-    if (this.found !== 'zip') {
-      const place = findDirectory(this.tail, size);
-      if (place !== null) this.report(place.offset, 'polyglot', 'it is a zip archive as well');
-    }
-    const pdf = this.found === 'pdf' ? -1 : hidesPdf(this.head);
-    if (pdf >= 0) this.report(pdf, 'polyglot', 'it is a PDF as well');
-    if (this.found !== 'tar' && isTarHeader(this.head.subarray(0, 512)))
-      this.report(0, 'polyglot', 'it is a tar archive as well');
-  }
-
-  private keepTail(chunk: Uint8Array): void {
-    if (this.found === 'zip') return;
-    if (chunk.length >= TAIL_BYTES) this.tail = Buffer.from(chunk.subarray(-TAIL_BYTES));
-    else this.tail = Buffer.concat([this.tail, chunk]).subarray(-TAIL_BYTES);
-  }
-}
-
-/** The header of a safetensors file: it says of every byte that follows what it is. */
-class TensorHeader implements ArtifactReader {
-  private readonly report: Report;
-  private readonly size: number;
-  private chunks: Buffer[] = [];
-  private held = 0;
-  private needed = LENGTH_BYTES;
-  private isDone = false;
-
-  constructor(report: Report, size: number) {
-    this.report = report;
-    this.size = size;
-  }
-
-  add(chunk: Uint8Array): void {
-    let at = 0;
-    while (!this.isDone && at < chunk.length) {
-      const part = Buffer.from(chunk.subarray(at, at + this.needed - this.held));
-      this.chunks.push(part);
-      this.held += part.length;
-      at += part.length;
-      if (this.held === this.needed) this.measure();
-    }
-  }
-
-  end(): void {
-    if (!this.isDone) this.read();
-  }
-
-  private measure(): void {
-    if (this.needed > LENGTH_BYTES) return this.read();
-    try {
-      const length = headerLength(Buffer.concat(this.chunks), this.size);
-      this.needed += length;
-      if (length > MAX_TENSOR_HEADER) {
-        this.report(0, 'resource-limit', `its header has ${length} bytes, at most ${MAX_TENSOR_HEADER} are read`);
-        this.isDone = true;
-      } else if (length === 0) this.read();
-    } catch (error) {
-      this.tell(error);
-    }
-  }
-
-  private read(): void {
-    this.isDone = true;
-    try {
-      readSafetensorsHeader(Buffer.concat(this.chunks), this.size);
-    } catch (error) {
-      this.tell(error);
-    }
-    this.chunks = [];
-  }
-
-  private tell(error: unknown): void {
-    if (!(error instanceof CustodyError) || error.code !== 'MALFORMED') throw error;
-    this.isDone = true;
-    this.report(0, 'malformed', error.message);
   }
 }

@@ -1,3 +1,4 @@
+import { BytePlaces } from '../utf8.js';
 import { checkTemplate, isTemplate } from './jinja.js';
 import { checkJson } from './json-constructs.js';
 import type { Report } from './reader.js';
@@ -26,8 +27,8 @@ export interface DocumentOptions {
 
 /** Looks into a text, as a whole: what it is by its content, and what it would be taken for by its name. */
 export function checkDocument(text: string, { name, holdsCode }: DocumentOptions, report: Report): 'json' | 'text' {
-  const byteAt = (at: number): number => Buffer.byteLength(text.slice(0, at));
-  const tell: Report = (at, rule, message) => report(byteAt(at), rule, message);
+  const places = new BytePlaces(text);
+  const tell: Report = (at, rule, message) => report(places.before(at), rule, message);
   const isCode = CODE_NAME.test(name) || CODE_BEGIN.test(text);
   if (isCode && holdsCode) return 'text';
   if (isCode) tell(0, 'unexpected-code', 'it is code, which only the components serving and guardrail hold');

@@ -4,7 +4,7 @@ import { checkObject, checkText } from './constructs.js';
 import type { Report } from './reader.js';
 
 /** The largest tokenizer.json in use have about 35 MiB. Of more, its text alone could take the memory that a scan has. */
-export const MAX_JSON_DOCUMENT = 56 * 1024 * 1024;
+export const MAX_JSON_DOCUMENT = 48 * 1024 * 1024;
 const LIMITS = { maxBytes: MAX_JSON_DOCUMENT, maxDepth: 200, maxValues: 4_000_000 };
 
 /** Looks for what makes a loader of this document run code. Answers why it is no JSON that can be looked through, or `null`. */

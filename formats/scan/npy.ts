@@ -1,12 +1,15 @@
+import { numericBytes } from './npy-type.js';
 import { PickleReader } from './pickle.js';
 import type { ArtifactReader, Report } from './reader.js';
 
 const MAGIC_BYTES = 8;
 const MAX_HEADER = 64 * 1024;
-/** A type, or one member of a structured type, whose elements are Python objects. */
-const OBJECT_TYPE = /['"][<>|=]?O\d*['"]/;
+const VERSIONS: ReadonlySet<number> = new Set([1, 2, 3]);
+/** As every writer writes it; NumPy evaluates whatever literal stands there, and what is written otherwise is refused. */
+const HEADER =
+  /^\{'descr': *(.+), *'fortran_order': *(?:True|False), *'shape': *\(((?:\d{1,15}, *)*(?:\d{1,15})?)\),? *\} *\n?$/s;
 
-/** A NumPy array: one whose elements are objects holds a pickle, which is followed. */
+/** A NumPy array of numbers. One of anything else may hold a pickle of objects, which is followed. */
 export class NpyReader implements ArtifactReader {
   private readonly report: Report;
   private readonly size: number;
@@ -22,6 +25,11 @@ export class NpyReader implements ArtifactReader {
   add(chunk: Uint8Array): void {
     if (this.isData) return this.inner?.add(chunk);
     this.head = Buffer.concat([this.head, chunk]);
+    if (this.head.length >= MAGIC_BYTES && !VERSIONS.has(this.head[6] as number)) {
+      this.report(6, 'malformed', `it is of the version ${this.head[6]}`);
+      this.isData = true;
+      return;
+    }
     const lengthBytes = this.head[6] === 1 ? 2 : 4;
     const begin = MAGIC_BYTES + lengthBytes;
     if (this.head.length < begin) return;
@@ -44,8 +52,15 @@ export class NpyReader implements ArtifactReader {
     const rest = this.head.subarray(to);
     this.head = Buffer.alloc(0);
     this.isData = true;
-    if (!OBJECT_TYPE.test(header)) return;
-    this.report(0, 'object-array', 'its elements are Python objects, in a pickle');
+    const [, descr, shape = ''] = HEADER.exec(header) ?? [];
+    const bytes = descr === undefined ? null : numericBytes(descr);
+    if (bytes !== null) {
+      const elements = (shape.match(/\d+/g) ?? []).reduce((product, each) => product * Number(each), 1);
+      if (to + elements * bytes !== this.size)
+        this.report(to, 'trailing-bytes', `${this.size - to} bytes follow its header, and it has ${elements * bytes}`);
+      return;
+    }
+    this.report(0, 'object-array', 'its elements are no plain numbers: they may be Python objects, in a pickle');
     const report: Report = (offset, rule, message) => this.report(to + offset, rule, message);
     this.inner = new PickleReader(report, { size: this.size - to });
     this.inner.add(rest);

@@ -35,7 +35,7 @@ export function doLine(
     case OP.GET:
     case OP.PUT: {
       const index = indexOf(bytes, from, to);
-      if (to - from > MAX_LINE_BYTES)
+      if (goesOnAsNumber(bytes, from, to))
         machine.exceed(`a place in the memo that is given by ${MAX_LINE_BYTES} characters`);
       else if (index === null) machine.breakOff('a place in the memo that is no number');
       else if (op === OP.GET) machine.get(index);
@@ -70,10 +70,17 @@ function isDigits(bytes: Uint8Array, from: number, to: number): boolean {
 
 function isNumber(op: number, bytes: Uint8Array, from: number, to: number): boolean {
   const text = cString(bytes, from, Math.min(to, from + MAX_LINE_BYTES));
-  if (to - from > MAX_LINE_BYTES) return NUMBER_BEGINS.test(text);
+  if (goesOnAsNumber(bytes, from, to)) return true;
   // Nothing at all before a NUL is zero to the C library.
   if (text === '') return to > from;
   return (op === OP.FLOAT ? FLOAT : INTEGER).test(text);
+}
+
+/** Whether a number may be longer than what is kept of it. */
+function goesOnAsNumber(bytes: Uint8Array, from: number, to: number): boolean {
+  if (to - from <= MAX_LINE_BYTES) return false;
+  const text = cString(bytes, from, from + MAX_LINE_BYTES);
+  return text.length === MAX_LINE_BYTES && NUMBER_BEGINS.test(text);
 }
 
 /** As C reads it, up to a NUL, which to pickle.py is no number. */

@@ -4,9 +4,14 @@ import type { RecentBytes } from './pickle-names.js';
 import { offsetOf, VALUE } from './pickle-stack.js';
 import type { Report } from './reader.js';
 
+/** Of a module, a class or a function, dotted. A name that was too long to be kept is in brackets, and may be one. */
+const NAME = /^(?:[\p{L}_][\p{L}\p{N}_.]*|\(.*)$/u;
+
 /** Tells of each import that is not known to be safe, and answers what it is on a pickle's stack. */
 export class ImportReporter {
   count = 0;
+  /** Those that a loader could carry out: another name than these is of nothing. */
+  possible = 0;
   private readonly report: Report;
   private readonly recent: RecentBytes;
 
@@ -17,6 +22,7 @@ export class ImportReporter {
 
   byName(at: number, module: string, name: string): number {
     this.count += 1;
+    if (NAME.test(module) && NAME.test(name)) this.possible += 1;
     if (isAllowedImport(module, name)) return VALUE.allowed;
     this.report(at, 'unsafe-global', `it imports ${printable(`${module}.${name}`)}, which is not known to be safe`);
     return VALUE.unsafe;
@@ -27,6 +33,7 @@ export class ImportReporter {
     const [module, name] = [this.textOf(values[0], at), this.textOf(values[1], at)];
     if (module !== null && name !== null) return this.byName(at, module, name);
     this.count += 1;
+    this.possible += 1;
     const known = [module, name].map((text) => (text === null ? 'something that is made while it is loaded' : text));
     this.report(at, 'dynamic-import', `it imports ${known.map(printable).join('.')}: what that is cannot be told`);
     return VALUE.unsafe;

@@ -62,6 +62,11 @@ export class PickleReader implements ArtifactReader {
     return this.machine.imported.count;
   }
 
+  /** Imports that some module could answer: whoever reads other bytes as a pickle comes upon any names. */
+  get possibleImports(): number {
+    return this.machine.imported.possible;
+  }
+
   /** Calls of what may be an import. */
   get calls(): number {
     return this.machine.calls;

@@ -11,24 +11,18 @@ interface Field {
 const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 const MAX_PIECE_FIELDS = 8;
 
-/** The fields of a message in order, as long as they are well formed; `whole` says whether they fill it exactly. */
-export function fieldsOf(
-  bytes: Uint8Array,
-  limit: number,
-): { readonly fields: readonly Field[]; readonly whole: boolean } {
-  const fields: Field[] = [];
-  let at = 0;
-  while (at < bytes.length && fields.length < limit) {
+/** The fields of a message in order; after the last one, `null` where the rest of the bytes is none. */
+function* fieldsOf(bytes: Uint8Array): Generator<Field | null> {
+  for (let at = 0; at < bytes.length;) {
     const tag = varint(bytes, at);
-    if (tag === null) return { fields, whole: false };
+    if (tag === null) return void (yield null);
     const number = Math.floor(tag.value / 8);
     const wire = tag.value % 8;
     const content = contentOf(bytes, tag.end, wire);
-    if (number === 0 || content === null) return { fields, whole: false };
-    fields.push({ number, wire, from: content.from, to: content.to });
+    if (number === 0 || content === null) return void (yield null);
+    yield { number, wire, from: content.from, to: content.to };
     at = content.to;
   }
-  return { fields, whole: at === bytes.length };
 }
 
 /**
@@ -36,8 +30,7 @@ export function fieldsOf(
  * a graph, SentencePiece with its first piece; `null` for anything else.
  */
 export function formatOfMessage(head: Uint8Array): ArtifactFormat | null {
-  const { fields } = fieldsOf(head, 4);
-  const first = fields[0];
+  const [first] = fieldsOf(head);
   const tag = varint(head, 0);
   if (tag?.value === (1 << 3) + WIRE.bytes) {
     const length = varint(head, tag.end);
@@ -60,22 +53,24 @@ export function formatOfMessage(head: Uint8Array): ArtifactFormat | null {
 
 /** Whether the whole is a SentencePiece model: pieces, and the four specifications that may follow them. */
 export function isSentencePiece(bytes: Uint8Array): boolean {
-  const { fields, whole } = fieldsOf(bytes, 4_000_000);
-  return (
-    whole &&
-    fields.length > 0 &&
-    fields.every(({ number, wire, from, to }) => {
-      if (wire !== WIRE.bytes || number > 5) return false;
-      return number !== 1 || isPiece(bytes.subarray(from, to));
-    })
-  );
+  for (const field of fieldsOf(bytes)) {
+    if (field === null || field.wire !== WIRE.bytes || field.number > 5) return false;
+    if (field.number === 1 && !isPiece(bytes.subarray(field.from, field.to))) return false;
+  }
+  return bytes.length > 0;
 }
 
 /** `SentencePiece`: its text, its score, and perhaps its type. */
 function isPiece(bytes: Uint8Array): boolean {
-  const { fields, whole } = fieldsOf(bytes, MAX_PIECE_FIELDS);
   const wires = [-1, WIRE.bytes, WIRE.fixed32, WIRE.varint];
-  return whole && fields[0]?.number === 1 && fields.every(({ number, wire }) => wires[number] === wire);
+  let count = 0;
+  for (const field of fieldsOf(bytes)) {
+    if (field === null || wires[field.number] !== field.wire) return false;
+    if (count === 0 && field.number !== 1) return false;
+    count += 1;
+    if (count > MAX_PIECE_FIELDS) return false;
+  }
+  return count > 0;
 }
 
 function contentOf(bytes: Uint8Array, at: number, wire: number): { readonly from: number; readonly to: number } | null {

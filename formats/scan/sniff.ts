@@ -3,6 +3,8 @@ import type { ArtifactFormat } from '../../domain/artifacts.js';
 /** So many bytes from the beginning are enough to tell a format by what it begins with. */
 export const HEAD_BYTES = 4096;
 const TAR_BLOCK = 512;
+const TAR_SUM = 148;
+const TAR_SUM_BYTES = 8;
 
 const MAGIC: readonly (readonly [ArtifactFormat, string])[] = [
   ['zip', '504b0304'],
@@ -33,7 +35,8 @@ const MAGIC: readonly (readonly [ArtifactFormat, string])[] = [
   ['pdf', '255044462d'],
 ];
 const MAGIC_BYTES = MAGIC.map(([format, hex]) => ({ format, bytes: Buffer.from(hex, 'hex') }));
-/** HDF5 may have other bytes before it, of these lengths. */
+const HDF5 = Buffer.from('894844460d0a1a0a', 'hex');
+/** HDF5 may have other bytes before it, of these lengths and more. */
 const HDF5_OFFSETS = [512, 1024, 2048];
 
 /** The format that the first bytes of a file of `size` bytes are of; `null` where they tell none. */
@@ -46,8 +49,7 @@ export function formatOfHead(head: Uint8Array, size: number): ArtifactFormat | n
   // Two letters of text are no executable.
   if (found !== undefined && (found.bytes.length > 2 || hasControl(head))) return found.format;
   if (isTarHeader(head.subarray(0, TAR_BLOCK))) return 'tar';
-  const hdf5 = MAGIC_BYTES.find(({ format }) => format === 'hdf5');
-  if (hdf5 !== undefined && HDF5_OFFSETS.some((offset) => startsWith(head, hdf5.bytes, offset))) return 'hdf5';
+  if (HDF5_OFFSETS.some((offset) => startsWith(head, HDF5, offset))) return 'hdf5';
   return null;
 }
 
@@ -64,15 +66,55 @@ function looksLikeSafetensors(head: Uint8Array, size: number): boolean {
   return length <= BigInt(size) || hasControl(head.subarray(0, 8)) || head.subarray(0, 8).some((byte) => byte > 0x7e);
 }
 
-/** The first block of a tar archive: its checksum is right. */
+/** The first block of a tar archive: its checksum is right, as the laxest reader (Python's) reads and counts it. */
 export function isTarHeader(block: Uint8Array): boolean {
   if (block.length < TAR_BLOCK || block.every((byte) => byte === 0)) return false;
-  const field = Buffer.from(block.buffer, block.byteOffset + 148, 8).toString('latin1');
-  const stated = /^ *([0-7]{1,6})[\0 ]/.exec(field)?.[1];
-  if (stated === undefined) return false;
-  let sum = 8 * 0x20;
-  for (let at = 0; at < TAR_BLOCK; at += 1) if (at < 148 || at >= 156) sum += block[at] as number;
-  return sum === Number.parseInt(stated, 8);
+  const stated = tarChecksum(Buffer.from(block.buffer, block.byteOffset + TAR_SUM, TAR_SUM_BYTES));
+  if (stated === null) return false;
+  let [unsigned, signed] = [TAR_SUM_BYTES * 0x20, TAR_SUM_BYTES * 0x20];
+  for (let at = 0; at < TAR_BLOCK; at += 1) {
+    if (at >= TAR_SUM && at < TAR_SUM + TAR_SUM_BYTES) continue;
+    const byte = block[at] as number;
+    unsigned += byte;
+    signed += byte < 0x80 ? byte : byte - 0x100;
+  }
+  return stated === unsigned || stated === signed;
+}
+
+function tarChecksum(field: Buffer): number | null {
+  if (field[0] === 0x80 || field[0] === 0xff) return field.readIntBE(2, 6);
+  const digits = field
+    .toString('latin1')
+    .replace(/\0.*$/s, '')
+    .trim()
+    .replace(/^\+?(0o)?/i, '')
+    .replaceAll('_', '');
+  return /^[0-7]*$/.test(digits) ? Number.parseInt(digits === '' ? '0' : digits, 8) : null;
+}
+
+/** Looks for the signature of HDF5 at every place where its readers do: at the beginning, at byte 512, and at each double of it. */
+export class Hdf5Watch {
+  private readonly report: (offset: number) => void;
+  private at = 0;
+  private place = 0;
+  private matched = 0;
+
+  constructor(report: (offset: number) => void) {
+    this.report = report;
+  }
+
+  add(chunk: Uint8Array): void {
+    const end = this.at + chunk.length;
+    while (this.place + this.matched < end) {
+      const byte = chunk[this.place + this.matched - this.at];
+      this.matched = byte === HDF5[this.matched] ? this.matched + 1 : HDF5.length + 1;
+      if (this.matched === HDF5.length) this.report(this.place);
+      if (this.matched < HDF5.length) continue;
+      this.place = this.place === 0 ? TAR_BLOCK : this.place * 2;
+      this.matched = 0;
+    }
+    this.at = end;
+  }
 }
 
 function startsWith(head: Uint8Array, bytes: Uint8Array, offset: number): boolean {

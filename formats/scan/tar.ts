@@ -7,6 +7,8 @@ import { isTarHeader } from './sniff.js';
 const BLOCK = 512;
 const MAX_ENTRIES = 100_000;
 const MAX_LONG_NAME = 64 * 1024;
+/** Keys of an extension that change neither which bytes an entry has nor what it is called. */
+const TOLD = /^(comment|[acm]time|[gu]id|[gu]name|charset|(SCHILY|LIBARCHIVE)\..+)$/;
 
 /** What a type flag makes; the rest is not known. */
 const TYPES: Readonly<Record<string, 'file' | 'link' | 'device' | 'folder' | 'extension'>> = {
@@ -112,18 +114,24 @@ export class TarReader implements ArtifactReader {
   private openEntry(begin: number, size: number): void {
     const flag = String.fromCharCode(this.block[156] as number);
     const type = Object.hasOwn(TYPES, flag) ? TYPES[flag] : undefined;
-    const name = this.longName ?? this.name();
+    const name = this.longName ?? this.names()[0] ?? '';
     const told = printable(name);
     if (type === 'extension') {
       if (size > MAX_LONG_NAME) this.report(begin, 'resource-limit', `an extension header of ${size} bytes`);
       this.extension = size > MAX_LONG_NAME ? null : [];
     } else {
+      const names = this.longName === null ? this.names() : [this.longName];
       this.longName = null;
-      const problem = unsafePath(name.replace(/\/$/, '').replace(/^\.\//, ''));
-      if (problem !== null && name !== './') this.report(begin, 'unsafe-name', `${told}: ${problem}`);
+      for (const each of names) {
+        const problem = unsafePath(each.replace(/\/$/, '').replace(/^\.\//, ''));
+        if (problem !== null && each !== './') this.report(begin, 'unsafe-name', `${printable(each)}: ${problem}`);
+      }
       if (type === 'link') this.report(begin, 'archive-link', `${told} is a link to ${printable(this.text(157, 100))}`);
       if (type === 'device') this.report(begin, 'archive-link', `${told} is a device or pipe`);
       if (type === undefined) this.report(begin, 'unsupported-method', `${told} is of the type ${printable(flag)}`);
+      // Some readers skip these bytes and others take them for the next header.
+      if (size > 0 && type !== undefined && (type !== 'file' || name.endsWith('/')))
+        this.report(begin, 'archive-mismatch', `${told} is no file, and has ${size} bytes`);
       if (type === 'file') this.reader = this.options.open(reportWithin(this.report, this.at, told), size);
     }
     if (this.at + size > this.options.size)
@@ -137,21 +145,35 @@ export class TarReader implements ArtifactReader {
     this.reader?.end();
     this.reader = null;
     if (this.extension === null) return;
-    const text = Buffer.concat(this.extension).toString('utf8');
+    const bytes = Buffer.concat(this.extension);
     this.extension = null;
     const flag = String.fromCharCode(this.block[156] as number);
-    if (flag === 'L') this.longName = text.replace(/\0.*$/s, '');
-    else if (flag === 'x') {
-      const path = /(?:^|\n)\d+ path=([^\n]*)\n/.exec(text)?.[1];
-      if (path !== undefined) this.longName = path;
-      if (/(?:^|\n)\d+ (?:linkpath|size|GNU\.sparse[^=]*)=/.test(text))
-        this.report(this.at, 'unsupported-method', 'an extension changes the size of an entry, or where a link leads');
+    if (flag === 'L') this.rename(bytes.toString('utf8').replace(/\0.*$/s, ''));
+    else if (flag === 'x' || flag === 'g') this.extend(bytes, flag);
+  }
+
+  /** What an extension says of the next entry, or of all that follow: readers agree on none of it but a name and what is told. */
+  private extend(bytes: Buffer, flag: 'x' | 'g'): void {
+    const records = paxRecords(bytes);
+    if (records === null) return this.report(this.at, 'malformed', 'an extension header whose records do not fit it');
+    for (const [key, value] of records) {
+      if (key === 'path' && flag === 'x') this.rename(value);
+      else if (!TOLD.test(key))
+        this.report(this.at, 'unsupported-method', `an extension changes what an entry is: ${printable(key)}`);
     }
   }
 
-  private name(): string {
-    const prefix = this.text(257, 5) === 'ustar' ? this.text(345, 155) : '';
-    return prefix === '' ? this.text(0, 100) : `${prefix}/${this.text(0, 100)}`;
+  private rename(name: string): void {
+    if (this.longName !== null) this.report(this.at, 'archive-mismatch', 'two extensions name the same entry');
+    this.longName = name;
+  }
+
+  /** The name, and the one that readers make of it who ask for no `ustar` before they take the prefix. */
+  private names(): readonly string[] {
+    const [name, prefix] = [this.text(0, 100), this.text(345, 155)];
+    if (prefix === '') return [name];
+    const whole = `${prefix}/${name}`;
+    return this.text(257, 6) === 'ustar' ? [whole] : [name, whole];
   }
 
   private text(from: number, length: number): string {
@@ -163,6 +185,7 @@ export class TarReader implements ArtifactReader {
   /** An octal number, or one in base 256 that fits; `null`: neither. */
   private number(from: number, length: number): number | null {
     if (((this.block[from] as number) & 0x80) !== 0) {
+      if (this.block[from] !== 0x80) return null;
       let value = 0;
       for (let at = from + 1; at < from + length; at += 1) value = value * 256 + (this.block[at] as number);
       return Number.isSafeInteger(value) ? value : null;
@@ -170,4 +193,18 @@ export class TarReader implements ArtifactReader {
     const text = this.text(from, length).trim();
     return /^[0-7]*$/.test(text) ? Number.parseInt(text === '' ? '0' : text, 8) : null;
   }
+}
+
+/** The records of an extension header, each its own length, a key and a value; `null`: they are none. */
+function paxRecords(bytes: Buffer): readonly (readonly [string, string])[] | null {
+  const records: [string, string][] = [];
+  for (let at = 0; at < bytes.length;) {
+    const length = Number(/^[1-9]\d{0,5} /.exec(bytes.toString('latin1', at, at + 8))?.[0] ?? 0);
+    const record = bytes.toString('utf8', at, at + length);
+    const [, key, value] = /^\d+ ([^=]+)=(.*)\n$/s.exec(record) ?? [];
+    if (key === undefined || value === undefined || at + length > bytes.length) return null;
+    records.push([key, value]);
+    at += length;
+  }
+  return records;
 }

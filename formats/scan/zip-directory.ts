@@ -11,8 +11,12 @@ const ENTRY_BYTES = 46;
 const MAX_COMMENT = 0xffff;
 const LOCATOR_BYTES = 20;
 const END64_BYTES = 56;
+const ZIP64_FIELD = 1;
+const RENAMING_FIELDS: ReadonlySet<number> = new Set([0x7075, 0x6375]);
+/** How far from the end of a file some reader still looks: miniz (PyTorch's), the farthest, goes back in blocks of 4 KiB. */
+const LAX_REACH = 72 * 1024;
 /** The end of a file in which everything lies that says where a zip's directory is. */
-export const TAIL_BYTES = MAX_COMMENT + END_BYTES + LOCATOR_BYTES + END64_BYTES;
+export const TAIL_BYTES = LAX_REACH + LOCATOR_BYTES + END64_BYTES;
 /** A directory of about 200,000 entries. */
 export const MAX_DIRECTORY_BYTES = 32 * 1024 * 1024;
 
@@ -60,18 +64,38 @@ export function findDirectory(tail: Uint8Array, size: number): DirectoryPlace | 
   return null;
 }
 
+/**
+ * Where in a file of another format some reader finds the end of a zip, from the last bytes of the file; `null`: none does.
+ * Python counts the directory back from there, miniz forward: the offset, the count and the comment are believed by neither
+ * or by one of them alone, so that the size of the directory is all that must be possible.
+ */
+export function findLaxEnd(tail: Uint8Array, size: number): number | null {
+  const bytes = Buffer.from(tail.buffer, tail.byteOffset, tail.byteLength);
+  const base = size - bytes.length;
+  for (let at = bytes.length - END_BYTES; at >= Math.max(0, bytes.length - LAX_REACH); at -= 1) {
+    if (bytes.readUInt32LE(at) !== END) continue;
+    const locator = at - LOCATOR_BYTES;
+    const isWide = locator >= 0 && bytes.readUInt32LE(locator) === LOCATOR64;
+    if (isWide || bytes.readUInt32LE(at + 12) <= size) return base + at;
+  }
+  return null;
+}
+
+/** With an end of 64 bits, both ends must say the same, and the wide one stand where every reader looks for it. */
 function placeOf(view: DataView, at: number, base: number): Omit<DirectoryPlace, 'fileEnd' | 'comment'> | null {
   const locator = at - LOCATOR_BYTES;
-  if (locator >= 0 && view.getUint32(locator, true) === LOCATOR64) {
-    const end64 = Number(view.getBigUint64(locator + 8, true)) - base;
-    if (end64 >= 0 && end64 + END64_BYTES <= locator && view.getUint32(end64, true) === END64) {
-      const [entries, size, offset] = [32, 40, 48].map((field) => Number(view.getBigUint64(end64 + field, true)));
-      return sound({ offset: offset ?? 0, size: size ?? 0, entries: entries ?? 0, end: base + end64 });
-    }
-  }
   const entries = view.getUint16(at + 10, true);
   const [size, offset] = [view.getUint32(at + 12, true), view.getUint32(at + 16, true)];
-  return sound({ offset, size, entries, end: base + at });
+  if (locator < 0 || view.getUint32(locator, true) !== LOCATOR64)
+    return sound({ offset, size, entries, end: base + at });
+  const end64 = locator - END64_BYTES;
+  if (end64 < 0 || Number(view.getBigUint64(locator + 8, true)) !== base + end64) return null;
+  if (view.getUint32(end64, true) !== END64) return null;
+  const wide = (field: number): number => Number(view.getBigUint64(end64 + field, true));
+  const agrees = (narrow: number, value: number, none: number): boolean => narrow === value || narrow === none;
+  const isSame = agrees(entries, wide(32), 0xffff) && agrees(size, wide(40), 0xffffffff);
+  if (!isSame || !agrees(offset, wide(48), 0xffffffff)) return null;
+  return sound({ offset: wide(48), size: wide(40), entries: wide(32), end: base + end64 });
 }
 
 /** Bytes may stand between the directory and its end, and before the first entry: then it is an archive all the same. */
@@ -92,7 +116,15 @@ export function readDirectory(bytes: Uint8Array, place: DirectoryPlace, report: 
     const extraEnd = nameEnd + (extraLength ?? 0);
     if (extraEnd + (commentLength ?? 0) > bytes.length) break;
     const nameBytes = new Uint8Array(bytes.subarray(at + ENTRY_BYTES, nameEnd));
-    const wide = zip64Of(view, at, nameEnd, extraEnd);
+    const narrow = {
+      size: view.getUint32(at + 24, true),
+      packed: view.getUint32(at + 20, true),
+      offset: view.getUint32(at + 42, true),
+    };
+    const extra = bytes.subarray(nameEnd, extraEnd);
+    const wide = wideSizes(extra, narrow);
+    if (wide === null || renames(extra))
+      report(place.offset + at, 'archive-mismatch', 'an extra field gives an entry other sizes, or another name');
     const entry: ZipEntry = {
       name: Buffer.from(nameBytes).toString('utf8'),
       nameBytes,
@@ -100,6 +132,7 @@ export function readDirectory(bytes: Uint8Array, place: DirectoryPlace, report: 
       method: view.getUint16(at + 10, true),
       crc: view.getUint32(at + 16, true),
       mode: view.getUint8(at + 5) === 3 ? view.getUint16(at + 40, true) : 0,
+      ...narrow,
       ...wide,
     };
     checkName(entry, seen, place.offset + at, report);
@@ -115,23 +148,37 @@ export function readDirectory(bytes: Uint8Array, place: DirectoryPlace, report: 
   return entries;
 }
 
-/** Sizes and offset, from the extra field where they do not fit into four bytes. */
-function zip64Of(view: DataView, at: number, from: number, to: number): Pick<ZipEntry, 'packed' | 'size' | 'offset'> {
-  const fields = { size: view.getUint32(at + 24, true), packed: view.getUint32(at + 20, true) };
-  const all = { ...fields, offset: view.getUint32(at + 42, true) };
-  for (let extra = from; extra + 4 <= to;) {
-    const length = view.getUint16(extra + 2, true);
-    if (view.getUint16(extra, true) === 1) {
-      let value = extra + 4;
-      for (const field of ['size', 'packed', 'offset'] as const) {
-        if (all[field] !== 0xffffffff || value + 8 > Math.min(to, extra + 4 + length)) continue;
-        all[field] = Number(view.getBigUint64(value, true));
-        value += 8;
-      }
-    }
-    extra += 4 + length;
+/** An extra field by its number, with its content. */
+function* extraFields(extra: Uint8Array): Generator<readonly [number, Buffer]> {
+  const bytes = Buffer.from(extra.buffer, extra.byteOffset, extra.byteLength);
+  for (let at = 0; at + 4 <= bytes.length;) {
+    const end = at + 4 + bytes.readUInt16LE(at + 2);
+    yield [bytes.readUInt16LE(at), bytes.subarray(at + 4, end)];
+    at = end;
   }
-  return all;
+}
+
+/**
+ * Those of these numbers that do not fit into four bytes, from the extra field that then holds them, in this order; `null`: it
+ * holds more or less than those, of which each reader makes something else.
+ */
+export function wideSizes<Name extends string>(
+  extra: Uint8Array,
+  narrow: Readonly<Record<Name, number>>,
+): Partial<Record<Name, number>> | null {
+  const names = (Object.keys(narrow) as Name[]).filter((name) => narrow[name] === 0xffffffff);
+  const fields = [...extraFields(extra)].filter(([id]) => id === ZIP64_FIELD);
+  const content = fields[0]?.[1] ?? Buffer.alloc(0);
+  if (fields.length > 1 || content.length !== names.length * 8) return null;
+  const found: Partial<Record<Name, number>> = {};
+  for (const [at, name] of names.entries()) found[name] = Number(content.readBigUInt64LE(at * 8));
+  return found;
+}
+
+/** Whether an extra field (Info-ZIP's Unicode path or comment) gives another name, which only some readers take. */
+export function renames(extra: Uint8Array): boolean {
+  for (const [id] of extraFields(extra)) if (RENAMING_FIELDS.has(id)) return true;
+  return false;
 }
 
 function checkName({ name, nameBytes, mode }: ZipEntry, seen: Set<string>, at: number, report: Report): void {

@@ -2,7 +2,7 @@ import { crc32, inflateRawSync } from 'node:zlib';
 import type { ArtifactFormat } from '../../domain/artifacts.js';
 import { printable } from '../json.js';
 import { reportWithin, type ArtifactReader, type Report } from './reader.js';
-import { readDirectory, type DirectoryPlace, type ZipEntry } from './zip-directory.js';
+import { readDirectory, renames, wideSizes, type DirectoryPlace, type ZipEntry } from './zip-directory.js';
 
 const LOCAL = 0x04034b50;
 const LOCAL_BYTES = 30;
@@ -12,8 +12,9 @@ const DEFLATED = 8;
 const FLAG = { encrypted: 0x1, descriptor: 0x8, patch: 0x20, strongEncryption: 0x40, masked: 0x2000 } as const;
 /** What PyTorch, NumPy and Python's zipfile set: sizes after the data, UTF-8, and how hard deflate tried. */
 const USUAL_FLAGS = 0x8 | 0x800 | 0x6;
-const MAX_PACKED = 32 * 1024 * 1024;
-const MAX_UNPACKED = 64 * 1024 * 1024;
+/** A packed entry is held whole, and its bytes beside it. */
+const MAX_PACKED = 16 * 1024 * 1024;
+const MAX_UNPACKED = 16 * 1024 * 1024;
 const MAX_UNPACKED_IN_ALL = 1024 * 1024 * 1024;
 /** Weights seldom shrink to a tenth; deflate cannot shrink beyond a thousandth. */
 const MAX_RATIO = 200;
@@ -138,10 +139,13 @@ export class ZipReader implements ArtifactReader {
     if (flags !== entry.flags) differs('set of flags');
     if (method !== entry.method) differs('method');
     const isLater = (flags & FLAG.descriptor) !== 0;
-    const same = (local: number, central: number): boolean =>
-      local === central || (isLater && local === 0) || (local === 0xffffffff && central < 2 ** 53);
+    const same = (local: number, central: number): boolean => local === central || (isLater && local === 0);
+    const extra = bytes.subarray(LOCAL_BYTES + name.length);
+    const said = wideSizes(extra, { size, packed });
+    const wide = { size, packed, ...said };
+    if (said === null || renames(extra)) differs('name or size in an extra field');
     if (!same(crc, entry.crc)) differs('checksum');
-    if (!same(packed, entry.packed) || !same(size, entry.size)) differs('size');
+    if (!same(wide.packed, entry.packed) || !same(wide.size, entry.size)) differs('size');
     this.begin(entry, flags | entry.flags);
   }
 

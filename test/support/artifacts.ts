@@ -58,7 +58,15 @@ export interface ZipMember {
   readonly crc?: number;
   readonly mode?: number;
   /** What its local header says, where the directory says something else. */
-  readonly local?: { readonly name?: string; readonly flags?: number; readonly size?: number; readonly crc?: number };
+  readonly local?: {
+    readonly name?: string;
+    readonly flags?: number;
+    readonly size?: number;
+    readonly crc?: number;
+    readonly extra?: Uint8Array;
+  };
+  /** The extra field that the directory has of it. */
+  readonly extra?: Uint8Array;
   /** What the directory says of its size. */
   readonly size?: number;
   /** Bytes that stand before its local header. */
@@ -87,6 +95,8 @@ export function zip(members: readonly ZipMember[], { comment = '', gap = Buffer.
     header.writeUInt32LE(data.length, 18);
     header.writeUInt32LE(local.size ?? size, 22);
     header.writeUInt16LE(localName.length, 26);
+    const [localExtra, extra] = [Buffer.from(local.extra ?? []), Buffer.from(member.extra ?? [])];
+    header.writeUInt16LE(localExtra.length, 28);
     const entry = Buffer.alloc(46);
     entry.writeUInt32LE(0x02014b50, 0);
     entry.writeUInt8(3, 5);
@@ -96,11 +106,12 @@ export function zip(members: readonly ZipMember[], { comment = '', gap = Buffer.
     entry.writeUInt32LE(data.length, 20);
     entry.writeUInt32LE(size, 24);
     entry.writeUInt16LE(name.length, 28);
+    entry.writeUInt16LE(extra.length, 30);
     entry.writeUInt32LE(mode * 65536, 38);
     entry.writeUInt32LE(at + before.length, 42);
-    locals.push(before, header, localName, data);
-    directory.push(entry, name);
-    at += before.length + 30 + localName.length + data.length;
+    locals.push(before, header, localName, localExtra, data);
+    directory.push(entry, name, extra);
+    at += before.length + 30 + localName.length + localExtra.length + data.length;
   }
   const central = Buffer.concat(directory);
   const end = Buffer.alloc(22);
@@ -123,15 +134,35 @@ export function torchZip(data: Uint8Array): Buffer {
   ]);
 }
 
+/** This zip, with ends of 64 bits before its own, which says as much as they do. */
+export function zip64(bytes: Buffer): Buffer {
+  const end = bytes.subarray(bytes.length - 22);
+  const wide = Buffer.alloc(56);
+  wide.writeUInt32LE(0x06064b50, 0);
+  wide.writeBigUInt64LE(44n, 4);
+  const [entries, size, offset] = [end.readUInt16LE(10), end.readUInt32LE(12), end.readUInt32LE(16)];
+  for (const [at, value] of [entries, entries, size, offset].entries())
+    wide.writeBigUInt64LE(BigInt(value), 24 + at * 8);
+  const locator = Buffer.alloc(20);
+  locator.writeUInt32LE(0x07064b50, 0);
+  locator.writeBigUInt64LE(BigInt(bytes.length - 22), 8);
+  locator.writeUInt32LE(1, 16);
+  return Buffer.concat([bytes.subarray(0, -22), wide, locator, end]);
+}
+
 export interface TarMember {
   readonly name: string;
+  /** What stands before the name, for readers that look there. */
+  readonly prefix?: string;
+  readonly magic?: string;
   readonly bytes?: Uint8Array;
   readonly type?: string;
   readonly link?: string;
 }
 
 export function tar(members: readonly TarMember[], after = Buffer.alloc(0)): Buffer {
-  const blocks = members.flatMap(({ name, bytes = Buffer.alloc(0), type = '0', link = '' }) => {
+  const blocks = members.flatMap((member) => {
+    const { name, bytes = Buffer.alloc(0), type = '0', link = '', prefix = '', magic = 'ustar\x0000' } = member;
     const header = Buffer.alloc(512);
     header.write(name, 0, 100);
     header.write('0000644\0', 100);
@@ -139,7 +170,8 @@ export function tar(members: readonly TarMember[], after = Buffer.alloc(0)): Buf
     header.write('        ', 148);
     header.write(type, 156);
     header.write(link, 157, 100);
-    header.write('ustar\x0000', 257);
+    header.write(magic, 257);
+    header.write(prefix, 345);
     const sum = header.reduce((total, byte) => total + byte, 0);
     header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
     return [header, Buffer.from(bytes), Buffer.alloc((512 - (bytes.length % 512)) % 512)];
@@ -153,4 +185,16 @@ export function npy(descr: string, data: Uint8Array): Buffer {
   const length = Buffer.alloc(2);
   length.writeUInt16LE(header.length);
   return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), length, header, data]);
+}
+
+/** Records of an extension header of tar. */
+export function pax(...records: readonly (readonly [key: string, value: string])[]): Buffer {
+  return Buffer.concat(
+    records.map(([key, value]) => {
+      const rest = Buffer.byteLength(` ${key}=${value}\n`);
+      let length = rest + 1;
+      while (String(length).length + rest !== length) length += 1;
+      return Buffer.from(`${length} ${key}=${value}\n`);
+    }),
+  );
 }

@@ -1,6 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { writeSafetensors } from '../../../formats/safetensors.js';
-import { calls, npy, pickle, PROTO4, scanBytes, tar, text, torchZip, zip } from '../../support/artifacts.js';
+import {
+  calls,
+  npy,
+  pax,
+  pickle,
+  PROTO4,
+  scanBytes,
+  tar,
+  text,
+  torchZip,
+  u32,
+  u64,
+  zip,
+  zip64,
+} from '../../support/artifacts.js';
 
 const hello = { name: 'hello.txt', bytes: Buffer.from('hello') };
 const evil = calls('os', 'system');
@@ -102,6 +116,38 @@ describe('a zip', () => {
     expect(scanBytes(zip([hello], { gap: Buffer.from(evil) })).rules).toContain('archive-mismatch');
   });
 
+  const wide = Buffer.concat([Buffer.from([1, 0, 8, 0]), u64(5)]);
+  const other = Buffer.concat([Buffer.from([1, 0, 16, 0]), u64(5), u64(7)]);
+  const renamed = Buffer.concat([Buffer.from([0x75, 0x70, 9, 0, 1]), u32(0), Buffer.from('evil')]);
+
+  it('with sizes of 64 bits has nothing against it, where all that say them agree', () => {
+    expect(scanBytes(zip([{ ...hello, local: { size: 0xffffffff, extra: wide } }])).findings).toEqual([]);
+    const bytes = zip64(zip([{ ...hello, extra: Buffer.from([0x55, 0x54, 1, 0, 0]) }]));
+    expect(scanBytes(bytes)).toMatchObject({ format: 'zip', findings: [] });
+    expect(scanBytes(bytes, 7)).toMatchObject({ format: 'zip', findings: [] });
+  });
+
+  it.each([
+    ['in its local header alone', { ...hello, local: { size: 0xffffffff, extra: other } }],
+    ['in its local header, which is not there', { ...hello, local: { size: 0xffffffff } }],
+    ['in its directory, by another name', { ...hello, extra: renamed }],
+    ['in its local header, by another name', { ...hello, local: { extra: renamed } }],
+  ])('attack: an extra field that only some readers take, %s', (_, member) => {
+    expect(scanBytes(zip([member])).rules).toContain('archive-mismatch');
+  });
+
+  it('attack: two ends, of 32 and 64 bits, of which each reader takes another', () => {
+    const bytes = zip64(zip([hello, { ...hello, name: 'b' }]));
+    const end = bytes.length - 22;
+    const elsewhere = Buffer.from(bytes);
+    elsewhere.writeUInt32LE(bytes.readUInt32LE(end + 16) + 1, end + 16);
+    const fewer = Buffer.from(bytes);
+    fewer.writeUInt16LE(1, end + 10);
+    const before = Buffer.from(bytes);
+    before.writeBigUInt64LE(3n, end - 12);
+    for (const each of [elsewhere, fewer, before]) expect(scanBytes(each).rules).not.toEqual([]);
+  });
+
   it('attack: a directory that claims more entries than it has room for', () => {
     const bytes = zip([hello]);
     bytes.writeUInt16LE(60_000, bytes.length - 12);
@@ -124,9 +170,40 @@ describe('a tar archive', () => {
     ['a pipe', { name: 'p', type: '6' }, 'archive-link'],
     ['a file with holes', { name: 's', type: 'S' }, 'unsupported-method'],
     ['another tar', { name: 'a.tar', bytes: tar([hello]) }, 'nested-archive'],
+    [
+      'a folder with bytes, which some readers take for entries',
+      { name: 'd', type: '5', bytes: evil },
+      'archive-mismatch',
+    ],
+    ['a link with bytes', { name: 'd', type: '1', bytes: evil }, 'archive-mismatch'],
+    ['a file whose name is that of a folder', { name: 'd/', bytes: evil }, 'archive-mismatch'],
+    ['a prefix that climbs, without the mark of one', { name: 'x', prefix: '../..', magic: '' }, 'unsafe-name'],
+    ['a size of other bytes', { name: '@', type: 'x', bytes: pax(['size', '1']) }, 'unsupported-method'],
+    ['a name that climbs for all', { name: '@', type: 'g', bytes: pax(['path', '../x']) }, 'unsupported-method'],
+    ['links for all', { name: '@', type: 'g', bytes: pax(['linkpath', '/etc']) }, 'unsupported-method'],
+    ['a size for all', { name: '@', type: 'g', bytes: pax(['size', '0']) }, 'unsupported-method'],
+    ['holes of a file', { name: '@', type: 'x', bytes: pax(['GNU.sparse.map', '0,1']) }, 'unsupported-method'],
+    ['names in another alphabet', { name: '@', type: 'x', bytes: pax(['hdrcharset', 'BINARY']) }, 'unsupported-method'],
+    ['an extension that is none', { name: '@', type: 'x', bytes: Buffer.from('99 path=x\n') }, 'malformed'],
+    [
+      'two names for one entry',
+      { name: '@', type: 'x', bytes: pax(['path', 'a'], ['path', '../x']) },
+      'archive-mismatch',
+    ],
+    [
+      'a name that climbs behind a line',
+      { name: '@', type: 'x', bytes: pax(['comment', '\n9 path=a'], ['path', '../x']) },
+      'unsafe-name',
+    ],
     ['a long name that climbs', { name: '@', type: 'L', bytes: Buffer.from('../../x\0') }, 'unsafe-name'],
   ] as const)('attack: with %s', (_, member, rule) => {
     expect(scanBytes(tar([member, hello])).rules).toContain(rule);
+  });
+
+  it('with times and comments in extensions has nothing against it', () => {
+    const known = { name: '@', type: 'x', bytes: pax(['path', 'a/b'], ['mtime', '1.5'], ['SCHILY.dev', '1']) };
+    const all = { name: '@', type: 'g', bytes: pax(['comment', 'a commit']) };
+    expect(scanBytes(tar([all, known, hello]), 100)).toMatchObject({ format: 'tar', findings: [] });
   });
 
   it('attack: what follows its end, or is missing before it', () => {
@@ -171,11 +248,45 @@ describe('one file that is two', () => {
 });
 
 describe('a NumPy array', () => {
-  it('of numbers has nothing against it', () => {
-    expect(scanBytes(npy("'<f8'", Buffer.alloc(8)))).toMatchObject({ format: 'numpy', findings: [] });
+  it.each([
+    ["'<f8'", 8],
+    ["'|b1'", 1],
+    ["'>c16'", 16],
+    ["'<M8[ns]'", 8],
+    ["[('a', '<f8'), ('b', [('c', '<i2', (2, 3))])]", 20],
+    ["[('only', '|u1'), ]", 1],
+  ])('of numbers, as %s, has nothing against it', (descr, bytes) => {
+    expect(scanBytes(npy(descr, Buffer.alloc(bytes)))).toMatchObject({ format: 'numpy', findings: [] });
   });
 
-  it.each(["'|O'", "'O'", "[('a', '<f8'), ('b', '|O')]"])('attack: of objects, as %s, is a pickle', (descr) => {
+  it.each([
+    "'|O'",
+    "'O'",
+    "'object'",
+    "'|\\x4f'",
+    "'\\x6fbject'",
+    "'|' 'O'",
+    "u'|O'",
+    "'object_'",
+    "'<f8,O'",
+    "[('a', '<f8'), ('b', '|O')]",
+    "[('a', [('b', '|\\117')])]",
+    "('<f8', (1,))",
+    "{'names': ['a'], 'formats': ['O']}",
+    "'|V8'",
+  ])('attack: of objects, or of what may be objects, as %s, is followed as a pickle', (descr) => {
     expect(scanBytes(npy(descr, evil), 16).rules).toEqual(['object-array', 'unsafe-global']);
+  });
+
+  it('attack: with a header that says a thing twice, or more than there is to say', () => {
+    expect(scanBytes(npy("'<f8', 'descr': '|O'", evil)).rules).toEqual(['object-array', 'unsafe-global']);
+    expect(scanBytes(npy("'<f8' if 0 else '|O'", evil)).rules).toEqual(['object-array', 'unsafe-global']);
+  });
+
+  it('attack: with bytes behind its elements, or of a version that nobody reads', () => {
+    expect(scanBytes(npy("'<f8'", evil)).rules).toEqual(['trailing-bytes']);
+    const bytes = npy("'<f8'", Buffer.alloc(8));
+    bytes[6] = 9;
+    expect(scanBytes(bytes).rules).toEqual(['malformed']);
   });
 });
