@@ -27,7 +27,7 @@ export async function doctor(session: Session, options: { store?: true }): Promi
   const { layout } = session;
   await look('sandbox', async () => {
     const kind = await detectSandbox();
-    if (kind === null) throw new CustodyError('SANDBOX_UNAVAILABLE', 'none: training refuses');
+    if (kind === null) throw new CustodyError('SANDBOX_UNAVAILABLE', 'none: training, scanning and validation refuse');
     return kind;
   });
   await look('stack', async () => {
