@@ -6,11 +6,13 @@ const MESSAGE_NAME = /\.(?:pbtxt|pbtext|textproto|txtpb|prototxt)$/i;
 const MODEL_NAME = /(?:^|\/)saved_model\.pbtxt$|\.onnx(?:txt|text)$/i;
 /** Fields that only graphs have. Settings of servers and lists of labels have others. */
 const GRAPH =
-  /(?:^|\W)(?:saved_model_schema_version|meta_graphs|graph_def|ir_version|opset_import|graph|node|layers?)(?:\s|#[^\n]*\n)*:?(?:\s|#[^\n]*\n)*[{<\d]/;
+  /(?:^|\W)(?:saved_model_schema_version|meta_graphs|graph_def|ir_version|opset_import|graph|node|layers?)\s*(?::\s*)?[{<\d]/;
+/** Each goes to its end, or that of its line, so that the work grows with the text alone. */
+const STRING_OR_COMMENT = /"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|#[^\n]*/g;
 
 /** Tells of a model that is written down as text. Its operators may read and write files, and nothing here looks into it. */
 export function checkTextModel(name: string, text: string, report: Report): void {
-  if ((MESSAGE_NAME.test(name) && GRAPH.test(text)) || MODEL_NAME.test(name))
+  if ((MESSAGE_NAME.test(name) && GRAPH.test(text.replace(STRING_OR_COMMENT, ' '))) || MODEL_NAME.test(name))
     report(0, 'format-not-allowed', 'it is a graph of operators, written as text');
 }
 

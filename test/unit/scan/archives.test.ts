@@ -44,6 +44,27 @@ describe('a zip', () => {
     expect(torchZip(evil).subarray(findings[0]?.offset)[0]).toBe(0x93);
   });
 
+  const storage = (bytes: Buffer, name = 'archive/data/1', pickled = 'archive/data.pkl'): Buffer =>
+    zip([
+      { name: pickled, bytes: state },
+      { name, bytes: Buffer.concat([bytes, Buffer.alloc(300, 0x11)]) },
+    ]);
+  const numbers = ['12fe333f9988773e7b', '8002333f9988773e', '1f8b333f9988773e', '4e2e333f9988773e', '504b0304'];
+
+  it.each(numbers)('of PyTorch may hold any numbers, whatever they begin like: %s', (hex) => {
+    expect(scanBytes(storage(Buffer.from(hex, 'hex')), 7)).toMatchObject({ format: 'pytorch', findings: [] });
+  });
+
+  it('attack: what stands elsewhere in it, or in another zip, is not taken for numbers', () => {
+    for (const [name, pickled] of [
+      ['archive/data/x.pkl', 'archive/data.pkl'],
+      ['archive/extra/1', 'archive/data.pkl'],
+      ['data/1', 'archive/data.pkl'],
+      ['archive/data/1', 'archive/other.pkl'],
+    ] as const)
+      expect(scanBytes(storage(evil, name, pickled)).rules).toContain('unsafe-global');
+  });
+
   it('attack: a pickle under any name in it is one', () => {
     expect(scanBytes(zip([{ name: 'README.md', bytes: evil }])).rules).toEqual(['unsafe-global']);
   });
