@@ -311,3 +311,41 @@ describe('a NumPy array', () => {
     expect(scanBytes(bytes).rules).toEqual(['malformed']);
   });
 });
+
+describe('an archive that Python reads otherwise', () => {
+  const bytes = Buffer.from('x');
+  /** The first header of it with these bytes in it, and its checksum right again. */
+  const patched = (at: number, patch: string): Buffer => {
+    const archive = tar([{ name: 'a.txt', bytes }]);
+    archive.write(patch, at, 'latin1');
+    archive.fill(0x20, 148, 156);
+    const sum = archive.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+    archive.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    return archive;
+  };
+
+  it.each([
+    ['a zip whose names are in no stated alphabet', zip([{ name: 'é.txt', bytes }]), 'archive-mismatch'],
+    ['a tar whose user is no number', patched(108, 'evil'), 'malformed'],
+    ['a tar whose name is not UTF-8', patched(0, '\xff'), 'unsafe-name'],
+    [
+      'a tar with a prefix that not all readers take',
+      patched(257, 'other\0'.concat('\0'.repeat(82), 'p')),
+      'archive-mismatch',
+    ],
+    [
+      'a tar whose long name goes on beyond its end',
+      tar([
+        { name: 'l', type: 'L', bytes: Buffer.from('long') },
+        { name: 'a.txt', bytes },
+      ]),
+      'archive-mismatch',
+    ],
+  ] as const)('attack: is not clean: %s', (_, archive, rule) => {
+    expect(scanBytes(archive).rules).toContain(rule);
+  });
+
+  it('is not one whose names are UTF-8 and say so', () => {
+    expect(scanBytes(zip([{ name: 'é.txt', bytes, flags: 0x800 }])).findings).toEqual([]);
+  });
+});
