@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { removeTree } from '../../adapters/sandbox/outputs.js';
 import type { SandboxKind, SandboxRequest, SandboxResult } from '../../adapters/sandbox/port.js';
-import { detectSandbox, runSandboxed } from '../../adapters/sandbox/sandbox.js';
+import { detectSandbox, runSandboxed, sandboxNotice } from '../../adapters/sandbox/sandbox.js';
 import { compileForSandbox } from '../unit/digits/compile.js';
 
 // CUSTODY_TEST_SANDBOX=unshare runs these tests with that kind alone.
@@ -44,6 +44,8 @@ it('finds a sandbox on the machine that runs these tests', () => {
 
 it('says that there is no sandbox when no kind works', async () => {
   expect(await detectSandbox([])).toBeNull();
+  expect(await sandboxNotice([])).toMatch(/scanning and validation will be refused .* install bubblewrap .* unshare/);
+  expect(await sandboxNotice()).toBeNull();
 });
 
 describe.each(available)('the %s sandbox', (kind) => {
