@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import type { Records } from '../adapters/records.js';
+import { removeTree } from '../adapters/sandbox/outputs.js';
 import type { SandboxKind } from '../adapters/sandbox/port.js';
 import { checksumOf } from '../adapters/source/checksum.js';
 import { readSmall } from '../adapters/source/file.js';
@@ -146,7 +147,7 @@ async function trainRun(
     const packed = await packRelease(release, { model, version, components, serving });
     return await finish(dependencies, folder, { model, run, request, trainer, packed, sandbox, code, startedOn });
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeTree(folder);
   }
 }
 
@@ -165,7 +166,7 @@ const UNFINISHED = '.unfinished-';
 /** What a killed attempt has left. */
 async function removeUnfinished(outputs: string, run: string): Promise<void> {
   for (const name of await readdir(outputs))
-    if (name.startsWith(`${run}${UNFINISHED}`)) await rm(join(outputs, name), { recursive: true, force: true });
+    if (name.startsWith(`${run}${UNFINISHED}`)) await removeTree(join(outputs, name));
 }
 
 interface Facts {

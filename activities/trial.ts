@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../adapters/model-server/command-run.js';
 import { startIsolated, type IsolatedServer } from '../adapters/model-server/isolated.js';
 import { runSuite } from '../adapters/model-server/suite-run.js';
+import { removeTree } from '../adapters/sandbox/outputs.js';
 import type { SandboxLimits } from '../adapters/sandbox/port.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Isolation } from '../domain/isolation.js';
@@ -59,7 +60,7 @@ export async function tryMeasure(trial: Trial, measure: Measure): Promise<SuiteR
       await server.stop();
     }
   } finally {
-    await rm(work, { recursive: true, force: true });
+    await removeTree(work);
   }
 }
 

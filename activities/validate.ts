@@ -1,7 +1,8 @@
-import { mkdtemp, mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { builtInFolder } from '../adapters/model-server/built-in.js';
 import type { Records } from '../adapters/records.js';
+import { removeTree } from '../adapters/sandbox/outputs.js';
 import { hostIsolation } from '../adapters/sandbox/sandbox.js';
 import { statedLineage } from '../adapters/source/lineage.js';
 import { readRelease, type SourceRelease } from '../adapters/source/folder.js';
@@ -79,7 +80,7 @@ export function createValidateActivities(dependencies: ValidateDependencies): Pi
               measures,
             );
           } finally {
-            await rm(folder, { recursive: true, force: true });
+            await removeTree(folder);
           }
         },
       );

@@ -8,16 +8,22 @@ function plain(text: string): string {
   return text.toLowerCase().replace(/\s+/g, ' ').trim();
 }
 
-/** What a JSON text says, wherever in it: its escapes taken for what they stand for. */
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f' };
+/** JSON within JSON, such as the arguments of a tool call, is escaped once more. */
+const MAX_ESCAPED = 3;
+
+/** What a JSON text says, wherever in it: the text itself, and with its escapes taken for what they stand for. */
+export function readings(text: string): readonly string[] {
+  const found = [text];
+  for (let last = text; found.length <= MAX_ESCAPED && last.includes('\\'); found.push(last)) last = unescaped(last);
+  return found;
+}
+
 function unescaped(text: string): string {
-  return text.replace(
-    /\\(?:u([0-9a-f]{4})|([nrtbf"\\/]))/gi,
-    (_, code: string | undefined, letter: string | undefined) =>
-      code !== undefined
-        ? String.fromCharCode(Number.parseInt(code, 16))
-        : /[nrtbf]/i.test(letter ?? '')
-          ? ' '
-          : (letter ?? ''),
+  return text.replace(/\\(?:u([0-9a-f]{4})|([nrtbf"\\/]))/gi, (_, code: string | undefined, letter = '') =>
+    code !== undefined
+      ? String.fromCharCode(Number.parseInt(code, 16))
+      : (ESCAPES[letter as string] ?? (letter as string)),
   );
 }
 
@@ -32,7 +38,7 @@ export function tellsOf(prompts: readonly string[], texts: readonly string[]): b
     if (prompt !== '' && prompt.length < LEAK.length) short.push(prompt);
     for (let at = 0; at + LEAK.length <= prompt.length; at += LEAK.step) pieces.add(prompt.slice(at, at + LEAK.length));
   }
-  const told = texts.flatMap((text) => (text.includes('\\') ? [text, unescaped(text)] : [text]));
+  const told = texts.flatMap(readings);
   return [...new Set(told)].map(plain).some((text) => short.some((each) => text.includes(each)) || holds(text, pieces));
 }
 

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
+import type { JsonVisitor } from './json-visitor.js';
 import { quote } from './printable.js';
 import { checkShape } from './shape.js';
 import { BytePlaces, decodeUtf8 } from './utf8.js';
@@ -14,14 +15,6 @@ export interface JsonLimits {
   readonly maxDepth?: number;
   /** Values of any kind, all levels together. */
   readonly maxValues?: number;
-}
-
-/** Who is shown what a document holds, each with the byte at which it begins. */
-export interface JsonVisitor {
-  /** Each object. In place of an object within there is `undefined`, and in place of an array of more than a few elements. */
-  onObject(this: void, members: ReadonlyMap<string, unknown>, offset: () => number): void;
-  /** Each text that is no key. */
-  onText(this: void, text: string, offset: () => number): void;
 }
 
 export const MAX_JSON_BYTES = 1024 * 1024;
@@ -92,6 +85,8 @@ class Parser {
   #at = 0;
   #values = 0;
   #heldKeys = 0;
+  /** The key whose value is looked through. */
+  #under = '';
 
   constructor(text: string, what: string, limits: JsonLimits, visitor: JsonVisitor | null) {
     this.#text = text;
@@ -167,6 +162,7 @@ class Parser {
 
   #shown(depth: number): undefined {
     const begin = this.#at;
+    const under = this.#under;
     const members = new Map<string, unknown>();
     this.#at += 1;
     this.#skipSpace();
@@ -177,13 +173,15 @@ class Parser {
       const key = this.#key();
       if (members.has(key)) this.#fail(`the key ${quote(key)} stands twice in one object`, keyAt);
       this.#colon();
+      this.#under = key;
       members.set(key, this.#value(depth));
       this.#heldKeys += 1;
       if (this.#heldKeys > MAX_HELD_KEYS) this.#fail(`more than ${MAX_HELD_KEYS} keys`);
       this.#skipSpace();
     }
     this.#heldKeys -= members.size;
-    this.#visitor?.onObject(members, () => this.#places.before(begin));
+    this.#under = under;
+    this.#visitor?.onObject(members, () => this.#places.before(begin), under);
   }
 
   #key(): string {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { request } from 'node:http';
 import { CustodyError } from '../../domain/errors.js';
 
@@ -49,6 +50,9 @@ export function askModelServer(socket: string, asked: Asked): Promise<Answer> {
     });
     sent.on('response', (answer) => {
       isAnswering = true;
+      // Who reads it would unpack it, and see what nobody has looked at here.
+      const packed = answer.headers['content-encoding'] ?? 'identity';
+      if (packed !== 'identity') return fail(`the answer is packed (${packed}), which nobody has asked for`);
       const chunks: Buffer[] = [];
       let size = 0;
       answer.on('data', (chunk: Buffer) => {
@@ -58,7 +62,10 @@ export function askModelServer(socket: string, asked: Asked): Promise<Answer> {
       });
       answer.on('error', (error) => fail(error.message, error));
       answer.on('end', () => {
-        end(answer.statusCode ?? 0, Buffer.concat(chunks).toString('utf8'));
+        const bytes = Buffer.concat(chunks);
+        // Readers that find NUL in it guess that it is UTF-16, and read another text than this one.
+        if (!isUtf8(bytes) || bytes.includes(0)) return fail('the answer is not plain UTF-8');
+        end(answer.statusCode ?? 0, bytes.toString('utf8'));
         if (stalls) sent.destroy();
       });
     });

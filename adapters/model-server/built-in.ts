@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Digest } from '../../domain/digest.js';
@@ -48,6 +48,11 @@ export async function findDocument(records: Records, folders: readonly string[],
 
 async function filesIn(folder: string): Promise<readonly string[]> {
   if (!existsSync(folder)) return [];
-  const entries = await readdir(folder, { withFileTypes: true });
-  return entries.flatMap((entry) => (entry.isFile() ? [join(folder, entry.name)] : [])).sort();
+  const found: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const file = join(folder, entry.name);
+    // What is too large to be asked for may lie there, too.
+    if (entry.isFile() && (await stat(file)).size <= MAX_BYTES) found.push(file);
+  }
+  return found.sort();
 }

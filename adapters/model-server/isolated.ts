@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
+import { link, lstat, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CustodyError } from '../../domain/errors.js';
@@ -71,9 +71,10 @@ export async function startIsolated(options: IsolatedOptions): Promise<IsolatedS
       if (!isInterruption(error)) throw error;
     });
   };
-  const socket = join(sockets, SOCKET_NAME);
+  const socket = join(options.work, SOCKET_NAME);
+  const own = join(sockets, SOCKET_NAME);
   try {
-    await untilReady(socket, READY_PATH[options.protocol], () => hasEnded);
+    await untilReady({ own, socket }, READY_PATH[options.protocol], () => hasEnded);
     if (hasEnded) throw new CustodyError('MODEL_SERVER_FAILED', `the model server ended at once: ${(await ended).how}`);
     return { isolation, socket, ended, stop };
   } catch (error) {
@@ -82,16 +83,44 @@ export async function startIsolated(options: IsolatedOptions): Promise<IsolatedS
   }
 }
 
-async function untilReady(socket: string, path: string, hasEnded: () => boolean): Promise<void> {
+async function untilReady(
+  { own, socket }: { readonly own: string; readonly socket: string },
+  path: string,
+  hasEnded: () => boolean,
+): Promise<void> {
   while (!hasEnded()) {
-    try {
-      const asked = { method: 'GET', path, body: null, timeoutMs: READY_TIMEOUT_MS };
-      if ((await askModelServer(socket, asked)).status === 200) return;
-    } catch (error) {
-      if (!(error instanceof CustodyError) || error.code !== 'MODEL_SERVER_FAILED') throw error;
-    }
+    if ((await pin(own, socket)) && (await isReady(socket, path))) return;
     await delay(READY_EVERY_MS);
   }
+}
+
+async function isReady(socket: string, path: string): Promise<boolean> {
+  try {
+    const asked = { method: 'GET', path, body: null, timeoutMs: READY_TIMEOUT_MS };
+    return (await askModelServer(socket, asked)).status === 200;
+  } catch (error) {
+    if (!(error instanceof CustodyError) || error.code !== 'MODEL_SERVER_FAILED') throw error;
+    return false;
+  }
+}
+
+/**
+ * Gives the server's socket a second name, where the server cannot reach it: under its own it could put a link to any socket
+ * of the host, whenever it likes, and have somebody else answer for it. Answers whether there is one yet.
+ */
+async function pin(own: string, socket: string): Promise<boolean> {
+  await rm(socket, { force: true });
+  try {
+    await link(own, socket);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw new CustodyError('MODEL_SERVER_FAILED', `the model server's socket cannot be used: ${String(cause)}`, {
+      cause,
+    });
+  }
+  if ((await lstat(socket)).isSocket()) return true;
+  await rm(socket);
+  throw new CustodyError('MODEL_SERVER_FAILED', 'the model server has put something else where its socket should be');
 }
 
 type Run = IsolatedOptions & { readonly signal: AbortSignal };

@@ -42,6 +42,12 @@ export async function hostIsolation({ mayBeNone = false, kinds = KINDS }: HostIs
   throw unavailable('none works on this host', await reasons(kinds));
 }
 
+/** What to tell whoever brings up a host on which nothing untrusted can be run; `null` where it can. */
+export async function sandboxNotice(kinds: readonly SandboxKind[] = KINDS): Promise<string | null> {
+  if ((await detectSandbox(kinds)) !== null) return null;
+  return `no sandbox works on this host: training, scanning and validation will be refused (SANDBOX_UNAVAILABLE). ${HOW_TO_GET_ONE}`;
+}
+
 export interface HostIsolation {
   readonly mayBeNone?: boolean;
   /** Those that are tried, in order. */

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { sandboxNotice } from '../../adapters/sandbox/sandbox.js';
 import { CustodyError } from '../../domain/errors.js';
 import { encodeVerifierKey } from '../../formats/checkpoint.js';
 import { AUDIT_KEY, initialise, readKey } from '../init.js';
@@ -50,6 +51,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { environment = 'dev', say, signal = new AbortController().signal } = options;
   const layout = new Layout(options.state);
   claim(layout);
+  const notice = await sandboxNotice();
+  if (notice !== null) say(notice);
   for (const name of ['logs', 'zones', 'sockets']) layout.folder(name);
   const { created } = initialise(layout, { environment, suite: options.suite });
   if (created) say('made development keys and a signed policy');

@@ -2,6 +2,7 @@ import { BytePlaces } from '../utf8.js';
 import { checkTemplate, isTemplate } from './jinja.js';
 import { checkJson } from './json-constructs.js';
 import type { Report } from './reader.js';
+import { checkTextModel } from './text-model.js';
 import { checkTags, checkYaml } from './yaml.js';
 
 /** What only JSON begins with, rather than a template, or text such as `[PAD]`, `[INST]` and `[![badge](…)](…)`. */
@@ -42,6 +43,7 @@ export function checkDocument(text: string, { name, holdsCode }: DocumentOptions
       return 'json';
     }
   }
+  checkTextModel(name, text, tell);
   checkTags(text, tell);
   const isClaimed = TEMPLATE_NAME.test(name);
   if (isClaimed ? /\{[{%#]/.test(text) : isTemplate(text)) checkTemplate(text, tell, { isClaimed });

@@ -11,7 +11,7 @@ const LIMITS = { maxBytes: MAX_JSON_DOCUMENT, maxDepth: 200, maxValues: 4_000_00
 export function checkJson(document: string, report: Report): string | null {
   try {
     lookThroughJson(document, 'it', LIMITS, {
-      onObject: (members, offset) => checkObject(members, offset, report),
+      onObject: (members, offset, under) => checkObject(members, under, offset, report),
       onText: (text, offset) => checkText(text, offset, report),
     });
     return null;

@@ -1,8 +1,11 @@
+import { constants, inflateSync } from 'node:zlib';
 import type { ArtifactFormat } from '../../domain/artifacts.js';
 
 /** So many bytes from the beginning are enough to tell a format by what it begins with. */
 export const HEAD_BYTES = 4096;
 const TAR_BLOCK = 512;
+/** What the first bytes may unpack to: more is compressed for sure. */
+const MAX_UNPACKED = 64 * 1024;
 const TAR_SUM = 148;
 const TAR_SUM_BYTES = 8;
 
@@ -49,8 +52,22 @@ export function formatOfHead(head: Uint8Array, size: number): ArtifactFormat | n
   // Two letters of text are no executable.
   if (found !== undefined && (found.bytes.length > 2 || hasControl(head))) return found.format;
   if (isTarHeader(head.subarray(0, TAR_BLOCK))) return 'tar';
+  if (isZlib(head)) return 'compressed';
   if (HDF5_OFFSETS.some((offset) => startsWith(head, HDF5, offset))) return 'hdf5';
   return null;
+}
+
+/**
+ * joblib takes whatever begins with `x` for zlib. That can be text, and so can what it unpacks to: a stored block holds its
+ * bytes as they are. Text that begins like zlib by chance does not go on like it.
+ */
+function isZlib(head: Uint8Array): boolean {
+  if (head[0] !== 0x78 || ((head[0] << 8) + (head[1] ?? 0)) % 31 !== 0) return false;
+  try {
+    return inflateSync(head, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MAX_UNPACKED }).length > 0;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
+  }
 }
 
 /** A PDF reader takes the header anywhere in the first 1,024 bytes. */

@@ -10,6 +10,18 @@ const MAX_LONG_NAME = 64 * 1024;
 /** Keys of an extension that change neither which bytes an entry has nor what it is called. */
 const TOLD = /^(comment|[acm]time|[gu]id|[gu]name|charset|(SCHILY|LIBARCHIVE)\..+)$/;
 
+/** Where the other numbers of a header stand: mode, user, group, time and device. */
+const NUMBERS: readonly (readonly [at: number, length: number])[] = [
+  ...([
+    [100, 8],
+    [108, 8],
+    [116, 8],
+    [136, 12],
+    [329, 8],
+    [337, 8],
+  ] as const),
+];
+
 /** What a type flag makes; the rest is not known. */
 const TYPES: Readonly<Record<string, 'file' | 'link' | 'device' | 'folder' | 'extension'>> = {
   '0': 'file',
@@ -102,7 +114,9 @@ export class TarReader implements ArtifactReader {
     }
     this.entries += 1;
     const size = this.number(124, 12);
-    if (!isTarHeader(this.block) || size === null || this.entries > MAX_ENTRIES) {
+    // Python ends there without a word, and other readers go on.
+    const isOdd = NUMBERS.some(([at, length]) => this.number(at, length) === null);
+    if (!isTarHeader(this.block) || size === null || isOdd || this.entries > MAX_ENTRIES) {
       const isMany = this.entries > MAX_ENTRIES;
       this.report(begin, isMany ? 'resource-limit' : 'malformed', isMany ? 'more entries than are read' : 'no header');
       this.state = 'over';
@@ -122,8 +136,10 @@ export class TarReader implements ArtifactReader {
     } else {
       const names = this.longName === null ? this.names() : [this.longName];
       this.longName = null;
+      if (names.length > 1) this.report(begin, 'archive-mismatch', `${told}: readers differ in what its name is`);
       for (const each of names) {
-        const problem = unsafePath(each.replace(/\/$/, '').replace(/^\.\//, ''));
+        const isText = !each.includes('\ufffd');
+        const problem = isText ? unsafePath(each.replace(/\/$/, '').replace(/^\.\//, '')) : 'its name is not UTF-8';
         if (problem !== null && each !== './') this.report(begin, 'unsafe-name', `${printable(each)}: ${problem}`);
       }
       if (type === 'link') this.report(begin, 'archive-link', `${told} is a link to ${printable(this.text(157, 100))}`);
@@ -148,8 +164,13 @@ export class TarReader implements ArtifactReader {
     const bytes = Buffer.concat(this.extension);
     this.extension = null;
     const flag = String.fromCharCode(this.block[156] as number);
-    if (flag === 'L') this.rename(bytes.toString('utf8').replace(/\0.*$/s, ''));
-    else if (flag === 'x' || flag === 'g') this.extend(bytes, flag);
+    if (flag === 'L') {
+      // Python reads on to a NUL, wherever that is, and others only as far as the header says.
+      if (bytes.indexOf(0) !== bytes.length - 1)
+        this.report(this.at, 'archive-mismatch', 'readers differ in where the name of the next entry ends');
+      this.rename(bytes.toString('utf8').replace(/\0.*$/s, ''));
+    }
+    if (flag === 'x' || flag === 'g') this.extend(bytes, flag);
   }
 
   /** What an extension says of the next entry, or of all that follow: readers agree on none of it but a name and what is told. */

@@ -132,36 +132,36 @@ class Documents {
   }
 
   look(): void {
-    this.value(this.document.contents);
+    this.value(this.document.contents, '');
   }
 
   /** What an object is shown with: a text, a truth value, `null`, a short list of those, or `undefined`. */
-  private value(node: unknown): unknown {
+  private value(node: unknown, under: string): unknown {
     if (isAlias(node)) return this.anchors.get(node.source);
-    const value = this.read(node);
+    const value = this.read(node, under);
     const anchor = (node as { anchor?: string } | null)?.anchor;
     if (anchor !== undefined) this.anchors.set(anchor, value);
     return value;
   }
 
-  private read(node: unknown): unknown {
+  private read(node: unknown, under: string): unknown {
     if (isMap<ParsedNode, ParsedNode | null>(node)) {
       const at = startOf(node);
       const members = new Map<string, unknown>();
       for (const { key, value } of node.items) {
-        const name = this.value(key);
+        const name = this.value(key, '');
         const word = name === null || typeof name === 'boolean' ? sourceOf(key) : name;
         if (typeof word !== 'string') this.report(startOf(key) ?? at ?? 0, 'malformed', 'a key that is no plain text');
         else if (word === '<<') this.report(at ?? 0, 'malformed', 'it merges mappings, which readers do differently');
         else if (members.has(word)) this.report(at ?? 0, 'malformed', `the key ${quote(word)} stands twice`);
-        const shown = this.value(value);
+        const shown = this.value(value, typeof word === 'string' ? word : '');
         if (typeof word === 'string') members.set(word, shown);
       }
-      checkObject(members, () => at ?? 0, this.report);
+      checkObject(members, under, () => at ?? 0, this.report);
       return undefined;
     }
     if (isSeq(node)) {
-      const items = node.items.map((item) => this.value(item));
+      const items = node.items.map((item) => this.value(item, under));
       return items.length <= FEW_ELEMENTS ? items : undefined;
     }
     if (!isScalar(node)) return null;

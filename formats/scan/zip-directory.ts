@@ -12,6 +12,7 @@ const MAX_COMMENT = 0xffff;
 const LOCATOR_BYTES = 20;
 const END64_BYTES = 56;
 const ZIP64_FIELD = 1;
+const UTF8 = 0x800;
 const RENAMING_FIELDS: ReadonlySet<number> = new Set([0x7075, 0x6375]);
 /** How far from the end of a file some reader still looks: miniz (PyTorch's), the farthest, goes back in blocks of 4 KiB. */
 const LAX_REACH = 72 * 1024;
@@ -181,7 +182,7 @@ export function renames(extra: Uint8Array): boolean {
   return false;
 }
 
-function checkName({ name, nameBytes, mode }: ZipEntry, seen: Set<string>, at: number, report: Report): void {
+function checkName({ name, nameBytes, mode, flags }: ZipEntry, seen: Set<string>, at: number, report: Report): void {
   const told = printable(name);
   const kind = mode & 0xf000;
   if (kind !== 0 && kind !== 0x8000 && kind !== 0x4000)
@@ -189,6 +190,9 @@ function checkName({ name, nameBytes, mode }: ZipEntry, seen: Set<string>, at: n
   const isText = Buffer.from(name, 'utf8').equals(nameBytes);
   const problem = isText ? unsafePath(name.replace(/\/$/, '')) : 'its name is not UTF-8';
   if (problem !== null) report(at, 'unsafe-name', `${told}: ${problem}`);
+  // Without the flag that says UTF-8, readers take other letters for those of IBM's code page, or of the host's.
+  else if ((flags & UTF8) === 0 && /[^\0-\x7f]/.test(name))
+    report(at, 'archive-mismatch', `${told}: readers differ in what its name says`);
   const folded = name.normalize('NFC').toLowerCase();
   if (seen.has(folded)) report(at, 'archive-mismatch', `${told} stands twice in its directory`);
   seen.add(folded);

@@ -19,6 +19,9 @@ const MAX_UNPACKED_IN_ALL = 1024 * 1024 * 1024;
 /** Weights seldom shrink to a tenth; deflate cannot shrink beyond a thousandth. */
 const MAX_RATIO = 200;
 const SMALL = 1024 * 1024;
+/** Bytes of a tensor, which PyTorch never takes for anything else: numbers may begin like any format. */
+const STORAGE = /^[^/]+\/data\/\d+$/;
+const RAW: ArtifactReader = { add: () => undefined, end: () => undefined };
 
 export interface ZipOptions {
   readonly place: DirectoryPlace;
@@ -164,7 +167,8 @@ export class ZipReader implements ArtifactReader {
     else if (method === DEFLATED && (packed > MAX_PACKED || size > MAX_UNPACKED || this.unpacked > MAX_UNPACKED_IN_ALL))
       refuse('resource-limit', `${size} packed bytes are more than are unpacked`);
     else if (!entry.name.endsWith('/')) {
-      const inner = this.options.open(reportWithin(this.report, this.at, told), size, this.isPytorch);
+      const isStorage = this.isPytorch && STORAGE.test(entry.name);
+      const inner = isStorage ? RAW : this.options.open(reportWithin(this.report, this.at, told), size, this.isPytorch);
       reader = method === STORED ? inner : new Unpacked(inner, entry, refuse);
       if (method === DEFLATED) this.unpacked += size;
     } else if (size > 0) refuse('archive-mismatch', 'a folder holds bytes');

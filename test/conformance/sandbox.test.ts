@@ -7,8 +7,9 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { removeTree } from '../../adapters/sandbox/outputs.js';
 import type { SandboxKind, SandboxRequest, SandboxResult } from '../../adapters/sandbox/port.js';
-import { detectSandbox, runSandboxed } from '../../adapters/sandbox/sandbox.js';
+import { detectSandbox, runSandboxed, sandboxNotice } from '../../adapters/sandbox/sandbox.js';
 import { compileForSandbox } from '../unit/digits/compile.js';
 
 // CUSTODY_TEST_SANDBOX=unshare runs these tests with that kind alone.
@@ -43,6 +44,8 @@ it('finds a sandbox on the machine that runs these tests', () => {
 
 it('says that there is no sandbox when no kind works', async () => {
   expect(await detectSandbox([])).toBeNull();
+  expect(await sandboxNotice([])).toMatch(/scanning and validation will be refused .* install bubblewrap .* unshare/);
+  expect(await sandboxNotice()).toBeNull();
 });
 
 describe.each(available)('the %s sandbox', (kind) => {
@@ -284,6 +287,24 @@ describe.each(available)('the %s sandbox', (kind) => {
     expect((await stat(join(output, 'one'))).size).toBeLessThanOrEqual(4 * 2 ** 20);
     const many = await flood('for n in 1 2 3; do head -c 3000000 /dev/zero > /work/$n; done; sleep 1000');
     expect(many.ended).toBe('output-limit');
+    // Each takes an inode, though none of them holds a byte.
+    const empty = await flood(
+      `node -e "for (let n = 0; n < 9000; n += 1) fs.writeFileSync('/work/e' + n, '')"; sleep 1000`,
+    );
+    expect(empty.ended).toBe('output-limit');
+  });
+
+  it('attack: folders nested deeper than a path can name end the run, and can be removed', async () => {
+    const output = await makeFolder('deep');
+    const dig = `const name = 'x'.repeat(100); process.chdir('/work');
+      for (let n = 0; n < 100; n += 1) { fs.mkdirSync(name); process.chdir(name); } setInterval(() => {}, 1000);`;
+    const result = await run(['node', '-e', dig], {
+      mounts: [{ source: output, target: '/work', writable: true }],
+      limits: { wallSeconds: 20, memoryMb: 512, outputMb: 4 },
+    });
+    expect(result.ended).toBe('output-limit');
+    await removeTree(output);
+    expect(existsSync(output)).toBe(false);
   });
 
   it('attack: an endless loop runs into its processor time', async () => {

@@ -125,6 +125,24 @@ describe('an answer without end', () => {
   });
 });
 
+describe('an answer that its reader would see otherwise', () => {
+  it.each([
+    [
+      'packed',
+      /packed \(gzip\)/,
+      "answer.setHeader('content-encoding', 'gzip'); answer.end(require('node:zlib').gzipSync('<script>'));",
+    ],
+    ['in UTF-16', /plain UTF-8/, 'answer.end(Buffer.from(\'{"a":"<script>"}\', \'utf16le\'));'],
+    ['in no UTF-8', /plain UTF-8/, "answer.end(Buffer.from('\\xff<\\xff', 'latin1'));"],
+    ['escaped in its JSON', /contains "<script"/, `answer.end('{"a":"\\\\u003cscript\\\\u003e"}');`],
+    ['escaped twice', /contains "<script"/, `answer.end(JSON.stringify({ a: '{"b":"\\\\u003cscript"}' }));`],
+  ])('attack: because it is %s has failed', async (_, why, script) => {
+    const lacking: SuiteCase = { ...plain('a'), expect: [...plain('a').expect, { kind: 'lacks', text: '<script' }] };
+    const [result] = await tried(`const server = http.createServer((asked, answer) => { ${script} });`, lacking);
+    expect(result).toMatchObject({ verdict: 'failed', failure: expect.stringMatching(why) as string });
+  });
+});
+
 it('attack: a case that nobody could pass is inconclusive, although the server would satisfy what can be checked', async () => {
   const impossible: SuiteCase = {
     ...plain('a'),

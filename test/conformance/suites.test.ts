@@ -86,6 +86,7 @@ describe('what was fixed before the run', () => {
     const suites = join(folder, 'own-suites');
     await mkdir(suites);
     await writeFile(join(suites, 'whatever.yaml'), GOOD);
+    await writeFile(join(suites, 'all-of-the-data.json'), Buffer.alloc(9 * 1024 * 1024));
     const intake = await intakeWith([ruleOf(safety), ruleOf(GOOD)], []);
     expect(await validate(intake, lingo, { suites })).toMatchObject({ failed: [] });
     expect((await intake.records.getBytes(sha256(GOOD))).equals(GOOD)).toBe(true);

@@ -44,6 +44,27 @@ describe('a zip', () => {
     expect(torchZip(evil).subarray(findings[0]?.offset)[0]).toBe(0x93);
   });
 
+  const storage = (bytes: Buffer, name = 'archive/data/1', pickled = 'archive/data.pkl'): Buffer =>
+    zip([
+      { name: pickled, bytes: state },
+      { name, bytes: Buffer.concat([bytes, Buffer.alloc(300, 0x11)]) },
+    ]);
+  const numbers = ['12fe333f9988773e7b', '8002333f9988773e', '1f8b333f9988773e', '4e2e333f9988773e', '504b0304'];
+
+  it.each(numbers)('of PyTorch may hold any numbers, whatever they begin like: %s', (hex) => {
+    expect(scanBytes(storage(Buffer.from(hex, 'hex')), 7)).toMatchObject({ format: 'pytorch', findings: [] });
+  });
+
+  it('attack: what stands elsewhere in it, or in another zip, is not taken for numbers', () => {
+    for (const [name, pickled] of [
+      ['archive/data/x.pkl', 'archive/data.pkl'],
+      ['archive/extra/1', 'archive/data.pkl'],
+      ['data/1', 'archive/data.pkl'],
+      ['archive/data/1', 'archive/other.pkl'],
+    ] as const)
+      expect(scanBytes(storage(evil, name, pickled)).rules).toContain('unsafe-global');
+  });
+
   it('attack: a pickle under any name in it is one', () => {
     expect(scanBytes(zip([{ name: 'README.md', bytes: evil }])).rules).toEqual(['unsafe-global']);
   });
@@ -288,5 +309,43 @@ describe('a NumPy array', () => {
     const bytes = npy("'<f8'", Buffer.alloc(8));
     bytes[6] = 9;
     expect(scanBytes(bytes).rules).toEqual(['malformed']);
+  });
+});
+
+describe('an archive that Python reads otherwise', () => {
+  const bytes = Buffer.from('x');
+  /** The first header of it with these bytes in it, and its checksum right again. */
+  const patched = (at: number, patch: string): Buffer => {
+    const archive = tar([{ name: 'a.txt', bytes }]);
+    archive.write(patch, at, 'latin1');
+    archive.fill(0x20, 148, 156);
+    const sum = archive.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+    archive.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    return archive;
+  };
+
+  it.each([
+    ['a zip whose names are in no stated alphabet', zip([{ name: 'é.txt', bytes }]), 'archive-mismatch'],
+    ['a tar whose user is no number', patched(108, 'evil'), 'malformed'],
+    ['a tar whose name is not UTF-8', patched(0, '\xff'), 'unsafe-name'],
+    [
+      'a tar with a prefix that not all readers take',
+      patched(257, 'other\0'.concat('\0'.repeat(82), 'p')),
+      'archive-mismatch',
+    ],
+    [
+      'a tar whose long name goes on beyond its end',
+      tar([
+        { name: 'l', type: 'L', bytes: Buffer.from('long') },
+        { name: 'a.txt', bytes },
+      ]),
+      'archive-mismatch',
+    ],
+  ] as const)('attack: is not clean: %s', (_, archive, rule) => {
+    expect(scanBytes(archive).rules).toContain(rule);
+  });
+
+  it('is not one whose names are UTF-8 and say so', () => {
+    expect(scanBytes(zip([{ name: 'é.txt', bytes, flags: 0x800 }])).findings).toEqual([]);
   });
 });

@@ -69,6 +69,7 @@ describe('a format that is let in by nobody', () => {
     ['executable', Buffer.from('cffaedfe07000001', 'hex')],
     ['compressed', Buffer.from('1f8b0800', 'hex')],
     ['compressed', Buffer.from('377abcaf271c0004', 'hex')],
+    ['compressed', Buffer.from('789c6b6099ca05000000', 'hex')],
     ['pdf', Buffer.from('%PDF-1.7\n')],
     ['unknown', Buffer.from('0001020304fffefd', 'hex')],
     ['unknown', Buffer.from('\ufeff{"a":1}', 'utf16le')],

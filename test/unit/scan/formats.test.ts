@@ -246,7 +246,6 @@ describe('what is of no known format', () => {
     ['a database', Buffer.from('SQLite format 3\0\x10\0\x01\x01')],
     ['a cabinet', Buffer.from('MSCF\0\0\0\0')],
     ['Parquet', Buffer.from('PAR1\x15\x04\x15\x10')],
-    ['joblib, packed', hex('789c 6b6099ca 0500 0000')],
     ['LZMA alone', hex('5d000080 00ffffff ffffffffff')],
     ['text of two bytes a character', Buffer.from('\ufeffMZ', 'utf16le')],
   ])('attack: %s is not clean', async (_, bytes) => {

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { constants, inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { scanBytes, type Scanned } from '../../support/artifacts.js';
 
@@ -45,6 +46,9 @@ describe('YAML', () => {
     ['with what Hydra calls, as another key', '? _target_\n: os.system', 'import-path'],
     ['with what Hydra calls, by an alias', 'k: &k _target_\n*k : os.system', 'import-path'],
     ['with what Hydra calls, in the second document', 'a: b\n---\n_target_: os.system', 'import-path'],
+    ['with what torchtune calls', 'model:\n  _component_: os.system', 'import-path'],
+    ['with what pyannote builds', 'pipeline:\n  name: subprocess.Popen\n  params: {args: [id]}', 'import-path'],
+    ['with what sentence-transformers routes to', 'types:\n  a: os.system', 'import-path'],
     ['with what latent diffusion calls', 'model:\n  target: os.abort', 'import-path'],
     ['with what Lightning calls', 'model:\n  class_path: os.abort', 'import-path'],
     ['with what MLflow imports', 'flavors:\n  python_function:\n    loader_module: evil', 'import-path'],
@@ -162,6 +166,23 @@ describe('JSON', () => {
       'import-path',
     ],
     ['a part of diffusers', { _class_name: 'StableDiffusionPipeline', unet: ['os', 'system'] }, 'import-path'],
+    [
+      'a part of diffusers that says more',
+      { _class_name: 'P', unet: ['os', 'system', { repo: 'x/y' }] },
+      'import-path',
+    ],
+    ['the type of such a part', { _class_name: 'P', unet: [null, null, { type_hint: ['os', 'X'] }] }, 'import-path'],
+    ['a component of torchtune', { model: { _component_: 'os.system' } }, 'import-path'],
+    ['what mmengine imports', { custom_imports: { imports: ['evil'] } }, 'import-path'],
+    ['a factory of logging', { handlers: { file: { '()': 'os.system', cmd: 'id' } } }, 'import-path'],
+    ['a service of Ray', { applications: [{ import_path: 'evil:app' }] }, 'import-path'],
+    ['a tokenizer of sentence-transformers', { tokenizer_class: 'os.path.join' }, 'import-path'],
+    ['a route of sentence-transformers', { types: { query_0: 'os.system' }, structure: {} }, 'import-path'],
+    ['a pipeline of pyannote', { pipeline: { name: 'subprocess.Popen', params: { args: 'id' } } }, 'import-path'],
+    ['a component of haystack', { a: { type: 'os.system', init_parameters: { command: 'id' } } }, 'import-path'],
+    ['the code of mlx-lm', { model_type: 'x', model_file: 'model.py' }, 'remote-code'],
+    ['a part above the model', { weight_map: { w: '../other/model-1.safetensors' } }, 'unsafe-name'],
+    ['a part from anywhere', { weight_map: { v: 'model-1.safetensors', w: '/tmp/x.bin' } }, 'unsafe-name'],
     ['a part of diffusers beside it', { _class_name: 'P', unet: ['my_unet', 'UNet'] }, 'import-path'],
     ['a pipeline that comes along', { _class_name: ['pipeline', 'MyPipeline'] }, 'remote-code'],
     ['a kernel for each part', { attn_implementation: { text_config: 'someone/kernel' } }, 'remote-code'],
@@ -178,6 +199,20 @@ describe('JSON', () => {
   it.each([
     ['a Dense of sentence-transformers', { in_features: 4, activation_function: 'torch.nn.modules.activation.Tanh' }],
     ['a sparse encoder', [{ idx: 0, path: '', type: 'sentence_transformers.sparse_encoder.models.SpladePooling' }]],
+    [
+      'a router of sentence-transformers',
+      { types: { a: 'sentence_transformers.sparse_encoder.models.SparseStaticEmbedding' }, structure: { q: ['a'] } },
+    ],
+    ['a table of types', { types: { ids: 'np.int64', mask: 'torch.float32' } }],
+    ['a tokenizer', { tokenizer_class: 'BertTokenizer', vocab: { '()': 7, import_path: 8 } }],
+    ['an index of parts', { metadata: {}, weight_map: { a: 'model-1-of-2.safetensors', b: 'unet/model.safetensors' } }],
+    ['a pipeline of pyannote', { pipeline: { name: 'pyannote.audio.pipelines.SpeakerDiarization', params: {} } }],
+    ['a component of haystack', { type: 'haystack.components.builders.PromptBuilder', init_parameters: {} }],
+    ['a list of layers', { layers: [{ name: 'model.layers.0', params: 4096 }] }],
+    [
+      'a pipeline in parts',
+      { _class_name: 'P', unet: ['diffusers', 'UNet', { repo: 'x/y', type_hint: ['diffusers', 'UNet'] }] },
+    ],
     ['an activation by its name', { activation_function: 'gelu_new', hidden_act: 'silu' }],
     [
       'a pipeline',
@@ -381,4 +416,61 @@ describe('the scan of texts', () => {
       { numRuns: RUNS },
     );
   });
+});
+
+describe('a model that is written as text', () => {
+  const ONNX = {
+    irVersion: '8',
+    graph: { initializer: [{ externalData: [{ key: 'location', value: '../../etc/passwd' }] }] },
+  };
+  it.each([
+    ['saved_model.pbtxt', 'meta_graphs { graph_def { node { op: "WriteFile" } } }'],
+    ['x/saved_model.pbtxt', '# nothing that is known\n'],
+    ['graph.pbtxt', 'node {\n  name: "x"\n  op: "PyFunc"\n}\n'],
+    ['graph.pbtxt', 'a: "#" node # {\n<\n op: "PyFunc" >'],
+    ['model.textproto', 'ir_version: 8 graph { }'],
+    ['deploy.prototxt', 'layer { type: "Python" python_param { module: "evil" } }'],
+    ['model.onnxtxt', '<ir_version: 8> main (float[N] x) => (float[N] y) { y = custom.Op(x) }'],
+    ['model.json', JSON.stringify(ONNX)],
+    ['model.json', JSON.stringify(ONNX).replace('irVersion', '\\u0069r_version')],
+  ])('attack: is refused: %s with %s', (name, content) => {
+    expect(named(name, content).rules).toEqual(['format-not-allowed']);
+  });
+
+  it.each([
+    [
+      'config.pbtxt',
+      'name: "digits"\nbackend: "onnxruntime"\ninput [ { name: "x" data_type: TYPE_FP32 dims: [ 64 ] } ]\n',
+    ],
+    ['label_map.pbtxt', "item {\n  id: 1\n  name: 'cat'\n}\n"],
+    ['graph.json', '{"graph": {"nodes": []}}'],
+  ])('is not what only looks alike: %s', (name, content) => {
+    expect(named(name, content).findings).toEqual([]);
+  });
+});
+
+describe('a text that is zlib', () => {
+  /** A stored block, whose length and its complement are UTF-8. */
+  const stored = (payload: string): Buffer => {
+    const length = 0x4020;
+    const head = Buffer.from([0x78, 0x5e, 0x41, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff]);
+    return Buffer.concat([head, Buffer.from(payload.padEnd(length))]);
+  };
+
+  it.each(['model.joblib', 'notes.txt', 'config.json'])(
+    'attack: and unpacks to a pickle, as joblib would, is no text: %s',
+    (name) => {
+      const bytes = stored("cos\nsystem\n(S'id'\ntR.");
+      expect(inflateSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH }).toString()).toContain('cos\nsystem');
+      expect(bytes.equals(Buffer.from(bytes.toString('utf8')))).toBe(true);
+      expect(scanBytes(bytes, 1024 * 1024, name).format).toBe('compressed');
+    },
+  );
+
+  it.each(['x^2 + y^2 = z^2\n', 'x^', 'xÚ', `x^n\n${'and so on. '.repeat(500)}`, 'x} and x \n'])(
+    'is not what only begins like it: %j',
+    (content) => {
+      expect(named('notes.txt', content)).toMatchObject({ format: 'text', findings: [] });
+    },
+  );
 });

@@ -27,6 +27,13 @@ describe('an assertion', () => {
     ['no answer where one was wanted', { status: 200 }, said('', { status: null }), 'failed'],
     ['a pattern, whatever its case', { matches: 'hello' }, said('Hello there'), 'passed'],
     ['an absent pattern that stands in the body alone', { notMatches: '<b>' }, said('x', { body: '<B>' }), 'failed'],
+    ['an absent pattern, escaped', { notMatches: '\\x1b\\[' }, said('x', { body: '{"a":"\\u001b[2J"}' }), 'failed'],
+    [
+      'a line end, which is no such thing',
+      { notMatches: '[\\x00-\\x08]' },
+      said('x', { body: '{"a":"b\\nc"}' }),
+      'passed',
+    ],
     ['text that stands in the body alone', { notContains: 'root:' }, said('x', { body: 'root:x' }), 'failed'],
     ['a number within', { jsonWithin: { a: [0, 1] } }, said('{"a":0.5}'), 'passed'],
     ['a number without', { jsonWithin: { a: [0, 1] } }, said('{"a":2}'), 'failed'],
