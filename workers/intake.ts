@@ -18,9 +18,12 @@ export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Z
     activities: {
       ...createIngestActivities({
         ...{ records, vault, validatorKey, inspect: createIsolatedInspector({ isolate }) },
-        scanners: createScanners({ known: config.scanners, work }),
+        ...{ scanners: createScanners({ known: config.scanners, work }), work },
       }),
-      ...createValidateActivities({ records, validatorKey, work, isolate, suites: join(config.state, 'suites') }),
+      ...createValidateActivities({
+        ...{ records, vault, validatorKey, work, isolate },
+        suites: join(config.state, 'suites'),
+      }),
     },
     stop: async () => undefined,
   };
