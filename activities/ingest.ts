@@ -1,12 +1,9 @@
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
-import type { Bucket, Lock } from '../adapters/object-store/port.js';
-import { readRelease, MAX_DOCUMENT_BYTES, type SourceRelease } from '../adapters/source/folder.js';
-import { expectedBytes, localPath, readSmall } from '../adapters/source/file.js';
-import type { Scanners } from '../adapters/scan/external.js';
-import type { Inspector } from '../adapters/scan/inspect.js';
-import type { Records } from '../adapters/records.js';
+import { openBase } from '../adapters/base.js';
+import type { Found, Records } from '../adapters/records.js';
+import { MAX_DOCUMENT_BYTES, ownPart, readRelease, type SourceRelease } from '../adapters/source/folder.js';
+import { localPath, readSmall } from '../adapters/source/file.js';
 import type { Rules } from '../domain/authorise.js';
+import { baseOf } from '../domain/base.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Admission } from '../domain/lifecycle.js';
@@ -14,49 +11,34 @@ import type { ManifestFile } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
 import { holdsRole } from '../domain/policy.js';
 import { flawInProvenance } from '../domain/provenance.js';
-import type { SignedEnvelope } from '../domain/statements.js';
+import type { ProvenancePredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
-import type { BlobRef, ClaimAnswer, ClaimRequest, StoredRequest } from '../domain/vault.js';
 import { MAX_ENVELOPE_BYTES } from '../formats/dsse.js';
 import { signerOf } from '../formats/evidence.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
-import { decryptStream, encryptStream } from '../formats/streaming-aead.js';
 import { checkAdmission } from './admitted.js';
 import type { IntakeActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
+import { lookInto, type LookDependencies } from './look.js';
 import { demandClean, keepScan, signScan } from './scan.js';
+import { storeFile, type BlobKeys } from './store-blob.js';
+import { takerOf, type Reopening } from './take-over.js';
 import { compareWithBefore, stateChange } from './versioning.js';
 
-/** What intake may ask of the vault: a key for bytes that are not stored yet, and to note where they lie. */
-export interface BlobKeys {
-  claim(request: ClaimRequest): Promise<ClaimAnswer<Buffer>>;
-  stored(request: StoredRequest): Promise<unknown>;
-}
-
-export interface IngestDependencies {
-  readonly records: Records;
-  readonly vault: BlobKeys;
+export interface IngestDependencies extends LookDependencies {
+  readonly vault: BlobKeys & Reopening;
   /** Signs what the release changes against the one before. */
   readonly validatorKey: SigningKey;
-  /** Reads what is in the files, where they can do no harm. */
-  readonly inspect: Inspector;
-  /** Asks those that the policy names for some formats. */
-  readonly scanners: Scanners;
-}
-
-interface Progress {
-  hashed: number;
-  stored: number;
 }
 
 /**
  * Takes a release from a folder into custody: everything is checked before anything is written, the version is claimed
  * before anything is uploaded, and each distinct file is encrypted under a key of its own. Files that are stored already are
- * not stored again, so that a second run goes on where the first ended.
+ * not stored again, so that a second run goes on where the first ended; what it has of its base is not even read.
  */
 export function createIngestActivities(dependencies: IngestDependencies): Pick<IntakeActivities, 'ingest'> {
-  const { records, validatorKey, inspect, scanners } = dependencies;
+  const { records, vault, validatorKey } = dependencies;
   return {
     ingest: async (name, admission) => {
       const progress: Progress = { hashed: 0, stored: 0 };
@@ -64,28 +46,37 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
         () => progress,
         async (signal) => {
           const rules = await checkAdmission(records, name, admission);
-          const source = await readRelease(localPath(admission.source), rules.gate.artifacts);
+          const said = await readProvenance(records, admission);
+          const named = baseOf(said.verified.predicate);
+          const base = named === null ? null : await openBase(records, name, named);
+          const { artifacts, versioning } = rules.gate;
+          const source = await readRelease(localPath(admission.source), artifacts, base?.manifest);
           const { bundle, producer } = await checkSignature(source, name, admission, rules);
-          const provenance = await checkProvenance(records, source, producer, admission, rules);
-          const inspection = await inspect(source, { signal, onBytes: (bytes) => (progress.hashed += bytes) });
-          const { facts } = inspection;
-          const { artifacts } = rules.gate;
-          const verdicts = await scanners(source, inspection.files, artifacts, signal);
-          const scan = signScan(validatorKey, name, sha256(source.text), inspection, verdicts, artifacts);
+          demandProvenance(source, producer, said, rules);
+          const claims = { manifest: source.text.toString('utf8'), bundle: bundle.toString('utf8') };
+          const take = takerOf({ records, vault }, source.manifest, named, {
+            ...{ ...claims, provenance: said.envelope, admission: admission.request },
+          });
+          const onBytes = (bytes: number): void => void (progress.hashed += bytes);
+          const look = await lookInto(dependencies, source, base && { base, take }, artifacts, { signal, onBytes });
+          const scan = signScan(validatorKey, name, sha256(source.text), look, artifacts);
           await demandClean(records, scan);
-          const compared = await compareWithBefore(records, name, facts, rules.gate.versioning);
+          const compared = await compareWithBefore(records, name, look.facts, versioning);
           const release = await claimVersion(records, name, source);
-          for (const file of distinct(source.manifest.files))
-            await storeFile(dependencies, source, file, release, { progress, signal });
-          await records.keepBytes(source.text, storeKeys.manifest);
+          // The base is asked about once more: what has been revoked or killed meanwhile is not built on.
+          (await take()).close();
           const { files } = source.manifest;
-          const bytes = files.reduce((sum, { size }) => sum + size, 0);
+          for (const file of distinct(ownPart(source, base?.manifest ?? null).manifest.files)) {
+            await storeFile(dependencies, source, file, release, signal);
+            progress.stored += file.size;
+          }
+          await records.keepBytes(source.text, storeKeys.manifest);
           return {
-            ...{ release, producer, files: files.length, bytes },
+            ...{ release, producer, files: files.length, bytes: files.reduce((sum, { size }) => sum + size, 0) },
             bundle: await records.keepBytes(bundle),
-            provenance: await records.keep(provenance),
+            provenance: await records.keep(said.envelope),
             scan: await keepScan(records, scan),
-            change: await stateChange(records, validatorKey, name, release, facts, compared),
+            change: await stateChange(records, validatorKey, name, release, look.facts, compared),
           };
         },
       );
@@ -123,22 +114,27 @@ async function readBundle(path: string): Promise<Buffer> {
   }
 }
 
-/** How these bytes came to be, as their producer has signed it. PROVENANCE_INVALID without one, or with one that says too little. */
-async function checkProvenance(
+/** How these bytes came to be, as somebody has signed it: by whom, and about which bytes, is checked with them. */
+async function readProvenance(
   records: Records,
-  { text }: SourceRelease,
-  producer: string,
-  { provenance: place }: Admission,
-  rules: Rules,
-): Promise<SignedEnvelope> {
-  const path = localPath(place);
-  const { envelope, verified } = await records.verify('provenance', await readProvenance(path));
-  const flaw = flawInProvenance({ release: sha256(text), producer }, verified, rules);
-  if (flaw !== null) throw new CustodyError(flaw.code, `${path}: ${flaw.reason}`);
-  return envelope;
+  { provenance }: Admission,
+): Promise<Found<ProvenancePredicate> & { readonly path: string }> {
+  const path = localPath(provenance);
+  return { ...(await records.verify('provenance', await readStatement(path))), path };
 }
 
-async function readProvenance(path: string): Promise<Buffer> {
+/** PROVENANCE_INVALID where it says too little; other codes where it is another's, or about other bytes. */
+function demandProvenance(
+  { text }: SourceRelease,
+  producer: string,
+  { path, verified }: Awaited<ReturnType<typeof readProvenance>>,
+  rules: Rules,
+): void {
+  const flaw = flawInProvenance({ release: sha256(text), producer }, verified, rules);
+  if (flaw !== null) throw new CustodyError(flaw.code, `${path}: ${flaw.reason}`);
+}
+
+async function readStatement(path: string): Promise<Buffer> {
   try {
     return await readSmall(path, MAX_ENVELOPE_BYTES);
   } catch (cause) {
@@ -147,6 +143,11 @@ async function readProvenance(path: string): Promise<Buffer> {
       cause,
     });
   }
+}
+
+interface Progress {
+  hashed: number;
+  stored: number;
 }
 
 /** A version is a name for one release, for ever. VERSION_TAKEN when it already names other bytes. */
@@ -164,91 +165,4 @@ async function claimVersion(records: Records, name: ReleaseName, { text }: Sourc
 
 function distinct(files: readonly ManifestFile[]): ManifestFile[] {
   return [...new Map(files.map((file) => [file.sha256, file] as const)).values()];
-}
-
-/**
- * Encrypts and uploads one file, unless its bytes are stored already. The bytes are hashed again on their way: what is not
- * what was checked before never becomes a whole object, nor is it told to the vault.
- */
-async function storeFile(
-  { records, vault }: IngestDependencies,
-  { folder }: SourceRelease,
-  file: ManifestFile,
-  release: Digest,
-  { progress, signal }: { progress: Progress; signal: AbortSignal },
-): Promise<void> {
-  const { sha256: digest, size } = file;
-  const claimed = await vault.claim({ sha256: digest, size, release });
-  const key = storeKeys.blob(claimed.blob);
-  const lock = await records.lock();
-  if (claimed.state === 'stored') await records.bucket.extendLock(key, claimed.versionId, lock);
-  else {
-    const target: Target = { bucket: records.bucket, lock, key, signal };
-    const plain = expectedBytes(join(folder, file.path), file, { signal });
-    const ciphertext = (await adopt(target, file, claimed.key)) ?? (await upload(target, plain, file, claimed.key));
-    await vault.stored({ sha256: digest, blob: claimed.blob, ...ciphertext });
-  }
-  progress.stored += size;
-}
-
-interface Target {
-  readonly bucket: Bucket;
-  readonly lock: Lock;
-  readonly key: string;
-  readonly signal: AbortSignal;
-}
-type Ciphertext = Omit<BlobRef, 'blob'>;
-
-/** A blob is bound to its plaintext: the associated data is the raw SHA-256, so that none can stand in for another. */
-function associatedData({ sha256: digest }: ManifestFile): Buffer {
-  return Buffer.from(digest, 'hex');
-}
-
-async function upload(
-  { bucket, lock, key, signal }: Target,
-  plain: AsyncIterable<Buffer>,
-  file: ManifestFile,
-  secret: Buffer,
-): Promise<Ciphertext> {
-  const {
-    versionId,
-    sha256: ciphertext,
-    size,
-  } = await bucket.upload(key, encryptStream(plain, secret, associatedData(file)), { lock, signal });
-  return { versionId: versioned(versionId, key), ciphertext, ciphertextSize: size };
-}
-
-/**
- * What an attempt before this one has uploaded and not lived to report: whole, since an object appears only as a whole, and
- * believed once it decrypts to the file. `null` where there is nothing yet.
- */
-async function adopt(
-  { bucket, lock, key, signal }: Target,
-  file: ManifestFile,
-  secret: Buffer,
-): Promise<Ciphertext | null> {
-  const head = await bucket.head(key, null);
-  if (head === null) return null;
-  const versionId = versioned(head.versionId, key);
-  const sealed = createHash('sha256');
-  const opened = createHash('sha256');
-  const stream = await bucket.readStream(key, versionId);
-  const cipher = async function* (): AsyncGenerator<Buffer> {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      signal.throwIfAborted();
-      sealed.update(chunk);
-      yield chunk;
-    }
-  };
-  for await (const chunk of decryptStream(cipher(), secret, associatedData(file))) opened.update(chunk);
-  if (opened.digest('hex') !== file.sha256)
-    throw new CustodyError('WORM_VIOLATED', `${key} holds something else than ${file.sha256}`, { details: { key } });
-  await bucket.extendLock(key, versionId, lock);
-  return { versionId, ciphertext: sealed.digest('hex'), ciphertextSize: head.size };
-}
-
-function versioned(versionId: string | null, key: string): string {
-  if (versionId === null)
-    throw new CustodyError('STORE_NOT_WORM', `${key} has no version: the bucket needs versioning and Object Lock`);
-  return versionId;
 }

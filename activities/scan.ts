@@ -1,6 +1,5 @@
-import type { Inspection } from '../adapters/scan/inspect.js';
 import type { Records } from '../adapters/records.js';
-import { describeFindings, type ScannerVerdict } from '../domain/artifacts.js';
+import { describeFindings } from '../domain/artifacts.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';
@@ -11,6 +10,7 @@ import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
+import type { Look } from './look.js';
 
 /** What a scan came to, signed, and the report that it names: neither is kept yet. */
 export interface SignedScan {
@@ -24,13 +24,15 @@ export function signScan(
   key: SigningKey,
   { model, version }: ReleaseName,
   release: Digest,
-  { files, isolation }: Pick<Inspection, 'files' | 'isolation'>,
-  verdicts: readonly ScannerVerdict[],
+  { files, isolation, reader, verdicts, takenFrom, reused }: Look,
   rules: Policy['artifacts'],
 ): SignedScan {
   const concluded = concludeScan(files, verdicts, rules);
-  const report = canonicalBytes({ release, model, version, rules, ...concluded, files, scanners: verdicts });
-  const predicate: ScanPredicate = { ...concluded, version, isolation, report: sha256(report) };
+  const means = { isolation, reader, ...(takenFrom === null ? {} : { takenFrom }) };
+  const told = files.map((file) => (reused.has(file.path) ? { ...file, takenFrom: 'base' } : file));
+  const about = { release, model, version, rules, ...means };
+  const report = canonicalBytes({ ...about, ...concluded, files: told, scanners: verdicts });
+  const predicate: ScanPredicate = { ...concluded, version, ...means, report: sha256(report) };
   const subject = { name: `${model} ${version}`, sha256: release };
   return { predicate, report, envelope: signStatement('scan', subject, predicate, [key]) };
 }

@@ -1,5 +1,6 @@
 import { mkdtemp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openBase } from '../adapters/base.js';
 import { builtInFolder } from '../adapters/model-server/built-in.js';
 import type { Records } from '../adapters/records.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
@@ -9,6 +10,7 @@ import { readRelease, type SourceRelease } from '../adapters/source/folder.js';
 import { copyRelease } from '../adapters/source/inspect.js';
 import { localPath } from '../adapters/source/file.js';
 import type { Rules } from '../domain/authorise.js';
+import { baseOf } from '../domain/base.js';
 import type { JudgedSuite } from '../domain/criteria.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
@@ -19,16 +21,19 @@ import type { ReleaseName } from '../domain/names.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { checkAdmission } from './admitted.js';
+import { bytesOf } from './based.js';
 import type { IntakeActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
 import { readMeasures, type Measure } from './measure.js';
 import { parentResult, type ParentResult } from './parent.js';
+import { takerOf, type Reopening } from './take-over.js';
 import { tryMeasure, type Trial } from './trial.js';
 import { conclude } from './verdict.js';
 
 export interface ValidateDependencies {
   readonly records: Records;
   readonly validatorKey: SigningKey;
+  readonly vault: Reopening;
   /** A private folder with a short path, for the copies that are tried. */
   readonly work: string;
   /** Where people put suites of their own, and what those name. */
@@ -47,7 +52,7 @@ const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
  * them is a pass. The outcome is a signed in-toto test result, the details are reports in WORM that it names.
  */
 export function createValidateActivities(dependencies: ValidateDependencies): Pick<IntakeActivities, 'validate'> {
-  const { records, work, isolate = hostIsolation } = dependencies;
+  const { records, vault, work, isolate = hostIsolation } = dependencies;
   const folders = [builtInFolder(), ...(dependencies.suites === undefined ? [] : [dependencies.suites])];
   return {
     validate: async (name, admission, ingested) => {
@@ -56,17 +61,27 @@ export function createValidateActivities(dependencies: ValidateDependencies): Pi
         () => progress,
         async (signal) => {
           const rules = await checkAdmission(records, name, admission);
-          const source = await readRelease(localPath(admission.source), rules.gate.artifacts);
+          const { envelope: provenance, verified } = await records.get('provenance', ingested.provenance);
+          const named = baseOf(verified.predicate);
+          const base = named === null ? null : (await openBase(records, name, named)).manifest;
+          const source = await readRelease(localPath(admission.source), rules.gate.artifacts, base);
           assertIngested(source, ingested.release);
-          const parent = await parentResult(records, name, ingested, rules, await statedLineage(source, signal));
-          const measures = await readMeasures(records, folders, name, rules, parent);
           const isolation = await isolate();
           assertCounts(isolation, rules);
           await mkdir(work, { recursive: true, mode: 0o700 });
           const folder = await mkdtemp(join(work, 'try-'));
           try {
             const copy = join(folder, 'release');
-            await copyRelease(source, copy, MANIFEST_FILE, { signal });
+            const taken = await takerOf({ records, vault }, source.manifest, named, {
+              ...{ provenance, admission: admission.request, manifest: source.text.toString('utf8') },
+              bundle: (await records.getBytes(ingested.bundle)).toString('utf8'),
+            })();
+            await copyRelease(source, copy, MANIFEST_FILE, {
+              bytesOf: bytesOf(records, source, base, taken, { signal }),
+            }).finally(() => taken.close());
+            const whole = { ...source, folder: copy };
+            const parent = await parentResult(records, name, ingested, rules, await statedLineage(whole, signal));
+            const measures = await readMeasures(records, folders, name, rules, parent);
             const wallSeconds = Math.ceil(rules.gate.validation.timeoutSeconds);
             const limits = { wallSeconds, memoryMb: MEMORY_MB, outputMb: OUTPUT_MB };
             const onCase = (): void => void (progress.cases += 1);

@@ -65,26 +65,26 @@ export async function gatherRelease(
     (await records.get(kind, digest)).envelope;
   const { envelope: request, verified } =
     asked === null ? await records.get('request', approved.request) : await records.verify('request', asked);
-  const manifest = await records.getBytes(ingested.release, storeKeys.manifest);
-  const [{ envelopes: policies }, bundle, signature] = await Promise.all([
+  const [{ envelopes: policies }, manifest, bundle, provisional, approvals, ...statements] = await Promise.all([
     records.policies(),
+    records.getBytes(ingested.release, storeKeys.manifest),
     records.getBytes(ingested.bundle),
-    signatureOf(records, name, manifest, signed ?? null),
+    gatherProvisional(records, verified.predicate),
+    Promise.all(approved.approvals.map((digest) => envelope('approval', digest))),
+    envelope('request', admission.request),
+    envelope('provenance', ingested.provenance),
+    envelope('testResult', validated.testResult),
+    envelope('scan', ingested.scan),
+    envelope('change', ingested.change),
   ]);
+  const [asking, provenance, testResult, scan, change] = statements;
   return {
     policies,
     manifest: manifest.toString('utf8'),
     bundle: bundle.toString('utf8'),
-    signature,
-    admission: await envelope('request', admission.request),
-    provenance: await envelope('provenance', ingested.provenance),
-    testResult: await envelope('testResult', validated.testResult),
-    scan: await envelope('scan', ingested.scan),
-    change: await envelope('change', ingested.change),
-    request,
-    approvals: await Promise.all(approved.approvals.map((digest) => envelope('approval', digest))),
-    provisional: await gatherProvisional(records, verified.predicate),
-    status,
+    signature: await signatureOf(records, name, manifest, signed ?? null),
+    ...{ admission: asking, provenance, testResult, scan, change },
+    ...{ request, approvals, provisional, status },
   };
 }
 

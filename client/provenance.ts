@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import type { OpenBase } from '../adapters/base.js';
 import { checksumOf } from '../adapters/source/checksum.js';
 import type { PackedRelease } from '../adapters/source/pack.js';
+import { baseDependency } from '../domain/base.js';
 import { CustodyError } from '../domain/errors.js';
 import { MANIFEST_FILE } from '../domain/manifest.js';
 import { COMPRESSIONS, parentDependency, type Parent } from '../domain/parent.js';
@@ -28,6 +30,8 @@ export interface Origin {
   readonly code: readonly string[];
   /** The release that this one is a smaller form of. */
   readonly parent: Parent | null;
+  /** The release in custody that this one is built on. */
+  readonly base: OpenBase | null;
   /** What the builder itself has said, if it did. */
   readonly statement: string | null;
 }
@@ -45,11 +49,23 @@ export async function describeOrigin(packed: PackedRelease, origin: Origin): Pro
       : readProvenance(readFileSync(origin.statement), origin.statement, packed.release);
   const { buildDefinition } = said;
   const parent = origin.parent === null ? [] : [parentDependency(origin.parent)];
-  const resolvedDependencies = [...buildDefinition.resolvedDependencies, ...hashed, ...parent];
+  const own = [...buildDefinition.resolvedDependencies, ...hashed, ...parent];
+  const resolvedDependencies = [...own, ...(origin.base === null ? [] : inherited(origin.base, origin.parent))];
   const predicate = { ...said, buildDefinition: { ...buildDefinition, resolvedDependencies } };
   const flaw = flawInBuild(predicate, isoTime(Date.now()));
   if (flaw !== null) throw new CustodyError(flaw.code, flaw.reason);
   return predicate;
+}
+
+/** What went into the base went into this one, too; unless another parent is declared, it is a smaller form of the same. */
+function inherited({ release }: OpenBase, parent: Parent | null): readonly BuildDependency[] {
+  const kinds: readonly DependencyKind[] = [
+    ...(['training-data', 'training-code', 'hyperparameters'] as const),
+    ...(parent === null ? (['parent-release'] as const) : []),
+  ];
+  const { resolvedDependencies } = release.provenance.predicate.buildDefinition;
+  const kept = resolvedDependencies.filter(({ annotations }) => kinds.some((kind) => kind === annotations?.['kind']));
+  return [...kept, baseDependency(release)];
 }
 
 /** The release in a folder, by its manifest, as what another one was made smaller from. */

@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { NO_LIMITS, readRelease } from '../adapters/source/folder.js';
+import { openBase } from '../adapters/base.js';
+import { NO_LIMITS, ownPart, readRelease } from '../adapters/source/folder.js';
 import { inspectRelease } from '../adapters/source/inspect.js';
+import { baseOf } from '../domain/base.js';
 import { CustodyError } from '../domain/errors.js';
-import { MANIFEST_FILE } from '../domain/manifest.js';
+import { MANIFEST_FILE, type Manifest } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
 import { flawInProvenance } from '../domain/provenance.js';
 import { isoTime } from '../domain/time.js';
@@ -34,20 +36,23 @@ export function readName({ folder, bundle, provenance }: ReleaseSource): Release
 }
 
 /** What intake would refuse of a folder that has just been packed, before its producer signs it. */
-export async function checkPacked(folder: string): Promise<void> {
-  await inspectRelease(await readRelease(folder, NO_LIMITS));
+export async function checkPacked(folder: string, base: Manifest | null): Promise<void> {
+  await inspectRelease(ownPart(await readRelease(folder, NO_LIMITS, base), base));
 }
 
 /**
  * What intake would refuse at once, before a workflow begins under the release's name: names, links and sizes in the folder,
- * a signature that is no producer's, and a provenance that is not the same producer's about these bytes. The bytes themselves are hashed by intake alone.
+ * a signature that is no producer's, a provenance that is not the same producer's about these bytes, and a base that
+ * nothing may be built on. The bytes themselves are hashed by intake alone.
  */
 export async function checkSource({ records }: Reading, source: ReleaseSource): Promise<void> {
-  readName(source);
+  const name = readName(source);
   const { newest } = await records.policies();
-  const { manifest, text } = await readRelease(resolve(source.folder), newest.artifacts);
-  const producer = signerOf(readFileSync(source.bundle, 'utf8'), 'producer', newest, manifest, text);
   const { verified } = await records.verify('provenance', readFileSync(source.provenance));
+  const named = baseOf(verified.predicate);
+  const base = named === null ? null : (await openBase(records, name, named)).manifest;
+  const { manifest, text } = await readRelease(resolve(source.folder), newest.artifacts, base);
+  const producer = signerOf(readFileSync(source.bundle, 'utf8'), 'producer', newest, manifest, text);
   const rules = { gate: newest, newest, now: isoTime(Date.now()) };
   const flaw = flawInProvenance({ release: sha256(text), producer }, verified, rules);
   if (flaw !== null) throw new CustodyError(flaw.code, flaw.reason);

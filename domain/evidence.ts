@@ -41,6 +41,18 @@ export interface ReleaseEvidence {
   readonly status: SignedEnvelope | null;
 }
 
+/** What shows that a release to come may take over what custody holds of its base. */
+export interface TakingOverEvidence {
+  /** With a fresh status document. */
+  readonly base: ReleaseEvidence;
+  /** Of the release to come: `custody.json`, and its producer's model signature, as texts. */
+  readonly manifest: string;
+  readonly bundle: string;
+  readonly admission: SignedEnvelope;
+  /** It names the base. */
+  readonly provenance: SignedEnvelope;
+}
+
 /** What shows that a release may be destroyed. */
 export interface RetirementEvidence {
   readonly policies: readonly SignedEnvelope[];

@@ -4,6 +4,7 @@ import type { ErrorCode } from './errors.js';
 import { holdsRole } from './policy.js';
 import type { BuildDependency, ProvenancePredicate, Verified } from './statements.js';
 import { MAX_SKEW_MS } from './time.js';
+import { flawInBase } from './base.js';
 import { flawInParent } from './parent.js';
 
 /** What a dependency of a build is to Custody, in its `annotations.kind`. Others may stand there, too, and mean nothing. */
@@ -13,6 +14,7 @@ export const DEPENDENCY_KINDS = [
   'hyperparameters',
   'dependency-lock',
   'parent-release',
+  'base-release',
 ] as const;
 export type DependencyKind = (typeof DEPENDENCY_KINDS)[number];
 
@@ -66,7 +68,7 @@ export function flawInBuild(predicate: ProvenancePredicate, now: string): Flaw |
   const unnamed = data.find(({ sha256 }) => sha256 === null);
   if (unnamed !== undefined)
     return flaw('PROVENANCE_INVALID', `names the training data ${unnamed.name} without a SHA-256`);
-  const unclear = flawInParent(predicate);
+  const unclear = flawInParent(predicate) ?? flawInBase(predicate);
   if (unclear !== null) return flaw('PROVENANCE_INVALID', unclear);
   const { startedOn, finishedOn } = predicate.runDetails.metadata;
   if (Date.parse(finishedOn) < Date.parse(startedOn))

@@ -1,3 +1,4 @@
+import { baseOf } from './base.js';
 import { casesOf, demandedOf, suitesFor, tolerates } from './criteria.js';
 import type { Digest } from './digest.js';
 import { isolationProblem, isolationsIn } from './isolation.js';
@@ -89,9 +90,11 @@ export function provenanceHolds({ release, producer, provenance, request }: Veri
 }
 
 /** What its files are: judged anew, by the rules that the request was made under. */
-export function scanHolds({ release, version, request, scan }: VerifiedRelease, rules: Rules): Permission {
+export function scanHolds({ release, version, request, scan, provenance }: VerifiedRelease, rules: Rules): Permission {
   if (request.predicate.evidence['scan'] !== scan.digest)
     return denied('REPLAYED', 'the approved request names another scan');
+  if (scan.predicate.takenFrom?.release !== baseOf(provenance.predicate)?.release)
+    return denied('REPLAYED', 'the scan takes files over from another release than its producer builds on');
   return contentHolds({ release, version }, rules, scan);
 }
 

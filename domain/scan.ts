@@ -14,9 +14,21 @@ import {
 } from './artifacts.js';
 import type { Digest } from './digest.js';
 import type { Isolation } from './isolation.js';
+import type { ComponentKind } from './manifest.js';
 
 /** So many findings stand in the statement; all of them in the report that it names. */
 export const STATED_FINDINGS = 100;
+
+/** What a release has of its base, and what its scan says of that without having looked again. */
+export interface TakenFrom {
+  readonly release: Digest;
+  /** How many files are the base's. */
+  readonly files: number;
+  /** Of how many the results are those of the base's scan. */
+  readonly reused: number;
+  /** Digest of that statement; `null` where every file was looked into anew. */
+  readonly scan: Digest | null;
+}
 
 /** What the files of a release are, and what was found in them. Subject: the release. */
 export interface ScanPredicate {
@@ -33,8 +45,43 @@ export interface ScanPredicate {
   readonly more: number;
   /** How the scan was kept from the host. */
   readonly isolation: Isolation;
-  /** Digest of the report: each file with its hash, format and findings. */
+  /** Digest of the program that read the files, its libraries in it; older statements do not say. */
+  readonly reader?: Digest;
+  /** Where the producer names a release that this one builds on. */
+  readonly takenFrom?: TakenFrom;
+  /** Digest of the report: each file with its hash, format and findings, and from where it was taken over. */
   readonly report: Digest;
+}
+
+/** By what, and how, files are looked into. */
+export interface ScanMeans {
+  readonly reader: Digest;
+  readonly isolation: Isolation;
+  readonly rules: ArtifactRules;
+}
+
+/** Why what an earlier scan says of a file may not be what one of today would; `null`: looking again would find the same. */
+export function reuseFlaw(
+  earlier: Pick<ScanPredicate, 'reader' | 'isolation'>,
+  now: Pick<ScanMeans, 'reader' | 'isolation'>,
+): string | null {
+  if (earlier.reader === undefined) return 'it does not say what has read the files';
+  if (earlier.reader !== now.reader) return 'another program has read the files';
+  return earlier.isolation === now.isolation
+    ? null
+    : `it was isolated by ${earlier.isolation}, not by ${now.isolation}`;
+}
+
+/**
+ * Whether the result of one file may stand: in the same kind of component, which decides what code may be in it, and of a
+ * format that no scanner is asked about, since those change without a trace.
+ */
+export function resultStands(
+  { format }: Pick<ScannedFile, 'format'>,
+  kinds: { readonly before: ComponentKind | undefined; readonly now: ComponentKind | undefined },
+  rules: ArtifactRules,
+): boolean {
+  return kinds.before !== undefined && kinds.before === kinds.now && scannersFor(format, rules)?.length === 0;
 }
 
 /** What a scan comes to, by the policy's rules. */
@@ -42,7 +89,7 @@ export function concludeScan(
   files: readonly ScannedFile[],
   verdicts: readonly ScannerVerdict[],
   rules: ArtifactRules,
-): Omit<ScanPredicate, 'version' | 'isolation' | 'report'> {
+): Omit<ScanPredicate, 'version' | 'isolation' | 'report' | 'reader' | 'takenFrom'> {
   const { verdict, findings } = judgeScan(files, verdicts, rules);
   const formats = new Map<ArtifactFormat, string[]>();
   for (const { format, path } of files) formats.set(format, [...(formats.get(format) ?? []), path]);

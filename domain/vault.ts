@@ -1,5 +1,5 @@
 import type { Digest } from './digest.js';
-import type { ReleaseEvidence, RetirementEvidence } from './evidence.js';
+import type { ReleaseEvidence, RetirementEvidence, TakingOverEvidence } from './evidence.js';
 import type { SignedEnvelope } from './statements.js';
 
 /**
@@ -7,7 +7,7 @@ import type { SignedEnvelope } from './statements.js';
  * Keys are base64 on the wire and never stand in an error.
  */
 export const VAULT_OPERATIONS = {
-  create: ['claim', 'stored'],
+  create: ['claim', 'stored', 'reopen'],
   open: ['open'],
   destroy: ['destroy', 'probe'],
 } as const;
@@ -44,6 +44,16 @@ export type ClaimAnswer<Key> =
 /** create: the ciphertext is in the store. Answers the reference that counts: the first one that was reported. */
 export interface StoredRequest extends BlobRef {
   readonly sha256: Digest;
+}
+
+/**
+ * create: a release to come takes over what its base holds, and becomes a holder of it. Its keys are answered, since what is
+ * taken over is tried with the rest.
+ */
+export interface ReopenRequest {
+  /** SHA-256 of plaintexts, each of a file that both manifests in the evidence list under the same path. */
+  readonly sha256s: readonly Digest[];
+  readonly evidence: TakingOverEvidence;
 }
 
 /** open: the keys of some files of one release. */

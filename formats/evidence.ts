@@ -1,8 +1,14 @@
 import { checksOf, type FoundCheck, type Permission, type Rules, type VerifiedRelease } from '../domain/authorise.js';
+import type { Successor } from '../domain/authorise-base.js';
 import type { VerifiedRetirement } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
-import type { ProvisionalEvidence, ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
+import type {
+  ProvisionalEvidence,
+  ReleaseEvidence,
+  RetirementEvidence,
+  TakingOverEvidence,
+} from '../domain/evidence.js';
 import type { Manifest } from '../domain/manifest.js';
 import type { Policy, Role } from '../domain/policy.js';
 import type { RequestPredicate, SignedEnvelope, StatusPredicate, Verified } from '../domain/statements.js';
@@ -140,6 +146,27 @@ export function verifyProvisional(
                   },
           },
   };
+}
+
+/** The release to come in the evidence of a taking over; its base is verified by itself. */
+export function verifySuccessor(
+  evidence: Omit<TakingOverEvidence, 'base'>,
+  policies: Policies,
+  now: string,
+): { readonly successor: Successor; readonly manifest: Manifest; readonly rules: Rules } {
+  const ring = keyRing(policies.newest);
+  const text = Buffer.from(evidence.manifest, 'utf8');
+  const manifest = parseManifest(text);
+  const admission = verifyStatement(evidence.admission, 'request', ring);
+  const successor: Successor = {
+    release: sha256(text),
+    model: manifest.model,
+    version: manifest.version,
+    producer: signerOf(evidence.bundle, 'producer', policies.newest, manifest, text),
+    admission,
+    provenance: verifyStatement(evidence.provenance, 'provenance', ring),
+  };
+  return { successor, manifest, rules: rulesFor(policies, admission, now) };
 }
 
 export function verifyRetirement(

@@ -220,6 +220,8 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     findings: z.array(findingSchema).max(STATED_FINDINGS),
     more: count,
     isolation: z.enum(ISOLATIONS),
+    reader: digest.exactOptional(),
+    takenFrom: z.strictObject({ release: digest, files: count, reused: count, scan: maybeDigest }).exactOptional(),
     report: digest,
   }),
   testResult: z.strictObject({

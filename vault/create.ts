@@ -40,7 +40,7 @@ async function begin({ ledger }: Vault, { sha256, size, release }: ClaimRequest)
   return ledger.replace(before, { sha256, size, blob, holders: [release], stored: null });
 }
 
-async function hold({ ledger }: Vault, entry: Entry, release: Digest): Promise<Entry> {
+export async function hold({ ledger }: Vault, entry: Entry, release: Digest): Promise<Entry> {
   const doomed = entry.holders.find((holder) => ledger.isDestroyed(holder));
   if (doomed !== undefined)
     throw new CustodyError(

@@ -1,24 +1,21 @@
 import { authoriseLoading } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import type { ReleaseEvidence } from '../domain/evidence.js';
 import type { OpenAnswer, OpenedFile, OpenRequest } from '../domain/vault.js';
 import { isoTime } from '../domain/time.js';
 import { encodeBase64 } from '../formats/base64.js';
-import { demand, verifyRelease } from '../formats/evidence.js';
+import { demand, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { sha256 as digestOf } from '../formats/sha256.js';
+import type { Entry } from './ledger-schema.js';
 import type { Vault } from './vault.js';
 
 /** Hands out keys of a release that is approved, signed and, by a fresh status document, not revoked. */
 export async function open(vault: Vault, { sha256s, evidence }: OpenRequest): Promise<OpenAnswer<string>> {
-  const { root, seen } = vault;
   const release = digestOf(evidence.manifest);
   // What is erased stays erased, whatever else is true of it.
   assertNotErased(vault, release);
-  const checked = verifyRelease(evidence, root, isoTime(Date.now()));
-  await seen.acceptPolicy(checked.policies.newest);
-  await seen.acceptStatus(checked);
-  demand(authoriseLoading(checked.release, checked.rules, checked.status));
-  if (seen.isRevoked(release)) throw new CustodyError('REVOKED', 'the release has been revoked');
+  const checked = await demandLoadable(vault, evidence, isoTime(Date.now()));
   const listed = new Set(checked.manifest.files.map((file) => file.sha256));
   const foreign = sha256s.find((sha256) => !listed.has(sha256));
   if (foreign !== undefined)
@@ -26,6 +23,20 @@ export async function open(vault: Vault, { sha256s, evidence }: OpenRequest): Pr
   const files: OpenedFile<string>[] = [];
   for (const sha256 of sha256s) files.push(await openFile(vault, release, sha256));
   return { files };
+}
+
+/** A release that is approved, signed and not revoked, by the newest policy and status that this vault has seen. */
+export async function demandLoadable(
+  { root, seen }: Vault,
+  evidence: ReleaseEvidence,
+  now: string,
+): Promise<CheckedRelease> {
+  const checked = verifyRelease(evidence, root, now);
+  await seen.acceptPolicy(checked.policies.newest);
+  await seen.acceptStatus(checked);
+  demand(authoriseLoading(checked.release, checked.rules, checked.status));
+  if (seen.isRevoked(checked.release.release)) throw new CustodyError('REVOKED', 'the release has been revoked');
+  return checked;
 }
 
 function openFile(vault: Vault, release: Digest, sha256: Digest): Promise<OpenedFile<string>> {
@@ -38,13 +49,18 @@ function openFile(vault: Vault, release: Digest, sha256: Digest): Promise<Opened
       throw new CustodyError('NOT_AUTHORISED', `the release ${release} does not hold ${sha256} in this vault`);
     if (await ledger.isBuried(entry.blob))
       throw new CustodyError('ERASED', `the key of blob ${entry.blob} has been destroyed`);
-    if (entry.stored === null) throw new CustodyError('PENDING', `${sha256} has been claimed, but not stored yet`);
-    const key = encodeBase64(await ledger.key(entry.blob));
-    return { sha256, blob: entry.blob, ...entry.stored, key };
+    return keyOf(vault, entry);
   });
 }
 
-function assertNotErased({ ledger }: Vault, release: Digest): void {
+/** PENDING: it has no ciphertext yet. */
+export async function keyOf({ ledger }: Vault, entry: Entry): Promise<OpenedFile<string>> {
+  const { sha256, blob, stored } = entry;
+  if (stored === null) throw new CustodyError('PENDING', `${sha256} has been claimed, but not stored yet`);
+  return { sha256, blob, ...stored, key: encodeBase64(await ledger.key(blob)) };
+}
+
+export function assertNotErased({ ledger }: Vault, release: Digest): void {
   if (ledger.isDestroyed(release))
     throw new CustodyError('ERASED', `the release ${release} has been destroyed: its keys are gone`);
 }

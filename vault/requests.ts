@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
+import type { ReleaseEvidence, RetirementEvidence, TakingOverEvidence } from '../domain/evidence.js';
 import { MAX_OPENED_FILES, type VaultSocket } from '../domain/vault.js';
 import {
   approvalsSchema as approvals,
@@ -12,6 +12,7 @@ import { claim, stored } from './create.js';
 import { destroy, probe } from './destroy.js';
 import { blobSchema, claimSchema, storedSchema } from './ledger-schema.js';
 import { open } from './open.js';
+import { reopen } from './reopen.js';
 import type { Vault } from './vault.js';
 
 const KIB = 1024;
@@ -49,10 +50,17 @@ const retirementEvidence: z.ZodType<RetirementEvidence> = z.strictObject({
   notice: envelope,
 });
 
-const openSchema = z.strictObject({
-  sha256s: z.array(digestSchema).min(1).max(MAX_OPENED_FILES),
-  evidence: releaseEvidence,
+const takingOver: z.ZodType<TakingOverEvidence> = z.strictObject({
+  base: releaseEvidence,
+  manifest: z.string(),
+  bundle: z.string(),
+  admission: envelope,
+  provenance: envelope,
 });
+
+const sha256s = z.array(digestSchema).min(1).max(MAX_OPENED_FILES);
+const openSchema = z.strictObject({ sha256s, evidence: releaseEvidence });
+const reopenSchema = z.strictObject({ sha256s, evidence: takingOver });
 const probeSchema = z.strictObject({ blob: blobSchema });
 const destroySchema = z.strictObject({ release: digestSchema, evidence: retirementEvidence, revocation: envelope });
 
@@ -68,6 +76,8 @@ export function operationsOf(vault: Vault): Readonly<Record<VaultSocket, Operati
     create: {
       claim: operation('claim', 16 * KIB, claimSchema, claim),
       stored: operation('stored', 16 * KIB, storedSchema, stored),
+      // Two manifests, and the signatures of both.
+      reopen: operation('reopen', 256 * MIB, reopenSchema, reopen),
     },
     // Manifests have up to 16 MiB, and a model signature has more than its manifest.
     open: { open: operation('open', 128 * MIB, openSchema, open) },

@@ -8,7 +8,10 @@ import { createVaultClient } from '../adapters/vault/client.js';
 import { loadKey, type ConfigOf } from './config.js';
 import type { Zone, ZoneBase } from './zone.js';
 
-/** Reads sources, tries candidates out in isolation, encrypts and uploads. It makes keys and can open none. */
+/**
+ * Reads sources, tries candidates out in isolation, encrypts and uploads. It makes keys; what it can open is
+ * what a release takes over from its base, and that the vault decides.
+ */
 export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Zone {
   const vault = createVaultClient({ create: config.vault });
   const work = join(config.state, 'work');
@@ -18,9 +21,12 @@ export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Z
     activities: {
       ...createIngestActivities({
         ...{ records, vault, validatorKey, inspect: createIsolatedInspector({ isolate }) },
-        scanners: createScanners({ known: config.scanners, work }),
+        ...{ scanners: createScanners({ known: config.scanners, work }), work },
       }),
-      ...createValidateActivities({ records, validatorKey, work, isolate, suites: join(config.state, 'suites') }),
+      ...createValidateActivities({
+        ...{ records, vault, validatorKey, work, isolate },
+        suites: join(config.state, 'suites'),
+      }),
     },
     stop: async () => undefined,
   };

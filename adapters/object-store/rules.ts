@@ -1,6 +1,6 @@
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
-import { isoTime } from '../../domain/time.js';
+import { isoTime, MAX_SKEW_MS } from '../../domain/time.js';
 import type { Lock, ObjectHead, ObjectVersion } from './port.js';
 
 /** What every store must answer alike, real or in memory. */
@@ -34,6 +34,25 @@ export function isLocked(head: ObjectHead, lock: Lock): boolean {
 /** The record among a key's versions: the oldest that is not a delete marker. */
 export function recordOf(versions: readonly ObjectVersion[]): ObjectVersion | null {
   return versions.find((version) => !version.isDeleteMarker) ?? null;
+}
+
+/**
+ * Why what a version of a key holds is not bound to it any more, for what is going to rest on it unread; `null` where it is:
+ * it is the record, of that size, and nobody can have removed it, or will soon.
+ */
+export function bindingFlaw(
+  head: ObjectHead | null,
+  versions: readonly ObjectVersion[],
+  { versionId, size }: { readonly versionId: string; readonly size: number },
+  now: number,
+): string | null {
+  if (head === null) return 'is not there any more';
+  if (recordOf(versions)?.versionId !== versionId) return 'is not the first one that was stored under its key';
+  if (head.versionId !== versionId || head.size !== size) return `has ${head.size} bytes, and ${size} were stored`;
+  if (head.lock?.mode !== 'COMPLIANCE') return 'is not locked';
+  return Date.parse(head.lock.retainUntil) > now + MAX_SKEW_MS
+    ? null
+    : `is locked until ${head.lock.retainUntil}, which is over or about to be`;
 }
 
 export function conflict(key: string, expected: Digest, found: Digest): CustodyError {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { ScannedFile } from '../../domain/artifacts.js';
+import type { Digest } from '../../domain/digest.js';
 import type { Isolation } from '../../domain/isolation.js';
 import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
 import { CustodyError } from '../../domain/errors.js';
@@ -24,6 +25,8 @@ export interface Inspection {
   readonly facts: ReleaseFacts;
   /** What kept the parsers of these files from the rest of the host. */
   readonly isolation: Isolation;
+  /** Digest of the program that has read them. */
+  readonly reader: Digest;
 }
 
 /** Reads every file of a release once: its hash, what is in it, and what speaks against it. */

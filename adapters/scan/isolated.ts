@@ -1,11 +1,15 @@
+import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { dirname, join } from 'node:path';
 import type { ScannedFile } from '../../domain/artifacts.js';
+import type { Digest } from '../../domain/digest.js';
 import { CustodyError, isErrorCode, type ErrorCode } from '../../domain/errors.js';
 import type { Isolation } from '../../domain/isolation.js';
 import type { FileContent } from '../../domain/release-facts.js';
+import { canonicalBytes } from '../../formats/jcs.js';
 import { parseJson, printable } from '../../formats/json.js';
 import { parseScanLine } from '../../formats/scan/report.js';
+import { sha256 } from '../../formats/sha256.js';
 import { startProcess } from '../sandbox/process.js';
 import type { SandboxLimits } from '../sandbox/port.js';
 import { hostIsolation, runSandboxed } from '../sandbox/sandbox.js';
@@ -44,9 +48,10 @@ export function createIsolatedInspector({
 }: IsolatedScanOptions = {}): Inspector {
   return async (source, options = {}) => {
     const kind = await isolate();
+    const reader = await readerIn(compiled);
     const lines = new Lines(options);
     const ended = await (kind === 'none' ? runPlainly : runIsolated)(source, compiled, lines, kind, options);
-    return conclude(source, lines, ended, kind);
+    return conclude(source, lines, ended, kind, reader);
   };
 }
 
@@ -155,13 +160,31 @@ class Lines {
   }
 }
 
-function conclude(source: SourceRelease, lines: Lines, { how, stderr }: Ended, isolation: Isolation): Inspection {
+function conclude(
+  source: SourceRelease,
+  lines: Lines,
+  { how, stderr }: Ended,
+  isolation: Isolation,
+  reader: Digest,
+): Inspection {
   if (lines.problem !== null) throw notScanned(lines.problem);
   if (!lines.isDone) throw refusalIn(stderr) ?? notScanned(`${how}, saying ${printable(stderr.trim().slice(-TAIL))}`);
   const files = [...lines.files.values()].map(({ scanned }) => scanned);
   assertScanned(source, files);
   const contents = new Map([...lines.files].map(([path, { content }]) => [path, content]));
-  return { files, facts: releaseFacts(source.manifest, contents), isolation };
+  return { files, facts: releaseFacts(source.manifest, contents), isolation, reader };
+}
+
+/**
+ * What reads the files: every program beside the one that scans, since they share their parts, with the libraries in them,
+ * and the Node that runs it. What is not part of it can only lead to looking again.
+ */
+export async function readerIn(compiled: string): Promise<Digest> {
+  const folder = join(compiled, dirname(PROGRAM));
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.js')).sort();
+  const parts: (readonly [string, Digest])[] = [];
+  for (const name of names) parts.push([name, sha256(await readFile(join(folder, name)))]);
+  return sha256(canonicalBytes({ node: process.version, parts }));
 }
 
 /** An error that the process ended with by itself, such as for a file that is not there. */

@@ -6,13 +6,12 @@ import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import { MANIFEST_FILE, type ManifestFile } from '../../domain/manifest.js';
 import type { ReleaseName } from '../../domain/names.js';
-import { storeKeys } from '../../domain/store-keys.js';
 import type { OpenedFile } from '../../domain/vault.js';
 import { demand } from '../../formats/evidence.js';
 import { quote } from '../../formats/json.js';
-import { decryptStream } from '../../formats/streaming-aead.js';
 import { checkRelease } from '../dossier.js';
 import type { Records } from '../records.js';
+import { atMost, mismatch, openSealed } from '../sealed.js';
 import { removeTree, syncFolder } from './durable.js';
 import type { KeyOpener, ServingDeps } from './ports.js';
 import type { StatusReader } from './status.js';
@@ -120,8 +119,7 @@ async function writeFiles(
     for (const { path, size, sha256 } of files) {
       const blob = byDigest.get(sha256);
       if (blob === undefined) throw new CustodyError('PENDING', `the vault holds no key for ${quote(path)}`);
-      const cipher = await records.bucket.readStream(storeKeys.blob(blob.blob), blob.versionId);
-      const plain = decryptStream(sameCiphertext(cipher, blob, path), blob.key, Buffer.from(sha256, 'hex'));
+      const plain = openSealed(records.bucket, blob, path);
       await mkdir(dirname(join(folder, path)), { recursive: true, mode: 0o700 });
       const found = await writeNew(join(folder, path), atMost(plain, size, path), onBytes);
       if (found.size !== size || found.sha256 !== sha256)
@@ -146,36 +144,6 @@ async function openKeys(
       const isStale = error instanceof CustodyError && error.code === 'STATUS_STALE';
       if (!isStale || attempt === OPEN_ATTEMPTS) throw error;
     }
-  }
-}
-
-/** Passes the ciphertext on; when it has ended, it was the one that intake uploaded. */
-async function* sameCiphertext(
-  source: AsyncIterable<Buffer>,
-  blob: OpenedFile<Buffer>,
-  path: string,
-): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256');
-  let size = 0;
-  for await (const bytes of atMost(source, blob.ciphertextSize, path)) {
-    hash.update(bytes);
-    size += bytes.length;
-    yield bytes;
-  }
-  const sha256 = hash.digest('hex');
-  if (size !== blob.ciphertextSize || sha256 !== blob.ciphertext)
-    throw mismatch(
-      path,
-      `its ciphertext has ${size} bytes with sha256 ${sha256}, expected ${blob.ciphertextSize} with ${blob.ciphertext}`,
-    );
-}
-
-async function* atMost(source: AsyncIterable<Buffer>, limit: number, path: string): AsyncGenerator<Buffer> {
-  let size = 0;
-  for await (const bytes of source) {
-    size += bytes.length;
-    if (size > limit) throw mismatch(path, `more than the ${limit} bytes it should have`);
-    yield bytes;
   }
 }
 
@@ -221,8 +189,4 @@ async function demandSpace(folder: string, bytes: number): Promise<void> {
   throw new CustodyError('NO_SPACE', `${folder} has ${available} bytes free, the release needs ${needed}`, {
     details: { needed, available },
   });
-}
-
-function mismatch(path: string, problem: string): CustodyError {
-  return new CustodyError('DIGEST_MISMATCH', `${quote(path)}: ${problem}`, { details: { path } });
 }

@@ -18,6 +18,8 @@ import { SKETCH_PLACES, TensorSketch } from '../../formats/tensor-sketch.js';
 const MANY_TENSORS = 4096;
 const MAX_TENSORS = 131_072;
 const FEW_PLACES = 16;
+/** Whatever is put together, it holds no more than what is found in one go. */
+const MAX_PLACES = MAX_TENSORS * FEW_PLACES;
 const LENGTH_BYTES = 8;
 
 /** What is found out of one file while its bytes pass by, in memory that does not grow with its weights. */
@@ -48,6 +50,22 @@ export function releaseFacts(
     })),
     serving,
   };
+}
+
+/** What is known of each file, by its path. */
+export function contentsOf({ components }: ReleaseFacts): ReadonlyMap<string, FileContent> {
+  return new Map(components.flatMap(({ files }) => files.map(({ path, content }) => [path, content] as const)));
+}
+
+/** Whether what was found of files at different times may be kept as one. */
+export function mayBeJoined(contents: Iterable<FileContent>): boolean {
+  let [tensors, places] = [0, 0];
+  for (const content of contents) {
+    if (content.kind !== 'tensors') continue;
+    tensors += content.tensors.length;
+    for (const { measure } of content.tensors) places += measure?.sketch.length ?? 0;
+  }
+  return tensors <= MAX_TENSORS && places <= MAX_PLACES;
 }
 
 /** A file that is read whole, since it is small, or not at all. */

@@ -126,26 +126,35 @@ export interface ReadOptions {
 export async function* expectedBytes(
   path: string,
   expected: ExpectedFile,
-  { onBytes, signal }: ReadOptions = {},
+  options: ReadOptions = {},
 ): AsyncGenerator<Buffer> {
   const { handle, size } = await openRegular(path);
   try {
     if (size !== expected.size) throw mismatch(expected, `has ${size} bytes, the manifest says ${expected.size}`);
-    const hash = createHash('sha256');
-    let read = 0;
-    for await (const chunk of readChunks(handle, expected.size)) {
-      signal?.throwIfAborted();
-      hash.update(chunk);
-      read += chunk.length;
-      onBytes?.(chunk.length);
-      if (read > expected.size) throw mismatch(expected, 'grew while it was read');
-      yield chunk;
-    }
-    const found = hash.digest('hex');
-    if (found !== expected.sha256) throw mismatch(expected, `has the SHA-256 ${found}, expected ${expected.sha256}`);
+    yield* checkedBytes(readChunks(handle, expected.size), expected, options);
   } finally {
     await handle.close();
   }
+}
+
+/** The same of bytes that come from anywhere. */
+export async function* checkedBytes(
+  bytes: AsyncIterable<Buffer>,
+  expected: ExpectedFile,
+  { onBytes, signal }: ReadOptions = {},
+): AsyncGenerator<Buffer> {
+  const hash = createHash('sha256');
+  let read = 0;
+  for await (const chunk of bytes) {
+    signal?.throwIfAborted();
+    hash.update(chunk);
+    read += chunk.length;
+    onBytes?.(chunk.length);
+    if (read > expected.size) throw mismatch(expected, `has more than the ${expected.size} bytes it should have`);
+    yield chunk;
+  }
+  const found = hash.digest('hex');
+  if (found !== expected.sha256) throw mismatch(expected, `has the SHA-256 ${found}, expected ${expected.sha256}`);
 }
 
 function mismatch({ path, sha256 }: ExpectedFile, problem: string): CustodyError {

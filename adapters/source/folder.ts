@@ -1,9 +1,10 @@
 import { lstatSync, opendirSync, type Dir, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
-import { MANIFEST_FILE, type Manifest } from '../../domain/manifest.js';
+import { takenOver } from '../../domain/base.js';
+import { MANIFEST_FILE, type Manifest, type ManifestFile } from '../../domain/manifest.js';
 import { quote } from '../../formats/json.js';
-import { findTwins, parseManifest, unsafePath } from '../../formats/manifest.js';
+import { findTwins, manifestBytes, parseManifest, unsafePath } from '../../formats/manifest.js';
 import { readSmall, unsafe } from './file.js';
 
 /** What fits into one object of the store that is created once. */
@@ -69,7 +70,7 @@ export function walkFolder(folder: string, limits: FolderLimits): FoundFile[] {
   return inByteOrder(files);
 }
 
-function inByteOrder(files: readonly FoundFile[]): FoundFile[] {
+export function inByteOrder<F extends { readonly path: string }>(files: readonly F[]): F[] {
   return files
     .map((file) => ({ file, bytes: Buffer.from(file.path) }))
     .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
@@ -87,10 +88,14 @@ function checkFile(path: string, stats: Stats, { maxFileBytes }: FolderLimits): 
 
 /**
  * Reads a release folder's manifest and makes sure that the folder holds the files it lists, in their sizes, and nothing
- * else; contents are not read yet. INPUT_MISSING without a manifest, INPUT_EMPTY for weights of zero bytes, DIGEST_MISMATCH
+ * else; contents are not read yet. What it has of its base need not be there. INPUT_MISSING without a manifest, INPUT_EMPTY for weights of zero bytes, DIGEST_MISMATCH
  * for files added, missing or of another size, and what `walkFolder` and `parseManifest` refuse.
  */
-export async function readRelease(folder: string, limits: FolderLimits): Promise<SourceRelease> {
+export async function readRelease(
+  folder: string,
+  limits: FolderLimits,
+  base: Manifest | null = null,
+): Promise<SourceRelease> {
   const found = walkFolder(folder, limits);
   if (!found.some(({ path }) => path === MANIFEST_FILE))
     throw new CustodyError('INPUT_MISSING', `${quote(folder)} has no ${MANIFEST_FILE}: write it with \`custody pack\``);
@@ -99,17 +104,41 @@ export async function readRelease(folder: string, limits: FolderLimits): Promise
   compare(
     manifest,
     found.filter(({ path }) => path !== MANIFEST_FILE),
+    base,
   );
   assertWeights(manifest);
   return { folder, manifest, text };
 }
 
-function compare({ files }: Manifest, found: readonly FoundFile[]): void {
+/** Some files of a release as a release of their own: what of it lies in the folder, or is to be looked into. */
+export function partOf({ folder, manifest }: SourceRelease, files: readonly ManifestFile[]): SourceRelease {
+  const paths = new Set(files.map(({ path }) => path));
+  const components = manifest.components.map((each) => ({
+    ...each,
+    files: each.files.filter((path) => paths.has(path)),
+  }));
+  const part: Manifest = { ...manifest, components: components.filter((each) => each.files.length > 0), files };
+  return { folder, manifest: part, text: manifestBytes(part) };
+}
+
+/** The same of all that is not taken over from a base. */
+export function ownPart(source: SourceRelease, base: Manifest | null): SourceRelease {
+  if (base === null) return source;
+  const taken = new Set(takenOver(source.manifest, base));
+  return partOf(
+    source,
+    source.manifest.files.filter((file) => !taken.has(file)),
+  );
+}
+
+function compare(manifest: Manifest, found: readonly FoundFile[], base: Manifest | null): void {
+  const { files } = manifest;
+  const elsewhere = new Set(base === null ? [] : takenOver(manifest, base).map(({ path }) => path));
   const sizes = new Map(found.map(({ path, size }) => [path, size]));
   const listed = new Set(files.map(({ path }) => path));
   const differences = {
     added: found.map(({ path }) => path).filter((path) => !listed.has(path)),
-    missing: files.map(({ path }) => path).filter((path) => !sizes.has(path)),
+    missing: files.map(({ path }) => path).filter((path) => !sizes.has(path) && !elsewhere.has(path)),
     changed: files.filter(({ path, size }) => sizes.has(path) && sizes.get(path) !== size).map(({ path }) => path),
   };
   const problems = Object.entries(differences).filter(([, paths]) => paths.length > 0);

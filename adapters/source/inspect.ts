@@ -1,6 +1,7 @@
 import { chmod, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
+import type { ManifestFile } from '../../domain/manifest.js';
 import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
 import { releaseFacts, SafetensorsReader, TextReader, type TensorCount } from './facts.js';
 import { expectedBytes, type ReadOptions } from './file.js';
@@ -27,22 +28,26 @@ export async function inspectRelease(
   return releaseFacts(manifest, contents);
 }
 
+/** The bytes of a file, which are what the manifest says once they have ended. */
+export type BytesOf = (file: ManifestFile) => AsyncIterable<Buffer>;
+
 /**
  * Copies a release to a new folder that its later owner can only read, its manifest included. Every byte is checked while it
  * is copied: DIGEST_MISMATCH when a file is not what the manifest says. The folder is readable for other users, as a sandbox
- * needs it; who may reach it, the folder above decides.
+ * needs it; who may reach it, the folder above decides. `bytesOf`: where they are to come from, checked there.
  */
 export async function copyRelease(
   { folder, manifest, text }: SourceRelease,
   target: string,
   manifestFile: string,
-  options: ReadOptions = {},
+  options: ReadOptions & { readonly bytesOf?: BytesOf } = {},
 ): Promise<void> {
+  const { bytesOf = (file) => expectedBytes(join(folder, file.path), file, options) } = options;
   await mkdir(target, { mode: 0o755 });
   for (const file of manifest.files) {
     const copy = join(target, file.path);
     await mkdir(dirname(copy), { recursive: true, mode: 0o755 });
-    await writeNew(copy, expectedBytes(join(folder, file.path), file, options));
+    await writeNew(copy, bytesOf(file));
   }
   await writeNew(join(target, manifestFile), [text]);
 }

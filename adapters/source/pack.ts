@@ -3,12 +3,18 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
-import { COMPONENT_KINDS, MANIFEST_FILE, type Component, type Manifest } from '../../domain/manifest.js';
+import {
+  COMPONENT_KINDS,
+  MANIFEST_FILE,
+  type Component,
+  type Manifest,
+  type ManifestFile,
+} from '../../domain/manifest.js';
 import { PROTOCOLS } from '../../domain/protocol.js';
 import { manifestBytes, parseManifest } from '../../formats/manifest.js';
 import { sha256 } from '../../formats/sha256.js';
 import { openRegular } from './file.js';
-import { NO_LIMITS, walkFolder, type SourceRelease } from './folder.js';
+import { inByteOrder, NO_LIMITS, walkFolder, type SourceRelease } from './folder.js';
 import { hashFiles } from './hashing.js';
 
 /** What a manifest says that the files do not say themselves. Components without a version have the release's. */
@@ -44,13 +50,19 @@ const READABLE = 0o644;
 /**
  * Writes `custody.json` into a folder that is to be a release, in place of one that is already there: the same files and
  * description make the same bytes. Files become readable for other users (mode o+rX), as a sandbox needs it. MALFORMED
- * unless every file belongs to exactly one component; INPUT_* for what `walkFolder` refuses.
+ * unless every file belongs to exactly one component; INPUT_* for what `walkFolder` refuses. `kept`: files of a base, which
+ * are not in the folder.
  */
-export async function packRelease(folder: string, description: ReleaseDescription): Promise<PackedRelease> {
+export async function packRelease(
+  folder: string,
+  description: ReleaseDescription | ((files: readonly ManifestFile[]) => ReleaseDescription),
+  kept: readonly ManifestFile[] = [],
+): Promise<PackedRelease> {
   const found = walkFolder(folder, NO_LIMITS).filter(({ path }) => path !== MANIFEST_FILE);
   for (const { path, mode } of found) if (mode !== READABLE) await makeReadable(join(folder, path));
-  const files = await hashFiles(folder, found);
-  const { model, version, components, serving } = description;
+  const own = await hashFiles(folder, found);
+  const files = inByteOrder([...own, ...kept]);
+  const { model, version, components, serving } = typeof description === 'function' ? description(files) : description;
   const text = manifestBytes({
     schema: 'https://custody.dev/manifest/v1',
     model,
@@ -61,7 +73,7 @@ export async function packRelease(folder: string, description: ReleaseDescriptio
   });
   const manifest = parseManifest(text);
   await writeManifest(join(folder, MANIFEST_FILE), text);
-  for (const parent of new Set(['.', ...files.map(({ path }) => dirname(path))]))
+  for (const parent of new Set(['.', ...own.map(({ path }) => dirname(path))]))
     await chmod(join(folder, parent), 0o755);
   return { folder, manifest, text, release: sha256(text) };
 }

@@ -11,6 +11,7 @@ import {
   type OpenedFile,
   type OpenRequest,
   type ProbeAnswer,
+  type ReopenRequest,
   type StoredRequest,
   type VaultSocket,
 } from '../../domain/vault.js';
@@ -26,6 +27,8 @@ export type VaultSockets = Partial<Readonly<Record<VaultSocket, string>>>;
 export interface VaultClient {
   claim(request: ClaimRequest): Promise<ClaimAnswer<Buffer>>;
   stored(request: StoredRequest): Promise<BlobRef>;
+  /** Makes a release a holder of what it takes over; keys in the order of `sha256s`. STATUS_STALE: gather the evidence again. */
+  reopen(request: ReopenRequest): Promise<readonly OpenedFile<Buffer>[]>;
   /** Keys in the order of `sha256s`. STATUS_STALE: gather the evidence again. */
   open(request: OpenRequest): Promise<readonly OpenedFile<Buffer>[]>;
   destroy(request: DestroyRequest): Promise<DestroyAnswer>;
@@ -65,17 +68,23 @@ export function createVaultClient(sockets: VaultSockets): VaultClient {
     const answer = await exchange({ socket }, 'POST', `/${operation}`, body, 'VAULT_UNAVAILABLE');
     return checkShape(schema, answer, `the vault's answer to ${operation}`);
   }
+  async function keys(
+    at: VaultSocket,
+    operation: string,
+    { sha256s, evidence }: ReopenRequest | OpenRequest,
+  ): Promise<readonly OpenedFile<Buffer>[]> {
+    const opened: OpenedFile<Buffer>[] = [];
+    for (let from = 0; from < sha256s.length; from += MAX_OPENED_FILES) {
+      const some = sha256s.slice(from, from + MAX_OPENED_FILES);
+      opened.push(...(await ask(at, operation, { sha256s: some, evidence }, openAnswer)).files);
+    }
+    return opened;
+  }
   return {
     claim: (request) => ask('create', 'claim', request, claimAnswer),
     stored: (request) => ask('create', 'stored', request, blobRef),
-    open: async ({ sha256s, evidence }) => {
-      const opened: OpenedFile<Buffer>[] = [];
-      for (let at = 0; at < sha256s.length; at += MAX_OPENED_FILES) {
-        const some = sha256s.slice(at, at + MAX_OPENED_FILES);
-        opened.push(...(await ask('open', 'open', { sha256s: some, evidence }, openAnswer)).files);
-      }
-      return opened;
-    },
+    reopen: (request) => keys('create', 'reopen', request),
+    open: (request) => keys('open', 'open', request),
     destroy: (request) => ask('destroy', 'destroy', request, destroyAnswer),
     probe: (blob) => ask('destroy', 'probe', { blob }, probeAnswer),
   };

@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -59,6 +60,7 @@ async function ingest(
   const { client } = vault;
   const keys = {
     claim: client.claim,
+    reopen: client.reopen,
     stored: async (request: StoredRequest) => {
       told(request);
       return client.stored(request);
@@ -71,6 +73,7 @@ async function ingest(
       validatorKey: intake.world.keys.intake,
       inspect: inspectHere,
       scanners: async () => [],
+      work: tmpdir(),
     },
   });
   const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });

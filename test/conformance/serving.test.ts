@@ -88,6 +88,7 @@ async function admit(files: Readonly<Record<string, Buffer | string>>, options: 
   const { client } = vault;
   const keys = {
     claim: client.claim,
+    reopen: client.reopen,
     stored: async (request: StoredRequest) => {
       told.push(request);
       return client.stored(request);
@@ -100,6 +101,7 @@ async function admit(files: Readonly<Record<string, Buffer | string>>, options: 
       validatorKey: site.world.keys.intake,
       inspect: inspectHere,
       scanners: async () => [],
+      work: tmpdir(),
     },
   });
   const admission = { request: release.admission.digest, requester: 'ci', ...places, policy: site.world.policyDigest };

@@ -51,7 +51,7 @@ export interface Attempt extends Partial<Omit<ValidateDependencies, 'records' | 
 
 /** Ingests a release as its producer signed it, and then validates it, as the intake zone does. */
 export async function validate(
-  { world, records, admit, ingest }: Intake,
+  { world, records, vault, admit, ingest }: Intake,
   packed: PackedRelease,
   { parent, policy, ingested: said, meanwhile, ...options }: Attempt = {},
 ): Promise<Validated> {
@@ -75,6 +75,7 @@ export async function validate(
   await meanwhile?.();
   const { validate: act } = createValidateActivities({
     records,
+    vault,
     validatorKey: world.keys.intake,
     work: await mkdtemp(join(folder, 'w-')),
     ...options,

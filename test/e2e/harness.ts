@@ -143,7 +143,7 @@ export class Bench {
     writeProvenance(
       provenance,
       packed,
-      await describeOrigin(packed, { data, code: [], parent: null, statement: null }),
+      await describeOrigin(packed, { data, code: [], parent: null, base: null, statement: null }),
       key,
     );
     return { folder, bundle, provenance, release: packed.release };

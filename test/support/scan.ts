@@ -1,5 +1,9 @@
 import { inspectFiles, assertScanned, type InspectedFile, type Inspector } from '../../adapters/scan/inspect.js';
 import { releaseFacts } from '../../adapters/source/facts.js';
+import { sha256 } from '../../formats/sha256.js';
+
+/** What reads the files, in these tests. */
+export const HERE = sha256('the reader of this process');
 
 /** The scan without its process: the same reading, in this one. */
 export const inspectHere: Inspector = async (source, options = {}) => {
@@ -11,5 +15,5 @@ export const inspectHere: Inspector = async (source, options = {}) => {
   const files = found.map(({ scanned }) => scanned);
   assertScanned(source, files);
   const contents = new Map(found.map(({ scanned, content }) => [scanned.path, content]));
-  return { files, facts: releaseFacts(source.manifest, contents), isolation: 'none' };
+  return { files, facts: releaseFacts(source.manifest, contents), isolation: 'none', reader: HERE };
 };

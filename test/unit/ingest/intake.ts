@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
-import { createIngestActivities, type BlobKeys } from '../../../activities/ingest.js';
+import { createIngestActivities } from '../../../activities/ingest.js';
+import type { BlobKeys } from '../../../activities/store-blob.js';
+import type { Reopening } from '../../../activities/take-over.js';
 import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import type { Bucket } from '../../../adapters/object-store/port.js';
 import { Records } from '../../../adapters/records.js';
@@ -28,7 +30,7 @@ import { inspectHere } from '../../support/scan.js';
 import { createWorld, type KeyName, type ReleaseOptions, type World } from '../../support/world.js';
 
 /** A vault's promises without its process: the same bytes get the same blob and key until they are stored. */
-export class FakeVault implements BlobKeys {
+export class FakeVault implements BlobKeys, Reopening {
   readonly open = new Map<Digest, { blob: string; key: Buffer }>();
   readonly done = new Map<Digest, StoredRequest>();
   claims = 0;
@@ -44,6 +46,11 @@ export class FakeVault implements BlobKeys {
 
   async stored(request: StoredRequest): Promise<void> {
     this.done.set(request.sha256, this.done.get(request.sha256) ?? request);
+  }
+
+  /** What builds on another release is tried with a real one. */
+  async reopen(): Promise<never> {
+    throw new Error('nothing builds on another release here');
   }
 }
 
@@ -79,6 +86,7 @@ export async function createIntake(
     validatorKey: world.keys.intake,
     inspect: inspectHere,
     scanners,
+    work: await mkdtemp(join(tmpdir(), 'custody-work-')),
   });
   return {
     ...{ world, store, bucket: used, records, vault },

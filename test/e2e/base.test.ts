@@ -1,0 +1,85 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { lifecycleStatus, outcomeOf } from '../../client/messages.js';
+import { shippedFolder } from '../../examples/digits/ship.js';
+import { Bench, FIRST, MODEL, type Ended } from './harness.js';
+import { until } from './support/until.js';
+
+const NEXT = { model: MODEL, version: '1.0.1' };
+const PATIENCE_SECONDS = 120;
+
+/** A release of which only the configuration changed, made and taken in without the bytes of the rest. */
+let bench: Bench;
+beforeAll(async () => {
+  bench = await Bench.start((policy) => ({
+    ...policy,
+    versioning: { ...policy.versioning, config: { default: 'patch', keys: {} } },
+    retirement: { ...policy.retirement, noticeSeconds: 1 },
+  }));
+  await bench.putFirstInService();
+});
+afterAll(() => bench.stop());
+
+const json = ({ stdout }: Ended): Record<string, unknown> => JSON.parse(stdout) as Record<string, unknown>;
+const bundle = (): string => join(bench.folder, 'next.sig.json');
+const changes = (): string => join(bench.folder, 'changes');
+async function approve(version: string, ...who: readonly string[]): Promise<void> {
+  const waiting = await bench.openGate(version);
+  for (const id of who)
+    expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision(id, waiting))).toBe('accepted');
+}
+
+describe('a release on a base', () => {
+  test('is packed from what changed alone, and is refused where it says too little', async () => {
+    mkdirSync(changes());
+    const config = JSON.parse(readFileSync(join(shippedFolder('1.0.0'), 'config.json'), 'utf8')) as object;
+    writeFileSync(join(changes(), 'config.json'), JSON.stringify({ ...config, note: 'changed' }));
+    const pack = (...more: readonly string[]): Promise<Ended> =>
+      bench.cli('--json', 'pack', changes(), '--as', NEXT.version, '--key', 'trainer', '--bundle', bundle(), ...more);
+    expect(await pack('--base', `${MODEL}@9.9.9`)).toMatchObject({ code: 2 });
+    expect(await pack()).toMatchObject({ code: 2 });
+    expect(await pack('--base', `${MODEL}@1.0.0`, '--remove', 'nothing.json')).toMatchObject({ code: 2 });
+    expect(await pack('--base', `${MODEL}@1.0.0`, '--model', 'letters')).toMatchObject({ code: 3 });
+    const packed = await pack('--base', `${MODEL}@1.0.0`);
+    expect(packed, packed.stderr).toMatchObject({ code: 0 });
+    const manifest = JSON.parse(readFileSync(join(changes(), 'custody.json'), 'utf8')) as { files: object[] };
+    expect(json(packed)).toMatchObject({ ...NEXT, taken: manifest.files.length - 1 });
+  });
+
+  test('goes into service and verifies; its scan says what it took over', async () => {
+    const asked = await bench.cli('release', changes(), '--bundle', bundle(), '--key', 'ci');
+    expect(asked, asked.stderr).toMatchObject({ code: 0 });
+    await approve(NEXT.version, 'alice');
+    await bench.reached(NEXT.version, 'in service');
+    await bench.answers({ status: 200, version: NEXT.version });
+    const verified = await bench.cli('--json', 'verify', MODEL, NEXT.version);
+    expect(verified, verified.stderr).toMatchObject({ code: 0 });
+    const { progress } = await lifecycleStatus(bench.custody, NEXT);
+    const { verified: scan } = await bench.custody.records.get('scan', progress.ingested?.scan ?? '');
+    const files = progress.ingested?.files ?? 0;
+    expect(scan.predicate.takenFrom).toMatchObject({ files: files - 1, reused: files - 1 });
+  });
+
+  test('keeps what it shares with its base when that is erased', async () => {
+    const asked = await bench.cli('retire', MODEL, FIRST.version, '--reason', 'replaced', '--key', 'otto');
+    expect(asked, asked.stderr).toMatchObject({ code: 0 });
+    await approve(FIRST.version, 'alice', 'bob');
+    const outcome = await until('the end of 1.0.0', PATIENCE_SECONDS, () => outcomeOf(bench.custody, FIRST));
+    if (outcome.kind !== 'retired') throw new Error(`1.0.0 was not retired: ${outcome.kind}`);
+    const { verified } = await bench.custody.records.get('destruction', outcome.certificate);
+    expect(verified.predicate.destroyed.map(({ path }) => path)).toEqual(['config.json']);
+    expect(verified.predicate.kept.map(({ path }) => path)).toContain('weights.safetensors');
+    expect(await bench.cli('verify', MODEL, NEXT.version)).toMatchObject({ code: 0 });
+    await bench.answers({ status: 200, version: NEXT.version });
+  });
+
+  test('attack: nothing is built on what was erased', async () => {
+    const pack = await bench.cli(
+      ...['--json', 'pack', changes(), '--base', `${MODEL}@1.0.0`, '--as', '1.0.2'],
+      ...['--key', 'trainer', '--bundle', bundle()],
+    );
+    expect(pack).toMatchObject({ code: 3 });
+    expect(json(pack)).toMatchObject({ error: { code: 'REVOKED' } });
+  });
+});
