@@ -1,6 +1,7 @@
 import type { Digest } from './digest.js';
+import type { AlertRule, MetricRule } from './metrics.js';
 
-/** Limits that the gateway applies itself, on its own counters, to the release under rollout. */
+/** What ends a rollout. The limits the gateway applies itself, on its own counters; everything else is the watch's. */
 export interface Triggers {
   /** Answers of the release that must have been counted before a ratio means anything. */
   readonly minimumSamples: number;
@@ -8,6 +9,17 @@ export interface Triggers {
   readonly maxErrorRate: number;
   /** Greatest 95th percentile of the time to the first byte, in milliseconds. */
   readonly maxLatencyMs: number;
+  /** With the stable release, in failed and in slow answers, while both have callers. */
+  readonly comparison?: Comparison;
+  readonly metrics?: readonly MetricRule[];
+  readonly alerts?: readonly AlertRule[];
+}
+
+export interface Comparison {
+  /** Greatest probability that a step is failed by it though the release is not worse, 0..1. */
+  readonly maxFalseAlarmRate: number;
+  /** By how much the share of bad answers may exceed that of the stable release, 0..1. */
+  readonly tolerance: number;
 }
 
 export interface RouteEntry {
