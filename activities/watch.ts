@@ -37,7 +37,7 @@ export interface WatchDeps {
   readonly metrics: MetricSource | null;
 }
 
-export function createWatchActivities({ gateways, metrics }: WatchDeps): WatchActivities {
+export function createStepWatch({ gateways, metrics }: WatchDeps): Pick<WatchActivities, 'watchStep'> {
   return {
     watchStep: async (model, revision, release, bakeSeconds, timeoutSeconds): Promise<StepVerdict> => {
       const context = Context.current();
@@ -46,7 +46,7 @@ export function createWatchActivities({ gateways, metrics }: WatchDeps): WatchAc
       const metricLook = createMetricLook(metrics);
       let progress = resumed(context.info.heartbeatDetails, revision, attemptStartedAt);
       for (;;) {
-        const seen = await ask(gateways, model);
+        const seen = await askGateways(gateways, model);
         const now = Date.now();
         progress = { ...progress, tally: tallied(progress.tally, seen, watched) };
         const sight = combine([judgeStep(seen, watched, progress.tally), ...sightsOf(metricLook, seen, watched)]);
@@ -70,7 +70,7 @@ export function createWatchActivities({ gateways, metrics }: WatchDeps): WatchAc
 }
 
 /** The model as each gateway has it; one that does not answer says nothing. */
-async function ask(gateways: readonly GatewayClient[], model: string): Promise<readonly Seen[]> {
+export async function askGateways(gateways: readonly GatewayClient[], model: string): Promise<readonly Seen[]> {
   const states = await Promise.allSettled(gateways.map((gateway) => gateway.state()));
   return states.map((state) =>
     state.status === 'rejected' ? null : (state.value.models.find((each) => each.model === model) ?? 'unknown'),

@@ -34,7 +34,7 @@ const LESS_IS_WEAKER = [
   /\.bakeSeconds$/,
   // Whoever wants fewer false alarms gets fewer alarms.
   /^rollout\.triggers\.(comparison\.maxFalseAlarmRate|metrics\.\d+\.atLeast)$/,
-  /^rollback\.warmReleases$/,
+  /^rollback\.(warmReleases|windowSeconds)$/,
   /^retention\./,
   /^retirement\./,
 ];

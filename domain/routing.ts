@@ -50,6 +50,7 @@ export interface RoutingDocument {
   /** While a plan is under way the first entry is its release; every other entry has served all callers before. */
   readonly releases: readonly RouteEntry[];
   readonly plan: PlanPosition | null;
+  /** Of the last plan: they hold on for as long as what it brought serves. `null` before the first. */
   readonly triggers: Triggers | null;
   /** Kill orders that a quorum has lifted, each kept until the order itself expires. */
   readonly lifted: readonly { readonly order: Digest; readonly until: string }[];
@@ -103,7 +104,7 @@ export function planStep(
 /** The last step has held: the release under rollout becomes the stable one, what it replaced stays warm. */
 export function promote(current: RoutingDocument): RouteIntent {
   const releases = current.releases.map((entry, index) => ({ ...entry, weight: index === 0 ? 100 : 0 }));
-  return { change: 'promote', releases, plan: null, triggers: null, lifted: current.lifted, restore: null };
+  return { change: 'promote', releases, plan: null, triggers: current.triggers, lifted: current.lifted, restore: null };
 }
 
 /**
@@ -116,7 +117,14 @@ export function rollbackTo(current: RoutingDocument, target: Digest | null): Rou
   const from = established.findIndex((entry) => entry.release === target);
   const kept = from < 0 ? [] : established.slice(from);
   const releases = kept.map((entry, index) => ({ ...entry, weight: index === 0 ? 100 : 0 }));
-  return { change: 'rollback', releases, plan: null, triggers: null, lifted: current.lifted, restore: null };
+  return {
+    change: 'rollback',
+    releases,
+    plan: null,
+    triggers: current.triggers,
+    lifted: current.lifted,
+    restore: null,
+  };
 }
 
 /** Takes one release out; where it was the one serving, nothing serves and callers get 410. */
@@ -129,7 +137,7 @@ export function withdraw(current: RoutingDocument, release: Digest): RouteIntent
     change: 'withdraw',
     releases,
     plan,
-    triggers: plan === null ? null : current.triggers,
+    triggers: current.triggers,
     lifted: current.lifted,
     restore: null,
   };

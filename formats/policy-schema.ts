@@ -126,7 +126,10 @@ export const policySchema: z.ZodType<Policy> = z
       stepTimeoutSeconds: seconds(YEAR),
       deployWithinSeconds: seconds(YEAR),
     }),
-    rollback: z.strictObject({ warmReleases: z.int().min(0).max(16) }),
+    rollback: z.strictObject({
+      warmReleases: z.int().min(0).max(16),
+      windowSeconds: seconds(YEAR).exactOptional(),
+    }),
     retention: z.strictObject({
       releasesDays: z.number().positive().max(36_500),
       auditDays: z.number().positive().max(36_500),

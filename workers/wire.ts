@@ -23,14 +23,14 @@ export async function wire(config: ZoneConfig, log: Logger): Promise<Zone> {
     case 'training':
       return (await import('./training.js')).wireTraining(config, { records, log });
     case 'watch': {
-      const { createWatchActivities } = await import('../activities/watch.js');
+      const { createStepWatch } = await import('../activities/watch.js');
+      const { createServiceWatch } = await import('../activities/watch-service.js');
       const { createPrometheus } = await import('../adapters/metrics/prometheus.js');
-      return idle(
-        createWatchActivities({
-          gateways: config.gateways.map(createGatewayClient),
-          metrics: config.prometheus === undefined ? null : createPrometheus(prometheusOf(config.prometheus)),
-        }),
-      );
+      const deps = {
+        gateways: config.gateways.map(createGatewayClient),
+        metrics: config.prometheus === undefined ? null : createPrometheus(prometheusOf(config.prometheus)),
+      };
+      return idle({ ...createStepWatch(deps), ...createServiceWatch(deps) });
     }
   }
 }

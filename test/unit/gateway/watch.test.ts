@@ -1,6 +1,6 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createWatchActivities } from '../../../activities/watch.js';
+import { createStepWatch } from '../../../activities/watch.js';
 import type { MetricSource } from '../../../adapters/metrics/port.js';
 import { judgeStep, tallied, type Seen } from '../../../domain/analysis.js';
 import type { StepVerdict } from '../../../domain/endpoint.js';
@@ -31,7 +31,7 @@ function watch(
   } = {},
 ): Promise<StepVerdict> {
   const environment = options.environment ?? new MockActivityEnvironment({ heartbeatDetails: options.details });
-  const { watchStep } = createWatchActivities({
+  const { watchStep } = createStepWatch({
     gateways: rigs.map(({ client }) => client),
     metrics: options.metrics ?? null,
   });
