@@ -34,7 +34,7 @@ async function begin(rollback: Partial<Policy['rollback']> = { windowSeconds: WI
   first = world.release({ version: '1.0.0' });
   chain = world.inService(first);
   second = world.release({ version: '1.1.0', after: chain.at(-1)! });
-  chain = [...chain, ...world.inService(second, chain.at(-1)!)];
+  chain = [...chain, ...world.inService(second, chain.at(-1))];
   for (const route of chain) await keep(route);
   for (const { release, manifestText } of [first, second])
     await put(storeKeys.manifest(release), Buffer.from(manifestText));
