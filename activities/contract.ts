@@ -1,5 +1,13 @@
 import type { Digest } from '../domain/digest.js';
-import type { EndpointPosition, RolloutEnded, RolloutOrder, RoutedPosition, StepVerdict } from '../domain/endpoint.js';
+import type {
+  EndpointPosition,
+  RolloutEnded,
+  RolloutOrder,
+  RoutedPosition,
+  ServiceReverted,
+  ServiceVerdict,
+  StepVerdict,
+} from '../domain/endpoint.js';
 import type {
   Admission,
   Approved,
@@ -198,6 +206,11 @@ export interface EndpointControl {
    * stable release serves all callers; where that plan is not under way nothing changes.
    */
   rollBack(model: string, target: Digest | null, reason: string, actor: Digest): Promise<RoutedPosition>;
+  /**
+   * What a breach in service leads to: back to the release before it, within the policy's window; otherwise an alarm. Where
+   * the endpoint has moved on from `revision` meanwhile nothing changes. Audited.
+   */
+  revertService(model: string, revision: number, release: Digest, reason: string): Promise<ServiceReverted>;
   /** Verifies an operator's rollback order. */
   checkRollback(
     model: string,
@@ -233,6 +246,11 @@ export interface WatchActivities {
     bakeSeconds: number,
     timeoutSeconds: number,
   ): Promise<StepVerdict>;
+  /**
+   * Watches a release that serves all callers by a document, until it breaks what it was rolled out with; after some hours it
+   * ends by itself. While gateways serve by another document, or are killed, nothing is judged.
+   */
+  watchService(model: string, revision: number, release: Digest): Promise<ServiceVerdict>;
 }
 
 export interface TrainingActivities {

@@ -16,6 +16,7 @@ import { createResignDesk } from './resign.js';
 import { createRetirement } from './retire.js';
 import { createRollouts } from './rollout.js';
 import type { Router } from './router.js';
+import { createServiceDesk } from './service.js';
 
 export interface ControlDeps {
   readonly records: Records;
@@ -47,6 +48,7 @@ export function createControlActivities(
     ...createProvisions(desk),
     ...createRollouts(desk),
     ...createKill(desk),
+    ...createServiceDesk(desk),
     ...createRetirement(desk),
     ...createPolicies(desk),
     ...createResignDesk(desk),

@@ -158,7 +158,10 @@ export function developmentPolicy(
         { weight: 50, bakeSeconds: 3 },
         { weight: 100, bakeSeconds: 3 },
       ],
-      triggers: { minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 1000 },
+      triggers: {
+        ...{ minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 1000 },
+        comparison: { maxFalseAlarmRate: 0.01, tolerance: 0.01 },
+      },
       stepTimeoutSeconds: 120,
       deployWithinSeconds: hour,
     },

@@ -18,6 +18,7 @@ export const CHANGES = [
   'message.refused',
   'route.changed',
   'rollout.ended',
+  'service.breached',
   'endpoint.killed',
   'kill.late',
   'endpoint.restored',
@@ -66,7 +67,12 @@ export interface StateAt {
 }
 
 /** Changes that tell about a release without changing it. */
-const CHANGES_NOTHING: ReadonlySet<Change> = new Set(['message.refused', 'load.refused', 'log.read']);
+const CHANGES_NOTHING: ReadonlySet<Change> = new Set([
+  'message.refused',
+  'load.refused',
+  'service.breached',
+  'log.read',
+]);
 
 /**
  * Folds the records of one model up to a time. Records come in log order, and an id's first occurrence counts. What lowers

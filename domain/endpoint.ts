@@ -96,3 +96,14 @@ export type StepVerdict =
   | { readonly kind: 'pass'; readonly revision: number; readonly samples: number }
   | { readonly kind: 'fail'; readonly revision: number; readonly reason: string }
   | { readonly kind: 'inconclusive'; readonly revision: number; readonly reason: string };
+
+/** What the watch of a release in service came to: a breach, or that it is to be begun again. */
+export type ServiceVerdict =
+  | { readonly kind: 'breach'; readonly revision: number; readonly reason: string }
+  | { readonly kind: 'again'; readonly revision: number };
+
+/** What followed from a breach in service. */
+export type ServiceReverted =
+  | { readonly kind: 'rolled back'; readonly position: RoutedPosition }
+  /** It serves on, and people are to look at it: why nothing can be done by itself. */
+  | { readonly kind: 'alarm'; readonly reason: string };

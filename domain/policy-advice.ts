@@ -1,3 +1,4 @@
+import { placeholdersOf } from './metrics.js';
 import type { Authority, AuthorityKey, Policy, Role } from './policy.js';
 
 /** What a policy may say and should not. An `error` could never work; a `warning` is for its signers to think about. */
@@ -13,7 +14,7 @@ const SHORT_DAYS = 30;
 const DECIDING: readonly Role[] = ['release-approver', 'override-authority', 'security-authority'];
 
 export function adviseOn(policy: Policy, now: string): readonly Advice[] {
-  return [...expiry(policy, now), ...roots(policy), ...quorums(policy, now), ...people(policy)];
+  return [...expiry(policy, now), ...roots(policy), ...quorums(policy, now), ...people(policy), ...triggers(policy)];
 }
 
 /** What living releases rest on by their roles: an approval, the evidence, a signature. */
@@ -82,6 +83,34 @@ function people({ authorities }: Policy): Advice[] {
     const message = `${deciding} and requester in one person: whoever asks cannot decide, so one of them counts less`;
     return [{ severity: 'warning', path: ['authorities', at, 'roles'], message }];
   });
+}
+
+function triggers({ rollout }: Policy): Advice[] {
+  const { comparison, maxErrorRate, metrics = [] } = rollout.triggers;
+  const path = ['rollout', 'triggers'];
+  const warning = (message: string, ...at: (string | number)[]): Advice => ({
+    severity: 'warning',
+    path: [...path, ...at],
+    message,
+  });
+  const loose = comparison !== undefined && comparison.tolerance >= maxErrorRate;
+  return [
+    ...(loose
+      ? [warning('as much as maxErrorRate: the comparison finds nothing that it does not', 'comparison', 'tolerance')]
+      : []),
+    ...metrics.flatMap(({ query }, at) =>
+      placeholdersOf(query).some((name) => name !== 'model')
+        ? []
+        : [
+            warning(
+              'without {{release}}, {{version}} or {{revision}} it says the same of every release',
+              'metrics',
+              at,
+              'query',
+            ),
+          ],
+    ),
+  ];
 }
 
 function holdersOf(authorities: readonly Authority[], role: Role): readonly Authority[] {

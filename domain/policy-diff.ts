@@ -18,7 +18,7 @@ const MORE_IS_WEAKER = [
   /^expires$/,
   /^artifacts\.max/,
   /\.withinSeconds$/,
-  /^rollout\.triggers\.(minimumSamples|maxErrorRate|maxLatencyMs)$/,
+  /^rollout\.triggers\.(minimumSamples|maxErrorRate|maxLatencyMs|comparison\.tolerance|metrics\.\d+\.atMost)$/,
   /^rollout\.(stepTimeoutSeconds|deployWithinSeconds)$/,
   /^rollout\.steps\.\d+\.weight$/,
   /^emergency\.killResponseSeconds$/,
@@ -32,7 +32,9 @@ const LESS_IS_WEAKER = [
   /\.count$/,
   /^validation\.suites\.\d+\.(.*\.)?minimum\w+$/,
   /\.bakeSeconds$/,
-  /^rollback\.warmReleases$/,
+  // Whoever wants fewer false alarms gets fewer alarms.
+  /^rollout\.triggers\.(comparison\.maxFalseAlarmRate|metrics\.\d+\.atLeast)$/,
+  /^rollback\.(warmReleases|windowSeconds)$/,
   /^retention\./,
   /^retirement\./,
 ];

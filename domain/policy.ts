@@ -126,7 +126,11 @@ export interface Policy {
     /** How long an approved plan may take to begin its last step. */
     readonly deployWithinSeconds: number;
   };
-  readonly rollback: { readonly warmReleases: number };
+  readonly rollback: {
+    readonly warmReleases: number;
+    /** For how long after its promotion a release that breaks a trigger is rolled back by itself. Without it: never. */
+    readonly windowSeconds?: number;
+  };
   readonly retention: { readonly releasesDays: number; readonly auditDays: number; readonly statusDays: number };
   readonly retirement: { readonly noticeSeconds: number };
   readonly emergency: {

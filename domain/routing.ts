@@ -1,6 +1,7 @@
 import type { Digest } from './digest.js';
+import type { AlertRule, MetricRule } from './metrics.js';
 
-/** Limits that the gateway applies itself, on its own counters, to the release under rollout. */
+/** What ends a rollout. The limits the gateway applies itself, on its own counters; everything else is the watch's. */
 export interface Triggers {
   /** Answers of the release that must have been counted before a ratio means anything. */
   readonly minimumSamples: number;
@@ -8,6 +9,17 @@ export interface Triggers {
   readonly maxErrorRate: number;
   /** Greatest 95th percentile of the time to the first byte, in milliseconds. */
   readonly maxLatencyMs: number;
+  /** With the stable release, in failed and in slow answers, while both have callers. */
+  readonly comparison?: Comparison;
+  readonly metrics?: readonly MetricRule[];
+  readonly alerts?: readonly AlertRule[];
+}
+
+export interface Comparison {
+  /** Greatest probability that a step is failed by it though the release is not worse, 0..1. */
+  readonly maxFalseAlarmRate: number;
+  /** By how much the share of bad answers may exceed that of the stable release, 0..1. */
+  readonly tolerance: number;
 }
 
 export interface RouteEntry {
@@ -38,6 +50,7 @@ export interface RoutingDocument {
   /** While a plan is under way the first entry is its release; every other entry has served all callers before. */
   readonly releases: readonly RouteEntry[];
   readonly plan: PlanPosition | null;
+  /** Of the last plan: they hold on for as long as what it brought serves. `null` before the first. */
   readonly triggers: Triggers | null;
   /** Kill orders that a quorum has lifted, each kept until the order itself expires. */
   readonly lifted: readonly { readonly order: Digest; readonly until: string }[];
@@ -91,7 +104,7 @@ export function planStep(
 /** The last step has held: the release under rollout becomes the stable one, what it replaced stays warm. */
 export function promote(current: RoutingDocument): RouteIntent {
   const releases = current.releases.map((entry, index) => ({ ...entry, weight: index === 0 ? 100 : 0 }));
-  return { change: 'promote', releases, plan: null, triggers: null, lifted: current.lifted, restore: null };
+  return { change: 'promote', releases, plan: null, triggers: current.triggers, lifted: current.lifted, restore: null };
 }
 
 /**
@@ -104,7 +117,14 @@ export function rollbackTo(current: RoutingDocument, target: Digest | null): Rou
   const from = established.findIndex((entry) => entry.release === target);
   const kept = from < 0 ? [] : established.slice(from);
   const releases = kept.map((entry, index) => ({ ...entry, weight: index === 0 ? 100 : 0 }));
-  return { change: 'rollback', releases, plan: null, triggers: null, lifted: current.lifted, restore: null };
+  return {
+    change: 'rollback',
+    releases,
+    plan: null,
+    triggers: current.triggers,
+    lifted: current.lifted,
+    restore: null,
+  };
 }
 
 /** Takes one release out; where it was the one serving, nothing serves and callers get 410. */
@@ -117,7 +137,7 @@ export function withdraw(current: RoutingDocument, release: Digest): RouteIntent
     change: 'withdraw',
     releases,
     plan,
-    triggers: plan === null ? null : current.triggers,
+    triggers: current.triggers,
     lifted: current.lifted,
     restore: null,
   };

@@ -7,6 +7,7 @@ import { DEMANDS } from '../domain/versioning.js';
 import { enrolledKey } from './enrolled.js';
 import { oidcProblems, oidcSchema } from './policy-oidc.js';
 import { suiteRulesSchema } from './policy-suites.js';
+import { triggersSchema } from './triggers-schema.js';
 
 const seconds = (max: number): z.ZodNumber => z.number().positive().max(max);
 const time = z.string().refine(isIsoTime, 'expected a time like 2027-06-30T00:00:00.000Z');
@@ -121,15 +122,14 @@ export const policySchema: z.ZodType<Policy> = z
         .min(1)
         .max(32)
         .refine(ascending, 'weights must rise, and the last must be 100'),
-      triggers: z.strictObject({
-        minimumSamples: z.int().min(1),
-        maxErrorRate: z.number().min(0).max(1),
-        maxLatencyMs: z.number().positive(),
-      }),
+      triggers: triggersSchema,
       stepTimeoutSeconds: seconds(YEAR),
       deployWithinSeconds: seconds(YEAR),
     }),
-    rollback: z.strictObject({ warmReleases: z.int().min(0).max(16) }),
+    rollback: z.strictObject({
+      warmReleases: z.int().min(0).max(16),
+      windowSeconds: seconds(YEAR).exactOptional(),
+    }),
     retention: z.strictObject({
       releasesDays: z.number().positive().max(36_500),
       auditDays: z.number().positive().max(36_500),

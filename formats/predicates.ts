@@ -11,6 +11,7 @@ import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 import { findingSchema, formatSchema as format } from './scan/report.js';
 import { riskAssessmentSchema } from './risk-assessment.js';
+import { triggersSchema } from './triggers-schema.js';
 
 /** The shape of every predicate that Custody reads. Unknown members of our own are refused: what is signed is understood. */
 const digest = digestSchema;
@@ -75,13 +76,7 @@ const route = z.strictObject({
   change: z.enum(['plan', 'promote', 'rollback', 'restore', 'withdraw']),
   releases: z.array(z.strictObject({ release: digest, version, weight: percent })).max(64),
   plan: z.strictObject({ request: digest, step: count }).nullable(),
-  triggers: z
-    .strictObject({
-      minimumSamples: z.int().min(1),
-      maxErrorRate: z.number().min(0).max(1),
-      maxLatencyMs: z.number().positive(),
-    })
-    .nullable(),
+  triggers: triggersSchema.nullable(),
   lifted: z.array(z.strictObject({ order: digest, until: time })).max(1000),
   restore: maybeDigest,
   policy: digest,

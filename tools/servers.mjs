@@ -1,5 +1,5 @@
 // Finds or builds the servers, in this order: the environment variable, PATH, the cache, `go build` of the pinned version.
-import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE, ROOT, SetupError, digestOf, onPath, run, say } from './lib.mjs';
 
@@ -126,6 +126,44 @@ async function python() {
   return executable;
 }
 
+/** A server of Debian's that only the tests need: its package unpacked into the cache, so that nobody needs root for it. */
+async function debian(variable, { name, what, accepts }) {
+  const given = process.env[variable];
+  if (given !== undefined && given !== '') {
+    if (!existsSync(given)) throw new SetupError(`${variable} names ${given}, which is not there`, 2);
+    return given;
+  }
+  const installed = onPath(name);
+  if (installed !== null && accepts(await versionOf(installed))) return installed;
+  const folder = join(CACHE, 'servers', `${name}-debian`);
+  const cached = join(folder, 'usr', 'bin', name);
+  if (existsSync(cached)) return cached;
+  if (onPath('apt-get') === null || onPath('dpkg-deb') === null) {
+    if (process.env.CI) throw new SetupError(`The tests need ${what}: install ${name} and name it in ${variable}.`);
+    say(`  no ${name}, and no Debian to get it from: the tests against ${what} are skipped`);
+    return null;
+  }
+  say(`  fetching ${what} from Debian: some seconds, once …`);
+  const partial = `${folder}.${process.pid}.partial`;
+  mkdirSync(partial, { recursive: true });
+  await run('apt-get', ['download', '-qq', name], { cwd: partial });
+  const [archive] = readdirSync(partial);
+  if (archive === undefined) throw new SetupError(`apt-get has left no package of ${name} in ${partial}`);
+  await run('dpkg-deb', ['-x', join(partial, archive), partial]);
+  rmSync(join(partial, archive));
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(partial, folder);
+  return cached;
+}
+
+const DEBIAN_SERVERS = {
+  CUSTODY_PROMETHEUS: {
+    name: 'prometheus',
+    what: 'a real Prometheus',
+    accepts: (version) => atLeast(/prometheus, version (\d+)\.(\d+)\.(\d+)/, version, [2, 40, 0]),
+  },
+};
+
 /** Environment variables that name every server, each found or built. */
 export async function servers({ forTests = false } = {}) {
   const found = {};
@@ -133,6 +171,10 @@ export async function servers({ forTests = false } = {}) {
     found[variable] = await findOrBuild(variable, server);
   if (!forTests) return found;
   found.CUSTODY_TEST_SERVER = await testServer();
+  for (const [variable, server] of Object.entries(DEBIAN_SERVERS)) {
+    const path = await debian(variable, server);
+    if (path !== null) found[variable] = path;
+  }
   const interpreter = await python();
   return interpreter === null ? found : { ...found, CUSTODY_PYTHON: interpreter };
 }

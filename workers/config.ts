@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { PrometheusOptions } from '../adapters/metrics/prometheus.js';
 import type { Scanner } from '../adapters/scan/external.js';
 import { CustodyError } from '../domain/errors.js';
 import { ZONES } from '../domain/names.js';
@@ -97,7 +98,13 @@ const schema = z.discriminatedUnion('zone', [
     /** Files that say what may be run, by name. */
     trainers: z.record(z.string(), path),
   }),
-  z.strictObject({ zone: z.literal('watch'), ...common, gateways }),
+  z.strictObject({
+    zone: z.literal('watch'),
+    ...common,
+    gateways,
+    /** Where the metrics and alerts of the policy's triggers are asked for; `token`: a file with a bearer token. */
+    prometheus: z.strictObject({ url: z.url({ protocol: /^https?$/ }), token: path.exactOptional() }).exactOptional(),
+  }),
 ]);
 
 export type ZoneConfig = z.infer<typeof schema>;
@@ -116,6 +123,11 @@ export function loadRoot({ root, environment }: Pick<ZoneConfig, 'root' | 'envir
 
 export function loadKey({ path: file }: { readonly path: string }): SigningKey {
   return importPrivateKey(readText(file));
+}
+
+/** With the token itself in place of its file. */
+export function prometheusOf({ url, token }: NonNullable<ConfigOf<'watch'>['prometheus']>): PrometheusOptions {
+  return token === undefined ? { url } : { url, token: readText(token).trim() };
 }
 
 function isPattern(text: string): boolean {

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { beating } from '../activities/heartbeat.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
 import { createVaultClient } from '../adapters/vault/client.js';
-import { loadKey, type ZoneConfig } from './config.js';
+import { loadKey, prometheusOf, type ZoneConfig } from './config.js';
 import { openRecords, type Zone } from './zone.js';
 
 /** Gives each zone what it may hold, and nothing else: the code of the others is not even loaded. */
@@ -23,8 +23,14 @@ export async function wire(config: ZoneConfig, log: Logger): Promise<Zone> {
     case 'training':
       return (await import('./training.js')).wireTraining(config, { records, log });
     case 'watch': {
-      const { createWatchActivities } = await import('../activities/watch.js');
-      return idle(createWatchActivities({ gateways: config.gateways.map(createGatewayClient) }));
+      const { createStepWatch } = await import('../activities/watch.js');
+      const { createServiceWatch } = await import('../activities/watch-service.js');
+      const { createPrometheus } = await import('../adapters/metrics/prometheus.js');
+      const deps = {
+        gateways: config.gateways.map(createGatewayClient),
+        metrics: config.prometheus === undefined ? null : createPrometheus(prometheusOf(config.prometheus)),
+      };
+      return idle({ ...createStepWatch(deps), ...createServiceWatch(deps) });
     }
   }
 }

@@ -38,6 +38,7 @@ async function attend(traffic: Traffic, continueAfterEvents: number | null): Pro
   void rollbackDesk(traffic);
   void restoreDesk(traffic);
   void traffic.rollouts.desk();
+  void traffic.service.desk();
   void refuseStrays(traffic.model, traffic.inbox, () => traffic.strays());
 
   await condition(() => {
@@ -46,6 +47,7 @@ async function attend(traffic: Traffic, continueAfterEvents: number | null): Pro
   });
   handingOn = true;
   traffic.rollouts.handOn();
+  traffic.service.handOn();
   // A flood of kills is far more than a next run can be given, and one of them may be genuine: first they are sorted out.
   await condition(() => allHandlersFinished() && traffic.quiet && (!traffic.inbox.has('kill') || isFull()));
   return continueAsNew<typeof endpoint>(continueAfterEvents, traffic.carry());

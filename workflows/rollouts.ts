@@ -78,7 +78,8 @@ export class Rollouts {
   private async next(): Promise<Rollout> {
     const { traffic } = this;
     for (;;) {
-      const free = (): boolean => !this.handingOn && !traffic.rollingBack && !traffic.inbox.has('rollback');
+      const free = (): boolean =>
+        !this.handingOn && !traffic.rollingBack && !traffic.reverting && !traffic.inbox.has('rollback');
       await condition(() => this.orders.length > 0 && free());
       const alive = (): boolean => traffic.position.killedBy.length === 0;
       const summary = 'a rollout waits until the endpoint is restored';

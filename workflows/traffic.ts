@@ -10,6 +10,7 @@ import { Inbox, type CarriedMessages } from './inbox.js';
 import { LateKills, type LateKill } from './late-kills.js';
 import { ENDPOINT_DECISIONS, endpointStatusQuery, routesChangedSignal } from './messages.js';
 import { Rollouts, type RolloutsCarried } from './rollouts.js';
+import { ServiceWatch } from './service.js';
 
 /** What a continued run takes over: everything else it reads from verified records. */
 export interface EndpointCarried {
@@ -26,6 +27,7 @@ export class Traffic {
   readonly inbox: Inbox;
   readonly chores: Chores;
   readonly rollouts: Rollouts;
+  readonly service: ServiceWatch;
   position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
   restore: Counting | null;
   /** The records are to be read again. */
@@ -33,6 +35,8 @@ export class Traffic {
   /** The records have been read. */
   resumed = false;
   rollingBack = false;
+  /** What serves has broken its limits, and is being rolled back. */
+  reverting = false;
   restoring = false;
   /** A gate is being opened: decisions wait for it. */
   asking = false;
@@ -47,6 +51,7 @@ export class Traffic {
     this.late = new LateKills(carried?.late ?? []);
     this.restore = carried?.restore ?? null;
     this.rollouts = new Rollouts(this, carried?.rollouts);
+    this.service = new ServiceWatch(this);
     // A handler is given at once what has arrived before it: everything that it needs is there by now.
     this.rollouts.listen();
     setHandler(routesChangedSignal, () => {
@@ -107,7 +112,7 @@ export class Traffic {
 
   /** Nothing is under way that a new run could not begin again. */
   get quiet(): boolean {
-    return this.inbox.settled && !this.restoring && this.rollouts.quiet;
+    return this.inbox.settled && !this.restoring && this.rollouts.quiet && this.service.quiet;
   }
 
   carry(): EndpointCarried {

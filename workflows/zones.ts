@@ -59,6 +59,7 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     promoteRelease: (model, order) => `promotes ${model} ${order.version}`,
     rollBack: (model, target) =>
       `rolls ${model} back to ${target === null ? 'its stable release' : shortDigest(target)}`,
+    revertService: (model, revision) => `goes back from what revision ${revision} of ${model} serves`,
     checkRollback: (model) => `verifies an order to roll ${model} back`,
     sortKills: (model, orders) => ({
       summary: `judges ${orders.length} kill orders for ${model}`,
@@ -129,6 +130,7 @@ export const watch = zone<WatchActivities>(
       summary: `watches revision ${revision} of ${model} for ${Math.round(bake)} s`,
       scheduleToCloseTimeout: (Math.max(bake, timeout) + 120) * 1000,
     }),
+    watchService: (model, revision) => `watches what revision ${revision} of ${model} serves`,
   },
 );
 

@@ -7,6 +7,7 @@ import { parseEnvelope } from '../../formats/dsse.js';
 import { digestSchema } from '../../formats/in-toto.js';
 import { checkShape } from '../../formats/json.js';
 import type { GatewayAddress } from '../../formats/tls.js';
+import { triggersSchema } from '../../formats/triggers-schema.js';
 import { exchange, exchangeText } from '../exchange.js';
 
 /**
@@ -44,9 +45,7 @@ const modelSchema: z.ZodType<ModelState> = z.strictObject({
   document: digestSchema.nullable(),
   serving: z.array(z.strictObject({ release: digestSchema, version, weight })),
   plan: z.strictObject({ request: digestSchema, step: count }).nullable(),
-  triggers: z
-    .strictObject({ minimumSamples: z.int().min(1), maxErrorRate: z.number(), maxLatencyMs: z.number() })
-    .nullable(),
+  triggers: triggersSchema.nullable(),
   killedBy: z.array(z.strictObject({ order: digestSchema, reason: z.string(), lifted: z.literal(false) })),
   breach: z
     .strictObject({ revision: count, release: digestSchema, request: digestSchema, reason: z.string(), at: z.string() })

@@ -11,6 +11,8 @@ const HISTORIES = [
   'endpoint-promoted.json',
   'endpoint-restored.json',
   'endpoint-rolled-back.json',
+  'endpoint-service-breached.json',
+  'endpoint-watched-for-days.json',
   'lifecycle-emergency-unreviewed.json',
   'lifecycle-expired.json',
   'lifecycle-override-ended.json',

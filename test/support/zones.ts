@@ -18,7 +18,7 @@ import type {
   WatchActivities,
 } from '../../activities/contract.js';
 import { beating } from '../../activities/heartbeat.js';
-import type { EndpointPosition, RolloutOrder, RoutedPosition, StepVerdict } from '../../domain/endpoint.js';
+import type { EndpointPosition, RolloutOrder, RoutedPosition } from '../../domain/endpoint.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { OpenGate, Progress } from '../../domain/lifecycle.js';
 import { ZONES, type ReleaseName, type Zone } from '../../domain/names.js';
@@ -63,6 +63,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   routeStep: 'control',
   promoteRelease: 'control',
   rollBack: 'control',
+  revertService: 'control',
   checkRollback: 'control',
   sortKills: 'control',
   killEndpoint: 'control',
@@ -80,6 +81,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   stopRelease: 'serving',
   train: 'training',
   watchStep: 'watch',
+  watchService: 'watch',
 };
 
 export function digestOf(text: string): string {
@@ -136,7 +138,7 @@ export class FakeZones {
   noticeSeconds = 30 * 86_400;
   steps = 3;
   acts: Activities;
-  private position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
+  position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
   private readonly env: TestWorkflowEnvironment;
   private waiting: { name: ActivityName; count: number; done: () => void }[] = [];
 
@@ -306,6 +308,11 @@ export class FakeZones {
         already: false,
       }),
       watchStep: async (_model, revision) => ({ kind: 'pass', revision, samples: 100 }),
+      watchService: () => watching(new Promise(() => undefined)),
+      revertService: async (model) => ({
+        kind: 'rolled back',
+        position: this.move(at(this.position.revision + 1, '1.0.0', model)),
+      }),
       train: async () => ({
         source: 'file:///out',
         bundle: 'file:///out.sigstore',
@@ -334,7 +341,7 @@ function judge(sent: Decision, gate: OpenGate): DecisionVerdict {
 }
 
 /** A watch that ends with the answer of the test, or when it is cancelled. */
-export function watching(answer: Promise<StepVerdict>): Promise<StepVerdict> {
+export function watching<T>(answer: Promise<T>): Promise<T> {
   const context = Context.current();
   const beat = setInterval(() => context.heartbeat(), 50);
   return Promise.race([answer, context.cancelled]).finally(() => clearInterval(beat));

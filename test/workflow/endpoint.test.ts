@@ -1,7 +1,13 @@
 import { WorkflowUpdateFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { rolloutOf, type EndpointStatus, type RolloutOrder, type StepVerdict } from '../../domain/endpoint.js';
+import {
+  rolloutOf,
+  type EndpointStatus,
+  type RolloutOrder,
+  type ServiceVerdict,
+  type StepVerdict,
+} from '../../domain/endpoint.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import type { endpoint, lifecycle } from '../../workflows/index.js';
 import {
@@ -592,5 +598,97 @@ describe('lifecycle and endpoint together', () => {
       await release.executeUpdate(decisionUpdate('approve'), { args: [decision(by, 'retire-1')] });
     expect(await release.result()).toMatchObject({ kind: 'retired' });
     await on.zones.called('resumeEndpoint', 2);
+  });
+});
+
+describe('what serves', () => {
+  /** What serves all callers is watched from the start of the workflow. */
+  const serve = (): void => {
+    const serving = [
+      { release: digestOf('1.1.0'), version: '1.1.0', weight: 100 },
+      { release: digestOf('1.0.0'), version: '1.0.0', weight: 0 },
+    ];
+    on.zones.position = { revision: 7, document: digestOf('7'), serving, killedBy: [] };
+  };
+  const breach = async (_model: string, revision: number): Promise<ServiceVerdict> =>
+    revision === 7 ? { kind: 'breach', revision, reason: '9 % errors' } : watching(new Promise(() => undefined));
+
+  it('and breaks its limits is rolled back, and what it was rolled back to is watched', async () => {
+    serve();
+    on.zones.acts.watchService = breach;
+    await start();
+    await on.zones.called('watchService', 2);
+    expect(on.zones.argsOf('watchService').map(([, revision]) => revision)).toEqual([7, 8]);
+    expect(on.zones.argsOf('revertService')).toEqual([[model, 7, digestOf('1.1.0'), '9 % errors']]);
+    expect(await status()).toMatchObject({ revision: 8, trouble: [] });
+    await capture(handle, 'endpoint-service-breached');
+  });
+
+  it('and cannot be rolled back is an alarm that people see, once, until the endpoint has moved on', async () => {
+    serve();
+    on.zones.acts.watchService = breach;
+    on.zones.acts.revertService = async () => ({ kind: 'alarm', reason: '9 % errors; no release before it' });
+    await start();
+    const trouble = ['what serves breaks its limits: 9 % errors; no release before it'];
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual(trouble);
+    on.zones.acts.checkRollback = async () => ({
+      ...{ target: digestOf('1.0.0'), reason: 'slow', by: 'olga', statement: digestOf('rollback') },
+    });
+    await update('rollback', envelope(''));
+    await on.zones.called('watchService', 2);
+    expect(on.zones.argsOf('revertService')).toHaveLength(1);
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual([]);
+  });
+
+  it('is left alone by a kill and a rollout, which end the watch and are not held up by it', async () => {
+    serve();
+    await start();
+    await on.zones.called('watchService');
+    await order('1.2.0');
+    await on.zones.called('promoteRelease');
+    await on.zones.called('watchService', 2);
+    expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
+    expect(on.zones.argsOf('revertService')).toEqual([]);
+  });
+
+  it('attack: a verdict on another revision rolls nothing back, and is not asked for again and again', async () => {
+    serve();
+    on.zones.acts.watchService = async () => ({ kind: 'breach', revision: 6, reason: 'old' });
+    await start();
+    await expect.poll(async () => (await status()).trouble.length, POLL).toBe(1);
+    expect(on.zones.argsOf('watchService')).toHaveLength(1);
+    expect(on.zones.argsOf('revertService')).toEqual([]);
+  });
+
+  it('takes fewer than 100 events a day of a quiet endpoint', async () => {
+    serve();
+    // A watch ends itself after six hours: two days of them.
+    const rounds = 8;
+    let round = 0;
+    on.zones.acts.watchService = async (_model, revision) =>
+      (round += 1) <= rounds ? { kind: 'again', revision } : watching(new Promise(() => undefined));
+    await start();
+    await on.zones.called('watchService', 1);
+    const before = (await handle.fetchHistory()).events?.length ?? 0;
+    await on.zones.called('watchService', rounds + 1);
+    const events = ((await handle.fetchHistory()).events?.length ?? Infinity) - before;
+    expect(events).toBeGreaterThan(rounds);
+    expect(events / 2).toBeLessThan(100);
+    await capture(handle, 'endpoint-watched-for-days');
+  });
+
+  it('is watched on by the run that continues, which waits for the watch before it', async () => {
+    serve();
+    await start(60);
+    await on.zones.called('watchService');
+    for (let at = 0; at < 12; at += 1) await handle.signal(routesChangedSignal);
+    const { runId } = await handle.describe();
+    await expect
+      .poll(async () => {
+        await handle.signal(routesChangedSignal);
+        return (await on.env.client.workflow.getHandle(handle.workflowId).describe()).runId;
+      }, POLL)
+      .not.toBe(runId);
+    await on.zones.called('watchService', 2);
   });
 });

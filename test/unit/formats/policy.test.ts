@@ -361,6 +361,84 @@ describe('policy.yaml', () => {
     );
   });
 
+  const query = 'up{release="{{release}}"}';
+  const rules: [string, object, string][] = [
+    [
+      'a placeholder that there is not',
+      { metrics: [{ name: 'x', query: 'up{a="{{relese}}"}', atMost: 1 }] },
+      'metrics.0.query: {{relese}} is none of {{model}}',
+    ],
+    [
+      'a placeholder without quotes',
+      { metrics: [{ name: 'x', query: 'up{a={{model}}}', atMost: 1 }] },
+      'metrics.0.query: {{model}} must stand in a label value',
+    ],
+    [
+      'one in what an alert requires',
+      { alerts: [{ name: 'x', query, requires: ['{{model}}'] }] },
+      'alerts.0.requires.0: {{model}} must stand in',
+    ],
+    [
+      'an alert that requires nothing',
+      { alerts: [{ name: 'x', query, requires: [] }] },
+      'alerts.0.requires: Too small',
+    ],
+    [
+      'a metric without a limit',
+      { metrics: [{ name: 'x', query }] },
+      'metrics.0: it says neither `atMost` nor `atLeast`',
+    ],
+    ['a limit that is no number', { metrics: [{ name: 'x', query, atMost: NaN }] }, 'metrics.0.atMost: Invalid input'],
+    [
+      'two metrics of one name',
+      {
+        metrics: [
+          { name: 'x', query, atMost: 1 },
+          { name: 'x', query, atMost: 1 },
+        ],
+      },
+      'metrics.1.name: the name x stands twice',
+    ],
+    [
+      'a query without end',
+      { metrics: [{ name: 'x', query: 'u'.repeat(2001), atMost: 1 }] },
+      'metrics.0.query: Too big',
+    ],
+    [
+      'a comparison that may always be wrong',
+      { comparison: { maxFalseAlarmRate: 1, tolerance: 0 } },
+      'comparison.maxFalseAlarmRate: Too big',
+    ],
+    [
+      'a comparison that may never be wrong',
+      { comparison: { maxFalseAlarmRate: 0, tolerance: 0 } },
+      'comparison.maxFalseAlarmRate: Too small',
+    ],
+    [
+      'a tolerance below zero',
+      { comparison: { maxFalseAlarmRate: 0.1, tolerance: -0.1 } },
+      'comparison.tolerance: Too small',
+    ],
+    [
+      'a comparison without tolerance',
+      { comparison: { maxFalseAlarmRate: 0.1 } },
+      'comparison.tolerance: Invalid input',
+    ],
+    ['a rule misspelt', { comparision: {} }, 'comparision: unknown key, did you mean "comparison"?'],
+  ];
+  test.each(rules)('attack: names the line of %s among the triggers', (_, change, message) => {
+    const { triggers } = policy.rollout;
+    const text = stringify({ ...policy, rollout: { ...policy.rollout, triggers: { ...triggers, ...change } } });
+    const [found = '', ...more] = problems(text);
+    expect(more).toEqual([]);
+    const [, at] = new RegExp(`^policy\\.yaml:(\\d+):\\d+ rollout\\.triggers\\.${escaped(message)}`).exec(found) ?? [
+      found,
+    ];
+    const lines = text.split('\n');
+    expect(Number(at)).toBeGreaterThan(lines.indexOf('  triggers:') + 1);
+    expect(Number(at)).toBeLessThanOrEqual(lines.findIndex((line) => line.startsWith('  stepTimeoutSeconds')));
+  });
+
   const twins: [string, string, string][] = [
     ['an o for a zero', 'oscar', '0scar'],
     ['an l for a one', 'olga', 'o1ga'],

@@ -1,8 +1,12 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createWatchActivities, judge } from '../../../activities/watch.js';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createStepWatch } from '../../../activities/watch.js';
+import type { MetricSource } from '../../../adapters/metrics/port.js';
+import { judgeStep, tallied, type Seen } from '../../../domain/analysis.js';
 import type { StepVerdict } from '../../../domain/endpoint.js';
 import type { ModelState } from '../../../domain/gateway.js';
+import type { Triggers } from '../../../domain/routing.js';
+import { FakeMetrics, value } from '../../support/metrics.js';
 import { createWorld, type Release, type Route, type World } from '../../support/world.js';
 import { Cleanup, startRig, versions, type ModelServer, type Rig } from './rig.js';
 
@@ -13,6 +17,8 @@ let canary: Release;
 let servers: ModelServer[];
 let chain: Route[];
 let step: Route;
+/** What the policy asks for beside the limits. */
+let rules: Partial<Triggers> = {};
 
 function watch(
   bakeSeconds: number,
@@ -21,10 +27,14 @@ function watch(
     readonly details?: unknown;
     readonly environment?: MockActivityEnvironment;
     readonly revision?: number;
+    readonly metrics?: MetricSource;
   } = {},
 ): Promise<StepVerdict> {
   const environment = options.environment ?? new MockActivityEnvironment({ heartbeatDetails: options.details });
-  const { watchStep } = createWatchActivities({ gateways: rigs.map(({ client }) => client) });
+  const { watchStep } = createStepWatch({
+    gateways: rigs.map(({ client }) => client),
+    metrics: options.metrics ?? null,
+  });
   const revision = options.revision ?? step.document.revision;
   return environment.run<[], StepVerdict, () => Promise<StepVerdict>>(() =>
     watchStep('digits', revision, canary.release, bakeSeconds, timeoutSeconds),
@@ -36,7 +46,7 @@ const traffic = (callers: number): Promise<unknown> => Promise.all(rigs.map(({ p
 describe('a watch', () => {
   /** Two gateways, both at the first step of a canary that is alive. */
   beforeEach(async () => {
-    const triggers = { minimumSamples: 20, maxErrorRate: 0.2, maxLatencyMs: 60_000 };
+    const triggers = { minimumSamples: 20, maxErrorRate: 0.2, maxLatencyMs: 60_000, ...rules };
     world = createWorld({ policy: (policy) => ({ ...policy, rollout: { ...policy.rollout, triggers } }) });
     const stable = world.release({ version: '1.0.0' });
     rigs = [await startRig(world, cleanup), await startRig(world, cleanup)];
@@ -127,6 +137,79 @@ describe('a watch', () => {
     });
   });
 
+  describe('that asks a metric source, too', () => {
+    const errors = { name: 'errors', query: 'errors{release="{{release}}",revision="{{revision}}"}', atMost: 0.1 };
+    const security = { name: 'security', query: 'ALERTS{model="{{model}}"}', requires: ['up'] };
+    const source = (): FakeMetrics => {
+      const metrics = new FakeMetrics();
+      metrics.tell(asked(), [value(0)]);
+      metrics.tell('up', [value(1)]);
+      return metrics;
+    };
+    beforeAll(() => {
+      rules = { metrics: [errors], alerts: [security] };
+    });
+    afterAll(() => {
+      rules = {};
+    });
+    const asked = (): string => `errors{release="${canary.release}",revision="3"}`;
+
+    test('passes once all of them speak for the release', async () => {
+      await traffic(300);
+      const metrics = source();
+      expect(await watch(0, 10, { metrics })).toMatchObject({ kind: 'pass' });
+      expect(metrics.asked).toEqual(expect.arrayContaining([asked(), 'ALERTS{model="digits"}', 'up']));
+    });
+
+    test('fails by a metric that is above its limit, and by an alert that fires, without any traffic', async () => {
+      const metrics = source();
+      metrics.tell(asked(), [value(0.2)]);
+      expect(await watch(3600, 3600, { metrics })).toMatchObject({
+        kind: 'fail',
+        reason: 'metric errors is 0.2, at most 0.1 is allowed',
+      });
+      const alarmed = source();
+      alarmed.tell('ALERTS{model="digits"}', [value(1, { alertname: 'WeightsLeaked' })]);
+      expect(await watch(3600, 3600, { metrics: alarmed })).toMatchObject({
+        kind: 'fail',
+        reason: 'alert security: WeightsLeaked is firing',
+      });
+    });
+
+    test.each<[string, (metrics: FakeMetrics) => void, RegExp]>([
+      ['NaN', (metrics) => metrics.tell(asked(), [value(NaN)]), /metric errors: it is NaN/],
+      ['nothing', (metrics) => metrics.tell(asked(), []), /metric errors: it has no series/],
+      ['HTML', (metrics) => metrics.tell(asked(), 'Prometheus answered 200 with text/html, not JSON'), /text\/html/],
+      ['no rules', (metrics) => metrics.tell('up', []), /alert security: what it requires \(1\) has no series/],
+      ['never', (metrics) => metrics.tell(asked(), new Promise(() => undefined)), /has not answered yet/],
+    ])('is inconclusive at its bound when it answers %s, however good the traffic', async (_, tell, reason) => {
+      await traffic(300);
+      const metrics = source();
+      tell(metrics);
+      expect(await watch(0, 0.7, { metrics })).toMatchObject({
+        kind: 'inconclusive',
+        reason: expect.stringMatching(reason),
+      });
+    });
+
+    test('is inconclusive where the watch has no source at all', async () => {
+      await traffic(300);
+      expect(await watch(0, 0.5)).toMatchObject({
+        kind: 'inconclusive',
+        reason: 'the watch has no metric source to ask',
+      });
+    });
+
+    test('is not held up by a source that never answers: a breach ends it at once', async () => {
+      servers[1]!.behave((_, outgoing) => outgoing.writeHead(500).end());
+      const metrics = source();
+      metrics.tell(asked(), new Promise(() => undefined));
+      const verdict = watch(3600, 3600, { metrics });
+      await versions(rigs[1]!.port, 400);
+      expect(await verdict).toMatchObject({ kind: 'fail', reason: expect.stringContaining('answers failed') });
+    });
+  });
+
   test('goes on where the attempt before it was, instead of baking anew', async () => {
     await traffic(200);
     const environment = new MockActivityEnvironment();
@@ -159,6 +242,7 @@ describe('a watch', () => {
 });
 
 describe('what follows from the gateways’ counters', () => {
+  const judge = (seen: readonly Seen[], of: typeof asked) => judgeStep(seen, of, tallied({}, seen, of));
   const release = 'a'.repeat(64);
   const asked = { model: 'digits', revision: 3, release };
   const sound: ModelState = {

@@ -11,7 +11,9 @@ import { replaceFile } from '../../../client/files.js';
 import { Layout } from '../../../client/stack/layout.js';
 import { adviseOn } from '../../../domain/policy-advice.js';
 import { diffPolicies } from '../../../domain/policy-diff.js';
+import type { AlertRule, MetricRule } from '../../../domain/metrics.js';
 import type { Authority, Policy, SuiteRule } from '../../../domain/policy.js';
+import type { Triggers } from '../../../domain/routing.js';
 import { policyJsonSchema, verifyPolicyChain } from '../../../formats/policy.js';
 import { createWorld, PIPELINE, withProvisions } from '../../support/world.js';
 
@@ -24,6 +26,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 function withAuthority(id: string, change: Partial<Authority>): Policy {
   return { ...policy, authorities: policy.authorities.map((held) => (held.id === id ? { ...held, ...change } : held)) };
+}
+function withTriggers(change: Partial<Triggers>): Policy {
+  return { ...policy, rollout: { ...policy.rollout, triggers: { ...policy.rollout.triggers, ...change } } };
 }
 const write = (name: string, value: Policy): string => {
   const file = join(folder, name);
@@ -51,6 +56,16 @@ describe('advice on a policy', () => {
       'one root person',
       { ...policy, authorities: policy.authorities.filter(({ id }) => id !== 'root-b'), rootThreshold: 1 },
       /only one person holds the role root/,
+    ],
+    [
+      'a comparison that tolerates what the limit allows',
+      withTriggers({ comparison: { maxFalseAlarmRate: 0.01, tolerance: 0.1 } }),
+      /comparison.tolerance: as much as maxErrorRate/,
+    ],
+    [
+      'a metric of every release',
+      withTriggers({ metrics: [{ name: 'x', query: 'up{model="{{model}}"}', atMost: 1 }] }),
+      /metrics.0.query: without {{release}}, {{version}} or {{revision}} it says the same of every release/,
     ],
     ['a threshold of one', { ...policy, rootThreshold: 1 }, /rootThreshold: one person alone can change every rule/],
     ['no root person to spare', policy, /every root person must sign/],
@@ -104,6 +119,48 @@ describe('what differs between two policies', () => {
     const suites = policy.validation.suites.map((rule) => ({ ...rule, ...change }));
     return { ...policy, validation: { ...policy.validation, suites } };
   };
+  const compared = (maxFalseAlarmRate: number, tolerance: number): Policy =>
+    withTriggers({ comparison: { maxFalseAlarmRate, tolerance } });
+  const metric = { name: 'errors', query: 'up{release="{{release}}"}', atMost: 0.1, atLeast: 0, requires: ['up'] };
+  const measured = (change: Partial<MetricRule>): Policy => withTriggers({ metrics: [{ ...metric, ...change }] });
+  const alerting = (...alerts: AlertRule[]): Policy => withTriggers({ alerts });
+  const alert = { name: 'security', query: 'ALERTS', requires: ['up'] };
+  const triggerCases: [string, Policy, string][] = [
+    ['a comparison that comes', compared(0.01, 0), 'rollout.triggers.comparison.tolerance:  → 0'],
+    ['a metric that comes', measured({}), 'rollout.triggers.metrics.0.atMost:  → 0.1'],
+  ];
+  const triggerChanges: [string, Policy, Policy, string][] = [
+    ['a comparison that goes', compared(0.01, 0), policy, '! rollout.triggers.comparison.tolerance: 0 → '],
+    ['more tolerance', compared(0.01, 0), compared(0.01, 0.1), '! rollout.triggers.comparison.tolerance: 0 → 0.1'],
+    ['less tolerance', compared(0.01, 0.1), compared(0.01, 0), 'rollout.triggers.comparison.tolerance: 0.1 → 0'],
+    [
+      'fewer false alarms, and so fewer alarms',
+      compared(0.1, 0),
+      compared(0.01, 0),
+      '! rollout.triggers.comparison.maxFalseAlarmRate: 0.1 → 0.01',
+    ],
+    ['more of them', compared(0.01, 0), compared(0.1, 0), 'rollout.triggers.comparison.maxFalseAlarmRate: 0.01 → 0.1'],
+    ['a metric that goes', measured({}), policy, '! rollout.triggers.metrics.0.name: errors → '],
+    ['a higher metric', measured({}), measured({ atMost: 1 }), '! rollout.triggers.metrics.0.atMost: 0.1 → 1'],
+    ['a lower metric', measured({}), measured({ atLeast: -1 }), '! rollout.triggers.metrics.0.atLeast: 0 → -1'],
+    [
+      'less of what a metric requires',
+      measured({}),
+      measured({ requires: [] }),
+      '! rollout.triggers.metrics.0.requires.0: up → ',
+    ],
+    [
+      'another query',
+      measured({}),
+      measured({ query: 'up' }),
+      `! rollout.triggers.metrics.0.query: ${metric.query} → up`,
+    ],
+    ['an alert that goes', alerting(alert), alerting(), '! rollout.triggers.alerts.0.query: ALERTS → '],
+  ];
+  test.each(triggerChanges)('tells weaker from stronger: %s', (_, before, after, line) => {
+    expect(told(after, before)).toContain(line);
+  });
+
   const cases: [string, Policy, string][] = [
     ['a suite for fewer models', withSuite({ models: ['digits'] }), '! validation.suites.0.models.0:  → digits'],
     [
@@ -112,6 +169,7 @@ describe('what differs between two policies', () => {
       '! validation.suites.0.groups.safety.minimumShare:  → 0.9',
     ],
     ['groups that may lie apart', withSuite({ maximumGap: 0.1 }), 'validation.suites.0.maximumGap:  → 0.1'],
+    ...triggerCases,
     ['a number that goes down', { ...policy, rootThreshold: 1 }, '! rootThreshold: 2 → 1'],
     ['a number that goes up', { ...policy, rootThreshold: 3 }, 'rootThreshold: 2 → 3'],
     ['less accuracy', withSuite({ minimumAccuracy: 0.5 }), '! validation.suites.0.minimumAccuracy: 0.9 → 0.5'],

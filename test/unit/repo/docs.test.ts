@@ -11,6 +11,7 @@ const PAGES = [
   'docs/architecture.md',
   'docs/operations.md',
   'docs/policy.md',
+  'docs/rollout.md',
   'docs/approvals.md',
   'docs/versioning.md',
   'docs/provenance.md',

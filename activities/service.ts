@@ -1,0 +1,63 @@
+import type { Digest } from '../domain/digest.js';
+import type { RoutedPosition } from '../domain/endpoint.js';
+import { establishedOf, rollbackTo, type RoutingDocument } from '../domain/routing.js';
+import { storeKeys } from '../domain/store-keys.js';
+import type { Desk } from './control.js';
+import type { EndpointControl } from './contract.js';
+
+/** What becomes of a release in service that breaks what it was rolled out with. */
+export function createServiceDesk({ records, journal, router, id }: Desk): Pick<EndpointControl, 'revertService'> {
+  /** The release to go back to, or why there is none by itself. */
+  const wayBack = async (model: string, document: RoutingDocument): Promise<Digest | { readonly not: string }> => {
+    const [serving, before] = establishedOf(document);
+    const { windowSeconds } = (await records.usablePolicies()).newest.rollback;
+    if (windowSeconds === undefined) return { not: 'the policy lets nothing be rolled back by itself once it serves' };
+    const promotedAt = await promotionOf(model, document.revision, serving?.release);
+    if (promotedAt === null || Date.now() - Date.parse(promotedAt) > windowSeconds * 1000)
+      return { not: `it was promoted more than ${windowSeconds} s ago, or not at all` };
+    if (before === undefined) return { not: 'no release before it is kept warm' };
+    if ((await records.bucket.read(storeKeys.revocation(before.release))) !== null)
+      return { not: `the release before it, ${before.version}, has been revoked` };
+    return before.release;
+  };
+
+  const promotionOf = async (model: string, revision: number, release: Digest | undefined): Promise<string | null> => {
+    for (let at = revision; at > 0; at -= 1) {
+      const document = await router.at(model, at);
+      if (document === null || document.releases[0]?.release !== release) return null;
+      if (document.change === 'promote') return document.issuedAt;
+    }
+    return null;
+  };
+
+  const moved = async (model: string): Promise<{ kind: 'rolled back'; position: RoutedPosition }> => {
+    await router.deliver(model);
+    return { kind: 'rolled back', position: await router.routed(model) };
+  };
+
+  return {
+    revertService: async (model, revision, release, reason) => {
+      const current = await router.current(model);
+      const { document } = current ?? {};
+      const serving = document === undefined ? undefined : establishedOf(document)[0];
+      if (current === null || document?.revision !== revision || document.plan !== null || serving?.release !== release)
+        return moved(model);
+      const back = await wayBack(model, document);
+      const isAlarm = typeof back !== 'string';
+      if (!isAlarm) {
+        await router.draw(model, current, rollbackTo(document, back), null);
+        await router.deliver(model);
+      }
+      const outcome = isAlarm ? `it serves on: ${back.not}` : 'rolled back';
+      await journal.note({
+        change: 'service.breached',
+        key: `${current.digest} ${reason}`,
+        actor: { id, statement: current.digest },
+        subject: { model, version: serving.version, release },
+        before: current.digest,
+        reason: `${reason}; ${outcome}`,
+      });
+      return isAlarm ? { kind: 'alarm', reason: `${reason}; ${back.not}` } : moved(model);
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+import type { Counted } from '../../../domain/gateway.js';
+import { breachIn, judgeService, type ServiceWindow } from '../../../domain/service.js';
+import { seededRandom } from '../../../examples/digits/random.js';
+
+const triggers = { minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 100 };
+const counted = (requests: number, failures = 0, slow = 0): Counted => ({ requests, failures, slow });
+const begun: ServiceWindow = { since: 0, base: counted(0) };
+const judge = (total: Counted, now: number, window = begun) => judgeService(window, total, triggers, now);
+
+/** One answer after another: at which of them it says that the limits are broken; `null`: never. */
+function breachAt(answers: Iterable<boolean>, everyMs: number): number | null {
+  let window = begun;
+  let [requests, failures] = [0, 0];
+  for (const failed of answers) {
+    requests += 1;
+    if (failed) failures += 1;
+    const judged = judge(counted(requests, failures), requests * everyMs, window);
+    if (judged.breach !== null) return requests;
+    window = judged.window;
+  }
+  return null;
+}
+
+function* drawn(rate: number, count: number, seed: number): Generator<boolean> {
+  const random = seededRandom(seed);
+  for (let at = 0; at < count; at += 1) yield random() < rate;
+}
+
+describe('a release in service', () => {
+  test('that answers only errors at one request a minute is found at its twentieth', () => {
+    expect(breachAt(Array<boolean>(30).fill(true), 60_000)).toBe(20);
+  });
+
+  test('that begins to fail after a long good time is found soon, and not by its average', () => {
+    const good = Array<boolean>(200_000).fill(false);
+    const at = breachAt([...good, ...Array<boolean>(2000).fill(true)], 10);
+    expect(at).not.toBeNull();
+    expect(at! - good.length).toBeLessThan(500);
+  });
+
+  test('that fails a little more than it may is found in the end, however slowly callers come', () => {
+    expect(breachAt(drawn(0.12, 3000, 1), 30_000)).not.toBeNull();
+  });
+
+  test('that keeps its limits is left alone for months: 100,000 answers in each of 50 runs', () => {
+    const found = Array.from({ length: 50 }, (_, run) => breachAt(drawn(0.02, 100_000, run), 1_000));
+    expect(found.filter((at) => at !== null)).toEqual([]);
+  });
+
+  test('attack: two bad answers among the first twenty prove nothing', () => {
+    expect(judge(counted(20, 2), 1_000)).toEqual({ window: begun, breach: null });
+    expect(judge(counted(19, 19), 1_000).breach).toBeNull();
+  });
+
+  test('that is slow breaks its limits as one that fails does', () => {
+    expect(judge(counted(100, 0, 30), 1_000).breach).toContain('30 of 100 answers took longer than 100 ms');
+  });
+
+  test('is judged anew from a window that was good, and on from one that was not', () => {
+    const over = judge(counted(50, 0), 61_000);
+    expect(over.window).toEqual({ since: 61_000, base: counted(50, 0) });
+    expect(judge(counted(50, 4), 61_000).window).toEqual(begun);
+    expect(judge(counted(19, 0), 61_000).window).toEqual(begun);
+  });
+});
+
+test('of several sights only one that fails is a breach', () => {
+  expect(
+    breachIn([{ kind: 'sound' }, { kind: 'hold', reason: 'NaN' }, { kind: 'inconclusive', reason: 'x' }]),
+  ).toBeNull();
+  expect(
+    breachIn([
+      { kind: 'hold', reason: 'NaN' },
+      { kind: 'fail', reason: 'alert' },
+    ]),
+  ).toBe('alert');
+});
