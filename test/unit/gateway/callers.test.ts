@@ -66,6 +66,9 @@ describe('where unknown callers are refused', () => {
       [`unknown token:${sha256(OTHERS).slice(0, 12)}`]: { requests: 1, refused: 1 },
     });
     expect(server.requests).toHaveLength(1);
+    const text = await rig.client.metrics();
+    expect(text).toContain('custody_gateway_callers_refused{model="digits",kind="unknown"} 2');
+    expect(text).toContain('custody_gateway_callers{model="digits",kind="declared"} 1');
   });
 
   test('a consumer of another model is known, and not answered', async () => {
