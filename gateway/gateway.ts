@@ -25,6 +25,8 @@ export interface GatewayDeps {
   readonly state: string;
   /** What went wrong outside any request, or happened by itself. */
   readonly report: (error: unknown, what: string) => void;
+  /** Whether a model server at this address can be spoken with. */
+  readonly reaches: (host: string) => boolean;
 }
 
 const DAY_MS = 86_400_000;
@@ -151,6 +153,7 @@ export class Gateway {
     const now = Date.now();
     const outside = outsideValidity(replica.predicate, isoTime(now));
     if (outside !== null) throw new CustodyError('EXPIRED', `the replica's statement is ${outside}`);
+    if (!this.#deps.reaches(host)) throw new CustodyError('CONFIG_INVALID', `no certificate to reach ${host} with`);
     const pool = this.#open(model).pool(replica.subject);
     pool.add({ version, host, port, expiresAtMs: Date.parse(expiresAt) }, now);
     return { release: replica.subject };

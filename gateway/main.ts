@@ -5,7 +5,8 @@ import { listenAdmin } from './admin.js';
 import { loadConfig } from './config.js';
 import { Gateway } from './gateway.js';
 import { createMetrics } from './metrics.js';
-import { createDataPlane } from './proxy.js';
+import { createDataPlane, LIMITS } from './proxy.js';
+import { Upstreams } from './upstreams.js';
 
 /** Answers that have begun may end; longer than this the supervisor does not wait. */
 const GRACE_MS = 5_000;
@@ -13,18 +14,19 @@ const GRACE_MS = 5_000;
 const log = pino({ name: 'gateway' }, pino.destination({ dest: 2, sync: true }));
 
 async function main(): Promise<void> {
-  const { environment, root, state, listen, admin } = loadConfig(process.argv[2]);
+  const { environment, root, state, listen, admin, relays = null } = loadConfig(process.argv[2]);
   const report = (error: unknown, what: string): void =>
     log.warn(error instanceof Error ? { err: error } : { error }, what);
-  const gateway = new Gateway({ environment, root, state, report });
-  const dataPlane = createDataPlane(gateway);
-  const control = await listenAdmin(gateway, createMetrics(gateway), admin.socket, report);
+  const upstreams = new Upstreams(relays);
+  const gateway = new Gateway({ environment, root, state, report, reaches: (host) => upstreams.reaches(host) });
+  const dataPlane = createDataPlane(gateway, LIMITS, upstreams);
+  const control = await listenAdmin(gateway, createMetrics(gateway), admin, report);
   await new Promise<void>((resolve, reject) => {
     dataPlane.server.once('error', reject);
     dataPlane.server.listen(listen.port, listen.host, resolve);
   });
   const { port } = dataPlane.server.address() as AddressInfo;
-  process.stdout.write(`${JSON.stringify({ ready: true, port })}\n`);
+  process.stdout.write(`${JSON.stringify({ ready: true, port, admin: control.port })}\n`);
 
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());

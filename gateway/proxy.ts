@@ -1,10 +1,11 @@
-import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type ClientRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
 import { peerOf } from './callers.js';
 import { closeGently } from './closing.js';
 import type { Choice, Endpoint, Flight, Refusal } from './endpoint.js';
 import type { Gateway } from './gateway.js';
 import { endToEnd, pointOf } from './headers.js';
+import { Upstreams } from './upstreams.js';
 
 export interface Limits {
   readonly maxHeaderBytes: number;
@@ -27,15 +28,13 @@ export const LIMITS: Limits = {
 const MODEL_PATH = /^\/v2\/models\/([a-z0-9][a-z0-9-]{0,62})(?=[/?]|$)/;
 const CHALLENGE = { 'www-authenticate': 'Bearer realm="custody"' };
 const MAX_CONNECTIONS = 10_000;
-/** Shorter than servers keep an idle connection, so that none is used that its server is just closing. */
-const IDLE_MS = 4_000;
 
 /** The data plane: every request goes whole to one replica of one release, streaming both ways. */
 export function createDataPlane(
   gateway: Gateway,
   limits: Limits = LIMITS,
+  upstreams: Upstreams = new Upstreams(null),
 ): { readonly server: Server; close(): Promise<void> } {
-  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS, maxSockets: 512, scheduling: 'lifo' });
   const server = createServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
@@ -57,7 +56,7 @@ export function createDataPlane(
           ? { status: 404, code: 'UNKNOWN_MODEL', reason: 'expected a path like /v2/models/<model>/infer' }
           : gateway.choose(model, point, now);
       if ('status' in choice) return refuse(outgoing, choice);
-      new Exchange(incoming, outgoing, choice, agent, limits).start();
+      new Exchange(incoming, outgoing, choice, upstreams, limits).start();
     },
   );
   server.maxConnections = MAX_CONNECTIONS;
@@ -65,7 +64,7 @@ export function createDataPlane(
     server,
     close: async () => {
       await closeGently(server);
-      agent.destroy();
+      upstreams.close();
     },
   };
 }
@@ -90,7 +89,7 @@ class Exchange implements Flight {
   readonly #outgoing: ServerResponse;
   readonly #choice: Choice & { readonly endpoint: Endpoint };
   readonly #limits: Limits;
-  readonly #upstream: ReturnType<typeof request>;
+  readonly #upstream: ClientRequest;
   readonly #names: Record<string, string>;
   /** The clock runs from the last byte that the caller has sent: a slow caller is no fault of the release. */
   #sentAt = performance.now();
@@ -103,7 +102,7 @@ class Exchange implements Flight {
     incoming: IncomingMessage,
     outgoing: ServerResponse,
     choice: Choice & { readonly endpoint: Endpoint },
-    agent: Agent,
+    upstreams: Upstreams,
     limits: Limits,
   ) {
     const { entry, replica } = choice;
@@ -112,13 +111,10 @@ class Exchange implements Flight {
     this.#choice = choice;
     this.#limits = limits;
     this.#names = { 'x-custody-release': entry.release, 'x-custody-release-version': entry.version };
-    this.#upstream = request({
-      host: replica.host,
-      port: replica.port,
+    this.#upstream = upstreams.request(replica, entry.release, {
       method: incoming.method,
       path: incoming.url,
       headers: endToEnd(incoming.headers, { host: `${replica.host}:${replica.port}` }),
-      agent,
       timeout: limits.silenceMs,
       maxHeaderSize: limits.maxHeaderBytes,
     });

@@ -98,18 +98,24 @@ export async function graph(session: Session, model: string | undefined, options
 
 async function gather(reading: Reading): Promise<Inventory> {
   const { records, description } = reading;
-  return gatherInventory(records, new StoredConsumers(records), await viewsOf(description.gateway.admin));
+  return gatherInventory(records, new StoredConsumers(records), await viewsOf(description.gateway));
 }
 
-async function viewsOf(socket: string): Promise<readonly GatewayView[]> {
-  const gateway = createGatewayClient(socket);
-  try {
-    return [{ state: await gateway.state(), callers: await gateway.callers() }];
-  } catch (error) {
-    if (!(error instanceof CustodyError) || error.code !== 'GATEWAY_UNAVAILABLE') throw error;
-    talk('warning: the gateway does not answer: what it serves, and who calls, is not known here');
-    return [];
-  }
+/** What each gateway that answers says. */
+async function viewsOf({ admin, others }: Reading['description']['gateway']): Promise<readonly GatewayView[]> {
+  const views = await Promise.all(
+    [admin, ...others].map(async (address): Promise<GatewayView | null> => {
+      const gateway = createGatewayClient(address);
+      try {
+        return { state: await gateway.state(), callers: await gateway.callers() };
+      } catch (error) {
+        if (!(error instanceof CustodyError) || error.code !== 'GATEWAY_UNAVAILABLE') throw error;
+        talk(plain(`warning: ${error.message}: what it serves, and who calls it, is not known here`));
+        return null;
+      }
+    }),
+  );
+  return views.filter((view) => view !== null);
 }
 
 /** The endpoint of a model, and its releases. */

@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { createGatewayClient, type GatewayClient } from '../../../adapters/gateway/client.js';
 import { CustodyError } from '../../../domain/errors.js';
 import type { ModelState } from '../../../domain/gateway.js';
+import { isLoopback } from '../../../domain/replica.js';
 import { listenAdmin } from '../../../gateway/admin.js';
 import { Gateway } from '../../../gateway/gateway.js';
 import { createMetrics } from '../../../gateway/metrics.js';
@@ -128,10 +129,10 @@ export async function startRig(
   const reports: string[] = [];
   const report = (error: unknown, what: string): void => void reports.push(`${what}: ${String(error)}`);
   const { environment, root } = world;
-  const gateway = new Gateway({ environment, root, state: folder, report });
+  const gateway = new Gateway({ environment, root, state: folder, report, reaches: isLoopback });
   const plane = createDataPlane(gateway, { ...LIMITS, ...options.limits });
   const socket = join(folder, 'admin.sock');
-  const admin = await listenAdmin(gateway, createMetrics(gateway), socket, report);
+  const admin = await listenAdmin(gateway, createMetrics(gateway), { socket }, report);
   await new Promise<void>((resolve) => plane.server.listen(0, '127.0.0.1', resolve));
   let stopped = false;
   const stop = async (): Promise<void> => {
