@@ -23,7 +23,7 @@ export function labelOf(node: InventoryNode): string {
 /** How `from` stands to what is above it in the tree of those who need it. */
 const NEEDS: Readonly<Record<InventoryEdge['why'], string>> = {
   calls: 'is called by',
-  is: 'is the endpoint',
+  is: 'is behind',
   serves: 'is served by',
   'is made from': 'is the origin of',
 };
