@@ -60,16 +60,15 @@ async function livingReleases(records: Records): Promise<readonly Living[]> {
     const [, model = '', version = ''] = key.split('/');
     if (!isModelName(model) || !isVersion(version)) continue;
     const name = { model, version };
-    const [ingested, outcome] = await Promise.all([
-      records.record(storeKeys.record(name, 'ingested')) as Promise<Ingested | null>,
-      records.record(storeKeys.record(name, 'outcome')),
-    ]);
-    if (ingested === null || outcome !== null) continue;
     try {
-      found.push(await readLiving(records, name, ingested));
+      const [ingested, outcome] = await Promise.all([
+        records.record(storeKeys.record(name, 'ingested')) as Promise<Ingested | null>,
+        records.record(storeKeys.record(name, 'outcome')),
+      ]);
+      if (ingested !== null && outcome === null) found.push(await readLiving(records, name, ingested));
     } catch (error) {
       // Records are references that anyone who may write can make: what they do not lead to is no release.
-      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+      if (!(error instanceof CustodyError) || !(isPermanent(error.code) || error.code === 'PENDING')) throw error;
     }
   }
   return found;

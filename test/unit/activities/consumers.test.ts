@@ -207,6 +207,17 @@ test('a retirement is told to declared consumers by their contact, to those behi
   await say({ consumer: 'chat', contact: 'chat', models: ['lingo'] });
   await say({ consumer: 'gone' });
   await say({ consumer: 'gone', sequence: 2, models: [] });
+  // Attack: records of releases that are none keep nobody from being told.
+  const junk: [string, string][] = [
+    ['lost', '{"release":"x"}'],
+    ['torn', '{'],
+    ['text', '"no record"'],
+  ];
+  for (const [model, body] of junk) {
+    const fake = { model, version: '1.0.0' };
+    await records.bucket.createOnce(storeKeys.version(fake), Buffer.from('"x"'));
+    await records.bucket.createOnce(storeKeys.record(fake, 'ingested'), Buffer.from(body));
+  }
   const caller = (kind: SeenCaller['kind'], id: string): SeenCaller => ({
     ...{ id, kind, requests: 1, refused: 0, perSecond: 0, firstSeen: world.at(0), lastSeen: world.at(0) },
   });
