@@ -140,6 +140,20 @@ export interface ResignControl {
   refuse: LifecycleControl['refuse'];
 }
 
+/** Zone control: what a statement about a consumer needs. */
+export interface ConsumerControl {
+  /** Verifies what an operator or its owner says of a consumer, audits and keeps it. */
+  declareConsumer(consumer: string, sequence: number, envelope: unknown): Promise<DeclaredConsumer>;
+  refuse: LifecycleControl['refuse'];
+}
+
+export interface DeclaredConsumer {
+  readonly statement: Digest;
+  readonly by: string;
+  /** It was known before it was sent again. */
+  readonly already: boolean;
+}
+
 export interface Resigned {
   readonly release: Digest;
   /** Digest of the signature bundle, in `statements/`. */

@@ -1,10 +1,12 @@
 import type { Client } from '@temporalio/client';
+import type { StoredConsumers } from '../adapters/consumers.js';
 import type { Records } from '../adapters/records.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { Notifier } from '../adapters/mail.js';
 import type { SigningKey } from '../formats/keys.js';
+import { createConsumers } from './consumers.js';
 import { createAdmission } from './admit.js';
-import type { EndpointControl, LifecycleControl, PolicyControl, ResignControl } from './contract.js';
+import type { ConsumerControl, EndpointControl, LifecycleControl, PolicyControl, ResignControl } from './contract.js';
 import { createGates } from './gate.js';
 import type { Audit } from './journal.js';
 import { Journal } from './journal.js';
@@ -26,6 +28,7 @@ export interface ControlDeps {
   readonly audit: Audit;
   readonly gateways: readonly GatewayClient[];
   readonly router: Router;
+  readonly consumers: StoredConsumers;
   readonly temporal: Client;
   readonly notifier: Notifier;
   /** Reissues the status document at once, instead of at its next turn. */
@@ -39,7 +42,7 @@ export interface Desk extends ControlDeps {
 
 export function createControlActivities(
   deps: ControlDeps,
-): LifecycleControl & EndpointControl & PolicyControl & ResignControl {
+): LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl {
   const desk: Desk = { ...deps, journal: new Journal(deps.audit) };
   return {
     ...createAdmission(desk),
@@ -52,5 +55,6 @@ export function createControlActivities(
     ...createRetirement(desk),
     ...createPolicies(desk),
     ...createResignDesk(desk),
+    ...createConsumers(desk),
   };
 }

@@ -13,6 +13,7 @@ import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
+import type { Inventory } from './inventory.js';
 import type { Audit } from './journal.js';
 import { notePolicies } from './policy.js';
 import type { Router } from './router.js';
@@ -28,6 +29,7 @@ export interface FreshnessDeps {
   readonly records: Records;
   readonly key: SigningKey;
   readonly router: Router;
+  readonly inventory: Inventory;
   readonly gateways: readonly GatewayClient[];
   readonly audit: Audit;
   /** They read no store, and learn of policies here. */
@@ -153,13 +155,13 @@ export class Freshness {
   async #alone(gateway: GatewayClient, at: number, policies: PolicyChain): Promise<void> {
     if (this.#busy.has(at)) return;
     this.#busy.add(at);
-    const done = this.#bring(gateway, policies)
+    const done = this.#bring(gateway, at, policies)
       .catch((error: unknown) => this.#deps.onError(error, `keeping gateway ${at + 1} up to date`))
       .finally(() => this.#busy.delete(at));
     await Promise.race([done, delay(RECONCILE_MS, null, { ref: false })]);
   }
 
-  async #bring(gateway: GatewayClient, { envelopes, newest: policy }: PolicyChain): Promise<void> {
+  async #bring(gateway: GatewayClient, at: number, { envelopes, newest: policy }: PolicyChain): Promise<void> {
     let state = await gateway.state();
     // A gateway believes nothing before it knows the policy that says whom to believe.
     if (state.policyVersion !== policy.version) {
@@ -175,6 +177,9 @@ export class Freshness {
         // What one endpoint is missing must not keep the others from theirs.
         this.#deps.onError(error, `keeping the gateways up to date with ${model}`);
       }
+    // Last: what these hold up is who is known, never what is stopped.
+    await this.#deps.inventory.bring(gateway, state);
+    await this.#deps.inventory.noteRefused(gateway, at);
   }
 
   async #bringModel(gateway: GatewayClient, model: string, state: GatewayState): Promise<void> {

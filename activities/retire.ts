@@ -1,5 +1,7 @@
+import { gatherInventory } from '../adapters/inventory.js';
 import { authoriseRetirement } from '../domain/authorise-retirement.js';
 import { CustodyError } from '../domain/errors.js';
+import { dependentsOf, modelKey, releaseKey } from '../domain/inventory.js';
 import type { Retirement } from '../domain/lifecycle.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';
 import { withdraw } from '../domain/routing.js';
@@ -17,7 +19,7 @@ type Retirements = Pick<LifecycleControl, 'openRetireGate' | 'giveNotice' | 'wit
 
 /** The end of a release: asked for, agreed to, told to everyone who depends on it, and taken out of service. */
 export function createRetirement(desk: Desk): Retirements {
-  const { records, journal, router, gateways, key, id, notifier } = desk;
+  const { records, journal, router, gateways, consumers, key, id: own, notifier } = desk;
   return {
     openRetireGate: (name, release, envelope) =>
       openAskedGate(desk, {
@@ -45,16 +47,16 @@ export function createRetirement(desk: Desk): Retirements {
       const { action } = request.predicate;
       const period = action.kind === 'retire' ? action.noticeSeconds : rules.gate.retirement.noticeSeconds;
       const retiresAt = plusSeconds(issuedAt, period);
-      const consumers: NoticePredicate['consumers'][number][] = [];
-      for (const consumer of await consumersOf(name.model)) {
-        const messageId = `<${sha256(`${digest} ${consumer}`).slice(0, 32)}@custody>`;
-        const letter = { consumer, messageId, ...letterFor(name, release, retiresAt, action) };
-        consumers.push({ id: consumer, ...(await notifier.send(letter)) });
+      const told: NoticePredicate['consumers'][number][] = [];
+      for (const { id, contact } of await consumersOf(name)) {
+        const messageId = `<${sha256(`${digest} ${id}`).slice(0, 32)}@custody>`;
+        const letter = { consumer: contact, messageId, ...letterFor(name, release, retiresAt, action) };
+        told.push({ id, ...(await notifier.send(letter)) });
       }
       const predicate: NoticePredicate = {
         environment: records.environment,
         ...name,
-        consumers,
+        consumers: told,
         retiresAt,
         request: digest,
         issuedAt,
@@ -70,11 +72,11 @@ export function createRetirement(desk: Desk): Retirements {
       await journal.note({
         change: 'retirement.noticed',
         key: digest,
-        actor: { id, statement: retirement.notice },
+        actor: { id: own, statement: retirement.notice },
         subject: { ...name, release },
         after: retirement.notice,
         policy: request.predicate.policy,
-        reason: `${consumers.length} consumers told; retires at ${retirement.retiresAt}`,
+        reason: `${told.length} consumers told; retires at ${retirement.retiresAt}`,
       });
       return retirement;
     },
@@ -82,19 +84,31 @@ export function createRetirement(desk: Desk): Retirements {
     withdrawRelease: ({ model }, release) => router.takeOut(model, release, withdraw),
   };
 
-  /** Those who have declared that they depend on the model, and those whom the gateways have seen calling it. */
-  async function consumersOf(model: string): Promise<readonly string[]> {
-    const consumers = new Set<string>();
-    for await (const found of records.bucket.list(`consumers/${model}/`)) {
-      const declared = await records.find('consumer', found);
-      if (declared !== null) consumers.add(declared.verified.predicate.consumer);
+  /**
+   * Everybody who needs the release or its endpoint, also through other models: those who are declared, by the entry of the
+   * directory that they name, and those whom the gateways have seen calling by a name.
+   */
+  async function consumersOf(name: ReleaseName): Promise<readonly Told[]> {
+    const views = await Promise.all(
+      gateways.map(async (gateway) => ({ state: await gateway.state(), callers: await gateway.callers() })),
+    );
+    const { graph, consumers: declared } = await gatherInventory(records, consumers, views);
+    const contacts = new Map(declared.map(({ predicate }) => [predicate.consumer, predicate.contact] as const));
+    const told = new Map<string, Told>();
+    for (const { node } of dependentsOf(graph, [modelKey(name.model), releaseKey(name)])) {
+      if ((node.kind !== 'consumer' && node.kind !== 'caller') || node.id === '') continue;
+      const contact = node.kind === 'consumer' ? contacts.get(node.id) : undefined;
+      // Who is declared is told as declared: nobody takes its place by calling under its name.
+      if (node.kind === 'consumer' || !told.has(node.id))
+        told.set(node.id, { id: node.id, contact: contact ?? node.id });
     }
-    for (const gateway of gateways) {
-      const { models } = await gateway.state();
-      for (const caller of models.find((served) => served.model === model)?.callers ?? []) consumers.add(caller);
-    }
-    return [...consumers].sort();
+    return [...told.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
+}
+
+interface Told {
+  readonly id: string;
+  readonly contact: string;
 }
 
 function letterFor(

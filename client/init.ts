@@ -176,6 +176,7 @@ export function developmentPolicy(
         bakeSeconds: 3,
       },
     },
+    inventory: { unknownCallers: 'record' },
     training: { limits: { wallSeconds: 600, cpuSeconds: 1200, memoryMb: 4096, outputMb: 1024 } },
     freshness: { reissueSeconds: 20, lifetimeSeconds: 300, whenStale: 'stop' },
   };

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './commands/audit.js';
+import { consumerCommands } from './commands/consumers.js';
 import { decisionCommands } from './commands/decide.js';
 import { diffCommands } from './commands/diff.js';
 import { doctorCommand } from './commands/doctor.js';
@@ -33,6 +34,7 @@ reportCommand(program);
 decisionCommands(program);
 overrideCommands(program);
 endpointCommands(program);
+consumerCommands(program);
 policyCommands(program);
 resignCommand(program);
 auditCommands(program);

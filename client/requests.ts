@@ -1,5 +1,6 @@
+import type { ConsumerPredicate } from '../domain/consumers.js';
 import type { Digest } from '../domain/digest.js';
-import { endpointId, lifecycleId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
+import { consumerId, endpointId, lifecycleId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
 import type { OverridePredicate, RiskAssessment } from '../domain/provisional-predicates.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
@@ -13,6 +14,7 @@ export type { Signer } from '../formats/requests.js';
 
 const REQUEST_SECONDS = 24 * 3600;
 const DECISION_SECONDS = 3600;
+const DAY_SECONDS = 86_400;
 /** An order to stop is acted on at once; the short life bounds how long a copy of it could do harm. */
 const KILL_SECONDS = 600;
 
@@ -128,6 +130,17 @@ export function decide(
     ...validity(DECISION_SECONDS),
   };
   return signStatement('approval', { name: requestId, sha256: digest }, approval, [key]);
+}
+
+/** What is said of a consumer from now on. */
+export function declareConsumer(
+  { key, environment }: Signer,
+  said: Omit<ConsumerPredicate, 'environment' | 'issuedAt' | 'expiresAt'>,
+  days: number,
+): SignedEnvelope {
+  const declared = { environment, ...said, ...validity(days * DAY_SECONDS) };
+  const subject = { name: consumerId(said.consumer, said.sequence), sha256: sha256(canonicalBytes(declared)) };
+  return signStatement('consumer', subject, declared, [key]);
 }
 
 export function orderKill(

@@ -28,6 +28,9 @@ export const CHANGES = [
   'keys.destroyed',
   'release.retired',
   'release.ended',
+  'consumer.declared',
+  'consumer.removed',
+  'caller.refused',
   'store.tampered',
   'log.read',
 ] as const;

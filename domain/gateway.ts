@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { CallerKind } from './inventory.js';
 import type { PlanPosition, RouteEntry, Triggers } from './routing.js';
 
 /** What one gateway has counted of one release while one revision was in force. In memory: a restart begins at 0. */
@@ -47,8 +48,37 @@ export interface ModelState {
   readonly counters: readonly ReleaseCounters[];
   /** Those whose statements have not expired. */
   readonly replicas: readonly LiveReplica[];
-  /** Who has called by name since the gateway started, at most 1,000. */
-  readonly callers: readonly string[];
+}
+
+/** Somebody who has called a model, as one gateway has seen it. */
+export interface SeenCaller {
+  /** Of a consumer; or the name that the caller gave itself, or a part of the digest of what it sent; empty without any. */
+  readonly id: string;
+  readonly kind: CallerKind;
+  readonly firstSeen: string;
+  readonly lastSeen: string;
+  /** Those that were refused among them. */
+  readonly requests: number;
+  readonly refused: number;
+  /** Over the last minute. */
+  readonly perSecond: number;
+}
+
+export interface SeenOfModel {
+  readonly model: string;
+  readonly callers: readonly SeenCaller[];
+  /** Requests under further names that nobody vouches for. */
+  readonly overflow: { readonly requests: number; readonly refused: number };
+}
+
+export interface CallersReport {
+  readonly models: readonly SeenOfModel[];
+}
+
+/** What became of statements about consumers: those at the places named changed nothing. */
+export interface ConsumersAdmitted {
+  readonly consumers: Digest;
+  readonly refused: readonly { readonly at: number; readonly code: string; readonly reason: string }[];
 }
 
 export interface GatewayState {
@@ -56,6 +86,8 @@ export interface GatewayState {
   /** Of the newest policy it has seen; `null` before the first. */
   readonly policyVersion: number | null;
   readonly statusVersion: number | null;
+  /** Of the statements about consumers that it holds. */
+  readonly consumers: Digest;
   /** Whether "not revoked" can be relied on now. */
   readonly fresh: boolean;
   readonly models: readonly ModelState[];

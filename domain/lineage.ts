@@ -40,14 +40,17 @@ export function lineageFlaw(
   const [first] = known;
   if (first !== undefined)
     return known.some(({ release }) => release === parent.release) ? null : `${declared}, but ${first.evidence.says}`;
-  const other = bases.find(({ says }) => !names(says, parent) && !names(says, { model }));
+  const other = bases.find(({ says }) => !isNameOf(says, parent) && !isNameOf(says, { model }));
   if (other !== undefined) return `${declared}, but ${other.file} says ${other.setting}: ${other.says}`;
-  if (parent.model === model || bases.some(({ says }) => names(says, parent))) return null;
+  if (parent.model === model || bases.some(({ says }) => isNameOf(says, parent))) return null;
   return `${declared}, and nothing in it says so: name it as base_model in its configuration or model card`;
 }
 
 /** Whether a name of a model, with or without its organisation and version, is that of this one. */
-function names(text: string, { model, version }: { readonly model: string; readonly version?: string }): boolean {
+export function isNameOf(
+  text: string,
+  { model, version }: { readonly model: string; readonly version?: string },
+): boolean {
   const [name = '', said] = (text.split('/').at(-1) ?? '').split('@');
   const plain = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   return plain === model && (said === undefined || version === undefined || said === version);

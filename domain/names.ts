@@ -39,6 +39,18 @@ export function assertVersion(value: string): void {
   }
 }
 
+const ID = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/;
+
+/** Of an authority, or a consumer. */
+export function isId(value: string): boolean {
+  return ID.test(value);
+}
+
+/** Ids that people would take for one another have one look: ids are ASCII, so that zero and one are what is left. */
+export function lookOf(id: string): string {
+  return id.replaceAll('0', 'o').replaceAll('1', 'l');
+}
+
 export interface ReleaseName {
   readonly model: string;
   readonly version: string;
@@ -62,6 +74,16 @@ export function policyId(version: number): string {
 
 export function resignId({ model, version }: ReleaseName): string {
   return `resign/${model}/${version}`;
+}
+
+export function consumerId(consumer: string, sequence: number): string {
+  return `consumer/${consumer}/${sequence}`;
+}
+
+/** The inverse of `consumerId`; `null` for any other id. */
+export function parseConsumerId(id: string): { readonly consumer: string; readonly sequence: number } | null {
+  const [, consumer = '', digits = ''] = /^consumer\/([^/]+)\/([1-9]\d{0,8})$/.exec(id) ?? [];
+  return isId(consumer) ? { consumer, sequence: Number(digits) } : null;
 }
 
 /** The inverse of `policyId`; `null` for any other id. */

@@ -14,7 +14,14 @@ const SHORT_DAYS = 30;
 const DECIDING: readonly Role[] = ['release-approver', 'override-authority', 'security-authority'];
 
 export function adviseOn(policy: Policy, now: string): readonly Advice[] {
-  return [...expiry(policy, now), ...roots(policy), ...quorums(policy, now), ...people(policy), ...triggers(policy)];
+  return [
+    ...expiry(policy, now),
+    ...roots(policy),
+    ...quorums(policy, now),
+    ...people(policy),
+    ...triggers(policy),
+    ...inventory(policy, now),
+  ];
 }
 
 /** What living releases rest on by their roles: an approval, the evidence, a signature. */
@@ -111,6 +118,14 @@ function triggers({ rollout }: Policy): Advice[] {
           ],
     ),
   ];
+}
+
+function inventory({ authorities, inventory: rule }: Policy, now: string): Advice[] {
+  if (rule?.unknownCallers !== 'refuse') return [];
+  const able = (['operator', 'consumer'] as const).flatMap((role) => holdersOf(authorities, role));
+  if (able.some((held) => canSign(held, now))) return [];
+  const message = 'nobody with the role operator or consumer has a key that is valid: every caller would be refused';
+  return [{ severity: 'error', path: ['inventory', 'unknownCallers'], message }];
 }
 
 function holdersOf(authorities: readonly Authority[], role: Role): readonly Authority[] {

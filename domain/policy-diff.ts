@@ -94,6 +94,7 @@ function diffRules(before: ReadonlyMap<string, Leaf>, after: ReadonlyMap<string,
 
 function weaker(path: string, from: Leaf | undefined, to: Leaf | undefined): boolean {
   if (path === 'freshness.whenStale') return to === 'serve';
+  if (path === 'inventory.unknownCallers') return from === 'refuse';
   if (EXCEPTIONS.some((known) => known.test(path)) && (from === undefined || to === undefined)) return to !== undefined;
   // A rule that is gone, or is text and says something else, is for people to read: it may be anything.
   if (typeof from === 'string' && typeof to === 'string' && path !== 'expires') return true;

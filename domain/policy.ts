@@ -15,6 +15,7 @@ export const PERSON_ROLES = [
   'data-steward',
   'reviewer',
   'auditor',
+  'consumer',
 ] as const;
 
 /** What a process may be trusted with. */
@@ -28,6 +29,7 @@ export const WORKLOAD_ROLES = [
   'serving',
   'publisher',
   'api',
+  'consumer',
 ] as const;
 
 export type Role = (typeof PERSON_ROLES)[number] | (typeof WORKLOAD_ROLES)[number];
@@ -142,6 +144,11 @@ export interface Policy {
       readonly review: Quorum;
       readonly bakeSeconds: number;
     };
+  };
+  /** Without it, callers that nobody has declared are recorded. */
+  readonly inventory?: {
+    /** What a gateway does with a caller that does not prove to be a consumer declared for the model. */
+    readonly unknownCallers: 'record' | 'refuse';
   };
   readonly training: {
     /** What no trainer may exceed, whatever it allows itself. */

@@ -1,3 +1,4 @@
+import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
 import type { Policy } from './policy.js';
 import type * as provisional from './provisional-predicates.js';
@@ -175,14 +176,6 @@ export interface IncidentPredicate {
   readonly kind: 'load.refused';
   readonly nonce: string;
   readonly reason: string;
-  readonly issuedAt: string;
-}
-
-/** A system that depends on a model; where to write to it is in the directory, not here. */
-export interface ConsumerPredicate {
-  readonly environment: string;
-  readonly model: string;
-  readonly consumer: string;
   readonly issuedAt: string;
 }
 

@@ -36,7 +36,10 @@ export const storeKeys = {
   status: (version: number): string => `status/${digits(version, 15)}`,
   /** What override authorities say to one request, renewals too. */
   override: (request: Digest, statement: Digest): string => `overrides/${request}/${statement}`,
-  consumer: (model: string, consumer: string): string => `consumers/${model}/${consumer}`,
+  /** By digest, too, so that what somebody else puts there takes no number. */
+  consumer: (consumer: string, sequence: number, statement: Digest): string =>
+    `${storeKeys.consumers}${consumer}/${digits(sequence, 9)}-${statement}`,
+  consumers: 'consumers/',
 } as const;
 
 export function bucketNames(environment: string): { custody: string; audit: string; log: string; intake: string } {

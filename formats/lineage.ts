@@ -15,6 +15,11 @@ const RELATION = 'base_model_relation';
 const SMALLER = /^(?:quantized|quantised|pruned|distilled)$/i;
 const FRONT_MATTER = /^\uFEFF?---\r?\n([\s\S]*?)\r?\n---(?:\r?\n|$)/;
 
+/** Whether a setting of this name says what a model was made from. */
+export function namesBase(setting: string): boolean {
+  return BASE.test(setting);
+}
+
 /** What a JSON document, or the front matter of a text, says of the models that this one was made from. */
 export function statedIn(file: string, bytes: Buffer): StatedLineage {
   const found: { bases: Stated[]; compressed: Stated[] } = { bases: [], compressed: [] };
@@ -22,7 +27,7 @@ export function statedIn(file: string, bytes: Buffer): StatedLineage {
     if (typeof node !== 'object' || node === null || depth > MAX_DEPTH) return;
     for (const [setting, value] of Object.entries(node)) {
       const texts = (Array.isArray(value) ? value : [value]).filter((each) => typeof each === 'string');
-      if (BASE.test(setting))
+      if (namesBase(setting))
         for (const text of texts) keep(found.bases, { file, setting, says: printable(text.slice(0, 200)) });
       if (isCompressed(setting, value)) keep(found.compressed, { file, setting, says: printable(texts.join(', ')) });
       visit(value, depth + 1);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CONSTRUCTS, DATA_FORMATS, SCANNABLE_FORMATS } from '../domain/artifacts.js';
 import { CustodyError } from '../domain/errors.js';
 import { PERSON_ROLES, WORKLOAD_ROLES, type AuthorityKey, type Policy, type Role } from '../domain/policy.js';
+import { isId, lookOf } from '../domain/names.js';
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS } from '../domain/versioning.js';
 import { enrolledKey } from './enrolled.js';
@@ -34,7 +35,7 @@ const key = z
 
 const authority = z
   .strictObject({
-    id: z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/, 'lower-case letters, digits, dots and dashes within'),
+    id: z.string().refine(isId, 'lower-case letters, digits, dots and dashes within'),
     kind: z.enum(['person', 'workload']),
     roles: z.array(z.enum([...new Set<Role>([...PERSON_ROLES, ...WORKLOAD_ROLES])])).min(1),
     keys: z.array(key).max(16).default([]),
@@ -142,6 +143,7 @@ export const policySchema: z.ZodType<Policy> = z
         .strictObject({ approval: z.strictObject(some), review: quorum, bakeSeconds: seconds(30 * 86_400) })
         .exactOptional(),
     }),
+    inventory: z.strictObject({ unknownCallers: z.enum(['record', 'refuse']) }).exactOptional(),
     training: z.strictObject({
       limits: z.strictObject({
         wallSeconds: z.int().min(1).max(1_000_000),
@@ -218,11 +220,6 @@ function problemOf(read: () => unknown): string | null {
     if (error instanceof CustodyError && error.code === 'MALFORMED') return error.message;
     throw error;
   }
-}
-
-/** Ids that people would take for one another have one look: ids are ASCII, so that zero and one are what is left. */
-function lookOf(id: string): string {
-  return id.replaceAll('0', 'o').replaceAll('1', 'l');
 }
 
 function ascending(steps: readonly { readonly weight: number }[]): boolean {

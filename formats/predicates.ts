@@ -7,6 +7,7 @@ import { STATED_FINDINGS } from '../domain/scan.js';
 import { BUMPS } from '../domain/semver.js';
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS, RULES } from '../domain/versioning.js';
+import { consumerSchema } from './consumer-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 import { findingSchema, formatSchema as format } from './scan/report.js';
@@ -156,7 +157,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     reason,
     issuedAt: time,
   }),
-  consumer: z.strictObject({ environment, model, consumer: id, issuedAt: time }),
+  consumer: consumerSchema,
   notice: z.strictObject({
     environment,
     model,

@@ -31,6 +31,7 @@ const deliverySchema: z.ZodType<RouteDelivery> = z.strictObject({
   isNewest: z.boolean(),
 });
 const policiesSchema = z.strictObject({ policies });
+const consumersSchema = z.strictObject({ consumers: z.array(z.unknown()).max(10_000) });
 
 /**
  * What control, serving and watch say to this gateway: over a socket of its user's own, or from other hosts over TLS, by which
@@ -48,6 +49,8 @@ export async function listenAdmin(
     'POST /kills': (body) => gateway.latchKill(body),
     'POST /status': (body) => gateway.admitStatus(body),
     'POST /replicas': (body) => gateway.admitReplica(body),
+    'POST /consumers': (body) => gateway.callers.admit(checkShape(consumersSchema, body, 'the delivery').consumers),
+    'GET /callers': () => gateway.callers.report(),
     'GET /kills': () => gateway.stoppedBy(),
     'GET /state': () => gateway.state(),
     'GET /metrics': () => metrics.text(),

@@ -8,8 +8,10 @@ import type { HeldOrder, HeldRoute } from './state-file.js';
 
 /** Why a caller gets no answer from a release. */
 export interface Refusal {
-  readonly status: 404 | 410 | 413 | 502 | 503;
+  readonly status: 401 | 403 | 404 | 410 | 413 | 502 | 503;
   readonly code:
+    | 'UNKNOWN_CALLER'
+    | 'NOT_A_CONSUMER'
     | 'UNKNOWN_MODEL'
     | 'KILLED'
     | 'STATUS_STALE'
@@ -41,9 +43,7 @@ export interface Flight {
   abort(refusal: Refusal): void;
 }
 
-const MAX_CALLERS = 1000;
 const KEPT_REVISIONS = 16;
-const CALLER = /^[\x21-\x7e]{1,200}$/;
 
 /** One model's traffic: the document in force, the orders that stop it, what was counted. Everything here is in memory. */
 export class Endpoint {
@@ -51,25 +51,17 @@ export class Endpoint {
   readonly flights = new Set<Flight>();
   readonly orders = new Map<Digest, HeldOrder>();
   readonly #pools = new Map<Digest, ReplicaPool>();
-  readonly #callers = new Set<string>();
   readonly #counters: Counters[] = [];
   readonly #onBreach: () => void;
-  readonly #onCaller: () => void;
   #route: HeldRoute | null = null;
   #breach: Breach | null = null;
   #killed: Refusal | null = null;
   #entries: readonly Entry[] = [];
   #empty: Refusal | null = null;
 
-  constructor(model: string, on: { readonly breach: () => void; readonly caller: () => void }) {
+  constructor(model: string, onBreach: () => void) {
     this.model = model;
-    this.#onBreach = on.breach;
-    this.#onCaller = on.caller;
-  }
-
-  /** Who has called so far: those a retirement is told to. */
-  get callers(): readonly string[] {
-    return [...this.#callers];
+    this.#onBreach = onBreach;
   }
 
   get route(): HeldRoute | null {
@@ -132,17 +124,6 @@ export class Endpoint {
     return 'status' in chosen && inRollout ? this.#serveFrom(this.#entries[1], now, revoked) : chosen;
   }
 
-  seen(caller: string): void {
-    if (this.#callers.has(caller) || this.#callers.size >= MAX_CALLERS || !CALLER.test(caller)) return;
-    this.#callers.add(caller);
-    this.#onCaller();
-  }
-
-  /** Callers that an earlier process has seen. */
-  remember(callers: readonly string[]): void {
-    for (const caller of callers) this.#callers.add(caller);
-  }
-
   /** One request's outcome. A breach of the triggers takes effect before this returns. */
   count({ counters }: Entry, ms: number, failed: boolean): void {
     counters.count(ms, failed);
@@ -175,7 +156,6 @@ export class Endpoint {
           expiresAt: isoTime(expiresAtMs),
         })),
       ),
-      callers: this.callers,
     };
   }
 

@@ -11,9 +11,11 @@ import { parseEnvelope } from '../formats/dsse.js';
 import { readKillOrder } from '../formats/kill-order.js';
 import { demand } from '../formats/evidence.js';
 import type { PinnedRoot } from '../formats/policy.js';
+import { Callers } from './callers.js';
+import type { DurableFile } from './durable-file.js';
 import { Endpoint, type Choice, type Refusal } from './endpoint.js';
 import { lifts } from './orders.js';
-import { StateFile, type Durable, type HeldOrder, type HeldRoute } from './state-file.js';
+import { readState, stateFile, type Durable, type HeldOrder, type HeldRoute } from './state-file.js';
 import { Trust } from '../formats/trust.js';
 
 export interface GatewayDeps {
@@ -38,7 +40,9 @@ const STALE: Refusal = { status: 503, code: 'STATUS_STALE', reason: 'there is no
 export class Gateway {
   readonly #deps: GatewayDeps;
   readonly #trust: Trust;
-  readonly #file: StateFile;
+  readonly #file: DurableFile;
+  /** Who calls, and who may. */
+  readonly callers: Callers;
   readonly #endpoints = new Map<string, Endpoint>();
   /** Documents that are being written, by model: not in force before they are on disk. */
   readonly #pending = new Map<string, HeldRoute>();
@@ -49,16 +53,17 @@ export class Gateway {
 
   constructor(deps: GatewayDeps) {
     this.#deps = deps;
-    const before = StateFile.read(deps.state);
-    this.#file = new StateFile(deps.state, () => this.#snapshot());
+    const before = readState(deps.state);
+    this.#file = stateFile(deps.state, () => this.#snapshot());
     this.#trust = new Trust(deps.root, before.policies);
+    this.callers = new Callers({ ...deps, isServed: (model) => this.#endpoints.has(model) });
+    if (this.#trust.version !== null) this.callers.follow(this.#trust.policies);
     for (const route of before.routes) {
       const { model } = route.head.document;
       const breach = before.breaches.find((held) => held.model === model)?.breach ?? null;
       this.#open(model).use(route, breach);
     }
     for (const order of before.orders) this.#open(order.model).hold(order);
-    for (const { model, ids } of before.callers) this.#open(model).remember(ids);
     // The document may have been written and its orders not yet marked.
     for (const endpoint of this.#endpoints.values()) this.#lift(endpoint);
     if (before.status !== null) this.#takeStatus(before.status);
@@ -77,7 +82,10 @@ export class Gateway {
   }
 
   async admitPolicies(envelopes: readonly unknown[]): Promise<{ readonly policyVersion: number | null }> {
-    if (this.#trust.offer(envelopes)) await this.#file.save();
+    if (this.#trust.offer(envelopes)) {
+      this.callers.follow(this.#trust.policies);
+      await this.#file.save();
+    }
     return { policyVersion: this.#trust.version };
   }
 
@@ -163,6 +171,7 @@ export class Gateway {
       environment: this.#deps.environment,
       policyVersion: this.#trust.version,
       statusVersion: this.#status?.predicate.version ?? null,
+      consumers: this.callers.consumers,
       fresh: now <= this.#freshUntil,
       models: [...this.#endpoints.values()].map((endpoint) => endpoint.state(now)),
     };
@@ -171,7 +180,7 @@ export class Gateway {
   /** Waits for what is being written. */
   async close(): Promise<void> {
     await this.#turn;
-    await this.#file.save();
+    await Promise.all([this.#file.save(), this.callers.close()]);
   }
 
   async #admit(delivery: RouteDelivery): Promise<RouteAdmitted> {
@@ -254,20 +263,12 @@ export class Gateway {
   #open(model: string): Endpoint {
     const known = this.#endpoints.get(model);
     if (known !== undefined) return known;
-    const endpoint = new Endpoint(model, {
-      breach: () => {
-        this.#deps.report(endpoint.breach, `a trigger of ${model} was breached`);
-        this.#saveSoon('the breach');
-      },
-      // A new caller is rare, and after a crash it must still be told of a retirement.
-      caller: () => this.#saveSoon('a new caller'),
+    const endpoint = new Endpoint(model, () => {
+      this.#deps.report(endpoint.breach, `a trigger of ${model} was breached`);
+      this.#file.save().catch((error: unknown) => this.#deps.report(error, 'the breach could not be written'));
     });
     this.#endpoints.set(model, endpoint);
     return endpoint;
-  }
-
-  #saveSoon(what: string): void {
-    this.#file.save().catch((error: unknown) => this.#deps.report(error, `${what} could not be written`));
   }
 
   #snapshot(): Durable {
@@ -280,7 +281,6 @@ export class Gateway {
       routes: [...routes.values()].filter((route) => route !== null),
       orders: endpoints.flatMap(({ orders }) => [...orders.values()]),
       breaches: endpoints.flatMap(({ model, breach }) => (breach === null ? [] : [{ model, breach }])),
-      callers: endpoints.map(({ model, callers }) => ({ model, ids: callers })),
     };
   }
 

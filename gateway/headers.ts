@@ -1,7 +1,11 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 
-/** Between two neighbours only (RFC 9110, section 7.6.1), and what this hop says for itself. */
+/**
+ * Between two neighbours only (RFC 9110, section 7.6.1), and what this hop says for itself; and what proves a caller to the
+ * gateway, which a release could use in its name.
+ */
 const HOP_BY_HOP = new Set([
+  'authorization',
   'connection',
   'keep-alive',
   'proxy-connection',

@@ -1,5 +1,6 @@
 import { Gauge, Registry } from 'prom-client';
-import type { GatewayState, ModelState } from '../domain/gateway.js';
+import type { GatewayState, ModelState, SeenCaller } from '../domain/gateway.js';
+import { CALLER_KINDS } from '../domain/inventory.js';
 import type { Gateway } from './gateway.js';
 
 export interface Metrics {
@@ -51,6 +52,17 @@ export function createMetrics(gateway: Gateway): Metrics {
     breach === null ? 0 : 1,
   );
   perModel('replicas', 'Replicas whose statements have not expired', ({ replicas }) => replicas.length);
+  const perKind = (name: string, help: string, read: (caller: SeenCaller) => number): void =>
+    gauge(name, help, ['model', 'kind'], () =>
+      gateway.callers.report().models.flatMap(({ model, callers }) =>
+        CALLER_KINDS.map((kind): Series => {
+          const those = callers.filter((caller) => caller.kind === kind);
+          return [{ model, kind }, those.reduce((sum, caller) => sum + read(caller), 0)];
+        }),
+      ),
+    );
+  perKind('callers', 'Callers seen of a model, by how sure it is who they are', () => 1);
+  perKind('callers_refused', 'Requests refused because of who sent them', ({ refused }) => refused);
   gauge('status_fresh', '1 while the status document is fresh', [], ({ fresh }) => [[{}, fresh ? 1 : 0]]);
   return { text: () => registry.metrics() };
 }

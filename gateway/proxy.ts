@@ -1,5 +1,6 @@
 import { createServer, type ClientRequest, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
+import { peerOf } from './callers.js';
 import { closeGently } from './closing.js';
 import type { Choice, Endpoint, Flight, Refusal } from './endpoint.js';
 import type { Gateway } from './gateway.js';
@@ -25,6 +26,7 @@ export const LIMITS: Limits = {
 };
 
 const MODEL_PATH = /^\/v2\/models\/([a-z0-9][a-z0-9-]{0,62})(?=[/?]|$)/;
+const CHALLENGE = { 'www-authenticate': 'Bearer realm="custody"' };
 const MAX_CONNECTIONS = 10_000;
 
 /** The data plane: every request goes whole to one replica of one release, streaming both ways. */
@@ -43,15 +45,17 @@ export function createDataPlane(
     },
     (incoming, outgoing) => {
       const model = MODEL_PATH.exec(incoming.url ?? '')?.[1];
-      const caller = incoming.headers['x-custody-caller'];
-      const named = typeof caller === 'string' ? caller : null;
-      const point = named === null ? Math.floor(Math.random() * 100) : pointOf(named, model ?? '');
+      const now = Date.now();
+      const caller = gateway.callers.identify(incoming.headers, peerOf(incoming.socket));
+      const refusal = gateway.callers.judge(caller, model ?? '', now);
+      if (refusal !== null) return refuse(outgoing, refusal, refusal.status === 401 ? CHALLENGE : {});
+      const named = incoming.headers['x-custody-caller'] ?? caller.id;
+      const point = named === '' ? Math.floor(Math.random() * 100) : pointOf(String(named), model ?? '');
       const choice: ReturnType<Gateway['choose']> =
         model === undefined
           ? { status: 404, code: 'UNKNOWN_MODEL', reason: 'expected a path like /v2/models/<model>/infer' }
-          : gateway.choose(model, point, Date.now());
+          : gateway.choose(model, point, now);
       if ('status' in choice) return refuse(outgoing, choice);
-      if (named !== null) choice.endpoint.seen(named);
       new Exchange(incoming, outgoing, choice, upstreams, limits).start();
     },
   );

@@ -1,16 +1,12 @@
-import { open, rename } from 'node:fs/promises';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../domain/digest.js';
-import { CustodyError } from '../domain/errors.js';
 import type { Breach } from '../domain/gateway.js';
 import type { RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
 import { parseEnvelope } from '../formats/dsse.js';
 import { digestSchema } from '../formats/in-toto.js';
-import { checkShape, parseJson } from '../formats/json.js';
 import { predicateSchema } from '../formats/predicates.js';
+import { DurableFile, readDurable } from './durable-file.js';
 
 /** A kill order that was accepted once. It stays while it could still be replayed, also after it was lifted. */
 export interface HeldOrder {
@@ -43,11 +39,10 @@ export interface Durable {
   readonly routes: readonly HeldRoute[];
   readonly orders: readonly HeldOrder[];
   readonly breaches: readonly { readonly model: string; readonly breach: Breach }[];
-  readonly callers: readonly { readonly model: string; readonly ids: readonly string[] }[];
 }
 
-const EMPTY: Durable = { policies: [], status: null, routes: [], orders: [], breaches: [], callers: [] };
-const MAX_BYTES = 256 * 1024 * 1024;
+const FILE = 'state.json';
+const EMPTY: Durable = { policies: [], status: null, routes: [], orders: [], breaches: [] };
 
 const route = predicateSchema('route');
 const schema: z.ZodType<Durable> = z.strictObject({
@@ -84,62 +79,13 @@ const schema: z.ZodType<Durable> = z.strictObject({
       }),
     }),
   ),
-  callers: z.array(z.strictObject({ model: z.string(), ids: z.array(z.string()) })).default([]),
 });
 
-/** One file, replaced whole: after SIGKILL at any moment it holds what the last answered change left. */
-export class StateFile {
-  readonly #folder: string;
-  readonly #snapshot: () => Durable;
-  #running: Promise<void> = Promise.resolve();
-  #queued: Promise<void> | null = null;
+/** What the last process left. CONFIG_INVALID when it cannot be read: serving on without it would forget kills. */
+export function readState(folder: string): Durable {
+  return readDurable(folder, FILE, schema) ?? EMPTY;
+}
 
-  constructor(folder: string, snapshot: () => Durable) {
-    this.#folder = folder;
-    this.#snapshot = snapshot;
-  }
-
-  /** What the last process left. CONFIG_INVALID when it cannot be read: serving on without it would forget kills. */
-  static read(folder: string): Durable {
-    const file = join(folder, 'state.json');
-    if (!existsSync(file)) return EMPTY;
-    try {
-      return checkShape(schema, parseJson(readFileSync(file), file, { maxBytes: MAX_BYTES }), file);
-    } catch (cause) {
-      throw new CustodyError('CONFIG_INVALID', `${file} is damaged: remove it, and control delivers everything again`, {
-        cause,
-      });
-    }
-  }
-
-  /** Everything of this moment is on disk once it resolves. Calls while a write is under way share the next one. */
-  save(): Promise<void> {
-    if (this.#queued !== null) return this.#queued;
-    const turn = this.#running.then(() => {
-      this.#queued = null;
-      return this.#write();
-    });
-    this.#queued = turn;
-    this.#running = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #write(): Promise<void> {
-    const text = JSON.stringify(this.#snapshot());
-    const partial = join(this.#folder, 'state.json.partial');
-    const file = await open(partial, 'w', 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(partial, join(this.#folder, 'state.json'));
-    const folder = await open(this.#folder, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
-  }
+export function stateFile(folder: string, snapshot: () => Durable): DurableFile {
+  return new DurableFile(folder, FILE, snapshot);
 }

@@ -1,9 +1,11 @@
 import { createControlActivities } from '../activities/control.js';
 import { Freshness } from '../activities/freshness.js';
+import { Inventory } from '../activities/inventory.js';
 import { beating } from '../activities/heartbeat.js';
 import { notePolicies } from '../activities/policy.js';
 import { Router } from '../activities/router.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
+import { StoredConsumers } from '../adapters/consumers.js';
 import { createApiClient } from '../adapters/api/client.js';
 import { openAuditLog } from '../adapters/audit/log.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
@@ -38,10 +40,14 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
   const gateways = config.gateways.map(createGatewayClient);
   const onJunk = (key: string, err: Error): void => log.error({ err }, `${key} is not what it should be: passed over`);
   const router = new Router({ records, key, id: config.key.id, audit: auditLog, gateways, onJunk });
+  const onError = (error: unknown, doing: string): void => log.warn({ err: error }, `could not finish ${doing}`);
+  const consumers = new StoredConsumers(records);
+  const inventory = new Inventory({ records, consumers, audit: auditLog, id: config.key.id, onError });
   const freshness = new Freshness({
     records,
     key,
     router,
+    inventory,
     gateways,
     audit: auditLog,
     apis: config.apis.map(createApiClient),
@@ -54,7 +60,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
         workflowIdConflictPolicy: 'USE_EXISTING',
       });
     },
-    onError: (error, doing) => log.warn({ err: error }, `could not finish ${doing}`),
+    onError,
   });
   freshness.start();
 
@@ -65,6 +71,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     audit: auditLog,
     gateways,
     router,
+    consumers,
     temporal,
     notifier: createMailer(config.mail),
     reissueStatus: () => freshness.reissue(),

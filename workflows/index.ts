@@ -3,3 +3,4 @@ export { endpoint } from './endpoint.js';
 export { training } from './training.js';
 export { resign } from './resign.js';
 export { policy } from './policy.js';
+export { consumer } from './consumer.js';

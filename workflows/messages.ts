@@ -2,7 +2,15 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { EndpointStatus, RolloutEnded, RolloutOrder } from '../domain/endpoint.js';
 import type { LifecycleStatus } from '../domain/lifecycle.js';
-import { endpointId, lifecycleId, policyId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
+import {
+  consumerId,
+  endpointId,
+  lifecycleId,
+  policyId,
+  resignId,
+  trainingId,
+  type ReleaseName,
+} from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 
 /** What an update's caller is told: the verdict on the very message it sent. */
@@ -72,5 +80,7 @@ export const startEndpoint = (model: string) =>
 export const startTraining = (model: string, run: string) =>
   started(trainingId(model, run), `training ${model} ${run}`);
 export const startPolicy = (version: number) => started(policyId(version), `policy ${version} into force`);
+export const startConsumer = (consumer: string, sequence: number) =>
+  started(consumerId(consumer, sequence), `consumer ${consumer}, statement ${sequence}`);
 export const startResign = (name: ReleaseName) =>
   started(resignId(name), `one more signature for ${name.model} ${name.version}`);

@@ -1,5 +1,6 @@
 import { ActivityFailure, ApplicationFailure, type ActivityOptions } from '@temporalio/workflow';
 import type {
+  ConsumerControl,
   EndpointControl,
   IntakeActivities,
   LifecycleControl,
@@ -32,7 +33,7 @@ const long: ActivityOptions = {
 };
 const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
-export const control = zone<LifecycleControl & EndpointControl & PolicyControl & ResignControl>(
+export const control = zone<LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl>(
   { taskQueue: 'control', ...short },
   {
     resumeLifecycle: (name) => `reads the records of ${of(name)}`,
@@ -80,6 +81,7 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     admitResign: (name) => `verifies the request to sign ${of(name)} once more`,
     recordResigned: (name) => `records the new signature of ${of(name)}`,
     applyPolicy: (version) => `verifies policy ${version} and puts it into force`,
+    declareConsumer: (consumer, sequence) => `verifies statement ${sequence} about the consumer ${consumer}`,
     replyRollout: (replyTo, ended) => `tells ${replyTo}: ${ended.result.kind}`,
   },
 );

@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import type { RouteDelivery } from '../../domain/evidence.js';
-import type { GatewayState, KillLatched, ModelState, RouteAdmitted } from '../../domain/gateway.js';
+import type {
+  CallersReport,
+  ConsumersAdmitted,
+  GatewayState,
+  KillLatched,
+  ModelState,
+  RouteAdmitted,
+} from '../../domain/gateway.js';
+import { CALLER_KINDS } from '../../domain/inventory.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { isIsoTime } from '../../domain/time.js';
 import { parseEnvelope } from '../../formats/dsse.js';
@@ -24,6 +32,10 @@ export interface GatewayClient {
   deliverReplica(replica: SignedEnvelope): Promise<void>;
   /** Every policy of the environment, oldest first: also what a new gateway needs before it can verify anything. */
   deliverPolicies(policies: readonly SignedEnvelope[]): Promise<{ readonly policyVersion: number | null }>;
+  /** The newest statement of each consumer. What is refused is named, and the others count. */
+  deliverConsumers(consumers: readonly SignedEnvelope[]): Promise<ConsumersAdmitted>;
+  /** Who has called. */
+  callers(): Promise<CallersReport>;
   /** The orders that stop something there, as they came. */
   kills(): Promise<readonly SignedEnvelope[]>;
   state(): Promise<GatewayState>;
@@ -64,13 +76,13 @@ const modelSchema: z.ZodType<ModelState> = z.strictObject({
   replicas: z.array(
     z.strictObject({ release: digestSchema, version, host: z.string(), port: z.int(), expiresAt: z.string() }),
   ),
-  callers: z.array(z.string()),
 });
 
 const stateSchema: z.ZodType<GatewayState> = z.strictObject({
   environment: z.string(),
   policyVersion: count.nullable(),
   statusVersion: count.nullable(),
+  consumers: digestSchema,
   fresh: z.boolean(),
   models: z.array(modelSchema),
 });
@@ -79,6 +91,29 @@ const killSchema = z.strictObject({ model: z.string(), order: digestSchema, sinc
 const killsSchema = z.array(z.unknown().transform(parseEnvelope));
 const statusSchema = z.strictObject({ statusVersion: count });
 const policiesSchema = z.strictObject({ policyVersion: count.nullable() });
+const callersSchema: z.ZodType<CallersReport> = z.strictObject({
+  models: z.array(
+    z.strictObject({
+      model: z.string(),
+      callers: z.array(
+        z.strictObject({
+          id: z.string(),
+          kind: z.enum(CALLER_KINDS),
+          firstSeen: z.string().refine(isIsoTime),
+          lastSeen: z.string().refine(isIsoTime),
+          requests: count,
+          refused: count,
+          perSecond: z.number().min(0),
+        }),
+      ),
+      overflow: z.strictObject({ requests: count, refused: count }),
+    }),
+  ),
+});
+const consumersSchema: z.ZodType<ConsumersAdmitted> = z.strictObject({
+  consumers: digestSchema,
+  refused: z.array(z.strictObject({ at: count, code: z.string(), reason: z.string() })),
+});
 const replicaSchema = z.strictObject({ release: digestSchema });
 
 export function createGatewayClient(at: GatewayAddress): GatewayClient {
@@ -99,6 +134,8 @@ export function createGatewayClient(at: GatewayAddress): GatewayClient {
     deliverStatus: (status) => ask('POST', '/status', status, statusSchema, KILL_MS),
     deliverReplica: async (replica) => void (await ask('POST', '/replicas', replica, replicaSchema)),
     deliverPolicies: (policies) => ask('POST', '/policies', { policies }, policiesSchema),
+    deliverConsumers: (consumers) => ask('POST', '/consumers', { consumers }, consumersSchema),
+    callers: () => ask('GET', '/callers', undefined, callersSchema),
     kills: () => ask('GET', '/kills', undefined, killsSchema),
     state: () => ask('GET', '/state', undefined, stateSchema),
     metrics: () => exchangeText(target, '/metrics', 'GATEWAY_UNAVAILABLE'),

@@ -5,6 +5,7 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import type {
+  ConsumerControl,
   Decision,
   DecisionVerdict,
   EndpointControl,
@@ -29,6 +30,7 @@ export type Activities = LifecycleControl &
   EndpointControl &
   PolicyControl &
   ResignControl &
+  ConsumerControl &
   IntakeActivities &
   SigningActivities &
   ServingActivities &
@@ -40,6 +42,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   resumeLifecycle: 'control',
   admitRelease: 'control',
   applyPolicy: 'control',
+  declareConsumer: 'control',
   admitResign: 'control',
   recordResigned: 'control',
   openOverrideGate: 'control',
@@ -301,6 +304,11 @@ export class FakeZones {
       admitResign: async () => digestOf('resign'),
       recordResigned: async () => undefined,
       resignRelease: async (name) => ({ release: release(name), signature: digestOf('signature 2'), already: false }),
+      declareConsumer: async (consumer, sequence) => ({
+        statement: digestOf(`${consumer} ${sequence}`),
+        by: 'oscar',
+        already: false,
+      }),
       applyPolicy: async (version) => ({
         version,
         digest: digestOf(`policy ${version}`),

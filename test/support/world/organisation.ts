@@ -26,6 +26,8 @@ const PEOPLE = {
   vera: ['override-authority'],
   vito: ['override-authority'],
   remy: ['reviewer'],
+  carla: ['consumer'],
+  cesar: ['consumer'],
 } as const satisfies Record<string, readonly Role[]>;
 
 const WORKLOADS = {

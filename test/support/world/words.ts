@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Digest } from '../../../domain/digest.js';
-import { endpointId, lifecycleId, type ReleaseName } from '../../../domain/names.js';
+import type { ConsumerPredicate } from '../../../domain/consumers.js';
+import { consumerId, endpointId, lifecycleId, type ReleaseName } from '../../../domain/names.js';
 import type { RoutingDocument } from '../../../domain/routing.js';
 import type {
   ApprovalPredicate,
@@ -134,5 +135,30 @@ export function createWords({ environment, at, policy, policyDigest: gate, state
     return request(order(model), said, by);
   }
 
-  return { request, approve, status, kill, rollbackOrder, replica, restoreRequest };
+  /** What is said of `checkout`, a consumer of digits that is carla's. */
+  function consumer(overrides: Partial<ConsumerPredicate> = {}, by: Signers = 'oscar'): Signed<ConsumerPredicate> {
+    const said: ConsumerPredicate = {
+      environment,
+      consumer: 'checkout',
+      sequence: 1,
+      models: ['digits'],
+      endpoint: null,
+      owner: 'carla',
+      criticality: 'critical',
+      contact: 'checkout',
+      identities: [],
+      issuedAt: at(-10),
+      expiresAt: at(86_400),
+      ...overrides,
+    };
+    const { consumer: id, sequence } = said;
+    return statement(
+      'consumer',
+      { name: consumerId(id, sequence), sha256: sha256(consumerId(id, sequence)) },
+      said,
+      by,
+    );
+  }
+
+  return { request, approve, status, kill, rollbackOrder, replica, restoreRequest, consumer };
 }

@@ -2,7 +2,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Freshness } from '../../../activities/freshness.js';
+import { Inventory } from '../../../activities/inventory.js';
 import { Router, type Route as Stored } from '../../../activities/router.js';
+import { StoredConsumers } from '../../../adapters/consumers.js';
 import { createGatewayClient, type GatewayClient } from '../../../adapters/gateway/client.js';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
@@ -155,9 +157,12 @@ describe('what keeps the gateways up to date', () => {
     const server = await rig.serve(release);
     const gateways = [createGatewayClient(socket), rig.client];
     const deps = { records, key: world.keys.control, gateways, apis: [], router: routerOf(gateways) };
+    const audit = { append: async () => undefined };
+    const consumers = new StoredConsumers(records);
     const freshness = new Freshness({
       ...deps,
-      audit: { append: async () => undefined },
+      audit,
+      inventory: new Inventory({ records, consumers, audit, id: 'control', onError: () => undefined }),
       tell: async () => undefined,
       onError: () => undefined,
     });

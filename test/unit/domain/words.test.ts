@@ -150,7 +150,7 @@ describe('keys of the store', () => {
       storeKeys.kill('digits', digest),
       storeKeys.revocation(digest),
       storeKeys.status(1),
-      storeKeys.consumer('digits', 'billing'),
+      storeKeys.consumer('billing', 1, digest),
     ];
     expect(new Set(all).size).toBe(all.length);
     for (const key of all) expect(all.filter((other) => other.startsWith(`${key}/`))).toEqual([]);

@@ -220,6 +220,11 @@ describe('policy.yaml', () => {
       'whenStale: Serve',
       'freshness.whenStale: "Serve" is none of serve, stop, did you mean "serve"?',
     ],
+    [
+      'rootThreshold: 2',
+      'inventory: { unknownCallers: refused }\nrootThreshold: 2',
+      'inventory.unknownCallers: "refused" is none of record, refuse, did you mean "refuse"?',
+    ],
     ['- auditor\n', '- auditer\n', 'authorities.8.roles.0: "auditer" is none of root, '],
     ['noticeSeconds: 1', 'noticeSeconds: 86400000000000', 'retirement.noticeSeconds: Too big'],
     ['noticeSeconds: 1', 'noticeSeconds: 1 day', 'retirement.noticeSeconds: Invalid input: expected number'],

@@ -56,7 +56,7 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
   revocation: { ...named, reason: 'old', request: digest, issuedAt: at(0) },
   replica: world.replica(release).predicate,
   incident: { ...named, kind: 'load.refused', nonce: NONCE, reason: 'REVOKED', issuedAt: at(0) },
-  consumer: { environment: 'test', model: 'digits', consumer: 'billing', issuedAt: at(0) },
+  consumer: world.consumer({ identities: [{ kind: 'token', sha256: digest }] }).predicate,
   notice: { ...retirement.notice.predicate, consumers: [{ id: 'billing', how: 'mail', messageId: '<1@x>' }] },
   acknowledgement: { environment: 'test', consumer: 'billing', issuedAt: at(0) },
   destruction: {

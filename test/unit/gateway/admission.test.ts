@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SignedEnvelope } from '../../../domain/statements.js';
@@ -504,7 +504,9 @@ describe('what a gateway remembers', () => {
 
   test('it names the callers it has seen, and counts in the text that Prometheus reads', async () => {
     await ask(rig.port, { caller: 'team-a' });
-    expect((await rig.model()).callers).toEqual(['team-a']);
+    expect((await rig.client.callers()).models).toMatchObject([
+      { model: 'digits', callers: [{ id: 'team-a', kind: 'unknown', requests: 1, refused: 0 }] },
+    ]);
     const text = await rig.client.metrics();
     expect(text).toContain(
       `custody_gateway_requests{model="digits",revision="2",release="${stable.release}",version="1.0.0"} 1`,
@@ -514,13 +516,13 @@ describe('what a gateway remembers', () => {
 
   test('callers it has seen once are not forgotten by SIGKILL: a retirement is still told to them', async () => {
     await ask(rig.port, { caller: 'team-a' });
-    const file = join(rig.folder, 'state.json');
-    await expect.poll(() => readFileSync(file, 'utf8')).toContain('team-a');
+    const file = join(rig.folder, 'callers.json');
+    await expect.poll(() => (existsSync(file) ? readFileSync(file, 'utf8') : '')).toContain('team-a');
     // What a killed process leaves, while this one still holds its own folder.
     const left = temporaryFolder(cleanup);
-    cpSync(file, join(left, 'state.json'));
+    cpSync(file, join(left, 'callers.json'));
     const next = await startRig(world, cleanup, { folder: left });
-    expect((await next.model()).callers).toEqual(['team-a']);
+    expect((await next.client.callers()).models[0]?.callers.map(({ id }) => id)).toEqual(['team-a']);
   });
 
   test('a gateway that is not there is GATEWAY_UNAVAILABLE', async () => {

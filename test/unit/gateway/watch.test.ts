@@ -256,7 +256,6 @@ describe('what follows from the gateways’ counters', () => {
     breach: null,
     counters: [{ revision: 3, release, version: '1.1.0', requests: 20, failures: 2, slow: 1, p95Ms: 90 }],
     replicas: [{ release, version: '1.1.0', host: '127.0.0.1', port: 1, expiresAt: '2030-01-01T00:00:00.000Z' }],
-    callers: [],
   };
   const counters = (change: object): ModelState => ({ ...sound, counters: [{ ...sound.counters[0]!, ...change }] });
 

@@ -51,6 +51,16 @@ describe('advice on a policy', () => {
     expect(said(policy, 'error')).toEqual([]);
   });
 
+  test('an error: callers refused where nobody could declare one', () => {
+    const roles = ['operator', 'consumer'];
+    const authorities = policy.authorities.filter((held) => !held.roles.some((role) => roles.includes(role)));
+    const refusing: Policy = { ...policy, inventory: { unknownCallers: 'refuse' } };
+    expect(said(refusing, 'error')).toEqual([]);
+    expect(said({ ...refusing, authorities }, 'error')).toContainEqual(
+      expect.stringMatching(/^inventory.unknownCallers: nobody with the role operator or consumer/),
+    );
+  });
+
   const warnings: [string, Policy, RegExp][] = [
     [
       'one root person',
@@ -213,6 +223,7 @@ describe('what differs between two policies', () => {
     return { ...rest, emergency: { ...emergency, deployment: change(emergency.deployment) } };
   };
   const unisolated: Policy = { ...policy, validation: { ...policy.validation, allowUnisolated: true } };
+  const unknown = (unknownCallers: 'record' | 'refuse'): Policy => ({ ...policy, inventory: { unknownCallers } });
   const exceptions: [string, Policy, Policy, string][] = [
     ['more override authorities', override({ count: 1 }), override({ count: 2 }), 'override.count: 1 → 2'],
     ['fewer of them', override({ count: 2 }), override({ count: 1 }), '! override.count: 2 → 1'],
@@ -240,6 +251,20 @@ describe('what differs between two policies', () => {
       deployment((was) => ({ ...was, bakeSeconds: 1 })),
       '! emergency.deployment.bakeSeconds: 60 → 1',
     ],
+    ['unknown callers that are refused', policy, unknown('refuse'), 'inventory.unknownCallers:  → refuse'],
+    [
+      'the same, where it stood otherwise',
+      unknown('record'),
+      unknown('refuse'),
+      'inventory.unknownCallers: record → refuse',
+    ],
+    [
+      'unknown callers that are answered',
+      unknown('refuse'),
+      unknown('record'),
+      '! inventory.unknownCallers: refuse → record',
+    ],
+    ['the same, by silence', unknown('refuse'), policy, '! inventory.unknownCallers: refuse → '],
     ['results without a sandbox that count', policy, unisolated, '! validation.allowUnisolated:  → true'],
     ['results without a sandbox that no longer count', unisolated, policy, 'validation.allowUnisolated: true → '],
     ['an override that comes', policy, override({}), '! override.count:  → 1'],

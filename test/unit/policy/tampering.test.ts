@@ -97,6 +97,7 @@ describe("control's loop", () => {
       records,
       key: world.keys.control,
       router: { current: async () => null, activeKills: async () => [] } as never,
+      inventory: null as never,
       gateways: [],
       apis: [],
       audit,

@@ -17,6 +17,7 @@ const PAGES = [
   'docs/provenance.md',
   'docs/suites.md',
   'docs/ci.md',
+  'docs/consumers.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 

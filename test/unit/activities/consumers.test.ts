@@ -1,0 +1,257 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { DeclaredConsumer } from '../../../activities/contract.js';
+import { createConsumers } from '../../../activities/consumers.js';
+import type { Desk } from '../../../activities/control.js';
+import { Inventory } from '../../../activities/inventory.js';
+import { Journal } from '../../../activities/journal.js';
+import { createRetirement } from '../../../activities/retire.js';
+import { StoredConsumers } from '../../../adapters/consumers.js';
+import type { GatewayClient } from '../../../adapters/gateway/client.js';
+import type { Letter } from '../../../adapters/mail.js';
+import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
+import { Records } from '../../../adapters/records.js';
+import type { AuditRecord } from '../../../domain/audit.js';
+import type { ConsumerPredicate } from '../../../domain/consumers.js';
+import type { SeenCaller } from '../../../domain/gateway.js';
+import type { Retirement } from '../../../domain/lifecycle.js';
+import { consumerId } from '../../../domain/names.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { ask, Cleanup, startRig, type Rig } from '../gateway/rig.js';
+import { recordsOf } from '../serving/fixture.js';
+import { createWorld, type Signed, type Signers, type World } from '../../support/world.js';
+
+const BUCKET = 'test-custody';
+const TOKEN = 'a-token-that-nobody-else-has-0123456789';
+const identities = [{ kind: 'token', sha256: sha256(TOKEN) }] as const;
+
+const cleanup = new Cleanup();
+let world: World;
+let store: MemoryStore;
+let records: Records;
+let log: AuditRecord[];
+let consumers: StoredConsumers;
+const audit = { append: async (added: readonly AuditRecord[]) => log.push(...added) };
+
+beforeEach(async () => {
+  world = createWorld({ policy: (policy) => ({ ...policy, inventory: { unknownCallers: 'refuse' } }) });
+  store = createMemoryStore();
+  records = new Records(store.bucket(BUCKET), world.root);
+  log = [];
+  consumers = new StoredConsumers(records);
+  await records.bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
+});
+afterEach(() => cleanup.run());
+
+function desk(more: Partial<Desk> = {}): Desk {
+  return { records, consumers, journal: new Journal(audit), ...more } as unknown as Desk;
+}
+
+function declare(
+  { envelope, predicate }: Pick<Signed<ConsumerPredicate>, 'envelope' | 'predicate'>,
+  sequence = predicate.sequence,
+): Promise<DeclaredConsumer> {
+  const workflowId = consumerId(predicate.consumer, sequence);
+  const environment = new MockActivityEnvironment({ workflowExecution: { workflowId, runId: 'run-1' } });
+  return environment.run(() => createConsumers(desk()).declareConsumer(predicate.consumer, sequence, envelope));
+}
+const say = (overrides: Partial<ConsumerPredicate> = {}, by: Signers = 'oscar') =>
+  declare(world.consumer(overrides, by));
+const put = ({ digest, envelope, predicate }: Signed<ConsumerPredicate>): Promise<unknown> =>
+  records.bucket.createOnce(
+    storeKeys.consumer(predicate.consumer, predicate.sequence, digest),
+    canonicalBytes(envelope),
+  );
+const known = async (): Promise<readonly string[]> =>
+  (await new StoredConsumers(records).registry())
+    .all()
+    .map(({ predicate }) => `${predicate.consumer} ${predicate.sequence}`);
+
+describe('a statement that is handed in', () => {
+  test('is kept and in the log, for each model that it gains or loses; and the same one again is the same', async () => {
+    const first = world.consumer({ models: ['digits', 'lingo'] });
+    expect(await declare(first)).toEqual({ statement: first.digest, by: 'oscar', already: false });
+    expect(await declare(first)).toEqual({ statement: first.digest, by: 'oscar', already: true });
+    await say({ sequence: 2, models: ['digits'] }, 'carla');
+    expect(log.map(({ change, subject, actor }) => [change, subject.model, actor.id])).toEqual([
+      ['consumer.declared', 'digits', 'oscar'],
+      ['consumer.declared', 'lingo', 'oscar'],
+      ['consumer.declared', 'digits', 'carla'],
+      ['consumer.removed', 'lingo', 'carla'],
+    ]);
+    expect(await known()).toEqual(['checkout 2']);
+  });
+
+  test.each([
+    ['attack: an older one is replayed', { sequence: 1 }, 'oscar', 'REPLAYED'],
+    ['attack: the same number with other words', { sequence: 2, models: ['lingo'] }, 'oscar', 'REPLAYED'],
+    [
+      'attack: it has expired',
+      { sequence: 3, issuedAt: '2020-01-01T00:00:00.000Z', expiresAt: '2020-02-01T00:00:00.000Z' },
+      'oscar',
+      'EXPIRED',
+    ],
+    ['attack: by a stranger', { sequence: 3 }, 'mallory', 'SIGNATURE_INVALID'],
+    ['attack: by another owner', { sequence: 3, owner: 'cesar' }, 'cesar', 'NOT_AUTHORISED'],
+    ['attack: it looks like another consumer', { consumer: 'check0ut' }, 'oscar', 'POLICY_REFUSED'],
+    ['attack: it claims the token of another', { consumer: 'billing', identities }, 'oscar', 'POLICY_REFUSED'],
+  ] as const)('%s: refused and in the log, and nothing is kept', async (_, overrides, by, code) => {
+    await say({ identities });
+    await say({ sequence: 2, identities });
+    log = [];
+    await expect(say(overrides, by)).rejects.toMatchObject({ code });
+    expect(log).toMatchObject([{ change: 'message.refused', reason: expect.stringContaining(code) as string }]);
+    expect(await known()).toEqual(['checkout 2']);
+  });
+
+  test('attack: it is sent under the number of another', async () => {
+    await expect(declare(world.consumer(), 7)).rejects.toMatchObject({ code: 'REPLAYED' });
+  });
+
+  test('attack: a record that cannot be written admits nobody', async () => {
+    const journal = new Journal({ append: () => Promise.reject(new Error('the log is full')) });
+    const environment = new MockActivityEnvironment({
+      workflowExecution: { workflowId: 'consumer/checkout/1', runId: 'r' },
+    });
+    const { envelope } = world.consumer();
+    const act = () => createConsumers(desk({ journal })).declareConsumer('checkout', 1, envelope);
+    await expect(environment.run(act)).rejects.toThrow('the log is full');
+    expect(await known()).toEqual([]);
+  });
+});
+
+describe('attack: what whoever can write to the store puts beside the statements', () => {
+  test('garbage, forgeries, and real ones under other keys count for nothing, and take no number', async () => {
+    await say();
+    const { digest, envelope } = world.consumer({ consumer: 'billing' });
+    await records.bucket.createOnce(storeKeys.consumer('checkout', 2, sha256('x')), Buffer.from('garbage'));
+    await records.bucket.createOnce(storeKeys.consumer('checkout', 9, digest), canonicalBytes(envelope));
+    await put(world.consumer({ sequence: 3 }, 'mallory'));
+    await put(world.consumer({ sequence: 4, environment: 'prod' }));
+    expect(await known()).toEqual(['checkout 1']);
+    await say({ sequence: 2 });
+    expect(await known()).toEqual(['checkout 2']);
+  });
+
+  test('a well-signed claim to another’s token, which control has never taken, also after that one is renewed', async () => {
+    await say({ identities });
+    await put(world.consumer({ consumer: 'billing', owner: 'cesar', identities }, 'cesar'));
+    await say({ sequence: 2, identities });
+    expect(await known()).toEqual(['checkout 2']);
+  });
+});
+
+describe('what gateways are told, and tell', () => {
+  let rig: Rig;
+  let inventory: Inventory;
+  const errors: string[] = [];
+  const bring = async (): Promise<void> => inventory.bring(rig.client, await rig.client.state());
+  const status = async (): Promise<number> =>
+    (await ask(rig.port, { headers: { authorization: `Bearer ${TOKEN}` } })).status;
+
+  beforeEach(async () => {
+    rig = await startRig(world, cleanup);
+    const release = world.release();
+    await rig.serve(release);
+    await rig.inService(release);
+    const onError = (error: unknown): void => void errors.push(String(error));
+    inventory = new Inventory({ records, consumers, audit, id: 'control', onError });
+  });
+
+  test('a gateway learns of a consumer, and of its removal, and is told once', async () => {
+    await say({ identities });
+    expect(await status()).toBe(401);
+    await bring();
+    expect(await status()).toBe(200);
+    await say({ sequence: 2, models: [] });
+    await bring();
+    expect(await status()).toBe(401);
+    const state = await rig.client.state();
+    const deaf = { deliverConsumers: () => Promise.reject(new Error('told again')) } as unknown as GatewayClient;
+    await inventory.bring(deaf, state);
+    expect(errors).toEqual([]);
+  });
+
+  test('refused callers are in the log as sums, and told again they are the same record', async () => {
+    for (let at = 0; at < 5; at += 1) await ask(rig.port, { caller: at === 0 ? 'cron' : 'scraper' });
+    await inventory.noteRefused(rig.client, 0);
+    expect(log).toMatchObject([{ change: 'caller.refused', subject: { model: 'digits' } }]);
+    expect(log[0]?.reason).toContain('5 requests refused so far, of 2 callers');
+    const again = new Inventory({ records, consumers, audit, id: 'control', onError: () => undefined });
+    await again.noteRefused(rig.client, 0);
+    expect(new Set(log.map(({ id }) => id)).size).toBe(1);
+    await ask(rig.port, { caller: 'scraper' });
+    await new Inventory({ records, consumers, audit, id: 'control', onError: () => undefined }).noteRefused(
+      rig.client,
+      0,
+    );
+    expect(new Set(log.map(({ id }) => id)).size).toBe(2);
+  });
+
+  test('attack: a flood of refused callers is one record a minute', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      await ask(rig.port, {});
+      await inventory.noteRefused(rig.client, 0);
+    }
+    expect(log.filter(({ change }) => change === 'caller.refused')).toHaveLength(1);
+  });
+});
+
+test('a retirement is told to declared consumers by their contact, to those behind them, and to callers that were only seen', async () => {
+  const release = world.release();
+  const { name, release: digest } = release;
+  for (const [key, bytes] of recordsOf(release)) await records.bucket.createOnce(key, bytes);
+  await say({ contact: 'team-shop', endpoint: 'lingo' });
+  await say({ consumer: 'chat', contact: 'chat', models: ['lingo'] });
+  await say({ consumer: 'gone' });
+  await say({ consumer: 'gone', sequence: 2, models: [] });
+  // Attack: records of releases that are none keep nobody from being told.
+  const junk: [string, string][] = [
+    ['lost', '{"release":"x"}'],
+    ['torn', '{'],
+    ['text', '"no record"'],
+  ];
+  for (const [model, body] of junk) {
+    const fake = { model, version: '1.0.0' };
+    await records.bucket.createOnce(storeKeys.version(fake), Buffer.from('"x"'));
+    await records.bucket.createOnce(storeKeys.record(fake, 'ingested'), Buffer.from(body));
+  }
+  const caller = (kind: SeenCaller['kind'], id: string): SeenCaller => ({
+    ...{ id, kind, requests: 1, refused: 0, perSecond: 0, firstSeen: world.at(0), lastSeen: world.at(0) },
+  });
+  const callers = [caller('unknown', 'cron'), caller('unknown', 'checkout'), caller('anonymous', '')];
+  const seen = { model: 'digits', callers, overflow: { requests: 0, refused: 0 } };
+  const gateway = { state: async () => ({ models: [] }), callers: async () => ({ models: [seen] }) };
+  const letters: Letter[] = [];
+  const { request } = world.retirement(release);
+  await records.bucket.createOnce(storeKeys.request(request.digest), canonicalBytes(request.envelope));
+  const agreed = [];
+  for (const by of ['alice', 'bob'] as const) agreed.push(world.approve(request, by));
+  for (const each of agreed)
+    await records.bucket.createOnce(storeKeys.statement(each.digest), canonicalBytes(each.envelope));
+  const retirement = createRetirement(
+    desk({
+      gateways: [gateway as unknown as GatewayClient],
+      key: world.keys.control,
+      id: 'control',
+      notifier: {
+        send: async (letter) => {
+          letters.push(letter);
+          return { how: 'mail', messageId: letter.messageId };
+        },
+      },
+    }),
+  );
+  const approved = {
+    request: request.digest,
+    approvals: agreed.map((each) => each.digest),
+    approvers: ['alice', 'bob'],
+  };
+  const environment = new MockActivityEnvironment();
+  const kept: Retirement = await environment.run(() => retirement.giveNotice(name, digest, approved));
+  expect(letters.map(({ consumer }) => consumer)).toEqual(['chat', 'team-shop', 'cron']);
+  const { verified } = await records.get('notice', kept.notice);
+  expect(verified.predicate.consumers.map(({ id }) => id)).toEqual(['chat', 'checkout', 'cron']);
+});
