@@ -26,6 +26,14 @@ export interface Breach {
   readonly at: string;
 }
 
+/** The breaker of an established release that is not closed. */
+export interface BreakerSeen {
+  readonly release: Digest;
+  readonly version: string;
+  readonly state: 'open' | 'half-open';
+  readonly reason: string;
+}
+
 export interface LiveReplica {
   readonly release: Digest;
   readonly version: string;
@@ -45,6 +53,7 @@ export interface ModelState {
   readonly killedBy: readonly { readonly order: Digest; readonly reason: string; readonly lifted: false }[];
   readonly breach: Breach | null;
   readonly counters: readonly ReleaseCounters[];
+  readonly breakers: readonly BreakerSeen[];
   /** Those whose statements have not expired. */
   readonly replicas: readonly LiveReplica[];
   /** Who has called by name since the gateway started, at most 1,000. */

@@ -58,6 +58,12 @@ const authority = z
 const some = { count: z.int().min(1).max(20), withinSeconds: seconds(YEAR) };
 const quorum = z.strictObject({ role: z.enum(PERSON_ROLES), ...some });
 
+const triggers = {
+  minimumSamples: z.int().min(1),
+  maxErrorRate: z.number().min(0).max(1),
+  maxLatencyMs: z.number().positive(),
+};
+
 const demand = z.enum(DEMANDS);
 const versioning = z.strictObject({
   components: z.strictObject({ added: demand, removed: demand }),
@@ -121,11 +127,16 @@ export const policySchema: z.ZodType<Policy> = z
         .min(1)
         .max(32)
         .refine(ascending, 'weights must rise, and the last must be 100'),
-      triggers: z.strictObject({
-        minimumSamples: z.int().min(1),
-        maxErrorRate: z.number().min(0).max(1),
-        maxLatencyMs: z.number().positive(),
-      }),
+      triggers: z.strictObject(triggers),
+      breaker: z
+        .strictObject({
+          ...triggers,
+          windowSeconds: z.number().min(1).max(3600),
+          consecutiveFailures: z.int().min(2),
+          openSeconds: seconds(3600),
+          probes: z.int().min(1).max(100),
+        })
+        .exactOptional(),
       stepTimeoutSeconds: seconds(YEAR),
       deployWithinSeconds: seconds(YEAR),
     }),

@@ -1,4 +1,5 @@
 import { authoriseRoute, bakedAt } from '../domain/authorise-route.js';
+import type { BreakerLimits } from '../domain/breaker.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RouteDelivery } from '../domain/evidence.js';
@@ -11,9 +12,11 @@ import { parseEnvelope } from '../formats/dsse.js';
 import { readKillOrder } from '../formats/kill-order.js';
 import { demand } from '../formats/evidence.js';
 import type { PinnedRoot } from '../formats/policy.js';
-import { Endpoint, type Choice, type Refusal } from './endpoint.js';
+import type { Endpoint, Entry } from './endpoint.js';
+import { Endpoints } from './endpoints.js';
 import { lifts } from './orders.js';
-import { StateFile, type Durable, type HeldOrder, type HeldRoute } from './state-file.js';
+import { unknownModel, type Refusal } from './refusal.js';
+import { StateFile, type Durable, type HeldRoute } from './state-file.js';
 import { Trust } from '../formats/trust.js';
 
 export interface GatewayDeps {
@@ -25,7 +28,6 @@ export interface GatewayDeps {
   readonly report: (error: unknown, what: string) => void;
 }
 
-const DAY_MS = 86_400_000;
 const NOBODY: ReadonlySet<Digest> = new Set();
 const STALE: Refusal = { status: 503, code: 'STATUS_STALE', reason: 'there is no fresh status document' };
 
@@ -37,12 +39,13 @@ export class Gateway {
   readonly #deps: GatewayDeps;
   readonly #trust: Trust;
   readonly #file: StateFile;
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #endpoints: Endpoints;
   /** Documents that are being written, by model: not in force before they are on disk. */
   readonly #pending = new Map<string, HeldRoute>();
   #status: Durable['status'] = null;
   #revoked = NOBODY;
   #freshUntil = 0;
+  #draining = false;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(deps: GatewayDeps) {
@@ -50,32 +53,43 @@ export class Gateway {
     const before = StateFile.read(deps.state);
     this.#file = new StateFile(deps.state, () => this.#snapshot());
     this.#trust = new Trust(deps.root, before.policies);
-    for (const route of before.routes) {
-      const { model } = route.head.document;
-      const breach = before.breaches.find((held) => held.model === model)?.breach ?? null;
-      this.#open(model).use(route, breach);
-    }
-    for (const order of before.orders) this.#open(order.model).hold(order);
-    for (const { model, ids } of before.callers) this.#open(model).remember(ids);
-    // The document may have been written and its orders not yet marked.
-    for (const endpoint of this.#endpoints.values()) this.#lift(endpoint);
+    this.#endpoints = new Endpoints({ report: deps.report, saveSoon: (what) => this.#saveSoon(what) });
+    this.#endpoints.limit(this.#breakerLimits());
+    this.#endpoints.restore(before);
     if (before.status !== null) this.#takeStatus(before.status);
   }
 
-  /** Where a caller's request goes. Cheap: one look-up, and no allocation but the answer. */
-  choose(model: string, point: number, now: number): (Choice & { readonly endpoint: Endpoint }) | Refusal {
-    const endpoint = this.#endpoints.get(model);
-    if (endpoint === undefined)
-      return { status: 404, code: 'UNKNOWN_MODEL', reason: `no model ${model} is served here` };
+  /** Where a caller's request goes. Cheap: one look-up, and no allocation but that of a refusal. */
+  choose(model: string, point: number, now: number): Entry | Refusal {
+    const endpoint = this.#endpoints.find(model);
+    if (endpoint === undefined) return unknownModel(model);
     const choice = endpoint.choose(point, now, this.#revoked);
     // A kill or a withdrawal says more than the age of the status document does.
     if ('status' in choice && (choice.code === 'KILLED' || choice.status !== 503)) return choice;
-    if (!this.#mayServe(now)) return STALE;
-    return 'status' in choice ? choice : { ...choice, endpoint };
+    return this.#mayServe(now) ? choice : STALE;
+  }
+
+  /** From now on it is not ready for more callers; those it has are served on. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  /** Why no callers should be sent here; `null` when they should. */
+  unready(): string | null {
+    if (this.#draining) return 'it is being stopped';
+    if (this.#trust.version === null) return 'it has no policy yet';
+    return this.#mayServe(Date.now()) ? null : STALE.reason;
   }
 
   async admitPolicies(envelopes: readonly unknown[]): Promise<{ readonly policyVersion: number | null }> {
-    if (this.#trust.offer(envelopes)) await this.#file.save();
+    if (this.#trust.offer(envelopes)) {
+      this.#endpoints.limit(this.#breakerLimits());
+      await this.#file.save();
+    }
     return { policyVersion: this.#trust.version };
   }
 
@@ -90,9 +104,9 @@ export class Gateway {
   async latchKill(envelope: unknown): Promise<KillLatched> {
     const { digest, predicate } = readKillOrder(envelope, this.#trust.newest, this.#deps.environment);
     const { model, nonce, reason, issuedAt, expiresAt } = predicate;
-    const orders = [...(this.#endpoints.get(model)?.orders.values() ?? [])];
+    const orders = [...(this.#endpoints.find(model)?.orders.values() ?? [])];
     const known = orders.find((held) => held.order === digest || held.nonce === nonce);
-    const listed = lifts(this.#endpoints.get(model)?.route?.head.document, digest, expiresAt);
+    const listed = lifts(this.#endpoints.find(model)?.route?.head.document, digest, expiresAt);
     if (known?.lifted === true || listed)
       throw new CustodyError('REPLAYED', 'this order was lifted by a quorum: it changes nothing any more');
     const now = isoTime(Date.now());
@@ -102,7 +116,7 @@ export class Gateway {
     const order = known?.order ?? digest;
     const held = known?.envelope ?? parseEnvelope(envelope);
     const since = known?.since ?? now;
-    this.#open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false, envelope: held, since });
+    this.#endpoints.open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false, envelope: held, since });
     await this.#file.save();
     return { model, order, since };
   }
@@ -122,13 +136,13 @@ export class Gateway {
     const outside = outsideValidity(status.predicate, since);
     if (outside !== null) throw new CustodyError('STATUS_STALE', `the status document is ${outside}`);
     for (const { model, order } of kills) {
-      const endpoint = this.#open(model);
+      const endpoint = this.#endpoints.open(model);
       if (endpoint.orders.has(order) || lifts(endpoint.route?.head.document, order, null)) continue;
       const reason = `stopped by the order ${order}`;
       endpoint.hold({ order, model, reason, nonce: null, expiresAt: null, lifted: false, envelope: null, since });
     }
     this.#takeStatus({ digest: status.digest, predicate: status.predicate });
-    this.#forgetOrders();
+    this.#endpoints.forgetOrders();
     await this.#file.save();
     return { statusVersion: version };
   }
@@ -143,15 +157,15 @@ export class Gateway {
     const now = Date.now();
     const outside = outsideValidity(replica.predicate, isoTime(now));
     if (outside !== null) throw new CustodyError('EXPIRED', `the replica's statement is ${outside}`);
-    const pool = this.#open(model).pool(replica.subject);
-    pool.add({ version, host, port, expiresAtMs: Date.parse(expiresAt) }, now);
+    const pool = this.#endpoints.open(model).pool(replica.subject);
+    const origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    pool.add({ version, host, port, origin, expiresAtMs: Date.parse(expiresAt) }, now);
     return { release: replica.subject };
   }
 
   /** The orders that stop something here, as they came. */
   stoppedBy(): readonly SignedEnvelope[] {
-    const held = [...this.#endpoints.values()].flatMap(({ orders }) => [...orders.values()]);
-    return held.flatMap(({ lifted, envelope }) => (lifted || envelope === null ? [] : [envelope]));
+    return this.#endpoints.stoppedBy();
   }
 
   state(): GatewayState {
@@ -161,7 +175,7 @@ export class Gateway {
       policyVersion: this.#trust.version,
       statusVersion: this.#status?.predicate.version ?? null,
       fresh: now <= this.#freshUntil,
-      models: [...this.#endpoints.values()].map((endpoint) => endpoint.state(now)),
+      models: this.#endpoints.all().map((endpoint) => endpoint.state(now)),
     };
   }
 
@@ -176,7 +190,7 @@ export class Gateway {
     await this.admitPolicies(policies);
     const next = this.#trust.verify('route', document);
     const { model, revision, change, releases } = next.predicate;
-    const endpoint = this.#endpoints.get(model);
+    const endpoint = this.#endpoints.find(model);
     const route = endpoint?.route ?? null;
     const current = route?.head ?? null;
     if (current?.digest === next.digest) return { model, revision, document: next.digest };
@@ -216,16 +230,9 @@ export class Gateway {
     } finally {
       this.#pending.delete(model);
     }
-    const endpoint = this.#open(model);
+    const endpoint = this.#endpoints.open(model);
     endpoint.use(route);
-    this.#lift(endpoint);
-  }
-
-  /** Orders that the document lists end; only a quorum's document can list more than the one before. */
-  #lift(endpoint: Endpoint): void {
-    for (const order of endpoint.orders.values())
-      if (!order.lifted && lifts(endpoint.route?.head.document, order.order, order.expiresAt))
-        endpoint.hold({ ...order, lifted: true });
+    this.#endpoints.lift(endpoint);
   }
 
   #takeStatus(status: NonNullable<Durable['status']>): void {
@@ -248,19 +255,8 @@ export class Gateway {
       throw new CustodyError('NOT_AUTHORISED', `${signers.join(', ')} may not ${what}`);
   }
 
-  #open(model: string): Endpoint {
-    const known = this.#endpoints.get(model);
-    if (known !== undefined) return known;
-    const endpoint = new Endpoint(model, {
-      breach: () => {
-        this.#deps.report(endpoint.breach, `a trigger of ${model} was breached`);
-        this.#saveSoon('the breach');
-      },
-      // A new caller is rare, and after a crash it must still be told of a retirement.
-      caller: () => this.#saveSoon('a new caller'),
-    });
-    this.#endpoints.set(model, endpoint);
-    return endpoint;
+  #breakerLimits(): BreakerLimits | null {
+    return this.#trust.version === null ? null : (this.#trust.newest.rollout.breaker ?? null);
   }
 
   #saveSoon(what: string): void {
@@ -268,24 +264,6 @@ export class Gateway {
   }
 
   #snapshot(): Durable {
-    const endpoints = [...this.#endpoints.values()];
-    const routes = new Map(endpoints.map(({ model, route }) => [model, route] as const));
-    for (const [model, route] of this.#pending) routes.set(model, route);
-    return {
-      policies: this.#trust.envelopes,
-      status: this.#status,
-      routes: [...routes.values()].filter((route) => route !== null),
-      orders: endpoints.flatMap(({ orders }) => [...orders.values()]),
-      breaches: endpoints.flatMap(({ model, breach }) => (breach === null ? [] : [{ model, breach }])),
-      callers: endpoints.map(({ model, callers }) => ({ model, ids: callers })),
-    };
-  }
-
-  /** A lifted order need not be remembered once it could not be accepted any more. */
-  #forgetOrders(): void {
-    const gone = ({ lifted, expiresAt }: HeldOrder): boolean =>
-      lifted && expiresAt !== null && Date.parse(expiresAt) + DAY_MS < Date.now();
-    for (const { orders } of this.#endpoints.values())
-      for (const order of orders.values()) if (gone(order)) orders.delete(order.order);
+    return { policies: this.#trust.envelopes, status: this.#status, ...this.#endpoints.durable(this.#pending) };
   }
 }

@@ -10,7 +10,8 @@ import type { ModelState } from '../../../domain/gateway.js';
 import { listenAdmin } from '../../../gateway/admin.js';
 import { Gateway } from '../../../gateway/gateway.js';
 import { createMetrics } from '../../../gateway/metrics.js';
-import { createDataPlane, LIMITS, type Limits } from '../../../gateway/proxy.js';
+import { LIMITS, type Limits } from '../../../gateway/limits.js';
+import { createDataPlane } from '../../../gateway/proxy.js';
 import type { Release, Route, World } from '../../support/world.js';
 
 export interface Answer {
