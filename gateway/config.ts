@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import { parseConfig } from '../formats/json.js';
 import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
+import { LIMITS, limitsSchema } from './limits.js';
 
 const path = z.string().startsWith('/');
 
@@ -13,9 +14,17 @@ const configSchema = z.strictObject({
   /** A folder of this process's own. */
   state: path,
   /** Where callers connect. Port 0: one that is free. */
-  listen: z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) }),
+  listen: z.strictObject({
+    host: z.string().min(1),
+    port: z.int().min(0).max(65_535),
+    /** Without it, callers speak plain HTTP. */
+    tls: z.strictObject({ cert: path, key: path, clientCa: path.optional() }).optional(),
+  }),
   /** The socket for control, serving and watch. The operating system knows no longer names than this. */
   admin: z.strictObject({ socket: path.max(107, 'a socket path has at most 107 bytes') }),
+  limits: limitsSchema.default(LIMITS),
+  /** One line of JSON on stdout for each request. */
+  accessLog: z.boolean().default(true),
 });
 
 export type GatewayConfig = Omit<z.infer<typeof configSchema>, 'root'> & { readonly root: PinnedRoot };

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Entry, Flight } from './endpoint.js';
 import type { Gateway } from './gateway.js';
-import { toCaller, toReplica } from './headers.js';
+import { pointOf, toCaller, toReplica } from './headers.js';
 import type { Limits } from './limits.js';
 import { NOBODY, refuse, type Refusal } from './refusal.js';
 import type { Target } from './target.js';
@@ -11,6 +11,8 @@ import type { Upstreams } from './upstreams.js';
 
 /** A request up to this size is sent on once it is whole: a caller who is slow keeps no replica waiting. */
 const WHOLE_BYTES = 64 * 1024;
+
+const ONE_WRITE_BYTES = 16 * 1024;
 
 /** What all exchanges of a data plane share. */
 export interface Plane {
@@ -27,7 +29,6 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
   readonly #target: Target;
-  readonly #point: number;
   readonly #caller: string | null;
   #entry: Entry | null = null;
   #epoch = 0;
@@ -46,17 +47,16 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     incoming: IncomingMessage,
     outgoing: ServerResponse,
     target: Target,
-    point: number,
     caller: string | null,
   ) {
     this.#plane = plane;
     this.#incoming = incoming;
     this.#outgoing = outgoing;
     this.#target = target;
-    this.#point = point;
     this.#caller = caller;
   }
 
+  /** Of the release that was asked; `null`: none was. */
   get version(): string | null {
     return this.#entry?.version ?? null;
   }
@@ -71,8 +71,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
 
   abort(refusal: Refusal): void {
     this.#settle();
-    if (this.#outgoing.headersSent) this.#outgoing.destroy();
-    else refuse(this.#outgoing, refusal);
+    this.#refuse(refusal);
   }
 
   onRequestStart(controller: Controller): void {
@@ -89,6 +88,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     entry.endpoint.count(entry, this.#epoch, now, now - this.#sentAt, this.#failed);
     const length = headers['content-length'];
     if (length !== undefined) this.#left = Number(length);
+    this.#endWithAnswer();
     this.#outgoing.writeHead(status, toCaller(headers, entry.names));
     // A stream may take its time for the first event.
     if (length === undefined) this.#outgoing.flushHeaders();
@@ -97,7 +97,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
   onResponseData(controller: Controller, chunk: Buffer): void {
     if (this.#settled) return;
     this.#left -= chunk.length;
-    if (this.#left === 0) return void this.#outgoing.end(chunk);
+    if (this.#left === 0) return this.#finish(chunk);
     if (this.#outgoing.write(chunk)) return;
     controller.pause();
     this.#outgoing.once('drain', () => controller.resume());
@@ -116,13 +116,28 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     if (this.#incoming.errored !== null) return this.#callerLeft();
     this.#settled = true;
     const now = performance.now();
-    if (this.#outgoing.headersSent) {
-      if (!this.#failed) entry.endpoint.brokeOff(entry, this.#epoch, now);
-      return void this.#outgoing.destroy();
-    }
-    entry.endpoint.count(entry, this.#epoch, now, now - this.#sentAt, true);
+    if (!this.#outgoing.headersSent) entry.endpoint.count(entry, this.#epoch, now, now - this.#sentAt, true);
+    else if (!this.#failed) entry.endpoint.brokeOff(entry, this.#epoch, now);
     const reason = `release ${entry.version} gave no answer: ${error.message}`;
-    refuse(this.#outgoing, { status: 502, code: 'UPSTREAM_FAILED', reason }, entry.names);
+    this.#refuse({ status: 502, code: 'UPSTREAM_FAILED', reason }, entry.names);
+  }
+
+  /** A part of an answer is followed by nothing. */
+  #refuse(refusal: Refusal, names: readonly string[] = []): void {
+    this.#endWithAnswer();
+    if (this.#outgoing.headersSent) this.#outgoing.destroy();
+    else refuse(this.#outgoing, refusal, names);
+  }
+
+  /** Where this process is to stop, the caller's connection ends with its answer. */
+  #endWithAnswer(): void {
+    if (this.#plane.gateway.isDraining) this.#outgoing.shouldKeepAlive = false;
+  }
+
+  /** As one text with the headers before it, a small answer is one write of the system instead of two. */
+  #finish(last: Buffer): void {
+    if (last.length > ONE_WRITE_BYTES) this.#outgoing.end(last);
+    else this.#outgoing.end(last.toString('latin1'), 'latin1');
   }
 
   /** Reads until the request is whole, or too large to wait for: then what is here goes on, and the rest as it comes. */
@@ -155,7 +170,9 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     if (this.#settled) return;
     const { gateway, upstreams, limits } = this.#plane;
     const now = Date.now();
-    const choice = gateway.choose(this.#target.model, this.#point, now);
+    const { model, path } = this.#target;
+    const point = this.#caller === null ? Math.floor(Math.random() * 100) : pointOf(this.#caller, model);
+    const choice = gateway.choose(model, point, now);
     if ('status' in choice) return this.abort(choice);
     const replica = choice.pool.pick(now);
     if (replica === null) return this.abort(NOBODY);
@@ -169,7 +186,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     upstreams.to(replica.origin).dispatch(
       {
         method: this.#incoming.method ?? 'GET',
-        path: this.#target.path,
+        path,
         headers,
         body,
         headersTimeout: limits.silenceMs,

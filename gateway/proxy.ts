@@ -1,12 +1,14 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AccessLog } from './access-log.js';
 import { callerOf } from './caller.js';
 import { closeGently } from './closing.js';
 import { Exchange, type Plane } from './exchange.js';
 import type { Gateway } from './gateway.js';
-import { pointOf } from './headers.js';
 import { LIMITS, type Limits } from './limits.js';
 import { refuse, type Refusal } from './refusal.js';
 import { targetOf } from './target.js';
+import { followTls, readTls, type TlsFiles } from './tls.js';
 import { Upstreams } from './upstreams.js';
 
 const NO_MODEL: Refusal = {
@@ -16,12 +18,26 @@ const NO_MODEL: Refusal = {
 };
 /** Callers who take nothing more of an answer that is already whole are not waited for much longer than a replica is. */
 const LATER_MS = 2_000;
+const MAX_LOGGED_PATH = 512;
+
+export interface DataPlaneOptions {
+  readonly limits?: Limits;
+  readonly tls?: TlsFiles | undefined;
+  readonly log?: AccessLog | null;
+  readonly report: (error: unknown, what: string) => void;
+}
+
+export interface DataPlane {
+  readonly server: Server;
+  /** Takes no new connections and lets the answers under way end, for as long as the limits say; then it cuts them off. */
+  close(): Promise<void>;
+}
 
 /** The data plane: every request goes whole to one replica of one release, streaming both ways. */
 export function createDataPlane(
   gateway: Gateway,
-  limits: Limits = LIMITS,
-): { readonly server: Server; close(): Promise<void> } {
+  { limits = LIMITS, tls, log = null, report }: DataPlaneOptions,
+): DataPlane {
   const upstreams = new Upstreams(limits.maxHeaderBytes);
   const plane: Plane = { gateway, upstreams, limits };
   const options = {
@@ -31,23 +47,52 @@ export function createDataPlane(
     connectionsCheckingInterval: Math.min(1000, limits.headersMs),
     keepAliveTimeout: 65_000,
   };
-  const server = createServer(options, (incoming, outgoing) => serve(plane, incoming, outgoing));
+  const listener: RequestListener = (incoming, outgoing) => serve(plane, log, incoming, outgoing);
+  const { server, unfollow } = listening(options, tls, listener, report);
   server.maxConnections = limits.maxConnections;
   server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
   server.timeout = limits.silenceMs + LATER_MS;
   return {
     server,
     close: async () => {
+      const overdue = setTimeout(() => server.closeAllConnections(), limits.drainMs);
       await closeGently(server);
+      clearTimeout(overdue);
+      unfollow();
       await upstreams.close();
     },
   };
 }
 
-function serve(plane: Plane, incoming: IncomingMessage, outgoing: ServerResponse): void {
-  const target = targetOf(incoming.url ?? '');
-  if (target === null) return refuse(outgoing, NO_MODEL);
+function listening(
+  options: object,
+  tls: TlsFiles | undefined,
+  listener: RequestListener,
+  report: DataPlaneOptions['report'],
+): { readonly server: Server; readonly unfollow: () => void } {
+  if (tls === undefined) return { server: createServer(options, listener), unfollow: () => undefined };
+  const asksCallers = tls.clientCa !== undefined;
+  const whom = { requestCert: asksCallers, rejectUnauthorized: asksCallers };
+  const server = createTlsServer({ ...options, ...readTls(tls), ...whom }, listener);
+  const following = followTls(server, tls, report);
+  return { server, unfollow: () => following.close() };
+}
+
+function serve(plane: Plane, log: AccessLog | null, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const { url = '', method = '' } = incoming;
+  const target = targetOf(url);
   const caller = callerOf(incoming);
-  const point = caller === null ? Math.floor(Math.random() * 100) : pointOf(caller, target.model);
-  new Exchange(plane, incoming, outgoing, target, point, caller).start();
+  const exchange = target === null ? null : new Exchange(plane, incoming, outgoing, target, caller);
+  if (log !== null) {
+    const startedAt = performance.now();
+    outgoing.on('close', () => {
+      const { statusCode: status, writableFinished: whole } = outgoing;
+      const path = url.split('?', 1)[0]?.slice(0, MAX_LOGGED_PATH) ?? '';
+      const ms = Math.round((performance.now() - startedAt) * 1000) / 1000;
+      log.write({ method, path, version: exchange?.version ?? null, status, ms, whole, caller });
+    });
+  }
+  if (exchange !== null) return exchange.start();
+  if (plane.gateway.isDraining) outgoing.shouldKeepAlive = false;
+  refuse(outgoing, NO_MODEL);
 }
