@@ -13,7 +13,7 @@ const SHORT_DAYS = 30;
 const DECIDING: readonly Role[] = ['release-approver', 'override-authority', 'security-authority'];
 
 export function adviseOn(policy: Policy, now: string): readonly Advice[] {
-  return [...expiry(policy, now), ...roots(policy), ...quorums(policy, now), ...people(policy)];
+  return [...expiry(policy, now), ...roots(policy), ...quorums(policy, now), ...people(policy), ...breaker(policy)];
 }
 
 /** What living releases rest on by their roles: an approval, the evidence, a signature. */
@@ -90,4 +90,14 @@ function holdersOf(authorities: readonly Authority[], role: Role): readonly Auth
 
 function canSign({ keys }: Authority, now: string): boolean {
   return keys.some(({ validUntil }) => validUntil === undefined || Date.parse(validUntil) >= Date.parse(now));
+}
+
+function breaker({ rollout }: Policy): Advice[] {
+  const warn = (path: readonly string[], message: string): Advice[] => [{ severity: 'warning', path, message }];
+  if (rollout.breaker === undefined)
+    return warn(['rollout'], 'without `breaker`, a release that fails after its rollout gets all callers all the same');
+  const { windowSeconds, openSeconds } = rollout.breaker;
+  if (openSeconds <= windowSeconds * 10) return [];
+  const path = ['rollout', 'breaker', 'openSeconds'];
+  return warn(path, 'callers of a release that is well again wait for long: let it be tried sooner');
 }

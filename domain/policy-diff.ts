@@ -18,7 +18,8 @@ const MORE_IS_WEAKER = [
   /^expires$/,
   /^artifacts\.max/,
   /\.withinSeconds$/,
-  /^rollout\.triggers\.(minimumSamples|maxErrorRate|maxLatencyMs)$/,
+  /^rollout\.(triggers|breaker)\.(minimumSamples|maxErrorRate|maxLatencyMs)$/,
+  /^rollout\.breaker\.(consecutiveFailures|probes)$/,
   /^rollout\.(stepTimeoutSeconds|deployWithinSeconds)$/,
   /^rollout\.steps\.\d+\.weight$/,
   /^emergency\.killResponseSeconds$/,
@@ -33,6 +34,7 @@ const LESS_IS_WEAKER = [
   /^validation\.suites\.\d+\.(.*\.)?minimum\w+$/,
   /\.bakeSeconds$/,
   /^rollback\.warmReleases$/,
+  /^rollout\.breaker\.openSeconds$/,
   /^retention\./,
   /^retirement\./,
 ];

@@ -28,7 +28,7 @@ const FLUSH_MS = 1000;
 /** One line of JSON for each request on stdout, never a body, a header or a query. */
 export function createAccessLog(report: (error: unknown, what: string) => void): AccessLog {
   const out = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, maxLength: MAX_WAITING_BYTES });
-  const log = pino({ name: 'access', base: null }, out);
+  const log = pino({ base: { name: 'access' } }, out);
   out.on('error', (error) => report(error, 'the access log cannot be written'));
   let lost = 0;
   out.on('drop', () => (lost += 1));
