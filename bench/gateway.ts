@@ -108,7 +108,10 @@ async function gateway(upstream: number): Promise<Side> {
   const config = join(folder, 'gateway.json');
   const socket = join(folder, 'admin.sock');
   const listen = { host: '127.0.0.1', port: await freePort() };
-  writeFileSync(config, JSON.stringify({ environment: 'bench', root: rootFile, state, listen, admin: { socket } }));
+  writeFileSync(
+    config,
+    JSON.stringify({ environment: 'bench', root: rootFile, state, listen, admin: { socket }, accessLog: false }),
+  );
   const pid = await start(0, [process.execPath, join(import.meta.dirname, '../gateway/main.js'), config]);
   const client = createGatewayClient(socket);
   for (const replica of replicas) await client.deliverReplica(replica);
