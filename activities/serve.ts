@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Announcer } from '../adapters/serving/announcer.js';
 import { loop } from '../adapters/serving/loop.js';
 import type { ServingDeps } from '../adapters/serving/ports.js';
+import { openRelay } from '../adapters/serving/relay.js';
 import { Supervisor } from '../adapters/serving/supervisor.js';
 import type { ServingActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
@@ -59,8 +60,11 @@ export async function startServing(
     };
   };
   const untold = complain('telling the gateways');
-  const supervisor = await Supervisor.open(deps, () => void announcer.announce().catch(untold));
-  const announcer = new Announcer(deps, supervisor);
+  let announce = (): void => undefined;
+  const supervisor = await Supervisor.open(deps, () => announce());
+  const relay = deps.relay === null ? null : await openRelay(deps.relay, deps.relay.tls, (of) => supervisor.portOf(of));
+  const announcer = new Announcer(deps, supervisor, relay?.address ?? null);
+  announce = () => void announcer.announce().catch(untold);
   const ends = [
     loop(ANNOUNCE_MS, () => announcer.announce(), untold),
     loop(STATUS_MS, () => supervisor.enforceStatus(), complain('reading the status document')),
@@ -70,6 +74,7 @@ export async function startServing(
     activities: createServingActivities({ supervisor, announcer }),
     stop: async () => {
       await Promise.all(ends.map((end) => end()));
+      await relay?.close();
       await supervisor.close();
     },
   };

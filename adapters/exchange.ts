@@ -1,17 +1,22 @@
-import { request } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { request, type ClientRequest } from 'node:http';
+import { request as requestOverTls } from 'node:https';
 import { CustodyError, isErrorCode, type ErrorDetails } from '../domain/errors.js';
 import { parseJson } from '../formats/json.js';
+import type { TlsFiles } from '../formats/tls.js';
 
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
-export type Target = { readonly socket: string } | { readonly url: string };
+export type Target =
+  { readonly socket: string } | { readonly url: string } | { readonly url: string; readonly tls: TlsFiles };
 /** What a peer that does not answer, or answers no code of ours, is called. */
 export type Down = 'VAULT_UNAVAILABLE' | 'GATEWAY_UNAVAILABLE' | 'API_UNAVAILABLE' | 'STORE_UNAVAILABLE';
 
 /**
- * One JSON exchange over a unix socket, or over loopback where `target` is a URL. A refusal comes back as the error it is,
- * with `status` and what else it says in `details`; a peer that is silent for `timeoutMs` in all is down.
+ * One JSON exchange over a unix socket, over loopback where `target` is a URL, or with another host where it has files for
+ * TLS, which are read each time. A refusal comes back as the error it is, with `status` and what else it says in `details`;
+ * a peer that is silent for `timeoutMs` in all, or proves to be somebody else, is down.
  */
 export async function exchange(
   target: Target,
@@ -59,11 +64,12 @@ function send(
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void =>
       reject(new CustodyError(down, `${where} does not answer: ${cause.message}`, { cause }));
-    const options = { method, headers };
-    const sent =
-      'socket' in target
-        ? request({ ...options, socketPath: target.socket, path })
-        : request(new URL(path, target.url), options);
+    let sent: ClientRequest;
+    try {
+      sent = begin(target, path, { method, headers });
+    } catch (error) {
+      return fail(error as Error);
+    }
     const deadline = setTimeout(() => sent.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     sent.on('close', () => clearTimeout(deadline));
     sent.on('error', fail);
@@ -80,6 +86,20 @@ function send(
     });
     sent.end(payload);
   });
+}
+
+function begin(
+  target: Target,
+  path: string,
+  options: { method: string; headers: Record<string, string | number> },
+): ClientRequest {
+  if ('socket' in target) return request({ ...options, socketPath: target.socket, path });
+  const url = new URL(path, target.url);
+  if (!('tls' in target)) return request(url, options);
+  const [cert, key, ca] = [target.tls.certificate, target.tls.key, target.tls.authorities].map((file) =>
+    readFileSync(file),
+  );
+  return requestOverTls(url, { ...options, cert, key, ca, minVersion: 'TLSv1.3', agent: false });
 }
 
 function refusal(value: unknown, status: number, where: string, down: Down): CustodyError {

@@ -57,7 +57,7 @@ const description = {
   environment: ENVIRONMENT,
   temporal: { ...control.temporal, ui: 'http://127.0.0.1:8233' },
   store: { endpoint, region, accessKey: 'reader', secretKey: secretOf('reader') },
-  gateway: { url: `http://127.0.0.1:${gateway.listen.port}`, admin: gateway.admin.socket },
+  gateway: { url: `http://127.0.0.1:${gateway.listen.port}`, admin: gateway.admin.socket, others: [] },
   api: { url: `http://127.0.0.1:${api.listen.port}` },
   desk: `http://127.0.0.1:${control.audit.port}`,
   audit: { vkey: encodeVerifierKey(control.audit.origin, readKey(layout.key(AUDIT_KEY))) },

@@ -1,5 +1,7 @@
 import { chmodSync, rmSync, statSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, ListenOptions } from 'node:net';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { CustodyError, type ErrorCode } from '../domain/errors.js';
@@ -11,8 +13,10 @@ import {
 } from '../formats/evidence-schema.js';
 import { checkShape, parseJson } from '../formats/json.js';
 import { closeGently } from './closing.js';
+import type { GatewayConfig } from './config.js';
 import type { Gateway } from './gateway.js';
 import type { Metrics } from './metrics.js';
+import { mutualTls } from './mutual-tls.js';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const REQUEST_MS = 10_000;
@@ -28,13 +32,16 @@ const deliverySchema: z.ZodType<RouteDelivery> = z.strictObject({
 });
 const policiesSchema = z.strictObject({ policies });
 
-/** What control, serving and watch say to this gateway, over a socket of its user's own. Every statement is verified. */
+/**
+ * What control, serving and watch say to this gateway: over a socket of its user's own, or from other hosts over TLS, by which
+ * they prove to be of this environment. Every statement is verified all the same.
+ */
 export async function listenAdmin(
   gateway: Gateway,
   metrics: Metrics,
-  socket: string,
+  at: GatewayConfig['admin'],
   report: (error: unknown, what: string) => void,
-): Promise<{ close(): Promise<void> }> {
+): Promise<{ readonly port: number | null; close(): Promise<void> }> {
   const acts: Readonly<Record<string, (body: unknown) => unknown>> = {
     'POST /policies': (body) => gateway.admitPolicies(checkShape(policiesSchema, body, 'the delivery').policies),
     'POST /routes': (body) => gateway.admitRoute(checkShape(deliverySchema, body, 'the delivery')),
@@ -58,7 +65,7 @@ export async function listenAdmin(
     const body = await read(incoming);
     return act(method === 'GET' ? null : parseJson(body, url, { maxBytes: MAX_BODY_BYTES }));
   };
-  const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (incoming, outgoing) => {
+  const listener = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     answer(incoming).then(
       (value) => send(outgoing, 200, value),
       (error: unknown) => {
@@ -69,22 +76,37 @@ export async function listenAdmin(
         send(outgoing, STATUS[code] ?? 422, { ...known?.details, code, message });
       },
     );
-  });
+  };
+  const limits = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS };
+  if ('socket' in at) {
+    const server = createServer(limits, listener);
+    await listenOnSocket(server, at.socket);
+    return { port: null, close: () => closeGently(server) };
+  }
+  const server = createTlsServer({ ...limits, ...mutualTls(at.tls) }, listener);
+  await listening(server, at.listen);
+  return { port: (server.address() as AddressInfo).port, close: () => closeGently(server) };
+}
+
+async function listenOnSocket(server: Server, socket: string): Promise<void> {
   // Left by a process that was killed. Two gateways never share a state folder, and so no socket.
   rmSync(socket, { force: true });
   const before = process.umask(0o177);
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(socket, resolve);
-    });
+    await listening(server, { path: socket });
   } finally {
     process.umask(before);
   }
   // Where others cannot get into its folder, the folder's group says which zones may knock.
   const isClosed = (statSync(dirname(socket)).mode & 0o007) === 0;
   if (isClosed) chmodSync(socket, 0o660);
-  return { close: () => closeGently(server) };
+}
+
+function listening(server: Server, at: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at, resolve);
+  });
 }
 
 const STATUS: Partial<Record<ErrorCode, number>> = {

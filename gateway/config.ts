@@ -2,10 +2,15 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import { parseConfig } from '../formats/json.js';
+import { tlsFilesSchema } from '../formats/tls.js';
 import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
 import { LIMITS, limitsSchema } from './limits.js';
+import { callerTlsSchema } from './tls.js';
 
 const path = z.string().startsWith('/');
+
+/** Port 0: one that is free. */
+const listen = z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) });
 
 const configSchema = z.strictObject({
   environment: z.string().min(1),
@@ -13,15 +18,16 @@ const configSchema = z.strictObject({
   root: path,
   /** A folder of this process's own. */
   state: path,
-  /** Where callers connect. Port 0: one that is free. */
-  listen: z.strictObject({
-    host: z.string().min(1),
-    port: z.int().min(0).max(65_535),
-    /** Without it, callers speak plain HTTP. */
-    tls: z.strictObject({ cert: path, key: path, clientCa: path.optional() }).optional(),
-  }),
-  /** The socket for control, serving and watch. The operating system knows no longer names than this. */
-  admin: z.strictObject({ socket: path.max(107, 'a socket path has at most 107 bytes') }),
+  /** Where callers connect: over TLS, or in the clear. */
+  listen: listen.extend({ tls: callerTlsSchema.optional() }),
+  /** For control, serving and watch: a socket on their host, of which the operating system knows no longer names, or an
+   * address where both ends prove who they are. */
+  admin: z.union([
+    z.strictObject({ socket: path.max(107, 'a socket path has at most 107 bytes') }),
+    z.strictObject({ listen, tls: tlsFilesSchema }),
+  ]),
+  /** How model servers on other hosts are spoken with. Without it only those on loopback are. */
+  relays: tlsFilesSchema.exactOptional(),
   limits: limitsSchema.default(LIMITS),
   /** One line of JSON on stdout for each request. */
   accessLog: z.boolean().default(true),

@@ -183,7 +183,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     this.#sentAt = performance.now();
     const headers = toReplica(this.#incoming.rawHeaders);
     if (length !== undefined) headers.push('content-length', length);
-    upstreams.to(replica.origin).dispatch(
+    upstreams.to(replica, choice.release).dispatch(
       {
         method: this.#incoming.method ?? 'GET',
         path,

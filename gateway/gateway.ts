@@ -5,6 +5,7 @@ import { CustodyError } from '../domain/errors.js';
 import type { RouteDelivery } from '../domain/evidence.js';
 import type { GatewayState, KillLatched, RouteAdmitted } from '../domain/gateway.js';
 import { holdsRole, type Role } from '../domain/policy.js';
+import { isLoopback } from '../domain/replica.js';
 import type { RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
@@ -26,6 +27,8 @@ export interface GatewayDeps {
   readonly state: string;
   /** What went wrong outside any request, or happened by itself. */
   readonly report: (error: unknown, what: string) => void;
+  /** Whether a model server at this address can be spoken with. */
+  readonly reaches: (host: string) => boolean;
 }
 
 const NOBODY: ReadonlySet<Digest> = new Set();
@@ -157,8 +160,9 @@ export class Gateway {
     const now = Date.now();
     const outside = outsideValidity(replica.predicate, isoTime(now));
     if (outside !== null) throw new CustodyError('EXPIRED', `the replica's statement is ${outside}`);
+    if (!this.#deps.reaches(host)) throw new CustodyError('CONFIG_INVALID', `no certificate to reach ${host} with`);
     const pool = this.#endpoints.open(model).pool(replica.subject);
-    const origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const origin = `${isLoopback(host) ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     pool.add({ version, host, port, origin, expiresAtMs: Date.parse(expiresAt) }, now);
     return { release: replica.subject };
   }

@@ -7,23 +7,26 @@ import { loadConfig } from './config.js';
 import { Gateway } from './gateway.js';
 import { createMetrics } from './metrics.js';
 import { createDataPlane } from './proxy.js';
+import { Upstreams } from './upstreams.js';
 
 const log = pino({ name: 'gateway' }, pino.destination({ dest: 2, sync: true }));
 
 async function main(): Promise<void> {
-  const { environment, root, state, listen, admin, limits, accessLog } = loadConfig(process.argv[2]);
+  const config = loadConfig(process.argv[2]);
+  const { environment, root, state, listen, admin, relays = null, limits } = config;
   const report = (error: unknown, what: string): void =>
     log.warn(error instanceof Error ? { err: error } : { error }, what);
-  const gateway = new Gateway({ environment, root, state, report });
-  const access = accessLog ? createAccessLog(report) : null;
-  const dataPlane = createDataPlane(gateway, { limits, tls: listen.tls, log: access, report });
-  const control = await listenAdmin(gateway, createMetrics(gateway), admin.socket, report);
+  const upstreams = new Upstreams(relays, limits.maxHeaderBytes);
+  const gateway = new Gateway({ environment, root, state, report, reaches: (host) => upstreams.reaches(host) });
+  const access = config.accessLog ? createAccessLog(report) : null;
+  const dataPlane = createDataPlane(gateway, { limits, tls: listen.tls, log: access, upstreams, report });
+  const control = await listenAdmin(gateway, createMetrics(gateway), admin, report);
   await new Promise<void>((resolve, reject) => {
     dataPlane.server.once('error', reject);
     dataPlane.server.listen(listen.port, listen.host, resolve);
   });
   const { port } = dataPlane.server.address() as AddressInfo;
-  process.stdout.write(`${JSON.stringify({ ready: true, port })}\n`);
+  process.stdout.write(`${JSON.stringify({ ready: true, port, admin: control.port })}\n`);
 
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());

@@ -8,8 +8,8 @@ import type { Gateway } from './gateway.js';
 import { LIMITS, type Limits } from './limits.js';
 import { refuse, type Refusal } from './refusal.js';
 import { targetOf } from './target.js';
-import { followTls, readTls, type TlsFiles } from './tls.js';
-import { Upstreams } from './upstreams.js';
+import { followTls, readTls, type CallerTls } from './tls.js';
+import type { Upstreams } from './upstreams.js';
 
 const NO_MODEL: Refusal = {
   status: 404,
@@ -22,8 +22,9 @@ const MAX_LOGGED_PATH = 512;
 
 export interface DataPlaneOptions {
   readonly limits?: Limits;
-  readonly tls?: TlsFiles | undefined;
+  readonly tls?: CallerTls | undefined;
   readonly log?: AccessLog | null;
+  readonly upstreams: Upstreams;
   readonly report: (error: unknown, what: string) => void;
 }
 
@@ -36,9 +37,8 @@ export interface DataPlane {
 /** The data plane: every request goes whole to one replica of one release, streaming both ways. */
 export function createDataPlane(
   gateway: Gateway,
-  { limits = LIMITS, tls, log = null, report }: DataPlaneOptions,
+  { limits = LIMITS, tls, log = null, upstreams, report }: DataPlaneOptions,
 ): DataPlane {
-  const upstreams = new Upstreams(limits.maxHeaderBytes);
   const plane: Plane = { gateway, upstreams, limits };
   const options = {
     maxHeaderSize: limits.maxHeaderBytes,
@@ -66,12 +66,12 @@ export function createDataPlane(
 
 function listening(
   options: object,
-  tls: TlsFiles | undefined,
+  tls: CallerTls | undefined,
   listener: RequestListener,
   report: DataPlaneOptions['report'],
 ): { readonly server: Server; readonly unfollow: () => void } {
   if (tls === undefined) return { server: createServer(options, listener), unfollow: () => undefined };
-  const asksCallers = tls.clientCa !== undefined;
+  const asksCallers = tls.authorities !== undefined;
   const whom = { requestCert: asksCallers, rejectUnauthorized: asksCallers };
   const server = createTlsServer({ ...options, ...readTls(tls), ...whom }, listener);
   const following = followTls(server, tls, report);

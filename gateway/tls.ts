@@ -2,28 +2,28 @@ import { readFileSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Server as TlsServer, SecureContextOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
+import type { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
+import { tlsFilesSchema } from '../formats/tls.js';
 
-/** Files in PEM. With `clientCa`, only callers with a certificate of it get a connection. */
-export interface TlsFiles {
-  readonly cert: string;
-  readonly key: string;
-  readonly clientCa?: string | undefined;
-}
+/** Files in PEM. With `authorities`, only callers with a certificate of one of them get a connection. */
+export const callerTlsSchema = tlsFilesSchema.partial({ authorities: true });
+
+export type CallerTls = z.infer<typeof callerTlsSchema>;
 
 /** Certificate and key may be replaced one after the other, in several steps each. */
 const SETTLE_MS = 200;
 
 /** CONFIG_INVALID where the files are missing or do not belong together. */
-export function readTls({ cert, key, clientCa }: TlsFiles): SecureContextOptions {
+export function readTls({ certificate, key, authorities }: CallerTls): SecureContextOptions {
   try {
-    const ca = clientCa === undefined ? {} : { ca: readFileSync(clientCa) };
-    const options = { cert: readFileSync(cert), key: readFileSync(key), ...ca };
+    const ca = authorities === undefined ? {} : { ca: readFileSync(authorities) };
+    const options = { cert: readFileSync(certificate), key: readFileSync(key), ...ca };
     createSecureContext(options);
     return options;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CustodyError('CONFIG_INVALID', `the certificate ${cert} cannot be used: ${why}`, { cause });
+    throw new CustodyError('CONFIG_INVALID', `the certificate ${certificate} cannot be used: ${why}`, { cause });
   }
 }
 
@@ -33,7 +33,7 @@ export function readTls({ cert, key, clientCa }: TlsFiles): SecureContextOptions
  */
 export function followTls(
   server: TlsServer,
-  files: TlsFiles,
+  files: CallerTls,
   report: (error: unknown, what: string) => void,
 ): { close(): void } {
   let settling: NodeJS.Timeout | null = null;

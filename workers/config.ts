@@ -5,6 +5,7 @@ import { CustodyError } from '../domain/errors.js';
 import { ZONES } from '../domain/names.js';
 import { importPrivateKey, type SigningKey } from '../formats/keys.js';
 import { parseConfig } from '../formats/json.js';
+import { gatewayAddressSchema, tlsFilesSchema } from '../formats/tls.js';
 import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
 
 const path = z.string().startsWith('/');
@@ -40,7 +41,7 @@ const scanner: z.ZodType<Scanner> = z.strictObject({
     z.strictObject({ kind: z.literal('exit-code'), clean: codes.min(1), findings: codes, scanned: pattern }),
   ]),
 });
-const gateways = z.array(path).min(1);
+const gateways = z.array(gatewayAddressSchema).min(1);
 const desk = z.url();
 
 const schema = z.discriminatedUnion('zone', [
@@ -70,15 +71,24 @@ const schema = z.discriminatedUnion('zone', [
     scanners: z.record(z.string(), scanner).default({}),
   }),
   z.strictObject({ zone: z.literal('signing'), ...common, key, vault: path }),
-  z.strictObject({
-    zone: z.literal('serving'),
-    ...common,
-    key,
-    gateways,
-    vault: path,
-    desk,
-    modelServerUser: z.int().nullable(),
-  }),
+  z
+    .strictObject({
+      zone: z.literal('serving'),
+      ...common,
+      key,
+      gateways,
+      vault: path,
+      desk,
+      modelServerUser: z.int().nullable(),
+      /** Where gateways of other hosts reach the model servers. Without it they are reached on loopback only. */
+      relay: z
+        .strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535), tls: tlsFilesSchema })
+        .exactOptional(),
+    })
+    .refine(({ gateways: at, relay }) => relay !== undefined || at.every((each) => typeof each === 'string'), {
+      message: 'gateways on other hosts need a relay',
+      path: ['relay'],
+    }),
   z.strictObject({
     zone: z.literal('training'),
     ...common,

@@ -12,7 +12,8 @@ export function wireServing(config: ConfigOf<'serving'>, { records, log }: ZoneB
   return startServing({
     records,
     vault: { open: (sha256s, evidence) => vault.open({ sha256s, evidence }) },
-    gateways: config.gateways.map(createGatewayClient),
+    gateways: config.gateways.map((at) => ({ ...createGatewayClient(at), isHere: typeof at === 'string' })),
+    relay: config.relay ?? null,
     report: (incident) => exchange({ url: config.desk }, 'POST', '/incidents', incident, 'STORE_UNAVAILABLE'),
     key: loadKey(config.key),
     state: config.state,

@@ -6,10 +6,11 @@ import { isIsoTime } from '../../domain/time.js';
 import { parseEnvelope } from '../../formats/dsse.js';
 import { digestSchema } from '../../formats/in-toto.js';
 import { checkShape } from '../../formats/json.js';
+import type { GatewayAddress } from '../../formats/tls.js';
 import { exchange, exchangeText } from '../exchange.js';
 
 /**
- * One gateway's admin socket. Every refusal is the `CustodyError` that the gateway gave, with its `revision` in the details
+ * One gateway's admin listener. Every refusal is the `CustodyError` that the gateway gave, with its `revision` in the details
  * where a routing document did not follow; a gateway that does not answer is GATEWAY_UNAVAILABLE.
  */
 export interface GatewayClient {
@@ -84,8 +85,8 @@ const statusSchema = z.strictObject({ statusVersion: count });
 const policiesSchema = z.strictObject({ policyVersion: count.nullable() });
 const replicaSchema = z.strictObject({ release: digestSchema });
 
-export function createGatewayClient(socket: string): GatewayClient {
-  const target = { socket };
+export function createGatewayClient(at: GatewayAddress): GatewayClient {
+  const target = typeof at === 'string' ? { socket: at } : at;
   async function ask<T>(
     method: 'GET' | 'POST',
     path: string,

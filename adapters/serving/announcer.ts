@@ -4,6 +4,7 @@ import { isoTime } from '../../domain/time.js';
 import { signStatement } from '../../formats/statements.js';
 import { HOST } from './model-server.js';
 import type { ReplicaReceiver, ServingDeps } from './ports.js';
+import type { RelayAddress } from './relay.js';
 import type { LiveReplica, Supervisor } from './supervisor.js';
 
 /** So long a gateway believes one announcement: five are missed before it stops. */
@@ -20,25 +21,35 @@ interface Receiver {
 export class Announcer {
   readonly #deps: Pick<ServingDeps, 'records' | 'key' | 'log'>;
   readonly #supervisor: Pick<Supervisor, 'live'>;
+  readonly #relay: RelayAddress | null;
   readonly #receivers: readonly Receiver[];
 
-  constructor(deps: Pick<ServingDeps, 'records' | 'key' | 'log' | 'gateways'>, supervisor: Pick<Supervisor, 'live'>) {
+  constructor(
+    deps: Pick<ServingDeps, 'records' | 'key' | 'log' | 'gateways'>,
+    supervisor: Pick<Supervisor, 'live'>,
+    relay: RelayAddress | null,
+  ) {
     this.#deps = deps;
+    this.#relay = relay;
     this.#supervisor = supervisor;
     this.#receivers = deps.gateways.map((gateway) => ({ gateway, busy: null, failing: false }));
   }
 
   /** Begins to tell each gateway that is not still being told. What is answered settles when all have heard or failed. */
   async announce(): Promise<{ readonly told: Promise<unknown> }> {
-    const statements = (await this.#supervisor.live()).map((replica) => this.#statement(replica));
-    if (statements.length === 0) return { told: Promise.resolve() };
-    return { told: Promise.all(this.#receivers.map((receiver) => this.#tell(receiver, statements))) };
+    const live = await this.#supervisor.live();
+    if (live.length === 0) return { told: Promise.resolve() };
+    const here = live.map((replica) => this.#statement(replica, { host: HOST, port: replica.port }));
+    const relay = this.#relay;
+    const away = relay === null ? [] : live.map((replica) => this.#statement(replica, relay));
+    const tell = (receiver: Receiver): Promise<void> => this.#tell(receiver, receiver.gateway.isHere ? here : away);
+    return { told: Promise.all(this.#receivers.map(tell)) };
   }
 
-  #statement({ model, version, release, port }: LiveReplica): SignedEnvelope {
+  #statement({ model, version, release }: LiveReplica, { host, port }: RelayAddress): SignedEnvelope {
     const now = Date.now();
     const times = { issuedAt: isoTime(now), expiresAt: isoTime(now + LIFETIME_MS) };
-    const predicate = { environment: this.#deps.records.environment, model, version, host: HOST, port, ...times };
+    const predicate = { environment: this.#deps.records.environment, model, version, host, port, ...times };
     const subject = { name: lifecycleId({ model, version }), sha256: release };
     return signStatement('replica', subject, predicate, [this.#deps.key]);
   }

@@ -3,7 +3,9 @@ import type { ReleaseEvidence } from '../../domain/evidence.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import type { OpenedFile } from '../../domain/vault.js';
 import type { SigningKey } from '../../formats/keys.js';
+import type { TlsFiles } from '../../formats/tls.js';
 import type { Records } from '../records.js';
+import type { RelayAddress } from './relay.js';
 
 /** The key vault, as the one zone sees it that may open keys of a signed release that is not revoked. */
 export interface KeyOpener {
@@ -12,6 +14,8 @@ export interface KeyOpener {
 
 /** One gateway, as a serving host sees it. */
 export interface ReplicaReceiver {
+  /** It is on this host, and reaches the model servers on loopback. */
+  readonly isHere: boolean;
   deliverReplica(envelope: SignedEnvelope): Promise<unknown>;
 }
 
@@ -32,6 +36,8 @@ export interface ServingDeps {
   readonly records: Records;
   readonly vault: KeyOpener;
   readonly gateways: readonly ReplicaReceiver[];
+  /** Where gateways of other hosts reach the model servers; `null`: there are none. */
+  readonly relay: (RelayAddress & { readonly tls: TlsFiles }) | null;
   /** Hands a signed incident to control; answers once it is in the audit log for good. */
   readonly report: (incident: SignedEnvelope) => Promise<unknown>;
   readonly key: SigningKey;

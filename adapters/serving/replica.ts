@@ -66,6 +66,10 @@ export class Replica {
     return this.#server === null && this.#waiting === 0 && this.#retry === null;
   }
 
+  get port(): number | null {
+    return this.#server?.port ?? null;
+  }
+
   /** Its server verified and answering; otherwise the reason, and a refused release leaves no copy behind. */
   start(onProgress: OnProgress): Promise<void> {
     return this.#inTurn(() => this.#ensure(onProgress));

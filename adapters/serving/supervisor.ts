@@ -108,6 +108,11 @@ export class Supervisor {
     return found.filter((replica) => replica !== null);
   }
 
+  /** The port of loopback on which a release answers; `null`: it does not run here. */
+  portOf(release: Digest): number | null {
+    return this.#replicas.get(release)?.port ?? null;
+  }
+
   /** Takes away what the newest status document, or any before it, revokes. */
   async enforceStatus(): Promise<void> {
     await this.#statuses.newest();

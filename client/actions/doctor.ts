@@ -63,9 +63,10 @@ export async function doctor(session: Session, options: { store?: true }): Promi
     }
   });
   await look('gateway', async () => {
-    const { fresh, models } = await createGatewayClient(readDescription(layout).gateway.admin).state();
-    if (!fresh) throw new CustodyError('STATUS_STALE', 'it has no fresh status document');
-    return `${models.length} models`;
+    const { admin, others } = readDescription(layout).gateway;
+    const states = await Promise.all([admin, ...others].map((at) => createGatewayClient(at).state()));
+    if (states.some(({ fresh }) => !fresh)) throw new CustodyError('STATUS_STALE', 'it has no fresh status document');
+    return states.map(({ models }) => `${models.length} models`).join(', ');
   });
   await look('api', async () => {
     const { url } = readDescription(layout).api;

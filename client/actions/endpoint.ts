@@ -68,7 +68,7 @@ async function kill(session: ConnectedSession, model: string, { key, reason, pri
   answer(session, { ...receipt, ms }, [`${model} is killed (${ms} ms; ${receipt.by})`]);
 }
 
-/** Needs neither Temporal nor a worker nor the store: control hears of the order from the gateway. */
+/** Needs neither Temporal nor a worker nor the store: control hears of the order from the gateways. */
 async function killDirectly(session: Session, model: string, { key, reason }: KillOptions): Promise<void> {
   const custody = openReading(session.layout);
   const killer = await killerOf({ ...session, custody }, key);
@@ -76,10 +76,18 @@ async function killDirectly(session: Session, model: string, { key, reason }: Ki
   const order = orderKill(killer, model, reason);
   const limitSeconds = killer.policy?.emergency.killResponseSeconds ?? UNKNOWN_SECONDS;
   const startedAt = performance.now();
-  const gateway = createGatewayClient(custody.description.gateway.admin);
-  const latched = await deliverWithin(gateway, order, limitSeconds);
+  const { admin, others } = custody.description.gateway;
+  const told = await Promise.allSettled(
+    [admin, ...others].map((at) => deliverWithin(createGatewayClient(at), order, limitSeconds)),
+  );
   const ms = Math.round(performance.now() - startedAt);
-  const late = lateKills([latched.since], { issuedAt, now: isoTime(Date.now()), limitSeconds });
+  const refused = told.filter((each) => each.status === 'rejected').map(({ reason }) => reason as Error);
+  if (refused[0] !== undefined && refused.length === told.length) throw refused[0];
+  const since = told.flatMap((each) => (each.status === 'fulfilled' ? [each.value.since] : []));
+  const late = [
+    ...refused.map(({ message }) => `not everywhere: ${message}`),
+    ...lateKills(since, { issuedAt, now: isoTime(Date.now()), limitSeconds }),
+  ];
   if (late.length > 0)
     throw new CustodyError('GATEWAY_UNAVAILABLE', `${model} is killed, but ${late.join('; ')}`, { details: { ms } });
   answer(session, { killed: model, ms }, [`${model} is killed (${ms} ms, straight to the gateway)`]);
@@ -100,7 +108,7 @@ async function deliverWithin(gateway: GatewayClient, order: SignedEnvelope, seco
       if (Date.now() >= until)
         throw new CustodyError(
           'GATEWAY_UNAVAILABLE',
-          `the gateway has not stopped: the policy gives ${seconds} s. Nothing is in force: try again, or end its process`,
+          `the gateway has not stopped: the policy gives ${seconds} s. Nothing is in force there: try again, or end its process`,
           { cause },
         );
       await setTimeout(AGAIN_MS);

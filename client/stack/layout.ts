@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
 import { parseJson } from '../../formats/json.js';
+import type { GatewayAddress } from '../../formats/tls.js';
 import { replaceFile } from '../files.js';
 
 /** Where an embedded stack keeps what: everything under one folder. */
@@ -56,7 +57,8 @@ export interface StackDescription {
     readonly accessKey: string;
     readonly secretKey: string;
   };
-  readonly gateway: { readonly url: string; readonly admin: string };
+  /** `others`: the admin sides of gateways on other hosts, which a direct kill reaches as well. */
+  readonly gateway: { readonly url: string; readonly admin: string; readonly others: readonly GatewayAddress[] };
   readonly api: { readonly url: string };
   readonly desk: string;
   readonly audit: { readonly vkey: string };

@@ -86,7 +86,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ui: `http://127.0.0.1:${ports.ui}`,
     },
     store: store.credential('reader'),
-    gateway: { url: `http://127.0.0.1:${ports.gateway}`, admin: zones.socket('gateway', 'gateway-admin') },
+    gateway: { url: `http://127.0.0.1:${ports.gateway}`, admin: zones.socket('gateway', 'gateway-admin'), others: [] },
     api: { url: `http://127.0.0.1:${ports.api}` },
     desk: `http://127.0.0.1:${ports.desk}`,
     audit: { vkey: encodeVerifierKey(auditOrigin(environment), readKey(layout.key(AUDIT_KEY))) },

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createGatewayClient, type GatewayClient } from '../../adapters/gateway/client.js';
-import { CertificateAuthority } from '../support/certificates.js';
+import { Authority } from '../support/certificates.js';
 import { startProcess, compileInto, type Started } from '../support/build.js';
 import { createWorld, type Release, type Route, type World } from '../support/world.js';
 import { ask, Cleanup, startModelServer, type ModelServer } from '../unit/gateway/rig.js';
@@ -202,18 +202,18 @@ test('each request is one line on stdout, without query and body, and none is lo
 });
 
 test('with a certificate in its configuration it speaks TLS, and does not start where that is none', async () => {
-  const { cert, key } = new CertificateAuthority(folder, 'authority').issue('gateway');
+  const { certificate, key } = await (await Authority.create(folder)).host('gateway', ['127.0.0.1']);
   const written = JSON.parse(readFileSync(config, 'utf8')) as { listen: object };
   const listening = (tls: object): void =>
     writeFileSync(config, JSON.stringify({ ...written, accessLog: false, listen: { ...written.listen, tls } }));
-  listening({ cert, key });
+  listening({ certificate, key });
   const gateway = await start();
   const sent = request({ host: '127.0.0.1', port: gateway.ready.port, rejectUnauthorized: false }).end();
   const [answer] = (await once(sent, 'response')) as [IncomingMessage];
   expect(answer.statusCode).toBe(404);
   answer.resume();
   await gateway.end('SIGTERM');
-  listening({ cert, key: join(folder, 'none.key') });
+  listening({ certificate, key: join(folder, 'none.key') });
   await expect(startProcess(main, config)).rejects.toThrow(/CONFIG_INVALID.*cannot be used/s);
 });
 

@@ -115,7 +115,7 @@ describe('serving with a real store, a real vault and a real gateway', () => {
   it('brings what intake stored to callers: loaded, started, announced and routed', async () => {
     const release = await admit({ ...(await trainedFiles('1.0.0')), 'notes/why.md': '# Why\n' });
     const gateway = await startGateway();
-    host = await site.begin({ vault: opener(), gateways: [gateway.client] });
+    host = await site.begin({ vault: opener(), gateways: [{ ...gateway.client, isHere: true }] });
     await host.start(release.name, release.release);
     // A gateway takes the next document once the step before has baked on its own clock.
     for (const { delivery } of site.world.inService(release))

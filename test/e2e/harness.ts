@@ -221,9 +221,9 @@ export class Bench {
     await this.answers({ status: 200 });
   }
 
-  async call(): Promise<Answered> {
+  async call(gateway: string = this.stack.description.gateway.url): Promise<Answered> {
     const data = Array.from({ length: 64 }, () => 0);
-    const answer = await fetch(new URL(`/v2/models/${MODEL}/infer`, this.stack.description.gateway.url), {
+    const answer = await fetch(new URL(`/v2/models/${MODEL}/infer`, gateway), {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ inputs: [{ name: 'image', shape: [1, 64], datatype: 'FP32', data }] }),
@@ -234,9 +234,9 @@ export class Bench {
   }
 
   /** Waits until callers are answered like this. */
-  answers(expected: Partial<Answered>): Promise<Answered> {
+  answers(expected: Partial<Answered>, gateway?: string): Promise<Answered> {
     return until(`callers get ${JSON.stringify(expected)}`, PATIENCE_SECONDS, async () => {
-      const answered = await this.call();
+      const answered = await this.call(gateway);
       const differs = Object.entries(expected).some(([name, value]) => answered[name as keyof Answered] !== value);
       if (differs) throw new Error(JSON.stringify(answered));
       return answered;

@@ -1,42 +1,79 @@
-import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import 'reflect-metadata';
+import { randomBytes, webcrypto } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  BasicConstraintsExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SubjectAlternativeNameExtension,
+  X509CertificateGenerator,
+  type X509Certificate,
+} from '@peculiar/x509';
+import type { TlsFiles } from '../../formats/tls.js';
 
-export interface Certificate {
-  readonly cert: string;
-  readonly key: string;
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const HOUR_MS = 3_600_000;
+
+/** An authority of its own, with the files of those it vouches for in `folder`. */
+export class Authority {
+  readonly #folder: string;
+  readonly #keys: webcrypto.CryptoKeyPair;
+  readonly #certificate: X509Certificate;
+
+  private constructor(folder: string, keys: webcrypto.CryptoKeyPair, certificate: X509Certificate) {
+    this.#folder = folder;
+    this.#keys = keys;
+    this.#certificate = certificate;
+  }
+
+  static async create(folder: string): Promise<Authority> {
+    mkdirSync(folder, { recursive: true });
+    const keys = await newKeys();
+    const certificate = await X509CertificateGenerator.createSelfSigned({
+      name: 'CN=authority',
+      keys,
+      ...validity(HOUR_MS),
+      signingAlgorithm: ALGORITHM,
+      extensions: [
+        new BasicConstraintsExtension(true, 0, true),
+        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+      ],
+    });
+    writeFileSync(join(folder, 'authority.pem'), certificate.toString('pem'));
+    return new Authority(folder, keys, certificate);
+  }
+
+  /** A host at these addresses; with `lifetimeMs` below 0 its certificate has expired. */
+  async host(name: string, addresses: readonly string[], lifetimeMs: number = HOUR_MS): Promise<TlsFiles> {
+    const keys = await newKeys();
+    const certificate = await X509CertificateGenerator.create({
+      serialNumber: randomBytes(8).toString('hex'),
+      subject: `CN=${name}`,
+      issuer: this.#certificate.subject,
+      publicKey: keys.publicKey,
+      signingKey: this.#keys.privateKey,
+      ...validity(lifetimeMs),
+      signingAlgorithm: ALGORITHM,
+      extensions: [new SubjectAlternativeNameExtension(addresses.map((value) => ({ type: 'ip', value })))],
+    });
+    const file = (end: string): string => join(this.#folder, `${name}.${end}`);
+    writeFileSync(file('pem'), certificate.toString('pem'));
+    writeFileSync(file('key'), await privatePem(keys.privateKey), { mode: 0o600 });
+    return { certificate: file('pem'), key: file('key'), authorities: join(this.#folder, 'authority.pem') };
+  }
 }
 
-/** Makes a certificate authority in a folder, and certificates of it, with the `openssl` of this host. */
-export class CertificateAuthority {
-  readonly #folder: string;
-  readonly own: Certificate;
+function newKeys(): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+}
 
-  constructor(folder: string, name: string) {
-    this.#folder = folder;
-    this.own = { cert: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
-    this.#openssl(
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-      ...['-subj', `/CN=${name}`, '-keyout', this.own.key, '-out', this.own.cert],
-    );
-  }
+function validity(lifetimeMs: number): { notBefore: Date; notAfter: Date } {
+  const now = Date.now();
+  return { notBefore: new Date(now - 2 * HOUR_MS), notAfter: new Date(now + lifetimeMs) };
+}
 
-  /** For a server at 127.0.0.1, or for a caller. */
-  issue(name: string): Certificate {
-    const at = (ending: string): string => join(this.#folder, `${name}.${ending}`);
-    writeFileSync(at('ext'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
-    this.#openssl(
-      ...['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
-      ...['-subj', `/CN=${name}`, '-keyout', at('key'), '-out', at('csr')],
-    );
-    this.#openssl(
-      ...['x509', '-req', '-in', at('csr'), '-CA', this.own.cert, '-CAkey', this.own.key, '-CAcreateserial'],
-      ...['-days', '1', '-extfile', at('ext'), '-out', at('crt')],
-    );
-    return { cert: at('crt'), key: at('key') };
-  }
-
-  #openssl(...args: readonly string[]): void {
-    execFileSync('openssl', args, { stdio: 'pipe' });
-  }
+async function privatePem(key: webcrypto.CryptoKey): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key)).toString('base64');
+  return `-----BEGIN PRIVATE KEY-----\n${der.replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----\n`;
 }

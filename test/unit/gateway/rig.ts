@@ -15,12 +15,14 @@ import { setTimeout } from 'node:timers/promises';
 import { createGatewayClient, type GatewayClient } from '../../../adapters/gateway/client.js';
 import { CustodyError } from '../../../domain/errors.js';
 import type { ModelState } from '../../../domain/gateway.js';
+import { isLoopback } from '../../../domain/replica.js';
 import { listenAdmin } from '../../../gateway/admin.js';
 import { Gateway } from '../../../gateway/gateway.js';
 import { createMetrics } from '../../../gateway/metrics.js';
 import { LIMITS, type Limits } from '../../../gateway/limits.js';
 import { createDataPlane } from '../../../gateway/proxy.js';
-import type { TlsFiles } from '../../../gateway/tls.js';
+import type { CallerTls } from '../../../gateway/tls.js';
+import { Upstreams } from '../../../gateway/upstreams.js';
 import type { Release, Route, World } from '../../support/world.js';
 
 export interface Answer {
@@ -137,20 +139,18 @@ export interface Rig {
 export async function startRig(
   world: World,
   cleanup: Cleanup,
-  options: { readonly folder?: string; readonly limits?: Partial<Limits>; readonly tls?: TlsFiles } = {},
+  options: { readonly folder?: string; readonly limits?: Partial<Limits>; readonly tls?: CallerTls } = {},
 ): Promise<Rig> {
   const folder = options.folder ?? temporaryFolder(cleanup);
   const reports: string[] = [];
   const report = (error: unknown, what: string): void => void reports.push(`${what}: ${String(error)}`);
   const { environment, root } = world;
-  const gateway = new Gateway({ environment, root, state: folder, report });
-  const plane = createDataPlane(gateway, {
-    limits: { ...LIMITS, ...options.limits },
-    tls: options.tls,
-    report,
-  });
+  const gateway = new Gateway({ environment, root, state: folder, report, reaches: isLoopback });
+  const limits = { ...LIMITS, ...options.limits };
+  const upstreams = new Upstreams(null, limits.maxHeaderBytes);
+  const plane = createDataPlane(gateway, { limits, tls: options.tls, upstreams, report });
   const socket = join(folder, 'admin.sock');
-  const admin = await listenAdmin(gateway, createMetrics(gateway), socket, report);
+  const admin = await listenAdmin(gateway, createMetrics(gateway), { socket }, report);
   await new Promise<void>((resolve) => plane.server.listen(0, '127.0.0.1', resolve));
   let stopped = false;
   const stop = async (): Promise<void> => {

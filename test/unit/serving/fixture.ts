@@ -103,6 +103,7 @@ export class FakeVault implements KeyOpener {
 /** A gateway that keeps what it hears and checks it as a real one would. */
 export class FakeGateway {
   readonly heard: Verified<ReplicaPredicate>[] = [];
+  readonly isHere: boolean = true;
   isDown = false;
   tried = 0;
   readonly #world: World;
@@ -267,6 +268,7 @@ export class Site {
       records: this.records,
       vault: this.vault,
       gateways: [this.gateway],
+      relay: null,
       report: this.desk.report,
       key: this.world.keys.serving,
       state: this.state,

@@ -44,11 +44,12 @@ const { activities } = await startServing({
           key: Buffer.from(file.key, 'base64'),
         })),
   },
-  gateways: [{ deliverReplica: async (replica) => say({ replica }) }],
+  gateways: [{ isHere: true, deliverReplica: async (replica) => say({ replica }) }],
   report: async (incident) => say({ incident }),
   key: importPrivateKey(config.key),
   state: config.state,
   modelUser: null,
+  relay: null,
   log: { info: log('info'), warn: log('warn'), error: log('error') },
 });
 for (const { name, release } of config.start) {

@@ -123,7 +123,7 @@ describe('a serving host', () => {
 
   it('tells gateways every two seconds, and one that is down does not keep the others from hearing', async () => {
     const release = await site.admit();
-    const hanging = { deliverReplica: vi.fn(() => new Promise<never>(() => {})) };
+    const hanging = { isHere: true, deliverReplica: vi.fn(() => new Promise<never>(() => {})) };
     host = await site.begin({ gateways: [hanging, site.gateway] });
     site.gateway.isDown = true;
     await host.start(release.name, release.release);
