@@ -162,6 +162,10 @@ export function developmentPolicy(
         ...{ minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 1000 },
         comparison: { maxFalseAlarmRate: 0.01, tolerance: 0.01 },
       },
+      breaker: {
+        ...{ windowSeconds: 10, minimumSamples: 50, maxErrorRate: 0.5, maxLatencyMs: 10_000 },
+        ...{ consecutiveFailures: 20, openSeconds: 5, probes: 3 },
+      },
       stepTimeoutSeconds: 120,
       deployWithinSeconds: hour,
     },

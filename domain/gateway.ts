@@ -1,6 +1,6 @@
 import type { Digest } from './digest.js';
 import type { CallerKind } from './inventory.js';
-import type { PlanPosition, RouteEntry, Triggers } from './routing.js';
+import type { PlanPosition, RouteEntry, TrafficLimits, Triggers } from './routing.js';
 
 /** What one gateway has counted of one release while one revision was in force. In memory: a restart begins at 0. */
 export interface ReleaseCounters {
@@ -27,6 +27,14 @@ export interface Breach {
   readonly at: string;
 }
 
+/** The breaker of an established release that is not closed. */
+export interface BreakerSeen {
+  readonly release: Digest;
+  readonly version: string;
+  readonly state: 'open' | 'half-open';
+  readonly reason: string;
+}
+
 export interface LiveReplica {
   readonly release: Digest;
   readonly version: string;
@@ -46,6 +54,7 @@ export interface ModelState {
   readonly killedBy: readonly { readonly order: Digest; readonly reason: string; readonly lifted: false }[];
   readonly breach: Breach | null;
   readonly counters: readonly ReleaseCounters[];
+  readonly breakers: readonly BreakerSeen[];
   /** Those whose statements have not expired. */
   readonly replicas: readonly LiveReplica[];
 }
@@ -131,7 +140,7 @@ export function lateKills(
 export type Counted = Pick<ReleaseCounters, 'requests' | 'failures' | 'slow'>;
 
 /** Which trigger the counts break, in words; `null` when none, or while there are too few to mean anything. */
-export function breachOf({ requests, failures, slow }: Counted, triggers: Triggers): string | null {
+export function breachOf({ requests, failures, slow }: Counted, triggers: TrafficLimits): string | null {
   if (requests < triggers.minimumSamples) return null;
   if (failures / requests > triggers.maxErrorRate)
     return `${failures} of ${requests} answers failed, at most ${percent(triggers.maxErrorRate)} may`;

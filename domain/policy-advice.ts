@@ -20,6 +20,7 @@ export function adviseOn(policy: Policy, now: string): readonly Advice[] {
     ...quorums(policy, now),
     ...people(policy),
     ...triggers(policy),
+    ...breaker(policy),
     ...inventory(policy, now),
   ];
 }
@@ -134,4 +135,14 @@ function holdersOf(authorities: readonly Authority[], role: Role): readonly Auth
 
 function canSign({ keys }: Authority, now: string): boolean {
   return keys.some(({ validUntil }) => validUntil === undefined || Date.parse(validUntil) >= Date.parse(now));
+}
+
+function breaker({ rollout }: Policy): Advice[] {
+  const warn = (path: readonly string[], message: string): Advice[] => [{ severity: 'warning', path, message }];
+  if (rollout.breaker === undefined)
+    return warn(['rollout'], 'without `breaker`, a release that fails after its rollout gets all callers all the same');
+  const { windowSeconds, openSeconds } = rollout.breaker;
+  if (openSeconds <= windowSeconds * 10) return [];
+  const path = ['rollout', 'breaker', 'openSeconds'];
+  return warn(path, 'callers of a release that is well again wait for long: let it be tried sooner');
 }

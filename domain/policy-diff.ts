@@ -19,6 +19,7 @@ const MORE_IS_WEAKER = [
   /^artifacts\.max/,
   /\.withinSeconds$/,
   /^rollout\.triggers\.(minimumSamples|maxErrorRate|maxLatencyMs|comparison\.tolerance|metrics\.\d+\.atMost)$/,
+  /^rollout\.breaker\.(minimumSamples|maxErrorRate|maxLatencyMs|consecutiveFailures|probes)$/,
   /^rollout\.(stepTimeoutSeconds|deployWithinSeconds)$/,
   /^rollout\.steps\.\d+\.weight$/,
   /^emergency\.killResponseSeconds$/,
@@ -35,6 +36,7 @@ const LESS_IS_WEAKER = [
   // Whoever wants fewer false alarms gets fewer alarms.
   /^rollout\.triggers\.(comparison\.maxFalseAlarmRate|metrics\.\d+\.atLeast)$/,
   /^rollback\.(warmReleases|windowSeconds)$/,
+  /^rollout\.breaker\.openSeconds$/,
   /^retention\./,
   /^retirement\./,
 ];

@@ -1,4 +1,5 @@
 import type { ArtifactRules } from './artifacts.js';
+import type { BreakerLimits } from './breaker.js';
 import type { PlanStep } from './statements.js';
 import type { SuiteGroup } from './suite.js';
 import type { Triggers } from './routing.js';
@@ -123,6 +124,8 @@ export interface Policy {
   readonly rollout: {
     readonly steps: readonly PlanStep[];
     readonly triggers: Triggers;
+    /** When a gateway sends nobody to a release for a while, by itself. Without it, established releases get all callers. */
+    readonly breaker?: BreakerLimits;
     /** A step without enough evidence by then fails. */
     readonly stepTimeoutSeconds: number;
     /** How long an approved plan may take to begin its last step. */

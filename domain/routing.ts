@@ -1,14 +1,18 @@
 import type { Digest } from './digest.js';
 import type { AlertRule, MetricRule } from './metrics.js';
 
-/** What ends a rollout. The limits the gateway applies itself, on its own counters; everything else is the watch's. */
-export interface Triggers {
+/** What a gateway judges a release by, on its own counters. */
+export interface TrafficLimits {
   /** Answers of the release that must have been counted before a ratio means anything. */
   readonly minimumSamples: number;
   /** Greatest share of failed answers, 0..1. */
   readonly maxErrorRate: number;
   /** Greatest 95th percentile of the time to the first byte, in milliseconds. */
   readonly maxLatencyMs: number;
+}
+
+/** What ends a rollout. The limits the gateway applies itself; everything else is the watch's. */
+export interface Triggers extends TrafficLimits {
   /** With the stable release, in failed and in slow answers, while both have callers. */
   readonly comparison?: Comparison;
   readonly metrics?: readonly MetricRule[];

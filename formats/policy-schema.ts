@@ -60,6 +60,12 @@ const authority = z
 const some = { count: z.int().min(1).max(20), withinSeconds: seconds(YEAR) };
 const quorum = z.strictObject({ role: z.enum(PERSON_ROLES), ...some });
 
+const breakerLimits = {
+  minimumSamples: z.int().min(1),
+  maxErrorRate: z.number().min(0).max(1),
+  maxLatencyMs: z.number().positive(),
+};
+
 const demand = z.enum(DEMANDS);
 const versioning = z.strictObject({
   components: z.strictObject({ added: demand, removed: demand }),
@@ -124,6 +130,15 @@ export const policySchema: z.ZodType<Policy> = z
         .max(32)
         .refine(ascending, 'weights must rise, and the last must be 100'),
       triggers: triggersSchema,
+      breaker: z
+        .strictObject({
+          ...breakerLimits,
+          windowSeconds: z.number().min(1).max(3600),
+          consecutiveFailures: z.int().min(2),
+          openSeconds: seconds(3600),
+          probes: z.int().min(1).max(100),
+        })
+        .exactOptional(),
       stepTimeoutSeconds: seconds(YEAR),
       deployWithinSeconds: seconds(YEAR),
     }),

@@ -54,6 +54,12 @@ export async function listenAdmin(
     'GET /kills': () => gateway.stoppedBy(),
     'GET /state': () => gateway.state(),
     'GET /metrics': () => metrics.text(),
+    'GET /healthz': () => ({ ok: true }),
+    'GET /readyz': () => {
+      const why = gateway.unready();
+      if (why !== null) throw new CustodyError('PENDING', why);
+      return { ready: true };
+    },
   };
   const answer = async (incoming: IncomingMessage): Promise<unknown> => {
     const { method = '', url = '' } = incoming;

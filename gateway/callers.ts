@@ -20,8 +20,8 @@ import { consumersDigest, holderOf, readDeclaration, type Declaration, type Hold
 import { parseEnvelope } from '../formats/dsse.js';
 import { demand, type Policies } from '../formats/evidence.js';
 import { sha256 } from '../formats/sha256.js';
-import type { Refusal } from './endpoint.js';
 import { DurableFile, readDurable } from './durable-file.js';
+import type { Refusal } from './refusal.js';
 import { Sightings, type Caller } from './sightings.js';
 
 export interface CallersDeps {

@@ -4,6 +4,8 @@ import { CustodyError } from '../domain/errors.js';
 import { parseConfig } from '../formats/json.js';
 import { tlsFilesSchema } from '../formats/tls.js';
 import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
+import { LIMITS, limitsSchema } from './limits.js';
+import { callerTlsSchema } from './tls.js';
 
 const path = z.string().startsWith('/');
 
@@ -16,8 +18,8 @@ const configSchema = z.strictObject({
   root: path,
   /** A folder of this process's own. */
   state: path,
-  /** Where callers connect. */
-  listen,
+  /** Where callers connect: over TLS, or in the clear. */
+  listen: listen.extend({ tls: callerTlsSchema.optional() }),
   /** For control, serving and watch: a socket on their host, of which the operating system knows no longer names, or an
    * address where both ends prove who they are. */
   admin: z.union([
@@ -26,6 +28,9 @@ const configSchema = z.strictObject({
   ]),
   /** How model servers on other hosts are spoken with. Without it only those on loopback are. */
   relays: tlsFilesSchema.exactOptional(),
+  limits: limitsSchema.default(LIMITS),
+  /** One line of JSON on stdout for each request. */
+  accessLog: z.boolean().default(true),
 });
 
 export type GatewayConfig = Omit<z.infer<typeof configSchema>, 'root'> & { readonly root: PinnedRoot };

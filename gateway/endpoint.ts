@@ -1,46 +1,39 @@
+import type { BreakerLimits } from '../domain/breaker.js';
 import type { Digest } from '../domain/digest.js';
 import { breachOf, type Breach, type ModelState } from '../domain/gateway.js';
 import type { RoutingDocument } from '../domain/routing.js';
 import { isoTime } from '../domain/time.js';
+import { Breaker } from './breaker.js';
 import { Counters } from './counters.js';
-import { ReplicaPool, type Replica } from './replicas.js';
+import { NOBODY, unknownModel, type Refusal } from './refusal.js';
+import { ReplicaPool } from './replicas.js';
 import type { HeldOrder, HeldRoute } from './state-file.js';
 
-/** Why a caller gets no answer from a release. */
-export interface Refusal {
-  readonly status: 401 | 403 | 404 | 410 | 413 | 502 | 503;
-  readonly code:
-    | 'UNKNOWN_CALLER'
-    | 'NOT_A_CONSUMER'
-    | 'UNKNOWN_MODEL'
-    | 'KILLED'
-    | 'STATUS_STALE'
-    | 'WITHDRAWN'
-    | 'NO_REPLICA'
-    | 'BREACHED'
-    | 'REVOKED'
-    | 'TOO_LARGE'
-    | 'UPSTREAM_FAILED';
-  readonly reason: string;
-}
-
+/** One release as the document in force has it. */
 export interface Entry {
+  readonly endpoint: Endpoint;
   readonly version: string;
   readonly release: Digest;
   readonly weight: number;
+  /** It has not served all callers before, and others can be sent to the one that has. */
+  readonly underRollout: boolean;
   readonly counters: Counters;
   readonly pool: ReplicaPool;
-}
-
-/** Where one request goes: to one replica of one release. */
-export interface Choice {
-  readonly entry: Entry;
-  readonly replica: Replica;
+  readonly breaker: Breaker;
+  /** How answers name it: headers and values in turn. */
+  readonly names: readonly string[];
 }
 
 /** A request under way, which a kill ends. */
 export interface Flight {
   abort(refusal: Refusal): void;
+}
+
+export interface EndpointEvents {
+  /** The release under rollout has failed, for good. */
+  readonly breach: () => void;
+  /** The breaker of an established release has opened. */
+  readonly breaker: (version: string, reason: string) => void;
 }
 
 const KEPT_REVISIONS = 16;
@@ -51,17 +44,19 @@ export class Endpoint {
   readonly flights = new Set<Flight>();
   readonly orders = new Map<Digest, HeldOrder>();
   readonly #pools = new Map<Digest, ReplicaPool>();
+  readonly #breakers = new Map<Digest, Breaker>();
   readonly #counters: Counters[] = [];
-  readonly #onBreach: () => void;
+  readonly #on: EndpointEvents;
+  #limits: BreakerLimits | null = null;
   #route: HeldRoute | null = null;
   #breach: Breach | null = null;
   #killed: Refusal | null = null;
   #entries: readonly Entry[] = [];
   #empty: Refusal | null = null;
 
-  constructor(model: string, onBreach: () => void) {
+  constructor(model: string, on: EndpointEvents) {
     this.model = model;
-    this.#onBreach = onBreach;
+    this.#on = on;
   }
 
   get route(): HeldRoute | null {
@@ -85,11 +80,17 @@ export class Endpoint {
     this.#breach = listed && !isOtherPlan ? breach : null;
     const revision = document?.revision ?? 0;
     const limitMs = document?.triggers?.maxLatencyMs ?? Infinity;
-    this.#entries = releases.map((entry) => ({
+    this.#entries = releases.map((entry, index) => ({
       ...entry,
+      endpoint: this,
+      underRollout: index === 0 && document?.plan != null,
       counters: this.#countersOf({ ...entry, revision }, limitMs),
       pool: this.pool(entry.release),
+      breaker: this.#breakerOf(entry.release),
+      names: ['x-custody-release', entry.release, 'x-custody-release-version', entry.version],
     }));
+    for (const release of this.#breakers.keys())
+      if (!releases.some((entry) => entry.release === release)) this.#breakers.delete(release);
     this.#empty = releases.some(({ weight }) => weight > 0) ? null : this.#nothing(document);
   }
 
@@ -110,29 +111,39 @@ export class Endpoint {
     return pool;
   }
 
+  /** The breakers of the policy, which `null` has none of. */
+  limit(limits: BreakerLimits | null): void {
+    this.#limits = limits;
+    for (const breaker of this.#breakers.values()) breaker.use(limits);
+  }
+
   /** `point` (0..99) is the caller's place among the weights. The release under rollout comes first, so its callers stay. */
-  choose(point: number, now: number, revoked: ReadonlySet<Digest>): Choice | Refusal {
+  choose(point: number, now: number, revoked: ReadonlySet<Digest>): Entry | Refusal {
     if (this.#killed !== null) return this.#killed;
-    if (this.#route === null)
-      return { status: 404, code: 'UNKNOWN_MODEL', reason: `no model ${this.model} is served here` };
+    if (this.#route === null) return unknownModel(this.model);
     if (this.#empty !== null) return this.#empty;
-    let passed = 0;
-    const at = this.#entries.findIndex(({ weight }) => point < (passed += weight));
-    const chosen = this.#serveFrom(this.#entries[at], now, revoked);
-    const inRollout = at === 0 && this.#route.inForce?.plan !== null && this.#entries.length > 1;
+    let at = 0;
+    for (let left = point; at < this.#entries.length; at += 1) {
+      left -= this.#entries[at]?.weight ?? 0;
+      if (left < 0) break;
+    }
+    const entry = this.#entries[at];
+    const refusal = this.#refusalOf(entry, now, revoked);
+    if (entry !== undefined && refusal === null) return entry;
     // Callers of a release under rollout that must not or cannot serve are better off with the stable one.
-    return 'status' in chosen && inRollout ? this.#serveFrom(this.#entries[1], now, revoked) : chosen;
+    if (entry?.underRollout !== true || this.#entries[1] === undefined) return refusal ?? NOBODY;
+    return this.#refusalOf(this.#entries[1], now, revoked) ?? this.#entries[1];
   }
 
-  /** One request's outcome. A breach of the triggers takes effect before this returns. */
-  count({ counters }: Entry, ms: number, failed: boolean): void {
-    counters.count(ms, failed);
-    this.#judge(counters);
+  /** One request's outcome, and the epoch of the breaker that it began in. What follows takes effect before this returns. */
+  count(entry: Entry, epoch: number, at: number, ms: number, failed: boolean): void {
+    entry.counters.count(ms, failed);
+    this.#judge(entry, entry.breaker.count(epoch, at, ms, failed), at);
   }
 
-  brokeOff({ counters }: Entry): void {
-    counters.brokeOff();
-    this.#judge(counters);
+  brokeOff(entry: Entry, epoch: number, at: number): void {
+    entry.counters.brokeOff();
+    this.#judge(entry, entry.breaker.brokeOff(epoch, at), at);
   }
 
   state(now: number): ModelState {
@@ -147,6 +158,9 @@ export class Endpoint {
       killedBy: this.#activeOrders().map(({ order, reason }) => ({ order, reason, lifted: false })),
       breach: this.#breach,
       counters: this.#counters.map((counters) => counters.snapshot()),
+      breakers: this.#entries.flatMap(({ release, version, breaker: { state } }) =>
+        state.kind === 'closed' ? [] : [{ release, version, state: state.kind, reason: state.reason }],
+      ),
       replicas: [...this.#pools].flatMap(([release, pool]) =>
         pool.alive(now).map(({ version, host, port, expiresAtMs }) => ({
           release,
@@ -159,16 +173,18 @@ export class Endpoint {
     };
   }
 
-  #serveFrom(entry: Entry | undefined, now: number, revoked: ReadonlySet<Digest>): Choice | Refusal {
-    if (entry === undefined)
-      return { status: 503, code: 'NO_REPLICA', reason: 'no release serves this share of callers' };
-    const { release, version, pool } = entry;
-    if (revoked.has(release)) return { status: 503, code: 'REVOKED', reason: `release ${version} has been revoked` };
-    if (this.#breach?.release === release)
-      return { status: 503, code: 'BREACHED', reason: `release ${version}: ${this.#breach.reason}` };
-    const replica = pool.pick(now);
-    if (replica !== null) return { entry, replica };
-    return { status: 503, code: 'NO_REPLICA', reason: `no replica of release ${version} is alive` };
+  #refusalOf(entry: Entry | undefined, now: number, revoked: ReadonlySet<Digest>): Refusal | null {
+    if (entry === undefined) return NOBODY;
+    const { release, version, pool, breaker } = entry;
+    const refuse = (code: Refusal['code'], reason: string): Refusal => ({ status: 503, code, reason });
+    if (revoked.has(release)) return refuse('REVOKED', `release ${version} has been revoked`);
+    if (this.#breach?.release === release) return refuse('BREACHED', `release ${version}: ${this.#breach.reason}`);
+    if (!pool.isAlive(now)) return refuse('NO_REPLICA', `no replica of release ${version} is alive`);
+    const waitMs = breaker.waitMs();
+    if (waitMs === 0) return null;
+    const why = breaker.state.kind === 'closed' ? '' : `: ${breaker.state.reason}`;
+    const retryAfterSeconds = Math.ceil(waitMs / 1000);
+    return { ...refuse('BREAKER_OPEN', `release ${version} gets no callers for now${why}`), retryAfterSeconds };
   }
 
   #nothing(document: RoutingDocument | null): Refusal {
@@ -178,20 +194,37 @@ export class Endpoint {
     return { status: 410, code: 'WITHDRAWN', reason };
   }
 
-  #judge(counters: Counters): void {
+  /**
+   * What a request's outcome means for the release. Under rollout, the triggers and the breaker are one: either ends its part
+   * in the plan, for good. Otherwise the breaker opens, and tries again.
+   */
+  #judge(entry: Entry, trip: string | null, at: number): void {
     const document = this.#route?.inForce;
-    if (document?.plan == null || document.triggers === null || this.#breach !== null) return;
+    if (!entry.underRollout || document?.plan == null) {
+      if (trip === null) return;
+      const { version, breaker } = entry;
+      breaker.open(trip, at);
+      this.#on.breaker(version, trip);
+      return;
+    }
     // What began under an older revision says nothing about this step.
-    if (this.#entries[0]?.counters !== counters) return;
-    const reason = breachOf(counters, document.triggers);
+    if (this.#breach !== null || this.#entries[0] !== entry) return;
+    const reason = trip ?? (document.triggers === null ? null : breachOf(entry.counters, document.triggers));
     if (reason === null) return;
-    const { revision, release } = counters;
+    const { revision, release } = entry.counters;
     this.#breach = { revision, release, request: document.plan.request, reason, at: isoTime(Date.now()) };
-    this.#onBreach();
+    this.#on.breach();
   }
 
   #activeOrders(): readonly HeldOrder[] {
     return [...this.orders.values()].filter(({ lifted }) => !lifted);
+  }
+
+  #breakerOf(release: Digest): Breaker {
+    const breaker = this.#breakers.get(release) ?? new Breaker();
+    breaker.use(this.#limits);
+    this.#breakers.set(release, breaker);
+    return breaker;
   }
 
   #countersOf(of: { revision: number; release: Digest; version: string }, limitMs: number): Counters {

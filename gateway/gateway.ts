@@ -1,9 +1,11 @@
 import { authoriseRoute, bakedAt } from '../domain/authorise-route.js';
+import type { BreakerLimits } from '../domain/breaker.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RouteDelivery } from '../domain/evidence.js';
 import type { GatewayState, KillLatched, RouteAdmitted } from '../domain/gateway.js';
 import { holdsRole, type Role } from '../domain/policy.js';
+import { isLoopback } from '../domain/replica.js';
 import type { RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
@@ -13,9 +15,11 @@ import { demand } from '../formats/evidence.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import { Callers } from './callers.js';
 import type { DurableFile } from './durable-file.js';
-import { Endpoint, type Choice, type Refusal } from './endpoint.js';
+import type { Endpoint, Entry } from './endpoint.js';
+import { Endpoints } from './endpoints.js';
 import { lifts } from './orders.js';
-import { readState, stateFile, type Durable, type HeldOrder, type HeldRoute } from './state-file.js';
+import { unknownModel, type Refusal } from './refusal.js';
+import { readState, stateFile, type Durable, type HeldRoute } from './state-file.js';
 import { Trust } from '../formats/trust.js';
 
 export interface GatewayDeps {
@@ -29,7 +33,6 @@ export interface GatewayDeps {
   readonly reaches: (host: string) => boolean;
 }
 
-const DAY_MS = 86_400_000;
 const NOBODY: ReadonlySet<Digest> = new Set();
 const STALE: Refusal = { status: 503, code: 'STATUS_STALE', reason: 'there is no fresh status document' };
 
@@ -43,12 +46,13 @@ export class Gateway {
   readonly #file: DurableFile;
   /** Who calls, and who may. */
   readonly callers: Callers;
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #endpoints: Endpoints;
   /** Documents that are being written, by model: not in force before they are on disk. */
   readonly #pending = new Map<string, HeldRoute>();
   #status: Durable['status'] = null;
   #revoked = NOBODY;
   #freshUntil = 0;
+  #draining = false;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(deps: GatewayDeps) {
@@ -56,34 +60,44 @@ export class Gateway {
     const before = readState(deps.state);
     this.#file = stateFile(deps.state, () => this.#snapshot());
     this.#trust = new Trust(deps.root, before.policies);
-    this.callers = new Callers({ ...deps, isServed: (model) => this.#endpoints.has(model) });
+    this.#endpoints = new Endpoints({ report: deps.report, saveSoon: (what) => this.#saveSoon(what) });
+    this.callers = new Callers({ ...deps, isServed: (model) => this.#endpoints.find(model) !== undefined });
     if (this.#trust.version !== null) this.callers.follow(this.#trust.policies);
-    for (const route of before.routes) {
-      const { model } = route.head.document;
-      const breach = before.breaches.find((held) => held.model === model)?.breach ?? null;
-      this.#open(model).use(route, breach);
-    }
-    for (const order of before.orders) this.#open(order.model).hold(order);
-    // The document may have been written and its orders not yet marked.
-    for (const endpoint of this.#endpoints.values()) this.#lift(endpoint);
+    this.#endpoints.limit(this.#breakerLimits());
+    this.#endpoints.restore(before);
     if (before.status !== null) this.#takeStatus(before.status);
   }
 
-  /** Where a caller's request goes. Cheap: one look-up, and no allocation but the answer. */
-  choose(model: string, point: number, now: number): (Choice & { readonly endpoint: Endpoint }) | Refusal {
-    const endpoint = this.#endpoints.get(model);
-    if (endpoint === undefined)
-      return { status: 404, code: 'UNKNOWN_MODEL', reason: `no model ${model} is served here` };
+  /** Where a caller's request goes. Cheap: one look-up, and no allocation but that of a refusal. */
+  choose(model: string, point: number, now: number): Entry | Refusal {
+    const endpoint = this.#endpoints.find(model);
+    if (endpoint === undefined) return unknownModel(model);
     const choice = endpoint.choose(point, now, this.#revoked);
     // A kill or a withdrawal says more than the age of the status document does.
     if ('status' in choice && (choice.code === 'KILLED' || choice.status !== 503)) return choice;
-    if (!this.#mayServe(now)) return STALE;
-    return 'status' in choice ? choice : { ...choice, endpoint };
+    return this.#mayServe(now) ? choice : STALE;
+  }
+
+  /** From now on it is not ready for more callers; those it has are served on. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  /** Why no callers should be sent here; `null` when they should. */
+  unready(): string | null {
+    if (this.#draining) return 'it is being stopped';
+    if (this.#trust.version === null) return 'it has no policy yet';
+    return this.#mayServe(Date.now()) ? null : STALE.reason;
   }
 
   async admitPolicies(envelopes: readonly unknown[]): Promise<{ readonly policyVersion: number | null }> {
     if (this.#trust.offer(envelopes)) {
       this.callers.follow(this.#trust.policies);
+      this.#endpoints.limit(this.#breakerLimits());
       await this.#file.save();
     }
     return { policyVersion: this.#trust.version };
@@ -100,9 +114,9 @@ export class Gateway {
   async latchKill(envelope: unknown): Promise<KillLatched> {
     const { digest, predicate } = readKillOrder(envelope, this.#trust.newest, this.#deps.environment);
     const { model, nonce, reason, issuedAt, expiresAt } = predicate;
-    const orders = [...(this.#endpoints.get(model)?.orders.values() ?? [])];
+    const orders = [...(this.#endpoints.find(model)?.orders.values() ?? [])];
     const known = orders.find((held) => held.order === digest || held.nonce === nonce);
-    const listed = lifts(this.#endpoints.get(model)?.route?.head.document, digest, expiresAt);
+    const listed = lifts(this.#endpoints.find(model)?.route?.head.document, digest, expiresAt);
     if (known?.lifted === true || listed)
       throw new CustodyError('REPLAYED', 'this order was lifted by a quorum: it changes nothing any more');
     const now = isoTime(Date.now());
@@ -112,7 +126,7 @@ export class Gateway {
     const order = known?.order ?? digest;
     const held = known?.envelope ?? parseEnvelope(envelope);
     const since = known?.since ?? now;
-    this.#open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false, envelope: held, since });
+    this.#endpoints.open(model).hold({ order, model, reason, nonce, expiresAt, lifted: false, envelope: held, since });
     await this.#file.save();
     return { model, order, since };
   }
@@ -132,13 +146,13 @@ export class Gateway {
     const outside = outsideValidity(status.predicate, since);
     if (outside !== null) throw new CustodyError('STATUS_STALE', `the status document is ${outside}`);
     for (const { model, order } of kills) {
-      const endpoint = this.#open(model);
+      const endpoint = this.#endpoints.open(model);
       if (endpoint.orders.has(order) || lifts(endpoint.route?.head.document, order, null)) continue;
       const reason = `stopped by the order ${order}`;
       endpoint.hold({ order, model, reason, nonce: null, expiresAt: null, lifted: false, envelope: null, since });
     }
     this.#takeStatus({ digest: status.digest, predicate: status.predicate });
-    this.#forgetOrders();
+    this.#endpoints.forgetOrders();
     await this.#file.save();
     return { statusVersion: version };
   }
@@ -154,15 +168,15 @@ export class Gateway {
     const outside = outsideValidity(replica.predicate, isoTime(now));
     if (outside !== null) throw new CustodyError('EXPIRED', `the replica's statement is ${outside}`);
     if (!this.#deps.reaches(host)) throw new CustodyError('CONFIG_INVALID', `no certificate to reach ${host} with`);
-    const pool = this.#open(model).pool(replica.subject);
-    pool.add({ version, host, port, expiresAtMs: Date.parse(expiresAt) }, now);
+    const pool = this.#endpoints.open(model).pool(replica.subject);
+    const origin = `${isLoopback(host) ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    pool.add({ version, host, port, origin, expiresAtMs: Date.parse(expiresAt) }, now);
     return { release: replica.subject };
   }
 
   /** The orders that stop something here, as they came. */
   stoppedBy(): readonly SignedEnvelope[] {
-    const held = [...this.#endpoints.values()].flatMap(({ orders }) => [...orders.values()]);
-    return held.flatMap(({ lifted, envelope }) => (lifted || envelope === null ? [] : [envelope]));
+    return this.#endpoints.stoppedBy();
   }
 
   state(): GatewayState {
@@ -173,7 +187,7 @@ export class Gateway {
       statusVersion: this.#status?.predicate.version ?? null,
       consumers: this.callers.consumers,
       fresh: now <= this.#freshUntil,
-      models: [...this.#endpoints.values()].map((endpoint) => endpoint.state(now)),
+      models: this.#endpoints.all().map((endpoint) => endpoint.state(now)),
     };
   }
 
@@ -188,7 +202,7 @@ export class Gateway {
     await this.admitPolicies(policies);
     const next = this.#trust.verify('route', document);
     const { model, revision, change, releases } = next.predicate;
-    const endpoint = this.#endpoints.get(model);
+    const endpoint = this.#endpoints.find(model);
     const route = endpoint?.route ?? null;
     const current = route?.head ?? null;
     if (current?.digest === next.digest) return { model, revision, document: next.digest };
@@ -228,16 +242,9 @@ export class Gateway {
     } finally {
       this.#pending.delete(model);
     }
-    const endpoint = this.#open(model);
+    const endpoint = this.#endpoints.open(model);
     endpoint.use(route);
-    this.#lift(endpoint);
-  }
-
-  /** Orders that the document lists end; only a quorum's document can list more than the one before. */
-  #lift(endpoint: Endpoint): void {
-    for (const order of endpoint.orders.values())
-      if (!order.lifted && lifts(endpoint.route?.head.document, order.order, order.expiresAt))
-        endpoint.hold({ ...order, lifted: true });
+    this.#endpoints.lift(endpoint);
   }
 
   #takeStatus(status: NonNullable<Durable['status']>): void {
@@ -260,35 +267,15 @@ export class Gateway {
       throw new CustodyError('NOT_AUTHORISED', `${signers.join(', ')} may not ${what}`);
   }
 
-  #open(model: string): Endpoint {
-    const known = this.#endpoints.get(model);
-    if (known !== undefined) return known;
-    const endpoint = new Endpoint(model, () => {
-      this.#deps.report(endpoint.breach, `a trigger of ${model} was breached`);
-      this.#file.save().catch((error: unknown) => this.#deps.report(error, 'the breach could not be written'));
-    });
-    this.#endpoints.set(model, endpoint);
-    return endpoint;
+  #breakerLimits(): BreakerLimits | null {
+    return this.#trust.version === null ? null : (this.#trust.newest.rollout.breaker ?? null);
+  }
+
+  #saveSoon(what: string): void {
+    this.#file.save().catch((error: unknown) => this.#deps.report(error, `${what} could not be written`));
   }
 
   #snapshot(): Durable {
-    const endpoints = [...this.#endpoints.values()];
-    const routes = new Map(endpoints.map(({ model, route }) => [model, route] as const));
-    for (const [model, route] of this.#pending) routes.set(model, route);
-    return {
-      policies: this.#trust.envelopes,
-      status: this.#status,
-      routes: [...routes.values()].filter((route) => route !== null),
-      orders: endpoints.flatMap(({ orders }) => [...orders.values()]),
-      breaches: endpoints.flatMap(({ model, breach }) => (breach === null ? [] : [{ model, breach }])),
-    };
-  }
-
-  /** A lifted order need not be remembered once it could not be accepted any more. */
-  #forgetOrders(): void {
-    const gone = ({ lifted, expiresAt }: HeldOrder): boolean =>
-      lifted && expiresAt !== null && Date.parse(expiresAt) + DAY_MS < Date.now();
-    for (const { orders } of this.#endpoints.values())
-      for (const order of orders.values()) if (gone(order)) orders.delete(order.order);
+    return { policies: this.#trust.envelopes, status: this.#status, ...this.#endpoints.durable(this.#pending) };
   }
 }

@@ -1,25 +1,25 @@
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { CustodyError, exitCodeOf } from '../domain/errors.js';
+import { createAccessLog } from './access-log.js';
 import { listenAdmin } from './admin.js';
 import { loadConfig } from './config.js';
 import { Gateway } from './gateway.js';
 import { createMetrics } from './metrics.js';
-import { createDataPlane, LIMITS } from './proxy.js';
+import { createDataPlane } from './proxy.js';
 import { Upstreams } from './upstreams.js';
-
-/** Answers that have begun may end; longer than this the supervisor does not wait. */
-const GRACE_MS = 5_000;
 
 const log = pino({ name: 'gateway' }, pino.destination({ dest: 2, sync: true }));
 
 async function main(): Promise<void> {
-  const { environment, root, state, listen, admin, relays = null } = loadConfig(process.argv[2]);
+  const config = loadConfig(process.argv[2]);
+  const { environment, root, state, listen, admin, relays = null, limits } = config;
   const report = (error: unknown, what: string): void =>
     log.warn(error instanceof Error ? { err: error } : { error }, what);
-  const upstreams = new Upstreams(relays);
+  const upstreams = new Upstreams(relays, limits.maxHeaderBytes);
   const gateway = new Gateway({ environment, root, state, report, reaches: (host) => upstreams.reaches(host) });
-  const dataPlane = createDataPlane(gateway, LIMITS, upstreams);
+  const access = config.accessLog ? createAccessLog(report) : null;
+  const dataPlane = createDataPlane(gateway, { limits, tls: listen.tls, log: access, upstreams, report });
   const control = await listenAdmin(gateway, createMetrics(gateway), admin, report);
   await new Promise<void>((resolve, reject) => {
     dataPlane.server.once('error', reject);
@@ -33,10 +33,12 @@ async function main(): Promise<void> {
     // The supervisor holds stdin open: where it ends, nobody is left to stop this process.
     process.stdin.resume().once('end', resolve).once('error', resolve);
   });
-  const overdue = setTimeout(() => dataPlane.server.closeAllConnections(), GRACE_MS);
-  await Promise.all([dataPlane.close(), control.close()]);
-  clearTimeout(overdue);
+  gateway.drain();
+  await dataPlane.close();
+  // Until the last answer is out, a kill can still end it.
+  await control.close();
   await gateway.close();
+  await access?.close();
 }
 
 main().then(

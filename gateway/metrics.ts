@@ -51,6 +51,15 @@ export function createMetrics(gateway: Gateway): Metrics {
   perModel('breached', '1 while the release under rollout has broken a trigger', ({ breach }) =>
     breach === null ? 0 : 1,
   );
+  gauge(
+    'breaker',
+    '1 while a breaker lets some callers try, 2 while it lets none through',
+    ['model', 'release', 'version'],
+    ({ models }) =>
+      models.flatMap(({ model, breakers }) =>
+        breakers.map(({ release, version, state }): Series => [{ model, release, version }, state === 'open' ? 2 : 1]),
+      ),
+  );
   perModel('replicas', 'Replicas whose statements have not expired', ({ replicas }) => replicas.length);
   const perKind = (name: string, help: string, read: (caller: SeenCaller) => number): void =>
     gauge(name, help, ['model', 'kind'], () =>

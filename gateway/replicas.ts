@@ -3,6 +3,8 @@ export interface Replica {
   readonly version: string;
   readonly host: string;
   readonly port: number;
+  /** As URLs have it. */
+  readonly origin: string;
   readonly expiresAtMs: number;
 }
 
@@ -24,6 +26,11 @@ export class ReplicaPool {
 
   alive(now: number): Replica[] {
     return this.#replicas.filter(({ expiresAtMs }) => expiresAtMs > now);
+  }
+
+  isAlive(now: number): boolean {
+    for (const { expiresAtMs } of this.#replicas) if (expiresAtMs > now) return true;
+    return false;
   }
 
   /** The next one alive, in turn; `null` when there is none. */

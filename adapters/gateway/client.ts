@@ -73,6 +73,9 @@ const modelSchema: z.ZodType<ModelState> = z.strictObject({
       p95Ms: z.number().min(0),
     }),
   ),
+  breakers: z.array(
+    z.strictObject({ release: digestSchema, version, state: z.enum(['open', 'half-open']), reason: z.string() }),
+  ),
   replicas: z.array(
     z.strictObject({ release: digestSchema, version, host: z.string(), port: z.int(), expiresAt: z.string() }),
   ),

@@ -53,6 +53,8 @@ export class ZoneProcesses {
     return this.#process('gateway', 'gateway/main.js', {
       listen: { host: '127.0.0.1', port: this.#settings.ports.gateway },
       admin: { socket: this.socket('gateway', 'gateway-admin') },
+      // Nobody reads what this stack's processes say on stdout.
+      accessLog: false,
     });
   }
 

@@ -1,8 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createGatewayClient, type GatewayClient } from '../../adapters/gateway/client.js';
+import { Authority } from '../support/certificates.js';
 import { startProcess, compileInto, type Started } from '../support/build.js';
 import { createWorld, type Release, type Route, type World } from '../support/world.js';
 import { ask, Cleanup, startModelServer, type ModelServer } from '../unit/gateway/rig.js';
@@ -169,6 +173,49 @@ test.each(['SIGTERM', 'end of stdin'] as const)(
     await expect.poll(() => gateway.process.exitCode).toBe(0);
   },
 );
+
+test('each request is one line on stdout, without query and body, and none is lost when it stops', async () => {
+  const gateway = await start();
+  let text = '';
+  gateway.process.stdout!.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  await bringIntoService();
+  const { port } = gateway.ready;
+  const body = '{"inputs":["my secret"]}';
+  await ask(port, { caller: 'crm', path: '/v2/models/digits/infer?token=my-secret', body });
+  await ask(port, { path: '/digits/v1/chat/completions', headers: { authorization: 'Bearer my-secret' } });
+  await ask(port, { path: '/other/v1/models?token=my-secret', method: 'GET' });
+  await ask(port, { path: '/my%20secret', method: 'GET' });
+  expect(await gateway.end('SIGTERM')).toBe(0);
+  const lines = text
+    .split('\n')
+    .filter((line) => line.includes('"access"'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const expected = { method: 'POST', version: '1.0.0', status: 200, whole: true, caller: null };
+  expect(lines).toMatchObject([
+    { ...expected, path: '/v2/models/digits/infer', caller: 'crm' },
+    { ...expected, path: '/digits/v1/chat/completions' },
+    { ...expected, method: 'GET', path: '/other/v1/models', version: null, status: 404 },
+    { ...expected, method: 'GET', path: '/my%20secret', version: null, status: 404 },
+  ]);
+  expect(text).not.toContain('my-secret');
+  expect(text).not.toContain('my secret');
+});
+
+test('with a certificate in its configuration it speaks TLS, and does not start where that is none', async () => {
+  const { certificate, key } = await (await Authority.create(folder)).host('gateway', ['127.0.0.1']);
+  const written = JSON.parse(readFileSync(config, 'utf8')) as { listen: object };
+  const listening = (tls: object): void =>
+    writeFileSync(config, JSON.stringify({ ...written, accessLog: false, listen: { ...written.listen, tls } }));
+  listening({ certificate, key });
+  const gateway = await start();
+  const sent = request({ host: '127.0.0.1', port: gateway.ready.port, rejectUnauthorized: false }).end();
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+  expect(answer.statusCode).toBe(404);
+  answer.resume();
+  await gateway.end('SIGTERM');
+  listening({ certificate, key: join(folder, 'none.key') });
+  await expect(startProcess(main, config)).rejects.toThrow(/CONFIG_INVALID.*cannot be used/s);
+});
 
 test('a port in use and a wrong configuration are each said in one message, with their exit code', async () => {
   const gateway = await start();

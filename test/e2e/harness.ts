@@ -81,15 +81,18 @@ export class Bench {
     this.load = startLoad({ url, model: MODEL, ratePerSecond: 40, callers: 40, maxSeconds: 3600 });
   }
 
-  /** With `edit`, the first policy is changed before it is signed. */
-  static async start(edit?: (policy: Policy, layout: Layout) => Policy): Promise<Bench> {
+  /** With `edit`, the first policy is changed before it is signed; `example` is set up for in the place of the digits. */
+  static async start(
+    edit?: (policy: Policy, layout: Layout) => Policy,
+    example: { readonly suite?: string; readonly documents?: readonly string[] } = {},
+  ): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), 'custody-e2e-'));
     chmodSync(folder, 0o755);
     mkdirSync(join(folder, 'bin'));
     symlinkSync(environment('CUSTODY_TEMPORAL'), join(folder, 'bin', 'temporal'));
     const { Layout: Folders } = await load<typeof import('../../client/stack/layout.js')>('client/stack/layout.js');
     const layout = new Folders(join(folder, 'state'));
-    const digits = digitsStack(layout, 'smtp://127.0.0.1:9');
+    const digits = { ...digitsStack(layout, 'smtp://127.0.0.1:9'), ...example };
     if (edit !== undefined) {
       initialise(layout, { environment: 'dev', suite: digits.suite });
       const file = layout.path('policy.yaml');

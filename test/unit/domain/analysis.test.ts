@@ -27,6 +27,7 @@ function gateway(change: Partial<ModelState> = {}): ModelState {
     },
     killedBy: [],
     breach: null,
+    breakers: [],
     counters: [counters(release, 100), counters(stable, 900)],
     replicas: [{ release, version: '1.1.0', host: '127.0.0.1', port: 1, expiresAt: '2030-01-01T00:00:00.000Z' }],
     ...change,

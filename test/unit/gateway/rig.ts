@@ -1,5 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { Agent, createServer, request, type IncomingHttpHeaders, type RequestListener } from 'node:http';
+import { once } from 'node:events';
+import {
+  Agent,
+  createServer,
+  request,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +19,10 @@ import { isLoopback } from '../../../domain/replica.js';
 import { listenAdmin } from '../../../gateway/admin.js';
 import { Gateway } from '../../../gateway/gateway.js';
 import { createMetrics } from '../../../gateway/metrics.js';
-import { createDataPlane, LIMITS, type Limits } from '../../../gateway/proxy.js';
+import { LIMITS, type Limits } from '../../../gateway/limits.js';
+import { createDataPlane } from '../../../gateway/proxy.js';
+import type { CallerTls } from '../../../gateway/tls.js';
+import { Upstreams } from '../../../gateway/upstreams.js';
 import type { Release, Route, World } from '../../support/world.js';
 
 export interface Answer {
@@ -116,6 +127,11 @@ export interface Rig {
   /** Gives the release all callers, and the gateway a fresh status document. */
   inService(release: Release): Promise<Route>;
   model(): Promise<ModelState>;
+  /** What the admin side answers to a GET: status and JSON. */
+  probe(path: string): Promise<readonly [number, unknown]>;
+  drain(): void;
+  /** Ends the data plane as a process that stops does. */
+  closePlane(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -123,14 +139,16 @@ export interface Rig {
 export async function startRig(
   world: World,
   cleanup: Cleanup,
-  options: { readonly folder?: string; readonly limits?: Partial<Limits> } = {},
+  options: { readonly folder?: string; readonly limits?: Partial<Limits>; readonly tls?: CallerTls } = {},
 ): Promise<Rig> {
   const folder = options.folder ?? temporaryFolder(cleanup);
   const reports: string[] = [];
   const report = (error: unknown, what: string): void => void reports.push(`${what}: ${String(error)}`);
   const { environment, root } = world;
   const gateway = new Gateway({ environment, root, state: folder, report, reaches: isLoopback });
-  const plane = createDataPlane(gateway, { ...LIMITS, ...options.limits });
+  const limits = { ...LIMITS, ...options.limits };
+  const upstreams = new Upstreams(null, limits.maxHeaderBytes);
+  const plane = createDataPlane(gateway, { limits, tls: options.tls, upstreams, report });
   const socket = join(folder, 'admin.sock');
   const admin = await listenAdmin(gateway, createMetrics(gateway), { socket }, report);
   await new Promise<void>((resolve) => plane.server.listen(0, '127.0.0.1', resolve));
@@ -172,6 +190,15 @@ export async function startRig(
       if (found === undefined) throw new Error('the gateway does not know the model');
       return found;
     },
+    probe: async (path) => {
+      const sent = request({ socketPath: socket, path }).end();
+      const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+      let body = '';
+      for await (const chunk of answer as AsyncIterable<Buffer>) body += chunk.toString();
+      return [answer.statusCode ?? 0, JSON.parse(body)];
+    },
+    drain: () => gateway.drain(),
+    closePlane: () => plane.close(),
     stop,
   };
   return rig;

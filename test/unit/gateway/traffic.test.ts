@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { request, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Limits } from '../../../gateway/proxy.js';
+import type { Limits } from '../../../gateway/limits.js';
 import { createWorld, type Release, type Route, type World } from '../../support/world.js';
 import { ask, Cleanup, startRig, versions, type ModelServer, type Rig } from './rig.js';
 

@@ -254,6 +254,7 @@ describe('what follows from the gateways’ counters', () => {
     triggers: { minimumSamples: 20, maxErrorRate: 0.1, maxLatencyMs: 100 },
     killedBy: [],
     breach: null,
+    breakers: [],
     counters: [{ revision: 3, release, version: '1.1.0', requests: 20, failures: 2, slow: 1, p95Ms: 90 }],
     replicas: [{ release, version: '1.1.0', host: '127.0.0.1', port: 1, expiresAt: '2030-01-01T00:00:00.000Z' }],
   };

@@ -9,6 +9,7 @@ import { initialise } from '../../../client/init.js';
 import { lintPolicy, signPolicyFile } from '../../../client/policies.js';
 import { replaceFile } from '../../../client/files.js';
 import { Layout } from '../../../client/stack/layout.js';
+import type { BreakerLimits } from '../../../domain/breaker.js';
 import { adviseOn } from '../../../domain/policy-advice.js';
 import { diffPolicies } from '../../../domain/policy-diff.js';
 import type { AlertRule, MetricRule } from '../../../domain/metrics.js';
@@ -29,6 +30,13 @@ function withAuthority(id: string, change: Partial<Authority>): Policy {
 }
 function withTriggers(change: Partial<Triggers>): Policy {
   return { ...policy, rollout: { ...policy.rollout, triggers: { ...policy.rollout.triggers, ...change } } };
+}
+function withBreaker(change: Partial<BreakerLimits> = {}): Policy {
+  const breaker = {
+    ...{ windowSeconds: 10, minimumSamples: 50, maxErrorRate: 0.5, maxLatencyMs: 10_000 },
+    ...{ consecutiveFailures: 20, openSeconds: 5, probes: 3, ...change },
+  };
+  return { ...policy, rollout: { ...policy.rollout, breaker } };
 }
 const write = (name: string, value: Policy): string => {
   const file = join(folder, name);
@@ -86,6 +94,12 @@ describe('advice on a policy', () => {
       withAuthority('alice', { roles: ['release-approver', 'requester'] }),
       /release-approver and requester in one person/,
     ],
+    ['a policy without a breaker', policy, /rollout: without `breaker`/],
+    [
+      'a breaker that stays open for long',
+      withBreaker({ openSeconds: 600 }),
+      /rollout.breaker.openSeconds: callers .* wait/,
+    ],
   ];
   test.each(warnings)('warns of %s', (_, value, message) => {
     expect(said(value, 'warning')).toContainEqual(expect.stringMatching(message));
@@ -112,6 +126,18 @@ describe('what differs between two policies', () => {
     diffPolicies(before, after).map(
       ({ path, before: was, after: is, weakens }) => `${weakens ? '! ' : ''}${path}: ${was ?? ''} → ${is ?? ''}`,
     );
+
+  test('of a breaker is what makes it patient, or is its absence', () => {
+    expect(told(withBreaker({ consecutiveFailures: 30, openSeconds: 2 }), withBreaker())).toEqual([
+      '! rollout.breaker.consecutiveFailures: 20 → 30',
+      '! rollout.breaker.openSeconds: 5 → 2',
+    ]);
+    expect(told(withBreaker({ maxErrorRate: 0.2, probes: 1 }), withBreaker())).toEqual([
+      'rollout.breaker.maxErrorRate: 0.5 → 0.2',
+      'rollout.breaker.probes: 3 → 1',
+    ]);
+    expect(told(policy, withBreaker()).every((line) => line.startsWith('! rollout.breaker.'))).toBe(true);
+  });
 
   test('is nothing between one and itself', () => {
     expect(told(policy)).toEqual([]);

@@ -9,6 +9,7 @@ const PAGES = [
   'CONTRIBUTING.md',
   'deploy/README.md',
   'docs/architecture.md',
+  'docs/gateway.md',
   'docs/operations.md',
   'docs/policy.md',
   'docs/rollout.md',

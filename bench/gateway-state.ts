@@ -1,0 +1,68 @@
+import { developmentPolicy } from '../client/init.js';
+import type { Authority } from '../domain/policy.js';
+import type { RouteEntry, RoutingDocument } from '../domain/routing.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+import { isoTime } from '../domain/time.js';
+import { generateKey, importPrivateKey } from '../formats/keys.js';
+import { policyDigest, signPolicy, type PinnedRoot } from '../formats/policy.js';
+import { sha256 } from '../formats/sha256.js';
+import { signStatement } from '../formats/statements.js';
+
+const HOUR_MS = 3_600_000;
+
+/** What a gateway has on disk while a second release has half of the callers, and the replicas of both, which are one server. */
+export function gatewayState(port: number): {
+  readonly root: PinnedRoot;
+  readonly durable: object;
+  readonly replicas: readonly SignedEnvelope[];
+} {
+  const [root, serving] = [generateKey('ed25519'), generateKey('ed25519')].map((pair) =>
+    importPrivateKey(pair.privatePem),
+  ) as [ReturnType<typeof importPrivateKey>, ReturnType<typeof importPrivateKey>];
+  const person = (id: string, roles: Authority['roles'], pem: string): Authority => ({
+    ...{ id, kind: 'person' as const, roles, keys: [{ pem }] },
+  });
+  const others = (
+    ['release-approver', 'operator', 'override-authority', 'security-authority', 'reviewer'] as const
+  ).flatMap((role) =>
+    [1, 2].map((at) => person(`${role}-${at}`, [role], importPrivateKey(generateKey('ed25519').privatePem).pem)),
+  );
+  const authorities: Authority[] = [
+    person('root', ['root'], root.pem),
+    ...others,
+    { id: 'serving', kind: 'workload', roles: ['serving'], keys: [{ pem: serving.pem }] },
+  ];
+  const suites = [{ suite: 'bench', version: '1.0.0', sha256: sha256('the suite'), minimumCases: 20 }];
+  const policy = developmentPolicy('bench', authorities, suites);
+  const now = Date.now();
+  const times = { issuedAt: isoTime(now), expiresAt: isoTime(now + HOUR_MS) };
+  const releases: RouteEntry[] = ['1.1.0', '1.0.0'].map((version) => ({
+    release: sha256(version),
+    version,
+    weight: 50,
+  }));
+  const document: RoutingDocument = {
+    ...{ environment: 'bench', model: 'digits', revision: 1, previous: null, change: 'plan', releases },
+    ...{ plan: { request: sha256('request'), step: 0 }, triggers: policy.rollout.triggers, lifted: [], restore: null },
+    ...{ policy: policyDigest(policy), issuedAt: times.issuedAt },
+  };
+  const status = { environment: 'bench', version: now, ...times, revoked: [], kills: [] };
+  return {
+    root: { environment: 'bench', rootKeys: [root.pem], threshold: 1 },
+    durable: {
+      policies: [signPolicy(policy, [root])],
+      status: { digest: sha256('status'), predicate: status },
+      routes: [{ head: { digest: sha256('document'), document }, inForce: document, baked: null }],
+      orders: [],
+      breaches: [],
+    },
+    replicas: releases.map(({ release, version }) =>
+      signStatement(
+        'replica',
+        { name: `lifecycle/digits/${version}`, sha256: release },
+        { environment: 'bench', model: 'digits', version, host: '127.0.0.1', port, ...times },
+        [serving],
+      ),
+    ),
+  };
+}
