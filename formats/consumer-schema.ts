@@ -36,4 +36,3 @@ export const consumerSchema: z.ZodType<ConsumerPredicate> = z
     ({ models, identities }) => models.length > 0 || identities.length === 0,
     'what was removed is known by nothing',
   );
-
