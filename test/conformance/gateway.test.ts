@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createGatewayClient, type GatewayClient } from '../../adapters/gateway/client.js';
 import { Authority } from '../support/certificates.js';
+import { sha256 } from '../../formats/sha256.js';
 import { startProcess, compileInto, type Started } from '../support/build.js';
 import { createWorld, type Release, type Route, type World } from '../support/world.js';
 import { ask, Cleanup, startModelServer, type ModelServer } from '../unit/gateway/rig.js';
@@ -193,7 +194,7 @@ test('each request is one line on stdout, without query and body, and none is lo
   const expected = { method: 'POST', version: '1.0.0', status: 200, whole: true, caller: null };
   expect(lines).toMatchObject([
     { ...expected, path: '/v2/models/digits/infer', caller: 'crm' },
-    { ...expected, path: '/digits/v1/chat/completions' },
+    { ...expected, path: '/digits/v1/chat/completions', caller: `token:${sha256('my-secret').slice(0, 12)}` },
     { ...expected, method: 'GET', path: '/other/v1/models', version: null, status: 404 },
     { ...expected, method: 'GET', path: '/my%20secret', version: null, status: 404 },
   ]);
