@@ -16,7 +16,7 @@ import { closeGently } from './closing.js';
 import type { GatewayConfig } from './config.js';
 import type { Gateway } from './gateway.js';
 import type { Metrics } from './metrics.js';
-import { mutualTls } from './mutual-tls.js';
+import { mutualTls } from './tls.js';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const REQUEST_MS = 10_000;

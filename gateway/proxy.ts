@@ -86,7 +86,7 @@ function serve(plane: Plane, log: AccessLog | null, incoming: IncomingMessage, o
   const target = targetOf(url);
   const model = target?.model ?? '';
   const caller = callers.identify(headers, peerOf(incoming.socket));
-  const refusal = callers.judge(caller, model, Date.now()) ?? (target === null ? NO_MODEL : null);
+  const refusal = callers.judge(caller, model, Date.now());
   // A consumer may name whom it calls for: each of them stays with one release.
   const named = String(headers['x-custody-caller'] ?? caller.id);
   const point = named === '' ? Math.floor(Math.random() * 100) : pointOf(named, model);

@@ -4,7 +4,7 @@ import type { Server as TlsServer, SecureContextOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
 import type { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
-import { tlsFilesSchema } from '../formats/tls.js';
+import { tlsFilesSchema, type TlsFiles } from '../formats/tls.js';
 
 /** Files in PEM. With `authorities`, only callers with a certificate of one of them get a connection. */
 export const callerTlsSchema = tlsFilesSchema.partial({ authorities: true });
@@ -25,6 +25,11 @@ export function readTls({ certificate, key, authorities }: CallerTls): SecureCon
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new CustodyError('CONFIG_INVALID', `the certificate ${certificate} cannot be used: ${why}`, { cause });
   }
+}
+
+/** For a server, which then answers nobody without a certificate, and for a client. CONFIG_INVALID as above. */
+export function mutualTls(files: TlsFiles): SecureContextOptions & { requestCert: true; rejectUnauthorized: true } {
+  return { ...readTls(files), requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' };
 }
 
 /**

@@ -3,7 +3,7 @@ import { Pool } from 'undici';
 import type { Digest } from '../domain/digest.js';
 import { isLoopback, serverNameOf } from '../domain/replica.js';
 import type { TlsFiles } from '../formats/tls.js';
-import { mutualTls } from './mutual-tls.js';
+import { mutualTls } from './tls.js';
 import type { Replica } from './replicas.js';
 
 /** Shorter than servers keep an idle connection, so that none is used that its server is just closing. */

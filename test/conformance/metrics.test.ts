@@ -2,10 +2,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { createPrometheus } from '../../adapters/metrics/prometheus.js';
+import { freePort } from '../../client/stack/layout.js';
 import { fillTemplate, judgeAlert } from '../../domain/metrics.js';
 import { until } from '../e2e/support/until.js';
 import { FakeMetrics, value } from '../support/metrics.js';
@@ -80,15 +80,6 @@ function run(command: string, args: readonly string[]): ChildProcess {
     await ended;
   });
   return child;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** The same answers without any server: what tests of the watch rely on. */

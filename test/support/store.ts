@@ -2,13 +2,13 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StoreAdmin } from '../../adapters/object-store/admin.js';
 import { EMBEDDED_FOLDERS, embeddedStoreCommand } from '../../adapters/object-store/embedded.js';
 import type { S3Config } from '../../adapters/object-store/s3-session.js';
+import { freePort } from '../../client/stack/layout.js';
 
 const REGION = 'us-east-1';
 const START_MS = 20_000;
@@ -25,15 +25,6 @@ export interface TestStore {
   /** Starts it again on the same port and files, after `kill`. */
   restart(): Promise<void>;
   stop(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function answers(endpoint: string): Promise<boolean> {
