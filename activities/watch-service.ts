@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { isTally, tallied, type Tally } from '../domain/analysis.js';
 import type { ServiceVerdict } from '../domain/endpoint.js';
-import { breachIn, inService, judgeService, type ServiceWindow } from '../domain/service.js';
+import { breachIn, inService, judgeService, shutOut, type ServiceWindow } from '../domain/service.js';
 import type { WatchActivities } from './contract.js';
 import { createMetricLook } from './metrics.js';
 import { askGateways, type WatchDeps } from './watch.js';
@@ -36,7 +36,7 @@ export function createServiceWatch({ gateways, metrics }: WatchDeps): Pick<Watch
           const { triggers, counted, version } = serving;
           const judged = judgeService(progress.window, counted, triggers, Date.now());
           const places = { model, release, version, revision: String(revision) };
-          breach = judged.breach ?? breachIn(metricLook.look(triggers, places));
+          breach = judged.breach ?? shutOut(seen, watched) ?? breachIn(metricLook.look(triggers, places));
           progress = { ...progress, window: judged.window };
         }
         progress = { ...progress, tally };

@@ -15,10 +15,12 @@ export interface BreakerLimits extends TrafficLimits {
 /** Times are milliseconds of a clock that only goes forward. */
 export type BreakerState =
   | { readonly kind: 'closed' }
-  | { readonly kind: 'open'; readonly reason: string; readonly until: number }
+  | { readonly kind: 'open'; readonly reason: string; readonly failedTries: number; readonly until: number }
   | {
       readonly kind: 'half-open';
       readonly reason: string;
+      /** How often it has been tried, and found no better, since it was last closed. */
+      readonly failedTries: number;
       /** From then on others may try in the place of those whose outcome is still not known. */
       readonly until: number;
       readonly admitted: number;
@@ -38,8 +40,14 @@ export function tripOf(seen: Seen, limits: BreakerLimits): string | null {
   return breachOf(seen, limits);
 }
 
-export function opened(reason: string, now: number, { openSeconds }: BreakerLimits): BreakerState {
-  return { kind: 'open', reason, until: now + openSeconds * 1000 };
+export function opened(
+  before: BreakerState,
+  reason: string,
+  now: number,
+  { openSeconds }: BreakerLimits,
+): BreakerState {
+  const failedTries = before.kind === 'closed' ? 0 : before.failedTries + 1;
+  return { kind: 'open', reason, failedTries, until: now + openSeconds * 1000 };
 }
 
 /** The state once one more caller has been let through; `null`: nobody is, now. */
@@ -48,13 +56,14 @@ export function admit(state: BreakerState, now: number, limits: BreakerLimits): 
   if (state.kind === 'half-open' && state.admitted < limits.probes) return { ...state, admitted: state.admitted + 1 };
   if (now < state.until) return null;
   const until = now + limits.openSeconds * 1000;
-  return { kind: 'half-open', reason: state.reason, until, admitted: 1, succeeded: 0 };
+  const { reason, failedTries } = state;
+  return { kind: 'half-open', reason, failedTries, until, admitted: 1, succeeded: 0 };
 }
 
 /** The state once a caller that tried has had its answer. */
 export function settle(state: BreakerState, good: boolean, now: number, limits: BreakerLimits): BreakerState {
   if (state.kind !== 'half-open') return state;
-  if (!good) return opened(state.reason, now, limits);
+  if (!good) return opened(state, state.reason, now, limits);
   const succeeded = state.succeeded + 1;
   return succeeded >= limits.probes ? CLOSED : { ...state, succeeded };
 }

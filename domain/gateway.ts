@@ -33,6 +33,8 @@ export interface BreakerSeen {
   readonly version: string;
   readonly state: 'open' | 'half-open';
   readonly reason: string;
+  /** How often callers have tried it since, and found it no better. */
+  readonly failedTries: number;
 }
 
 export interface LiveReplica {

@@ -58,6 +58,23 @@ export function inService(
   return { triggers: current.triggers, version, counted: countedOf(tally, release) };
 }
 
+/**
+ * Why a release is broken although too few answers are counted to prove it: at least half of the gateways that serve it send
+ * it nobody any more, and whoever tried it since found it no better. One gateway alone among several may be what is wrong.
+ */
+export function shutOut(seen: readonly Seen[], { revision, release }: Watched): string | null {
+  const current = seen.flatMap((state) =>
+    state !== null && state !== 'unknown' && state.revision === revision ? [state] : [],
+  );
+  const open = current.flatMap(({ breakers }) =>
+    breakers.filter((breaker) => breaker.release === release && breaker.failedTries > 0),
+  );
+  const [first] = open;
+  if (first === undefined || 2 * open.length < current.length) return null;
+  const tries = Math.min(...open.map(({ failedTries }) => failedTries));
+  return `${open.length} of ${current.length} gateways have stopped sending callers to it: ${first.reason}, and so it was when it was tried again, ${tries} ${tries === 1 ? 'time' : 'times'}`;
+}
+
 /** What fails among several sights; whatever does not is no breach in service. */
 export function breachIn(sights: readonly Sight[]): string | null {
   const failed = sights.find((sight) => sight.kind === 'fail');

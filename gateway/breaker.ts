@@ -54,7 +54,7 @@ export class Breaker {
   }
 
   open(reason: string, at: number): void {
-    if (this.#limits !== null) this.#become(opened(reason, at, this.#limits));
+    if (this.#limits !== null) this.#become(opened(this.#state, reason, at, this.#limits));
   }
 
   #tried(good: boolean, at: number, limits: BreakerLimits): string | null {

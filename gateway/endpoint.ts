@@ -159,7 +159,9 @@ export class Endpoint {
       breach: this.#breach,
       counters: this.#counters.map((counters) => counters.snapshot()),
       breakers: this.#entries.flatMap(({ release, version, breaker: { state } }) =>
-        state.kind === 'closed' ? [] : [{ release, version, state: state.kind, reason: state.reason }],
+        state.kind === 'closed'
+          ? []
+          : [{ release, version, state: state.kind, reason: state.reason, failedTries: state.failedTries }],
       ),
       replicas: [...this.#pools].flatMap(([release, pool]) =>
         pool.alive(now).map(({ version, host, port, expiresAtMs }) => ({

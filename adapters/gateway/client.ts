@@ -74,7 +74,13 @@ const modelSchema: z.ZodType<ModelState> = z.strictObject({
     }),
   ),
   breakers: z.array(
-    z.strictObject({ release: digestSchema, version, state: z.enum(['open', 'half-open']), reason: z.string() }),
+    z.strictObject({
+      release: digestSchema,
+      version,
+      state: z.enum(['open', 'half-open']),
+      reason: z.string(),
+      failedTries: count,
+    }),
   ),
   replicas: z.array(
     z.strictObject({ release: digestSchema, version, host: z.string(), port: z.int(), expiresAt: z.string() }),

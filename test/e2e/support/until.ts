@@ -1,12 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-const POLL_MS = 10;
+const FIRST_POLL_MS = 10;
+const LAST_POLL_MS = 150;
+/** Each question costs the stack as much as a caller's: what is long in coming is asked for less often. */
+const SLOWER = 1.3;
 
 /** Waits for something that can only be asked for; whoever does not answer is asked again. */
 export async function until<T>(what: string, seconds: number, ask: () => Promise<T | null>): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
   let last = 'it has not come to pass';
-  for (;;) {
+  for (let wait = FIRST_POLL_MS; ; wait = Math.min(LAST_POLL_MS, wait * SLOWER)) {
     try {
       const answer = await ask();
       if (answer !== null) return answer;
@@ -14,6 +17,6 @@ export async function until<T>(what: string, seconds: number, ask: () => Promise
       last = error instanceof Error ? error.message : String(error);
     }
     if (Date.now() > deadline) throw new Error(`${what}, within ${seconds} s: ${last}`);
-    await pause(POLL_MS);
+    await pause(wait);
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Counted } from '../../../domain/gateway.js';
-import { breachIn, judgeService, type ServiceWindow } from '../../../domain/service.js';
+import type { BreakerSeen, Counted, ModelState } from '../../../domain/gateway.js';
+import { breachIn, judgeService, shutOut, type ServiceWindow } from '../../../domain/service.js';
 import { seededRandom } from '../../../examples/digits/random.js';
 
 const triggers = { minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 100 };
@@ -62,6 +62,48 @@ describe('a release in service', () => {
     expect(over.window).toEqual({ since: 61_000, base: counted(50, 0) });
     expect(judge(counted(50, 4), 61_000).window).toEqual(begun);
     expect(judge(counted(19, 0), 61_000).window).toEqual(begun);
+  });
+});
+
+describe('a release that a gateway sends nobody any more', () => {
+  const release = 'a'.repeat(64);
+  const watched = { model: 'digits', revision: 3, release };
+  const state = (breaker: Partial<BreakerSeen> | null, revision = 3): ModelState => ({
+    ...{ model: 'digits', revision, document: 'd'.repeat(64), plan: null, triggers, killedBy: [], breach: null },
+    serving: [{ release, version: '1.0.0', weight: 100 }],
+    counters: [],
+    replicas: [],
+    breakers:
+      breaker === null
+        ? []
+        : [
+            {
+              release,
+              version: '1.0.0',
+              state: 'open',
+              reason: '20 answers in a row failed',
+              failedTries: 1,
+              ...breaker,
+            },
+          ],
+  });
+
+  test('and that was tried in vain is broken, however few answers are counted', () => {
+    expect(shutOut([state({ failedTries: 2 })], watched)).toBe(
+      '1 of 1 gateways have stopped sending callers to it: 20 answers in a row failed, and so it was when it was tried again, 2 times',
+    );
+    expect(shutOut([state({ state: 'half-open' })], watched)).not.toBeNull();
+    expect(shutOut([state({}), state(null)], watched)).not.toBeNull();
+  });
+
+  test.each([
+    ['nobody has tried again yet', [state({ failedTries: 0 })]],
+    ['most gateways serve it', [state({}), state(null), state(null)]],
+    ['it is another release', [state({ release: 'b'.repeat(64) })]],
+    ['it was under another revision', [state({}, 2)]],
+    ['no gateway answers', [null, 'unknown' as const]],
+  ])('is not yet: %s', (_, seen) => {
+    expect(shutOut(seen, watched)).toBeNull();
   });
 });
 

@@ -1,5 +1,13 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { admit, CLOSED, opened, settle, tripOf, type BreakerLimits } from '../../../domain/breaker.js';
+import {
+  admit,
+  CLOSED,
+  opened,
+  settle,
+  tripOf,
+  type BreakerLimits,
+  type BreakerState,
+} from '../../../domain/breaker.js';
 import { Breaker } from '../../../gateway/breaker.js';
 import { RollingWindow } from '../../../gateway/rolling-window.js';
 import { createWorld, type Release, type Route, type World } from '../../support/world.js';
@@ -35,7 +43,7 @@ describe('what opens a breaker', () => {
 
 describe('an open breaker', () => {
   test('lets nobody through until its time is over, then so many as may try, and no more', () => {
-    let state = opened('why', 1000, LIMITS);
+    let state = opened(CLOSED, 'why', 1000, LIMITS);
     expect(admit(state, 2999, LIMITS)).toBeNull();
     state = admit(state, 3000, LIMITS) ?? CLOSED;
     expect(state).toMatchObject({ kind: 'half-open', admitted: 1 });
@@ -44,15 +52,24 @@ describe('an open breaker', () => {
   });
 
   test('closes when all who tried were answered well, and opens again with the first who was not', () => {
-    const trying = admit(opened('why', 0, LIMITS), 2000, LIMITS) ?? CLOSED;
+    const trying = admit(opened(CLOSED, 'why', 0, LIMITS), 2000, LIMITS) ?? CLOSED;
     const half = settle(trying, true, 2100, LIMITS);
     expect(half).toMatchObject({ kind: 'half-open', succeeded: 1 });
     expect(settle(half, true, 2200, LIMITS)).toEqual(CLOSED);
-    expect(settle(half, false, 2200, LIMITS)).toEqual({ kind: 'open', reason: 'why', until: 4200 });
+    expect(settle(half, false, 2200, LIMITS)).toEqual({ kind: 'open', reason: 'why', failedTries: 1, until: 4200 });
+  });
+
+  test('counts how often it was tried in vain, and forgets it when it closes', () => {
+    const fail = (state: BreakerState, at: number): BreakerState =>
+      settle(admit(state, at, LIMITS) ?? CLOSED, false, at, LIMITS);
+    const twice = fail(fail(opened(CLOSED, 'why', 0, LIMITS), 2000), 4000);
+    expect(twice).toMatchObject({ kind: 'open', failedTries: 2 });
+    expect(admit(twice, 6000, LIMITS)).toMatchObject({ kind: 'half-open', failedTries: 2 });
+    expect(opened(CLOSED, 'again', 9000, LIMITS)).toMatchObject({ failedTries: 0 });
   });
 
   test('attack: callers who try and are never heard of do not keep it shut for ever', () => {
-    let state = admit(opened('why', 0, LIMITS), 2000, LIMITS) ?? CLOSED;
+    let state = admit(opened(CLOSED, 'why', 0, LIMITS), 2000, LIMITS) ?? CLOSED;
     state = admit(state, 2001, LIMITS) ?? CLOSED;
     expect(admit(state, 3999, LIMITS)).toBeNull();
     expect(admit(state, 4000, LIMITS)).toMatchObject({ kind: 'half-open', admitted: 1, succeeded: 0 });
@@ -147,7 +164,7 @@ describe('in the gateway', () => {
     });
     expect(reached).toBe(0);
     expect((await rig.model()).breakers).toEqual([
-      { release: stable.release, version: '1.0.0', state: 'open', reason: '5 answers in a row failed' },
+      { release: stable.release, version: '1.0.0', state: 'open', reason: '5 answers in a row failed', failedTries: 0 },
     ]);
     expect(await rig.client.metrics()).toMatch(/custody_gateway_breaker\{model="digits",.*version="1.0.0"\} 2/);
     expect(rig.reports.join()).toContain('the breaker of digits 1.0.0 has opened');
@@ -155,6 +172,7 @@ describe('in the gateway', () => {
     // One caller tries, is answered 500, and it is open again.
     await expect.poll(async () => (await ask(rig.port)).status, { interval: 50 }).toBe(500);
     expect((await ask(rig.port)).status).toBe(503);
+    expect((await rig.model()).breakers).toMatchObject([{ state: 'open', failedTries: 1 }]);
     works(old);
     await expect.poll(async () => (await ask(rig.port)).status, { interval: 50 }).toBe(200);
     expect((await ask(rig.port)).status).toBe(200);
