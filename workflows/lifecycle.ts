@@ -13,8 +13,9 @@ import { control, intake, refusalOf, serving, signing } from './zones.js';
 /** An endpoint that knows nothing of the rollout for this long is sent its order again. */
 const SILENT_MS = 2 * 60_000;
 const MAX_SILENT = 30;
-/** A rollout under way is asked about this often; its end is told by the endpoint. */
+/** A rollout under way is asked about after this long, and then ever less often; its end is told by the endpoint. */
 const UNDER_WAY_MS = 10 * 60_000;
+const LONGEST_UNDER_WAY_MS = 4 * 3_600_000;
 
 /**
  * One release from its first byte to its destruction. Every stage that has ended is a record in WORM, and is not repeated.
@@ -112,13 +113,15 @@ async function rollOut(run: LifecycleRun, release: Digest): Promise<RolloutResul
   if (approved === undefined) throw ApplicationFailure.nonRetryable('no approval to roll out with', 'INTERNAL');
   const { request, approvals } = approved;
   const order = { request, approvals, release, version, replyTo: workflowInfo().workflowId };
+  let patience = UNDER_WAY_MS;
   for (let silent = 0; silent < MAX_SILENT;) {
     run.rolloutEnded = false;
     const state = await control.rolloutState(model, request);
     if (state !== null && state !== 'under way') return await run.record('rollout', state);
     silent = state === null ? silent + 1 : 0;
     if (state === null) await control.askEndpoint(model, order);
-    await run.until(() => run.rolloutEnded, state === null ? SILENT_MS : UNDER_WAY_MS, 'waits for the endpoint');
+    await run.until(() => run.rolloutEnded, state === null ? SILENT_MS : patience, 'waits for the endpoint');
+    if (state !== null) patience = Math.min(2 * patience, LONGEST_UNDER_WAY_MS);
   }
   // Recorded first: from then on no step of it is routed. What was routed all the same is taken out again.
   const ended = await run.record('rollout', {

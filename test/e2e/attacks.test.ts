@@ -24,7 +24,7 @@ import { omsResources, parseManifest } from '../../formats/manifest.js';
 import { signOms } from '../../formats/oms.js';
 import { sha256 } from '../../formats/sha256.js';
 import { signStatement } from '../../formats/statements.js';
-import { Bench, MODEL } from './harness.js';
+import { Bench, FIRST_WEIGHT, MODEL } from './harness.js';
 import { Insider } from './insider.js';
 import { until } from './support/until.js';
 
@@ -495,7 +495,7 @@ describe("with control's key, its credentials and every right in the namespace, 
     });
 
     test.each<[string, () => Promise<RouteIntent>, string]>([
-      ['the first step of the plan', async () => step(10, await current()), 'NOT_AUTHORISED'],
+      ['the first step of the plan', async () => step(FIRST_WEIGHT, await current()), 'NOT_AUTHORISED'],
       ['a plan of one step', async () => step(100, await current()), 'POLICY_REFUSED'],
       ['a promotion', whole('promote'), 'POLICY_REFUSED'],
       ['a rollback', whole('rollback'), 'POLICY_REFUSED'],
@@ -528,7 +528,7 @@ describe("with control's key, its credentials and every right in the namespace, 
     });
 
     test('nor one that lies in the store: control itself delivers it in vain, and kills as ever', async () => {
-      const document = await signed(await step(10, await current()));
+      const document = await signed(await step(FIRST_WEIGHT, await current()));
       const digest = envelopeDigest(document);
       await insider.write(storeKeys.grounds(digest), canonicalBytes([envelopeDigest(approval)]));
       await insider.write(storeKeys.route(MODEL, serving.revision + 1), canonicalBytes(document));

@@ -48,6 +48,8 @@ const { startStack } = await load<typeof StackModule>('client/stack/stack.js');
 
 export const MODEL = 'digits';
 export const FIRST: ReleaseName = { model: MODEL, version: '1.0.0' };
+/** Percent of the callers, of the first step of a rollout. */
+export const FIRST_WEIGHT = 50;
 const PATIENCE_SECONDS = 90;
 const COMMAND_MS = 60_000;
 
@@ -66,7 +68,7 @@ export interface Answered {
 
 /** Rollouts whose steps last no longer than their evidence needs; that steps are watched for their time is the story's. */
 function hurried(policy: Policy): Policy {
-  const steps = [50, 100].map((weight) => ({ weight, bakeSeconds: 0.5 }));
+  const steps = [FIRST_WEIGHT, 100].map((weight) => ({ weight, bakeSeconds: 0.5 }));
   return { ...policy, rollout: { ...policy.rollout, steps } };
 }
 
