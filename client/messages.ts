@@ -11,7 +11,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { EndpointStatus } from '../domain/endpoint.js';
 import { CustodyError, isErrorCode, type ErrorCode } from '../domain/errors.js';
 import type { LifecycleOutcome, LifecycleStatus, OpenGate } from '../domain/lifecycle.js';
-import { endpointId, lifecycleId, type ReleaseName } from '../domain/names.js';
+import { endpointId, lifecycleId, parseLifecycleId, type ReleaseName } from '../domain/names.js';
 import type { RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { envelopeDigest } from '../formats/dsse.js';
 import type { Receipt } from '../workflows/messages.js';
@@ -148,6 +148,45 @@ export async function openGates(custody: Custody): Promise<readonly WaitingGate[
     if (status.gate !== null) waiting.push({ workflowId, gate: status.gate, missing: status.missing });
   }
   return waiting;
+}
+
+/** A release that is neither in service nor ended, or that waits for people, with what its lifecycle says. */
+export interface LifecycleUnderWay extends ReleaseName {
+  readonly stage: string;
+  readonly waiting: WaitingGate | null;
+  readonly trouble: readonly string[];
+}
+
+/** Those of one model, or of all. A lifecycle that does not answer is there with that as its trouble. */
+export async function lifecyclesUnderWay(
+  custody: Custody,
+  model: string | null,
+): Promise<readonly LifecycleUnderWay[]> {
+  const asked = `WorkflowType = 'lifecycle' AND ExecutionStatus = 'Running' AND (CustodyStage != 'in service' OR CustodyAwaiting IS NOT NULL)`;
+  const found: LifecycleUnderWay[] = [];
+  try {
+    for await (const { workflowId } of custody.temporal.workflow.list({ query: asked })) {
+      const name = parseLifecycleId(workflowId);
+      if (name === null || (model !== null && name.model !== model)) continue;
+      found.push({ ...name, ...(await standing(custody, workflowId)) });
+    }
+  } catch (error) {
+    throw unanswered(error, 'Temporal', QUERY_MS);
+  }
+  return found;
+}
+
+async function standing(
+  custody: Custody,
+  workflowId: string,
+): Promise<Pick<LifecycleUnderWay, 'stage' | 'waiting' | 'trouble'>> {
+  try {
+    const { stage, gate, missing, trouble } = await query<LifecycleStatus>(custody, workflowId);
+    return { stage, waiting: gate === null ? null : { workflowId, gate, missing }, trouble };
+  } catch (error) {
+    if (!(error instanceof CustodyError)) throw error;
+    return { stage: 'unknown', waiting: null, trouble: [error.message] };
+  }
 }
 
 /** The open request that has this id. */

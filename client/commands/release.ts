@@ -25,6 +25,15 @@ export function releaseCommands(program: Command): void {
     .action(connected(async () => (await import('../actions/release.js')).status));
 
   program
+    .command('watch [model]')
+    .description('see what goes on, until Ctrl-C: releases, rollout steps, callers, errors, what waits for people')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  custody watch digits\n  custody watch | tee watch.log\n  custody watch --json',
+    )
+    .action(connected(async () => (await import('../actions/watch.js')).watch));
+
+  program
     .command('retire <model> <version>')
     .description('ask for the end of a release: notice, drain, revocation, destruction of its keys, certificate')
     .requiredOption('--reason <text>', 'told to everyone who depends on it')

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +11,9 @@ import { digitsFolder } from '../../examples/digits/assets.js';
 import { shippedFolder, shippedProvenance } from '../../examples/digits/ship.js';
 import { sha256 } from '../../formats/sha256.js';
 import { Bench, MODEL, type Ended } from './harness.js';
+import { Child } from './support/child.js';
+import { compiled } from './support/product.js';
+import { until } from './support/until.js';
 
 let bench: Bench;
 let source: ReleaseSource & { readonly release: string };
@@ -146,5 +151,48 @@ describe('custody pack', () => {
     expect(stranger).toMatchObject({ code: 6, stderr: expect.stringContaining('not about this release') as string });
     const silent = await pack(folder);
     expect(silent).toMatchObject({ code: 2, stderr: expect.stringContaining('--training-data') as string });
+  });
+});
+
+describe('custody watch', () => {
+  const command = (...more: string[]): Child =>
+    new Child('bundled/programs/custody.js', ['--state', bench.state, ...more]);
+
+  test('says in a pipe what has changed, and ends at Ctrl-C', async () => {
+    const watched = command('watch');
+    await watched.said('Z digits: steady, revision ');
+    await watched.said(' 100 %  1.0.0');
+    watched.signal('SIGINT');
+    expect(await watched.ended()).toBe(0);
+    expect(watched.answer).not.toContain('\u001b');
+  });
+
+  test('writes one JSON value a line', async () => {
+    const watched = command('--json', 'watch', MODEL);
+    await until('two looks', 60, async () => (watched.answer.split('\n').length > 2 ? true : null));
+    watched.signal('SIGINT');
+    expect(await watched.ended()).toBe(0);
+    const looks = watched.answer.trim().split('\n');
+    for (const look of looks)
+      expect(JSON.parse(look)).toMatchObject({ models: [{ model: MODEL, silent: null, endpoint: { killedBy: [] } }] });
+  });
+
+  test('draws over itself on a terminal', async () => {
+    const line = [process.execPath, compiled('bundled/programs/custody.js'), '--state', bench.state, 'watch', MODEL];
+    const terminal = spawn('script', ['-qec', line.join(' '), '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    let text = '';
+    terminal.stdout.setEncoding('utf8').on('data', (more: string) => (text += more));
+    const ended = once(terminal, 'close');
+    await until('the second drawing', 60, async () => (/\u001b\[\d+A\r\u001b\[J/.test(text) ? true : null));
+    terminal.stdin.write('\u0003');
+    expect(await ended).toEqual([0, null]);
+    expect(text).toContain('100 %  1.0.0');
+  });
+
+  test('waits for a model that does not serve yet', async () => {
+    const watched = command('watch', 'letters');
+    await watched.said('letters: not served yet');
+    watched.signal('SIGINT');
+    expect(await watched.ended()).toBe(0);
   });
 });
