@@ -373,7 +373,9 @@ describe('a serving worker that is killed with SIGKILL', () => {
     expect(pids).toEqual([orphan]);
     await gone(orphan);
     await says((line) => line.replica !== undefined);
+    const again = await pidOf(folderOf(release));
     await kill();
+    await gone(again);
     expect(await killOrphans(await markOf())).toHaveLength(1);
   });
 
