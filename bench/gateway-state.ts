@@ -3,7 +3,7 @@ import type { Authority } from '../domain/policy.js';
 import type { RouteEntry, RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
-import { generateKey, importPrivateKey } from '../formats/keys.js';
+import { generateKey, importPrivateKey, type SigningKey } from '../formats/keys.js';
 import { policyDigest, signPolicy, type PinnedRoot } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
@@ -15,21 +15,21 @@ export function gatewayState(port: number): {
   readonly root: PinnedRoot;
   readonly durable: object;
   readonly replicas: readonly SignedEnvelope[];
+  /** Who may kill. */
+  readonly operator: SigningKey;
 } {
-  const [root, serving] = [generateKey('ed25519'), generateKey('ed25519')].map((pair) =>
-    importPrivateKey(pair.privatePem),
-  ) as [ReturnType<typeof importPrivateKey>, ReturnType<typeof importPrivateKey>];
+  const newKey = (): SigningKey => importPrivateKey(generateKey('ed25519').privatePem);
+  const [root, serving, operator] = [newKey(), newKey(), newKey()];
   const person = (id: string, roles: Authority['roles'], pem: string): Authority => ({
     ...{ id, kind: 'person' as const, roles, keys: [{ pem }] },
   });
   const others = (
     ['release-approver', 'operator', 'override-authority', 'security-authority', 'reviewer'] as const
-  ).flatMap((role) =>
-    [1, 2].map((at) => person(`${role}-${at}`, [role], importPrivateKey(generateKey('ed25519').privatePem).pem)),
-  );
+  ).flatMap((role) => [1, 2].map((at) => person(`${role}-${at}`, [role], newKey().pem)));
   const authorities: Authority[] = [
     person('root', ['root'], root.pem),
     ...others,
+    person('olga', ['operator'], operator.pem),
     { id: 'serving', kind: 'workload', roles: ['serving'], keys: [{ pem: serving.pem }] },
   ];
   const suites = [{ suite: 'bench', version: '1.0.0', sha256: sha256('the suite'), minimumCases: 20 }];
@@ -48,6 +48,7 @@ export function gatewayState(port: number): {
   };
   const status = { environment: 'bench', version: now, ...times, revoked: [], kills: [] };
   return {
+    operator,
     root: { environment: 'bench', rootKeys: [root.pem], threshold: 1 },
     durable: {
       policies: [signPolicy(policy, [root])],

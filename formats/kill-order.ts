@@ -16,11 +16,10 @@ export function readKillOrder(input: unknown, policy: Policy, environment: strin
     throw new CustodyError('MALFORMED', `a kill order has one signature, not ${envelope.signatures.length}`);
   if (!isPlain(envelope.payload) || !isPlain(signature.sig))
     throw new CustodyError('MALFORMED', 'a kill order is relayed unchanged: expected base64 in the standard alphabet');
-  const order = verifyStatement(envelope, 'kill', keyRing(policy));
   const named = keyRing(policy).filter(({ key }) => key.keyId === signature.keyid);
+  const order = verifyStatement(envelope, 'kill', named.length > 0 ? named : keyRing(policy));
   if (named.length === 0)
     throw new CustodyError('MALFORMED', 'a kill order is relayed unchanged: its keyid names no key of the policy');
-  verifyStatement(envelope, 'kill', named);
   if (!order.signers.some((id) => mayKill(policy, id)))
     throw new CustodyError(
       'NOT_AUTHORISED',

@@ -1,0 +1,108 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { orderKill } from '../client/requests.js';
+import type { SigningKey } from '../formats/keys.js';
+import { Gateway } from '../gateway/gateway.js';
+import { gatewayState } from './gateway-state.js';
+import { round, say } from './measure.js';
+
+/**
+ * Milliseconds from a signed kill order to the moment when the last of many gateways in one process refuses callers, and to
+ * the one when all of them have it on disk, which is when they answer. Beside LaunchDarkly's SDK, told by a stub of its streaming
+ * service, which keeps nothing. What one file written and synced takes is said with it: that much of the second is the disk's.
+ * Ratios above one are in Custody's favour. Usage: kill [gateways] [times]
+ */
+const gateways = Number(process.argv[2] ?? 100);
+const times = Number(process.argv[3] ?? 200);
+/** Orders that one set of gateways takes, so that they hold as many as they may in life. */
+const ORDERS = 10;
+
+const folder = mkdtempSync(join(tmpdir(), 'custody-bench-'));
+try {
+  const [refused, durable]: [number[], number[]] = [[], []];
+  // The first set only warms up.
+  for (let set = 0; set <= Math.ceil(times / ORDERS); set += 1) {
+    const { all, operator } = start(join(folder, String(set)));
+    for (let order = 0; order < ORDERS; order += 1) {
+      const took = await kill(all, operator, `digits-${order}`);
+      if (set === 0) continue;
+      refused.push(took.refused);
+      durable.push(took.durable);
+    }
+    await Promise.all(all.map((gateway) => gateway.close()));
+    rmSync(join(folder, String(set)), { recursive: true });
+  }
+  const peer = JSON.parse(
+    execFileSync(process.execPath, [launchDarkly(), String(gateways), String(times)], { encoding: 'utf8' }),
+  ) as number[];
+  const told = { refused: spread(refused), durable: spread(durable), launchDarkly: spread(peer) };
+  const ratios = (of: Spread): object => ({
+    p50: round(told.launchDarkly.p50 / of.p50),
+    p99: round(told.launchDarkly.p99 / of.p99),
+  });
+  say({
+    ...{ gateways, times, milliseconds: told, oneFileSynced: spread(await syncs()) },
+    ratios: { refused: ratios(told.refused), durable: ratios(told.durable) },
+  });
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function launchDarkly(): string {
+  return join(import.meta.dirname, '../../bench/peers/launchdarkly.mjs');
+}
+
+function start(base: string): { readonly all: readonly Gateway[]; readonly operator: SigningKey } {
+  const { root, durable, operator } = gatewayState(1);
+  const all = Array.from({ length: gateways }, (_, at) => {
+    const state = join(base, String(at));
+    mkdirSync(state, { recursive: true });
+    writeFileSync(join(state, 'state.json'), JSON.stringify(durable));
+    return new Gateway({ environment: 'bench', root, state, report: () => undefined, reaches: () => true });
+  });
+  return { all, operator };
+}
+
+async function kill(
+  all: readonly Gateway[],
+  operator: SigningKey,
+  model: string,
+): Promise<{ readonly refused: number; readonly durable: number }> {
+  const order = orderKill({ key: operator, environment: 'bench' }, model, 'a drill');
+  const startedAt = performance.now();
+  const latched = all.map((gateway) => gateway.latchKill(order));
+  for (const gateway of all) {
+    const choice = gateway.choose(model, 0, Date.now());
+    if (!('status' in choice) || choice.code !== 'KILLED') throw new Error(`a gateway serves ${model}`);
+  }
+  const refused = performance.now() - startedAt;
+  await Promise.all(latched);
+  return { refused, durable: performance.now() - startedAt };
+}
+
+async function syncs(): Promise<readonly number[]> {
+  const took: number[] = [];
+  for (let time = 0; time < times; time += 1) {
+    const startedAt = performance.now();
+    const file = await open(join(folder, 'synced'), 'w');
+    await file.writeFile('x'.repeat(16_384));
+    await file.sync();
+    await file.close();
+    took.push(performance.now() - startedAt);
+  }
+  return took;
+}
+
+interface Spread {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => round(sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN);
+  return { p50: at(0.5), p99: at(0.99) };
+}
