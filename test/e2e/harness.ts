@@ -137,16 +137,20 @@ export class Bench {
   /** A copy of a shipped release under a version of its own, changed by `change`, signed by its producer or by `key`. */
   async source(
     version: string,
-    { change, key = this.key('trainer') }: { change?: (folder: string) => void; key?: SigningKey } = {},
+    {
+      change,
+      key = this.key('trainer'),
+      model = MODEL,
+    }: { change?: (folder: string) => void; key?: SigningKey; model?: string } = {},
   ): Promise<ReleaseSource & { readonly release: string }> {
-    const folder = join(this.folder, `release-${version}`);
+    const folder = join(this.folder, `release-${model}-${version}`);
     rmSync(folder, { recursive: true, force: true });
     cpSync(shippedFolder('1.0.0'), folder, { recursive: true });
     change?.(folder);
     const { components, serving } = await readTrainer(join(digitsFolder(), 'trainer.json'));
-    const packed = await packRelease(folder, { model: MODEL, version, components, serving });
+    const packed = await packRelease(folder, { model, version, components, serving });
     const bundle = `${folder}.sig.json`;
-    this.sign(folder, bundle, key);
+    this.sign(folder, bundle, key, model);
     const provenance = provenanceBeside(bundle);
     const data = [join(digitsFolder(), 'data', 'digits.csv.gz')];
     writeProvenance(
@@ -158,9 +162,9 @@ export class Bench {
     return { folder, bundle, provenance, release: packed.release };
   }
 
-  sign(folder: string, bundle: string, key: SigningKey): void {
+  sign(folder: string, bundle: string, key: SigningKey, model = MODEL): void {
     const text = readFileSync(join(folder, 'custody.json'));
-    replaceFile(bundle, signOms(MODEL, omsResources(parseManifest(text), text), key));
+    replaceFile(bundle, signOms(model, omsResources(parseManifest(text), text), key));
   }
 
   async start(source: ReleaseSource, who = 'ci'): Promise<Awaited<ReturnType<typeof startRelease>>> {
@@ -168,9 +172,9 @@ export class Bench {
   }
 
   /** The request that a release waits with. */
-  openGate(version: string): Promise<WaitingGate> {
-    const name = { model: MODEL, version };
-    return until(`a request of ${version}`, PATIENCE_SECONDS, async () => {
+  openGate(version: string, model = MODEL): Promise<WaitingGate> {
+    const name = { model, version };
+    return until(`a request of ${model} ${version}`, PATIENCE_SECONDS, async () => {
       const { gate, missing } = await lifecycleStatus(this.custody, name);
       return gate === null ? null : { workflowId: lifecycleId(name), gate, missing };
     });
@@ -202,9 +206,9 @@ export class Bench {
     return this.custody.temporal.workflow.getHandle(workflowId).signal(name, ...args);
   }
 
-  reached(version: string, stage: string): Promise<unknown> {
-    return until(`${version}: ${stage}`, PATIENCE_SECONDS, async () =>
-      (await lifecycleStatus(this.custody, { model: MODEL, version })).stage === stage ? true : null,
+  reached(version: string, stage: string, model = MODEL): Promise<unknown> {
+    return until(`${model} ${version}: ${stage}`, PATIENCE_SECONDS, async () =>
+      (await lifecycleStatus(this.custody, { model, version })).stage === stage ? true : null,
     );
   }
 

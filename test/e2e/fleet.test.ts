@@ -1,0 +1,142 @@
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { handIn, saidBy } from '../../client/declaring.js';
+import { endpointStatus, outcomeOf } from '../../client/messages.js';
+import { orderKill } from '../../client/requests.js';
+import { endpointId } from '../../domain/names.js';
+import type { Policy } from '../../domain/policy.js';
+import { Bench } from './harness.js';
+import { Consumers, type Consumer } from './support/consumers.js';
+import { until } from './support/until.js';
+
+/** Many models and many systems that depend on them, on one stack: what happens to one is no matter of the others. */
+const MODELS = Array.from({ length: 50 }, (_, at) => `fleet-${at + 1}`);
+const CONSUMERS = 200;
+/** Those that get another release, all at once; the first is killed while its callers are shared between both. */
+const MOVING = MODELS.slice(0, 10);
+const [KILLED = ''] = MOVING;
+const AT_ONCE = 10;
+
+/** Few cases, so that so many releases are validated in a minute. What a suite can find is tried elsewhere. */
+const SUITE = `suite: fleet
+version: 1.0.0
+protocol: open-inference-v2
+cases:
+  - id: live
+    kind: contract
+    request: { method: GET, path: /v2/health/live }
+    expect: { status: 200, json: { live: true } }
+  - id: ready
+    kind: contract
+    request: { method: GET, path: '/v2/models/{model}/ready' }
+    expect: { status: 200, json: { name: '{model}', ready: true } }
+`;
+
+let bench: Bench;
+let consumers: Consumers;
+const folder = mkdtempSync(join(tmpdir(), 'custody-fleet-'));
+
+function small(policy: Policy): Policy {
+  const own = policy.validation.suites.filter(({ suite }) => suite === 'fleet');
+  const steps = [50, 100].map((weight) => ({ weight, bakeSeconds: 1 }));
+  return {
+    ...policy,
+    validation: { ...policy.validation, suites: own.map((rule) => ({ ...rule, minimumCases: 2 })) },
+    // Each endpoint has few callers, and the machine many endpoints.
+    rollout: { ...policy.rollout, steps, triggers: { minimumSamples: 2, maxErrorRate: 0.05, maxLatencyMs: 30_000 } },
+    inventory: { ...policy.inventory, unknownCallers: 'refuse' },
+  };
+}
+
+/** All of them, some at a time. */
+async function forEach<T>(all: readonly T[], act: (one: T) => Promise<unknown>): Promise<void> {
+  const left = [...all];
+  const worker = async (): Promise<void> => {
+    for (let one = left.shift(); one !== undefined; one = left.shift()) await act(one);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+async function release(model: string, version: string): Promise<void> {
+  const change = (of: string): void => appendFileSync(join(of, 'README.md'), `\n${model} ${version}\n`);
+  await bench.start(await bench.source(version, { model, change }));
+  const waiting = await bench.openGate(version, model);
+  expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision('alice', waiting))).toBe('accepted');
+}
+
+beforeAll(async () => {
+  const suite = join(folder, 'suite.yaml');
+  writeFileSync(suite, SUITE);
+  bench = await Bench.start(small, { suite, documents: [] });
+  const said = Array.from({ length: CONSUMERS }, (_, at): Consumer => ({
+    id: `consumer-${at + 1}`,
+    token: join(folder, `consumer-${at + 1}.token`),
+    // Four each, and every fourth depends on a second one.
+    models: [0, ...(at % 4 === 0 ? [7] : [])].map((more) => MODELS[(at + more) % MODELS.length] ?? ''),
+  }));
+  const signer = await bench.signer('oscar');
+  await forEach(said, async ({ id, models, token }) =>
+    handIn(bench.custody, signer, saidBy(id, { model: models, token, days: '1' }, null, 'oscar'), 1),
+  );
+  consumers = new Consumers(bench.stack.description.gateway.url, said);
+});
+
+afterAll(async () => {
+  await consumers?.stop();
+  await bench?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('fifty endpoints and two hundred consumers on one stack', () => {
+  test('fifty releases go into service side by side', async () => {
+    await forEach(MODELS, (model) => release(model, '1.0.0'));
+    for (const model of MODELS) await bench.reached('1.0.0', 'in service', model);
+    await consumers.allServed();
+  });
+
+  test('every consumer is known by its token, and seen at what it depends on', async () => {
+    const shown = await bench.cli('--json', 'consumers', 'show', MODELS[7] ?? '');
+    expect(shown, shown.stderr).toMatchObject({ code: 0 });
+    const rows = JSON.parse(shown.stdout) as { id: string; lastSeen: string | null }[];
+    const dependent = consumers.of(MODELS[7] ?? '').map(({ id }) => id);
+    expect(dependent).toHaveLength(5);
+    expect(
+      rows
+        .filter(({ lastSeen }) => lastSeen !== null)
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual([...dependent].sort());
+    const stranger = await fetch(consumers.address(KILLED), { method: 'POST', body: consumers.body });
+    expect(stranger.status).toBe(401);
+  });
+
+  test('ten rollouts go on side by side, one is killed, and the others come to their end unhurt', async () => {
+    consumers.forget();
+    await forEach(MOVING, (model) => release(model, '1.0.1'));
+    await until('both releases at once', 90, async () => {
+      const { serving } = await endpointStatus(bench.custody, KILLED);
+      return serving.some(({ weight }) => weight === 50) ? true : null;
+    });
+    const order = orderKill(await bench.signer('oscar'), KILLED, 'one of fifty');
+    expect(await bench.tell(endpointId(KILLED), 'kill', order)).toBe('accepted');
+    consumers.killed(KILLED);
+    const outcome = await outcomeOf(bench.custody, { model: KILLED, version: '1.0.1' });
+    expect(outcome).toMatchObject({ kind: 'rolled back' });
+    for (const model of MOVING.slice(1)) await bench.reached('1.0.1', 'in service', model);
+    await consumers.allServed();
+
+    expect(consumers.afterKill(KILLED)).toMatchObject({ served: 0 });
+    expect(consumers.afterKill(KILLED).refused).toBeGreaterThan(0);
+    for (const model of MODELS.slice(1)) {
+      const { failed, versions } = consumers.seen(model);
+      expect(failed, model).toEqual([]);
+      expect(versions, model).toContain(MOVING.includes(model) ? '1.0.1' : '1.0.0');
+      if (!MOVING.includes(model)) expect(versions, model).toEqual(['1.0.0']);
+      const { killedBy, revision } = await endpointStatus(bench.custody, model);
+      expect({ killedBy, moved: revision > 3 }).toEqual({ killedBy: [], moved: MOVING.includes(model) });
+    }
+    expect(consumers.mixed).toBe(0);
+  });
+});
