@@ -27,6 +27,16 @@ export function held(value: number): number {
   return value < FIRST_DATA && value > FIRST_ALLOWED ? FIRST_DATA - value : 0;
 }
 
+/** What data holds that this is a member of. */
+function heldWithin(value: number): number {
+  if (value === VALUE.object) return HOLDS.telling | HOLDS.object;
+  return (held(value) & (HOLDS.telling | HOLDS.several)) === 0 ? 0 : HOLDS.telling;
+}
+
+function isText(value: number): boolean {
+  return value >= 0 || value === VALUE.text || offsetOf(value) >= 0;
+}
+
 /** An allowed import, of this kind. */
 export function allowedValue(kind: number): number {
   return FIRST_ALLOWED - kind;
@@ -110,19 +120,13 @@ export class PickleStack {
   /** What the last `count` values are as one. */
   together(count: number): number {
     const from = this.depth - count;
-    let holds = 0;
+    let holds = count < 2 ? 0 : count === 2 ? HOLDS.pair | HOLDS.several : HOLDS.several;
     for (let at = from; at < this.depth; at += 1) {
       const value = this.values[at] as number;
-      if (value === VALUE.object) holds |= HOLDS.telling | HOLDS.object;
-      else if ((held(value) & (HOLDS.telling | HOLDS.several)) !== 0) holds |= HOLDS.telling;
+      // Nearly every value is a string or plain data.
+      if (value < VALUE.inert && value > FIRST_ALLOWED) holds |= heldWithin(value);
     }
-    if (count === 2) {
-      const first = this.values[from] as number;
-      const isText = first >= 0 || first === VALUE.text || offsetOf(first) >= 0;
-      if (isText && this.values[from + 1] === LATIN1_PART) return VALUE.latin;
-      holds |= HOLDS.pair;
-    }
-    if (count >= 2) holds |= HOLDS.several;
+    if (count === 2 && this.values[from + 1] === LATIN1_PART && isText(this.values[from] as number)) return VALUE.latin;
     return holds === 0 ? VALUE.inert : FIRST_DATA - holds;
   }
 
