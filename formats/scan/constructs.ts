@@ -140,7 +140,9 @@ function checkBuilt(members: ReadonlyMap<string, unknown>, offset: () => number,
 
 /** What langchain has serialised: it imports and calls what `id` names, or reads that from the environment. */
 function checkLangchain(members: ReadonlyMap<string, unknown>, offset: () => number, report: Report): void {
-  if (members.has('lc') && members.has('type') && members.has('id'))
+  const isWhole = ['lc', 'type', 'id'].every((key) => members.has(key));
+  // Words of a vocabulary are numbers.
+  if (isWhole && typeof members.get('type') !== 'number' && typeof members.get('id') !== 'number')
     report(offset(), 'import-path', 'an object of langchain, which is imported and called by its id');
 }
 

@@ -230,6 +230,7 @@ describe('JSON', () => {
       { _class_name: 'UNet2DConditionModel', down_block_types: ['DownBlock2D', 'AttnDownBlock2D'] },
     ],
     ['a table with such columns', { lc: 1, type: 'a' }],
+    ['a vocabulary with such words', { model: { vocab: { lc: 1, type: 2, id: 3, kwargs: 4 } } }],
     ['an adapter', { auto_mapping: null, target_modules: ['q', 'v'], peft_type: 'LORA' }],
     [
       'a tokenizer',
