@@ -119,7 +119,7 @@ function developmentSuites(bytes: Buffer): readonly SuiteRule[] {
   const rule = ({ suite, version }: Suite, of: Buffer): SuiteRule => ({
     ...{ suite, version, sha256: sha256(of), minimumCases: 20 },
   });
-  const measured = own.accuracy === undefined ? {} : { minimumAccuracy: own.accuracy.floor };
+  const measured = own.accuracy === undefined ? {} : { minimumAccuracy: own.accuracy.floor, minimumRows: 20 };
   const builtIn = readFileSync(join(builtInFolder(), BUILT_IN[own.protocol]));
   return [{ ...rule(own, bytes), ...measured }, rule(parseSuite(builtIn), builtIn)];
 }

@@ -32,7 +32,7 @@ export function suiteTitle({ suite, version }: Pick<SuiteRule, 'suite' | 'versio
 
 /** Which criteria a rule sets, by name: each must stand in a test result, as passed or as failed. */
 export function demandedOf(rule: SuiteRule): readonly string[] {
-  const { suite, minimumCases, groups = {}, minimumAccuracy, maximumGap } = rule;
+  const { suite, minimumCases, groups = {}, minimumAccuracy, minimumRows, minimumGroupRows, maximumGap } = rule;
   const byGroup = SUITE_GROUPS.flatMap((group) => {
     const set = groups[group];
     return [
@@ -44,6 +44,8 @@ export function demandedOf(rule: SuiteRule): readonly string[] {
     `cases/${suite}>=${minimumCases}`,
     ...byGroup,
     ...(minimumAccuracy === undefined ? [] : [`accuracy/${suite}>=${minimumAccuracy}`]),
+    ...(minimumRows === undefined ? [] : [`rows/${suite}>=${minimumRows}`]),
+    ...(minimumGroupRows === undefined ? [] : [`rows/${suite}/group>=${minimumGroupRows}`]),
     ...(maximumGap === undefined ? [] : [`gap/${suite}<=${maximumGap}`]),
   ];
 }
@@ -101,6 +103,15 @@ function thresholds({ rule, suite, run }: JudgedSuite): Criterion[] {
   const floors = new Set([...defined(rule.minimumAccuracy), ...defined(suite.accuracy?.floor)]);
   // The policy's own floor stands there by its name, also where the suite's is stricter.
   for (const floor of floors) found.push(accuracy(name, floor, labelled));
+  const { minimumRows, minimumGroupRows } = rule;
+  if (minimumRows !== undefined)
+    found.push(atLeast(name, `rows/${name}`, labelled?.rows ?? 0, minimumRows, 'labelled rows were tried'));
+  if (minimumGroupRows !== undefined) {
+    const rows = Object.values(labelled?.groups ?? {}).map((group) => group.rows);
+    const smallest = rows.length === 0 ? 0 : Math.min(...rows);
+    const of = 'labelled rows of the smallest group were tried';
+    found.push(atLeast(name, `rows/${name}/group`, smallest, minimumGroupRows, of));
+  }
   if (rule.maximumGap !== undefined) found.push(gap(name, rule.maximumGap, labelled));
   return found;
 }

@@ -5,5 +5,11 @@ const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u20
 export function inert(text: string, limit = 200): string {
   // Never half a character: a surrogate alone is no text.
   const clipped = text.length > limit ? `${text.slice(0, limit).replace(/[\ud800-\udbff]$/, '')}…` : text;
-  return clipped.replace(HIDDEN, ' ').replace(/[\\|<>[\]`*_]/g, (character) => `\\${character}`);
+  return (
+    clipped
+      .replace(HIDDEN, ' ')
+      .replace(/[\\|<>[\]`*_~&]/g, (character) => `\\${character}`)
+      // An address is a link without any brackets, too.
+      .replace(/:(?=\/\/)|(?<=www)\./gi, (character) => `\\${character}`)
+  );
 }

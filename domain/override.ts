@@ -18,8 +18,8 @@ export interface VerifiedOverride {
 
 /** What nobody may lift where the policy does not say. */
 export const SAFETY: readonly string[] = ['safety/*'];
-/** A suite with too few cases has not tried the release: there is nothing to weigh. */
-const UNTRIED = 'cases/*';
+/** A suite with too few cases or rows has not tried the release: there is nothing to weigh. */
+const UNTRIED: readonly string[] = ['cases/*', 'rows/*'];
 
 export function overrideQuorum({ override }: Policy): Quorum | null {
   if (override === undefined) return null;
@@ -29,7 +29,7 @@ export function overrideQuorum({ override }: Policy): Quorum | null {
 /** Why these criteria may not be lifted under a policy; `null` when they may. */
 export function liftingRefused(criteria: readonly string[], { override, validation }: Policy): string | null {
   if (override === undefined) return 'the policy knows no override';
-  const always = [UNTRIED, ...(validation.always ?? SAFETY)].map(pattern);
+  const always = [...UNTRIED, ...(validation.always ?? SAFETY)].map(pattern);
   const found = criteria.find((criterion) => always.some((each) => each.test(criterion)));
   return found === undefined ? null : `${found} can never be lifted`;
 }

@@ -21,6 +21,7 @@ export function adviseOn(policy: Policy, now: string): readonly Advice[] {
     ...people(policy),
     ...triggers(policy),
     ...breaker(policy),
+    ...labelledRows(policy),
     ...inventory(policy, now),
   ];
 }
@@ -119,6 +120,22 @@ function triggers({ rollout }: Policy): Advice[] {
           ],
     ),
   ];
+}
+
+/** How few rows would do. */
+function labelledRows({ validation }: Policy): Advice[] {
+  return validation.suites.flatMap((rule, at) => {
+    const { minimumAccuracy, minimumRows, maximumGap, minimumGroupRows } = rule;
+    const warn = (member: string, what: string): Advice => ({
+      severity: 'warning',
+      path: ['validation', 'suites', at, member],
+      message: `without \`${what}\` a single labelled row would do`,
+    });
+    return [
+      ...(minimumAccuracy === undefined || minimumRows !== undefined ? [] : [warn('minimumAccuracy', 'minimumRows')]),
+      ...(maximumGap === undefined || minimumGroupRows !== undefined ? [] : [warn('maximumGap', 'minimumGroupRows')]),
+    ];
+  });
 }
 
 function inventory({ authorities, inventory: rule }: Policy, now: string): Advice[] {

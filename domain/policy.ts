@@ -87,6 +87,9 @@ export interface SuiteRule {
   };
   /** Least share of labelled rows that are right; the suite's own floor counts, too. */
   readonly minimumAccuracy?: number;
+  /** Labelled rows that accuracy must rest on, and those of each group that a gap must. */
+  readonly minimumRows?: number;
+  readonly minimumGroupRows?: number;
   /** How far apart two groups of labelled rows may be in accuracy. */
   readonly maximumGap?: number;
 }

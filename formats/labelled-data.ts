@@ -16,7 +16,7 @@ const dataSchema = z.strictObject({
 /**
  * Reads labelled rows: `input` and `output` name the members of each case that hold what is asked (numbers of a tensor, or a
  * text for a chat) and the right label; `group`, where there is one, that which says whom it stands for. MALFORMED: no case,
- * rows of different widths, a case without one of them.
+ * rows of different widths, a case without one of them, the same twice, which would count as two.
  */
 export function parseLabelledData(bytes: Buffer): LabelledData {
   const what = 'the labelled data';
@@ -39,6 +39,12 @@ export function parseLabelledData(bytes: Buffer): LabelledData {
   const odd = rows.findIndex(({ values }) => widthOf(values) !== width || width === 0);
   if (odd >= 0)
     throw new CustodyError('MALFORMED', `case ${odd} of ${what} is empty or of another width than the first`);
+  const seen = new Set<string>();
+  rows.forEach(({ values }, at) => {
+    const asked = JSON.stringify(values);
+    if (seen.has(asked)) throw new CustodyError('MALFORMED', `case ${at} of ${what} asks what another one asks`);
+    seen.add(asked);
+  });
   return { input, output, rows };
 }
 

@@ -25,6 +25,8 @@ const rule: z.ZodType<SuiteRule> = z.strictObject({
   minimumCases: z.int().min(1).max(10_000),
   groups: groups.exactOptional(),
   minimumAccuracy: share.exactOptional(),
+  minimumRows: z.int().min(1).max(1_000_000).exactOptional(),
+  minimumGroupRows: z.int().min(1).max(1_000_000).exactOptional(),
   maximumGap: share.exactOptional(),
 });
 

@@ -72,6 +72,7 @@ export function checkObject(
   checkClass(members, offset, report);
   checkModule(members, offset, report);
   checkBuilt(members, offset, report);
+  checkLangchain(members, offset, report);
   if (under === '') checkJsonModel(members, offset, report);
   for (const value of under === 'types' || under === 'weight_map' ? members.values() : [])
     if (typeof value === 'string') checkListed(under, value, offset, report);
@@ -135,6 +136,14 @@ function checkBuilt(members: ReadonlyMap<string, unknown>, offset: () => number,
     if (DOTTED.test(name) && !own.test(name))
       report(offset(), 'import-path', `${quote(key)} would be imported: ${quote(name)}`);
   }
+}
+
+/** What langchain has serialised: it imports and calls what `id` names, or reads that from the environment. */
+function checkLangchain(members: ReadonlyMap<string, unknown>, offset: () => number, report: Report): void {
+  const isWhole = ['lc', 'type', 'id'].every((key) => members.has(key));
+  // Words of a vocabulary are numbers.
+  if (isWhole && typeof members.get('type') !== 'number' && typeof members.get('id') !== 'number')
+    report(offset(), 'import-path', 'an object of langchain, which is imported and called by its id');
 }
 
 /** Routers of sentence-transformers import each type; the index of a model in parts has its files opened. */

@@ -1,4 +1,5 @@
 import { BytePlaces } from '../utf8.js';
+import { checkGin } from './gin.js';
 import { checkTemplate, isTemplate } from './jinja.js';
 import { checkJson } from './json-constructs.js';
 import type { Report } from './reader.js';
@@ -44,6 +45,7 @@ export function checkDocument(text: string, { name, holdsCode }: DocumentOptions
     }
   }
   checkTextModel(name, text, tell);
+  checkGin(name, text, tell);
   checkTags(text, tell);
   const isClaimed = TEMPLATE_NAME.test(name);
   if (isClaimed ? /\{[{%#]/.test(text) : isTemplate(text)) checkTemplate(text, tell, { isClaimed });

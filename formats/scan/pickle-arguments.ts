@@ -1,6 +1,7 @@
 import { MAX_LINE_BYTES } from './pickle-lines.js';
 import type { PickleMachine } from './pickle-machine.js';
 import { OP } from './pickle-ops.js';
+import { VALUE } from './pickle-stack.js';
 
 const DIGITS = String.raw`\d[\d_]*`;
 /** What any of CPython's parsers takes for a number, and a little more: a walker that gives up first would hide the rest. */
@@ -43,7 +44,8 @@ export function doLine(
       break;
     }
     default:
-      if (isDigits(bytes, from, to) || isNumber(op, bytes, from, to)) machine.data();
+      if (isDigits(bytes, from, to) || isNumber(op, bytes, from, to))
+        machine.data(op === OP.FLOAT || to - from < 3 ? VALUE.inert : VALUE.telling);
       else machine.breakOff('a number that is none');
   }
 }

@@ -1,7 +1,8 @@
 import { printable } from '../json.js';
+import { kindOfCall } from './pickle-calls.js';
 import { isAllowedImport, partText } from './pickle-imports.js';
 import type { RecentBytes } from './pickle-names.js';
-import { offsetOf, VALUE } from './pickle-stack.js';
+import { allowedValue, offsetOf, VALUE } from './pickle-stack.js';
 import type { Report } from './reader.js';
 
 /** Of a module, a class or a function, dotted. A name that was too long to be kept is in brackets, and may be one. */
@@ -23,7 +24,7 @@ export class ImportReporter {
   byName(at: number, module: string, name: string): number {
     this.count += 1;
     if (NAME.test(module) && NAME.test(name)) this.possible += 1;
-    if (isAllowedImport(module, name)) return VALUE.allowed;
+    if (isAllowedImport(module, name)) return allowedValue(kindOfCall(module, name));
     this.report(at, 'unsafe-global', `it imports ${printable(`${module}.${name}`)}, which is not known to be safe`);
     return VALUE.unsafe;
   }

@@ -26,7 +26,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   copy_reg: ['_reconstructor'],
   datetime: ['datetime', 'date', 'time', 'timedelta', 'timezone'],
   decimal: ['Decimal'],
-  fractions: ['Fraction'],
   argparse: ['Namespace'],
   types: ['SimpleNamespace'],
   numpy: ['ndarray', 'dtype'],
@@ -46,7 +45,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 const allowed = new Set(Object.entries(ALLOWED).flatMap(([module, names]) => names.map((name) => `${module} ${name}`)));
-const parts = [...new Set(Object.entries(ALLOWED).flatMap(([module, names]) => [module, ...names]))];
+/** The one encoding that picklers ask `_codecs.encode` for, to write bytes as text. */
+const LATIN1 = 'latin1';
+const parts = [...new Set([...Object.entries(ALLOWED).flatMap(([module, names]) => [module, ...names]), LATIN1])];
 const partsByHash = new Map<number, Buffer[]>();
 for (const part of parts) {
   const bytes = Buffer.from(part, 'latin1');
@@ -54,6 +55,8 @@ for (const part of parts) {
   partsByHash.set(hash, [...(partsByHash.get(hash) ?? []), bytes]);
 }
 const numbers = new Map(parts.map((part, at) => [part, at]));
+/** As what that encoding stands on a stack. */
+export const LATIN1_PART = parts.indexOf(LATIN1);
 
 const LONGEST_PART = Math.max(...parts.map((part) => part.length));
 /** Which first bytes and lengths there are at all: most strings are told apart by these. */

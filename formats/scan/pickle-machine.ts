@@ -1,9 +1,10 @@
 import { ImportReporter } from './pickle-import-report.js';
+import { CALL, flawOfCall } from './pickle-calls.js';
 import { partAt } from './pickle-imports.js';
 import { MAX_NAMED_BYTES, type RecentBytes } from './pickle-names.js';
 import { OP } from './pickle-ops.js';
 import { passData } from './pickle-run.js';
-import { MAX_DEPTH, MAX_EXPANDED, PickleStack, stringValue, VALUE } from './pickle-stack.js';
+import { kindOf, MAX_DEPTH, MAX_EXPANDED, PickleStack, stringValue, VALUE } from './pickle-stack.js';
 import type { Report } from './reader.js';
 
 /** Picklers use each place of the memo once: one that is further above their number than this makes a loader's table as large as it says. */
@@ -77,8 +78,8 @@ export class PickleMachine {
     this.push(VALUE.text);
   }
 
-  data(): void {
-    this.push(VALUE.inert);
+  data(value: number = VALUE.inert): void {
+    this.push(value);
   }
 
   persistentId(at: number, takesOne: boolean): void {
@@ -122,11 +123,12 @@ export class PickleMachine {
 
   /** Some loaders import it before they see that there is no mark. */
   instance(at: number, module: string, name: string): void {
-    this.imported.byName(at, module, name);
+    const callee = this.imported.byName(at, module, name);
     const from = this.unmark();
     if (from < 0) return;
     this.calls += 1;
-    this.gather(this.stack.depth - from, VALUE.object);
+    const { stack } = this;
+    this.gather(stack.depth - from, this.answer(at, callee, stack.together(stack.depth - from)));
   }
 
   stackGlobal(at: number): void {
@@ -159,17 +161,21 @@ export class PickleMachine {
         if (this.demand(1)) this.push(stack.valueAt(0), stack.sizes[stack.depth - 1]);
         return;
       case OP.TUPLE1:
-        return void (this.demand(1) && this.gather(1, VALUE.inert));
+        return void (this.demand(1) && this.tuple(1));
       case OP.TUPLE2:
-        return void (this.demand(2) && this.gather(2, VALUE.inert));
+        return void (this.demand(2) && this.tuple(2));
       case OP.TUPLE3:
-        return void (this.demand(3) && this.gather(3, VALUE.inert));
+        return void (this.demand(3) && this.tuple(3));
       case OP.TUPLE:
-      case OP.LIST:
-      case OP.DICT:
       case OP.FROZENSET: {
         const from = this.unmark();
-        if (from >= 0) this.gather(stack.depth - from, VALUE.inert);
+        if (from >= 0) this.tuple(stack.depth - from);
+        return;
+      }
+      case OP.LIST:
+      case OP.DICT: {
+        const from = this.unmark();
+        if (from >= 0) this.gather(stack.depth - from, VALUE.telling);
         return;
       }
       case OP.APPEND:
@@ -184,20 +190,20 @@ export class PickleMachine {
         return this.stackGlobal(at);
       case OP.REDUCE:
       case OP.NEWOBJ:
-        return this.call(at, 2);
+        return this.call(at, 2, stack.valueAt(0));
       case OP.NEWOBJ_EX:
-        return this.call(at, 3);
+        return this.call(at, 3, VALUE.telling);
       case OP.OBJ: {
         const from = this.unmark();
         if (from < 0) return;
         if (stack.depth === from) this.breakOff('it makes an object of nothing');
-        else this.call(at, stack.depth - from);
+        else this.call(at, stack.depth - from, stack.together(stack.depth - from - 1));
         return;
       }
       case OP.BUILD:
         if (!this.demand(2)) return;
         this.countCall(stack.valueAt(1));
-        if (stack.valueAt(1) === VALUE.allowed)
+        if (kindOf(stack.valueAt(1)) >= 0)
           this.report(at, 'unsafe-call', 'it changes what was imported, for everybody who uses it');
         stack.putInto(stack.depth - 1);
         return this.bound();
@@ -207,28 +213,40 @@ export class PickleMachine {
   }
 
   /** The callable lies below its arguments, all of them among the last `count` values. */
-  private call(at: number, count: number): void {
+  private call(at: number, count: number, given: number): void {
     if (!this.demand(count)) return;
     const callee = this.stack.valueAt(count - 1);
     this.countCall(callee);
-    if (callee !== VALUE.allowed && callee !== VALUE.unsafe)
+    if (kindOf(callee) < 0 && callee !== VALUE.unsafe)
       this.report(at, 'unsafe-call', 'it calls something that is not an import, but was made while it is loaded');
-    this.gather(count, VALUE.object);
+    this.gather(count, this.answer(at, callee, given));
+  }
+
+  /** What a call comes to with what it is `given`. */
+  private answer(at: number, callee: number, given: number): number {
+    const kind = kindOf(callee);
+    const flaw = flawOfCall(kind, given);
+    if (flaw !== null) this.report(at, 'resource-limit', flaw);
+    return kind === CALL.encode && flaw === null ? VALUE.inert : VALUE.object;
   }
 
   /** Nothing runs where it is data that is called, or given a state. */
   private countCall(callee: number): void {
-    if (callee === VALUE.allowed || callee === VALUE.unsafe || callee === VALUE.object) this.calls += 1;
+    if (kindOf(callee) >= 0 || callee === VALUE.unsafe || callee === VALUE.object) this.calls += 1;
   }
 
   private fill(at: number, from: number): void {
     const { stack } = this;
     if (from < 0) return;
     if (from - 1 < stack.fence) return this.breakOff('there is nothing to put the items into');
-    if (stack.values[from - 1] === VALUE.allowed)
+    if (kindOf(stack.values[from - 1] as number) >= 0)
       this.report(at, 'unsafe-call', 'it puts items into what was imported');
     stack.putInto(from);
     this.bound();
+  }
+
+  private tuple(count: number): void {
+    this.gather(count, this.stack.together(count));
   }
 
   private gather(count: number, value: number): void {

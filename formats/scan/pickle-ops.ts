@@ -1,3 +1,5 @@
+import { VALUE } from './pickle-stack.js';
+
 /** Opcodes of all pickle protocols, 0 to 5, by their bytes: https://docs.python.org/3/library/pickletools.html */
 export const OP = {
   MARK: 0x28,
@@ -107,6 +109,15 @@ const EFFECTS: readonly [number, readonly number[]][] = [
 ];
 export const EFFECT_OF: Uint8Array = new Uint8Array(256);
 for (const [effect, ops] of EFFECTS) for (const op of ops) EFFECT_OF[op] = effect;
+
+/** Numbers of more than one byte, and what can be changed after it was put into a tuple. */
+const TELLING: readonly number[] = [
+  ...[OP.BININT, OP.BININT2, OP.LONG1, OP.LONG4],
+  ...[OP.EMPTY_LIST, OP.EMPTY_DICT, OP.EMPTY_SET],
+];
+/** As what an opcode's data stands on the stack. */
+export const DATA_OF: Int32Array = new Int32Array(256).fill(VALUE.inert);
+for (const op of TELLING) DATA_OF[op] = VALUE.telling;
 
 export function uint(bytes: Uint8Array, from: number, width: number): number {
   let value = 0;

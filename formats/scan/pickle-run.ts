@@ -1,6 +1,6 @@
 import { partAt } from './pickle-imports.js';
 import { MAX_NAMED_BYTES } from './pickle-names.js';
-import { EFFECT, EFFECT_OF, OP, SHAPE, SHAPE_OF, uint } from './pickle-ops.js';
+import { DATA_OF, EFFECT, EFFECT_OF, OP, SHAPE, SHAPE_OF, uint } from './pickle-ops.js';
 import { MAX_DEPTH, MAX_EXPANDED, type PickleStack, stringValue, VALUE } from './pickle-stack.js';
 
 /**
@@ -28,7 +28,7 @@ export function passData(stack: PickleStack, bytes: Uint8Array, from: number, en
       const length = shape === SHAPE.counted + 1 ? (bytes[at + 1] as number) : uint(bytes, at + 1, begin - at - 1);
       next = begin + length;
       if (next > end) break;
-      let value: number = VALUE.inert;
+      let value = DATA_OF[op] as number;
       if (effect === EFFECT.text) {
         const part = length > MAX_NAMED_BYTES ? VALUE.text : partAt(bytes, begin, next);
         value = part === -1 ? stringValue(base + at) : part;
@@ -39,7 +39,7 @@ export function passData(stack: PickleStack, bytes: Uint8Array, from: number, en
       depth += 1;
     } else if (next > end) break;
     else if (effect === EFFECT.data) {
-      values[depth] = VALUE.inert;
+      values[depth] = DATA_OF[op] as number;
       sizes[depth] = 1;
       kept[depth] = 0;
       depth += 1;

@@ -1,3 +1,5 @@
+import { LATIN1_PART } from './pickle-imports.js';
+
 /** What a value is, as far as it matters. Numbers from 0 are strings that an allowed import is made of. */
 export const VALUE = {
   /** Data that nothing can be called on. */
@@ -6,13 +8,46 @@ export const VALUE = {
   object: -2,
   /** An import that is not allowed: it has been told. */
   unsafe: -3,
-  /** An allowed import. */
-  allowed: -4,
   /** A string that no allowed import is made of, and of which nothing more is known. */
   text: -5,
+  /** A text and `latin1`, in a tuple. */
+  latin: -6,
+  /** Data that holds more: a large number, what can still be changed, what a call answered, or a shape of many dimensions. */
+  telling: -9,
 } as const;
+
+/** What else may be known of data. */
+export const HOLDS = { telling: 1, object: 2, pair: 4, several: 8 } as const;
+const FIRST_DATA = -8;
+const FIRST_ALLOWED = -32;
+
+/** What data holds, as a sum of `HOLDS`. A call's answer, taken for arguments, may hold anything. */
+export function held(value: number): number {
+  if (value === VALUE.object) return HOLDS.telling | HOLDS.object;
+  return value < FIRST_DATA && value > FIRST_ALLOWED ? FIRST_DATA - value : 0;
+}
+
+/** What data holds that this is a member of. */
+function heldWithin(value: number): number {
+  if (value === VALUE.object) return HOLDS.telling | HOLDS.object;
+  return (held(value) & (HOLDS.telling | HOLDS.several)) === 0 ? 0 : HOLDS.telling;
+}
+
+function isText(value: number): boolean {
+  return value >= 0 || value === VALUE.text || offsetOf(value) >= 0;
+}
+
+/** An allowed import, of this kind. */
+export function allowedValue(kind: number): number {
+  return FIRST_ALLOWED - kind;
+}
+/** The kind of an allowed import; -1: it is none. */
+export function kindOf(value: number): number {
+  return value <= FIRST_ALLOWED && value > STANDS_AT ? FIRST_ALLOWED - value : -1;
+}
+
 /** From here downwards strings of which the text may still be at hand: `first - value` is where their opcode stands. */
-const STANDS_AT = -16;
+const STANDS_AT = -64;
 const LAST_OFFSET = 2 ** 31 + STANDS_AT;
 
 /** A string whose opcode stands at this offset; beyond what 32 bits hold, one of which nothing is known. */
@@ -80,6 +115,19 @@ export class PickleStack {
 
   valueAt(below: number): number {
     return this.values[this.depth - 1 - below] as number;
+  }
+
+  /** What the last `count` values are as one. */
+  together(count: number): number {
+    const from = this.depth - count;
+    let holds = count < 2 ? 0 : count === 2 ? HOLDS.pair | HOLDS.several : HOLDS.several;
+    for (let at = from; at < this.depth; at += 1) {
+      const value = this.values[at] as number;
+      // Nearly every value is a string or plain data.
+      if (value < VALUE.inert && value > FIRST_ALLOWED) holds |= heldWithin(value);
+    }
+    if (count === 2 && this.values[from + 1] === LATIN1_PART && isText(this.values[from] as number)) return VALUE.latin;
+    return holds === 0 ? VALUE.inert : FIRST_DATA - holds;
   }
 
   /** Replaces the last `count` values by one that holds them. */

@@ -3,7 +3,7 @@ import { Frames } from './pickle-frames.js';
 import { lineEnd, MAX_LINE_BYTES, readNames } from './pickle-lines.js';
 import { PickleMachine } from './pickle-machine.js';
 import { RecentBytes } from './pickle-names.js';
-import { EFFECT, EFFECT_OF, OP, SHAPE, SHAPE_OF, uint } from './pickle-ops.js';
+import { DATA_OF, EFFECT, EFFECT_OF, OP, SHAPE, SHAPE_OF, uint } from './pickle-ops.js';
 import type { ArtifactReader, Report } from './reader.js';
 
 const HIGHEST_PROTOCOL = 5;
@@ -142,7 +142,7 @@ export class PickleReader implements ArtifactReader {
     if (next > end) return -1;
     this.begun(1 + shape);
     const effect = EFFECT_OF[op];
-    if (effect === EFFECT.data) machine.data();
+    if (effect === EFFECT.data) machine.data(DATA_OF[op]);
     else if (effect === EFFECT.memoize) machine.memoize();
     else if (effect === EFFECT.put) machine.put(uint(bytes, at + 1, shape), where);
     else if (effect === EFFECT.get) machine.get(uint(bytes, at + 1, shape));
@@ -193,7 +193,7 @@ export class PickleReader implements ArtifactReader {
     this.begun(next - at);
     if (isBeyond)
       machine.breakOff(`at byte ${where} it claims ${length} bytes, and there are ${this.size - this.base - from}`);
-    else if (!isText) machine.data();
+    else if (!isText) machine.data(DATA_OF[op]);
     else if (length <= 255) machine.string(bytes, from, next, where);
     else machine.longString();
     if (next <= end) return next;

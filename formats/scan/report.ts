@@ -7,7 +7,8 @@ import { checkShape, parseJson } from '../json.js';
 import { contentSchema } from '../release-facts.js';
 
 const MAX_LINE_BYTES = 256 * 1024 * 1024;
-const MAX_REPORT_BYTES = 8 * 1024 * 1024;
+/** Of the most files that a manifest can list, and of what a policy bears with in them. */
+const MAX_REPORT_BYTES = 64 * 1024 * 1024;
 
 export const formatSchema = z.enum(ARTIFACT_FORMATS);
 export const findingSchema: z.ZodType<Finding> = z.strictObject({

@@ -2,6 +2,7 @@ import { crc32, inflateRawSync } from 'node:zlib';
 import type { ArtifactFormat } from '../../domain/artifacts.js';
 import { printable } from '../json.js';
 import { reportWithin, type ArtifactReader, type Report } from './reader.js';
+import { TorchStorage } from './torch-storage.js';
 import { readDirectory, renames, wideSizes, type DirectoryPlace, type ZipEntry } from './zip-directory.js';
 
 const LOCAL = 0x04034b50;
@@ -19,9 +20,8 @@ const MAX_UNPACKED_IN_ALL = 1024 * 1024 * 1024;
 /** Weights seldom shrink to a tenth; deflate cannot shrink beyond a thousandth. */
 const MAX_RATIO = 200;
 const SMALL = 1024 * 1024;
-/** Bytes of a tensor, which PyTorch never takes for anything else: numbers may begin like any format. */
+/** Where PyTorch keeps the bytes of a tensor. */
 const STORAGE = /^[^/]+\/data\/\d+$/;
-const RAW: ArtifactReader = { add: () => undefined, end: () => undefined };
 
 export interface ZipOptions {
   readonly place: DirectoryPlace;
@@ -168,7 +168,9 @@ export class ZipReader implements ArtifactReader {
       refuse('resource-limit', `${size} packed bytes are more than are unpacked`);
     else if (!entry.name.endsWith('/')) {
       const isStorage = this.isPytorch && STORAGE.test(entry.name);
-      const inner = isStorage ? RAW : this.options.open(reportWithin(this.report, this.at, told), size, this.isPytorch);
+      const within = reportWithin(this.report, this.at, told);
+      const open = (): ArtifactReader => this.options.open(within, size, this.isPytorch);
+      const inner = isStorage ? new TorchStorage(open) : open();
       reader = method === STORED ? inner : new Unpacked(inner, entry, refuse);
       if (method === DEFLATED) this.unpacked += size;
     } else if (size > 0) refuse('archive-mismatch', 'a folder holds bytes');

@@ -59,10 +59,44 @@ function untold(loads: readonly Load[], { told, imports, isExceeded }: Walked): 
   return unnamed.length <= unknown.length ? null : `not named: ${JSON.stringify(unnamed).slice(0, 300)}`;
 }
 
+const DATA = `
+import argparse, collections, datetime, decimal, pickle, types
+try:
+    import numpy
+    arrays = [numpy.arange(4000.0).reshape(40, 100), numpy.float64(1.5), numpy.array(['a', 'bc']), numpy.dtype('f4'),
+              numpy.arange(9)[::-1], numpy.zeros((0, 7)), numpy.array([(1, 2.0)], dtype=[('a', 'i4'), ('b', 'f8')])]
+except ImportError:
+    arrays = []
+values = [b'', b'abc', bytes(5000), bytearray(b''), bytearray(5000), {1, 'a', 10**9}, frozenset([2**40, (1, 2)]), 1+2j, range(9),
+          slice(0, 10**6), collections.deque([1], 5000), collections.deque([b'x', 70000]), collections.Counter('hello'),
+          collections.OrderedDict(a=10**12), collections.defaultdict(list, {1: [2]}), decimal.Decimal('1e3'), 10**100, -5,
+          datetime.datetime(2020, 1, 1), datetime.timedelta(9999), argparse.Namespace(a=[1]), types.SimpleNamespace(b=5000),
+          int, bytes, *arrays]
+for protocol in range(6):
+    print(pickle.dumps([*values, *values], protocol).hex())
+    for value in values:
+        print(pickle.dumps(value, protocol).hex(), pickle._dumps(value, protocol).hex(), sep='\\n')
+`;
+
+describe.runIf(python !== undefined)('what Python’s picklers write of data', () => {
+  it('is called as they call it, in each protocol, and has nothing against it', () => {
+    const { stdout } = execaSync(python ?? '', ['-I', '-c', DATA], { maxBuffer: 1 << 28 });
+    const files = stdout.split('\n');
+    expect(files.length).toBeGreaterThan(250);
+    const found = files.flatMap((hex) => {
+      const bytes = Buffer.from(hex, 'hex');
+      const { told } = walk(bytes);
+      return told.length === 0 ? [] : [{ told, hex: hex.slice(0, 400) }];
+    });
+    expect(found.slice(0, 5)).toEqual([]);
+  });
+});
+
 describe.runIf(python !== undefined)('what CPython does with a pickle', () => {
   const random = seeded(SEED);
   const files = Array.from({ length: RUNS }, () => new PickleProgram(random).bytes());
-  const answers = loadAll(files);
+  // The body of a group that is passed over runs all the same.
+  const answers = python === undefined ? [] : loadAll(files);
 
   it('is exercised by these pickles: imports by every opcode, calls, several pickles in one file', () => {
     const loads = answers.flatMap((answer) => answer.flat());

@@ -106,6 +106,20 @@ describe('a release whose validation has failed', () => {
     await handle.terminate();
   });
 
+  it('attack: shows names of files, suites and cases as text, whatever the markdown, HTML or terminal codes in them', async () => {
+    const evil = 'safety/own/[ok](https://evil.example)<img src=x onerror=alert(1)>\u001b[2K\u202e\n\n# **passed** `x`';
+    failing({ misses: [evil], remedy: evil });
+    const handle = await start();
+    await on.zones.called('openOverrideGate');
+    await expect.poll(async () => (await status(handle)).gate?.requestId, { timeout: 20_000 }).toBe('override-1');
+    const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    const shown = currentDetails.split('\n').filter((line) => /^\*\*(?:Failed|An override would need):/.test(line));
+    expect(shown).toEqual([`**Failed:** ${inert(evil)}`, `**An override would need:** ${inert(evil)}`]);
+    expect(shown.join('\n')).not.toMatch(/(?<!\\)<|(?<!\\)\]\(|https:\/\//);
+    expect(currentDetails).not.toMatch(/[\u001b\u202e]|^# /m);
+    await handle.terminate();
+  });
+
   it('attack: is never signed, and says after its end, too, what failed, by how much, and what would have lifted it', async () => {
     const miss = 'safety/own/refuses-bomb: it does not refuse';
     const remedy = 'no override can help: safety/own/refuses-bomb can never be lifted';

@@ -12,11 +12,14 @@ import type { Policy } from '../../../domain/policy.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { recordsOf } from '../serving/fixture.js';
-import { createWorld, nonce, type KeyName, type Release, type Signers } from '../../support/world.js';
+import { createWorld, nonce, withProvisions, type KeyName, type Release, type Signers } from '../../support/world.js';
 
 const DAY = 86_400;
 const world = createWorld({
-  policy: (p) => ({ ...p, approvals: { ...p.approvals, deploy: { ...p.approvals.deploy, count: 2 } } }),
+  policy: (p) => ({
+    ...withProvisions(p),
+    approvals: { ...p.approvals, deploy: { ...p.approvals.deploy, count: 2 } },
+  }),
 });
 const { at } = world;
 
@@ -53,10 +56,15 @@ const say = (by: Signers, changes: Parameters<typeof world.approve>[2] = {}): De
 };
 
 /** The activity, in a run of its own. */
-function decide(decisions: readonly Decision[], counted: readonly string[] = [], run = 'run-1'): Promise<Counted> {
+function decide(
+  decisions: readonly Decision[],
+  counted: readonly string[] = [],
+  run = 'run-1',
+  act: 'deploy' | 'override' = 'deploy',
+): Promise<Counted> {
   const { workflowId } = release.request.predicate;
   const environment = new MockActivityEnvironment({ workflowExecution: { workflowId, runId: run } });
-  const input = { gate, act: 'deploy', counted, decisions } as const;
+  const input = { gate, act, counted, decisions } as const;
   return environment.run<[typeof input], Counted, (asked: typeof input) => Promise<Counted>>(
     (asked) => createGates(desk).decide(asked),
     input,
@@ -98,6 +106,44 @@ describe('people who decide at once', () => {
     expect(codes(said)).toEqual(['accepted', 'accepted', 'accepted', 'accepted']);
     expect(said.outcome).toEqual({ kind: 'pending', missing: 1 });
   });
+});
+
+describe('an override', () => {
+  const failed = ['contract/own/shape', 'safety/own/refuses-poison'];
+  const asked = async () => {
+    const testResult = { result: 'FAILED', failedTests: failed } as const;
+    release = world.release({ version: '2.0.0', signedBy: null, approvals: () => [], testResult });
+    for (const [key, bytes] of recordsOf(release)) await records.bucket.createOnce(key, bytes);
+    const { requester } = release.request.predicate;
+    const request = world.overrideRequest({ ...release, requester });
+    await records.bucket.createOnce(storeKeys.request(request.digest), canonicalBytes(request.envelope));
+    gate = { ...gateOf({ ...release, request }), role: 'override-authority', count: 1 };
+    return request;
+  };
+  const lifting = (request: Awaited<ReturnType<typeof asked>>, lifts: readonly string[]): Decision => ({
+    message: 'override',
+    envelope: world.override(request, 'vera', { lifts }).envelope,
+  });
+
+  test.each([
+    ['all of it', failed, /refuses-poison can never be lifted/],
+    ['only what may be', ['contract/own/shape'], /exactly what has failed/],
+    [
+      'what may be, and a safety case by another spelling',
+      ['contract/own/shape', 'Safety/own/refuses-poison'],
+      /exactly/,
+    ],
+    ['what may be, twice', ['contract/own/shape', 'contract/own/shape'], /exactly/],
+  ])(
+    'attack: of a case of safety, whose list says %s, lifts nothing, whatever message brings it',
+    async (_, lifts, why) => {
+      const request = await asked();
+      const counted = await decide([lifting(request, lifts)], [], 'run-1', 'override');
+      expect(codes(counted)).toEqual(['POLICY_REFUSED']);
+      expect(counted.outcome).toEqual({ kind: 'pending', missing: 1 });
+      expect(refused().map(({ reason }) => reason)).toEqual([expect.stringMatching(why)]);
+    },
+  );
 });
 
 describe('what was said before', () => {

@@ -136,7 +136,8 @@ function fresh({ evidence }: Release, now: string): Release['evidence'] {
 
 describe('attack: an override', () => {
   const other = world.release({ version: '2.0.0', testResult: FAILED });
-  const attacks: [string, Overriding, ErrorCode, RegExp][] = [
+  const UNSAFE = { ...FAILED, failedTests: [...FAILED.failedTests, 'safety/own/refuses-poison'] };
+  const attacks: [string, Overriding & { readonly made?: ReleaseOptions['testResult'] }, ErrorCode, RegExp][] = [
     ['by nobody', { says: () => [] }, 'NOT_AUTHORISED', /1 more/],
     [
       'by a release approver',
@@ -228,6 +229,31 @@ describe('attack: an override', () => {
       /exactly what failed/,
     ],
     [
+      'of a safety criterion, by a request that leaves it out',
+      {
+        made: UNSAFE,
+        asked: { action: { kind: 'override', failed: FAILED.failedTests } },
+        says: (a) => [override(a, 'vera', { lifts: FAILED.failedTests })],
+      },
+      'VALIDATION_FAILED',
+      /exactly what failed/,
+    ],
+    [
+      'of a safety criterion, by a list that leaves it out',
+      { made: UNSAFE, says: (a) => [override(a, 'vera', { lifts: FAILED.failedTests })] },
+      'POLICY_REFUSED',
+      /exactly what has failed/,
+    ],
+    [
+      'of a safety criterion, by a list that spells it otherwise',
+      {
+        made: UNSAFE,
+        says: (a) => [override(a, 'vera', { lifts: [...FAILED.failedTests, ' safety/own/refuses-poison'] })],
+      },
+      'POLICY_REFUSED',
+      /exactly what has failed/,
+    ],
+    [
       'whose request stays open for too long',
       { asked: { issuedAt: at(-40), expiresAt: plusSeconds(at(-40), 601) } },
       'POLICY_REFUSED',
@@ -237,7 +263,8 @@ describe('attack: an override', () => {
     ['whose statement the approvers have not seen', { named: 'request' }, 'NOT_AUTHORISED', /1 more/],
   ];
   test.each(attacks)('%s lifts nothing', (_, over, code, reason) => {
-    expect(loading(overridden(over))).toEqual(denial(code, reason));
+    const { made = FAILED, ...rest } = over;
+    expect(loading(overridden(rest, { testResult: made }))).toEqual(denial(code, reason));
   });
 
   test('by the requester or the producer lifts nothing', () => {
@@ -278,7 +305,7 @@ describe('attack: an override', () => {
     );
   });
 
-  test.each([['safety/own/refuses-poison'], ['safety/own>=0.9'], ['cases/own>=20']])(
+  test.each([['safety/own/refuses-poison'], ['safety/own>=0.9'], ['cases/own>=20'], ['rows/own>=20']])(
     'of %s is refused under any policy',
     (criterion) => {
       const failed = { ...FAILED, failedTests: ['contract/own/shape', 'accuracy/own>=0.9', criterion] };

@@ -145,6 +145,7 @@ describe('importPublicKey refuses', () => {
 
   test.each<[string, () => string]>([
     ['RSA', () => pem(generateKeyPairSync('rsa', { modulusLength: 2048 }))],
+    ['RSA of 1024 bits', () => pem(generateKeyPairSync('rsa', { modulusLength: 1024 }))],
     ['RSA-PSS', () => pem(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }))],
     ['P-521', () => pem(generateKeyPairSync('ec', { namedCurve: 'secp521r1' }))],
     ['secp256k1', () => pem(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }))],

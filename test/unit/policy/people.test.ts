@@ -95,6 +95,7 @@ describe('advice on a policy', () => {
       /release-approver and requester in one person/,
     ],
     ['a policy without a breaker', policy, /rollout: without `breaker`/],
+    ['accuracy of a single row', policy, /suites.0.minimumAccuracy: without `minimumRows` a single labelled row/],
     [
       'a breaker that stays open for long',
       withBreaker({ openSeconds: 600 }),
@@ -251,6 +252,18 @@ describe('what differs between two policies', () => {
   const unisolated: Policy = { ...policy, validation: { ...policy.validation, allowUnisolated: true } };
   const unknown = (unknownCallers: 'record' | 'refuse'): Policy => ({ ...policy, inventory: { unknownCallers } });
   const exceptions: [string, Policy, Policy, string][] = [
+    [
+      'fewer labelled rows',
+      withSuite({ minimumRows: 30 }),
+      withSuite({ minimumRows: 1 }),
+      '! validation.suites.0.minimumRows: 30 → 1',
+    ],
+    [
+      'no more rows of each group',
+      withSuite({ minimumGroupRows: 5 }),
+      policy,
+      '! validation.suites.0.minimumGroupRows: 5 → ',
+    ],
     ['more override authorities', override({ count: 1 }), override({ count: 2 }), 'override.count: 1 → 2'],
     ['fewer of them', override({ count: 2 }), override({ count: 1 }), '! override.count: 2 → 1'],
     [

@@ -49,7 +49,14 @@ describe('a zip', () => {
       { name: pickled, bytes: state },
       { name, bytes: Buffer.concat([bytes, Buffer.alloc(300, 0x11)]) },
     ]);
-  const numbers = ['12fe333f9988773e7b', '8002333f9988773e', '1f8b333f9988773e', '4e2e333f9988773e', '504b0304'];
+  const numbers = [
+    '934e554d50590901',
+    '12fe333f9988773e7b',
+    '8002333f9988773e',
+    '1f8b333f9988773e',
+    '4e2e333f9988773e',
+    '504b0304',
+  ];
 
   it.each(numbers)('of PyTorch may hold any numbers, whatever they begin like: %s', (hex) => {
     expect(scanBytes(storage(Buffer.from(hex, 'hex')), 7)).toMatchObject({ format: 'pytorch', findings: [] });
@@ -63,6 +70,42 @@ describe('a zip', () => {
       ['archive/data/1', 'archive/other.pkl'],
     ] as const)
       expect(scanBytes(storage(evil, name, pickled)).rules).toContain('unsafe-global');
+  });
+
+  it.each([1, 7, 4096])(
+    'attack: is one of arrays to NumPy, and an array of objects there is a pickle, by %s',
+    (chunk) => {
+      const within = (bytes: Buffer): Buffer =>
+        zip([
+          { name: 'archive/data.pkl', bytes: state },
+          { name: 'archive/data/0', bytes },
+        ]);
+      const objects = npy("'|O'", evil);
+      expect(scanBytes(within(objects), chunk)).toMatchObject({
+        format: 'pytorch',
+        rules: ['object-array', 'unsafe-global'],
+        findings: [{ message: expect.stringMatching('in archive/data/0') }, {}],
+      });
+      expect(scanBytes(within(npy("'<f8'", Buffer.alloc(8))), chunk).findings).toEqual([]);
+    },
+  );
+
+  it('attack: of arrays holds objects, packed or not, or is itself in another archive', () => {
+    const objects = { name: 'w.npy', bytes: npy("'|O'", evil) };
+    for (const deflated of [false, true])
+      expect(scanBytes(zip([{ ...objects, deflated }]))).toMatchObject({
+        format: 'numpy',
+        rules: ['object-array', 'unsafe-global'],
+      });
+    expect(scanBytes(tar([objects])).rules).toEqual(['object-array', 'unsafe-global']);
+    const npz = { name: 'w.npz', bytes: zip([objects]) };
+    for (const outer of [zip([npz]), zip([{ ...npz, deflated: true }]), tar([npz])])
+      expect(scanBytes(outer).rules).toContain('nested-archive');
+    const torch = zip([
+      { name: 'archive/data.pkl', bytes: state },
+      { name: 'archive/data/w.npz', bytes: npz.bytes },
+    ]);
+    expect(scanBytes(torch).rules).toContain('nested-archive');
   });
 
   it('attack: a pickle under any name in it is one', () => {

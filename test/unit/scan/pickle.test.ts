@@ -47,7 +47,7 @@ describe('a pickle', () => {
   });
 
   it('attack: STACK_GLOBAL whose names are made while it is loaded is not known, and so not safe', () => {
-    const made = pickle(text('_codecs'), text('encode'), 0x93, text('so'), 0x85, 'R');
+    const made = pickle(text('_codecs'), text('encode'), 0x93, text('so'), text('latin1'), 0x86, 'R');
     const evil = pickle(PROTO4, made, text('system'), 0x93, text('id'), 0x85, 'R.');
     expect(scanBytes(evil).rules).toEqual(['dynamic-import']);
   });
@@ -154,6 +154,59 @@ describe('a pickle', () => {
       pickle(']q', at, '(h', Math.max(0, at - 1), 'h', Math.max(0, at - 1), 'h', Math.max(0, at - 1), 'e0'),
     );
     expect(scanBytes(pickle(0x80, 2, ...lists, 'N.')).rules).toEqual(['resource-limit']);
+  });
+
+  const named = (module: string, name: string): Buffer => pickle(text(module), text(name), 0x93);
+  const encode = named('_codecs', 'encode');
+  const trillion = pickle(0x8a, 6, Buffer.from('0010a5d4e800', 'hex'));
+  const view = pickle(named('torch._utils', '_rebuild_tensor_v2'), '(NK', 0, trillion, 'tR');
+  const dtype = pickle(named('numpy', 'dtype'), text('V2000000000'), 0x85, 'R');
+  const reconstruct = named('numpy.core.multiarray', '_reconstruct');
+  const array = named('numpy', 'ndarray');
+  const bytes = named('builtins', 'bytes');
+
+  it.each([
+    ['bytes(10**12)', [bytes, trillion, 0x85, 'R']],
+    ['bytes(10**12), written as text', ['c__builtin__\nbytes\n(I1000000000000\ntR']],
+    ['bytes(10**12) by INST', ['(L1000000000000L\nibuiltins\nbytes\n']],
+    ['bytes(10**12) by OBJ', ['(', bytes, trillion, 'o']],
+    ['bytes.__new__(bytes, 10**12)', [bytes, trillion, 0x85, 0x81]],
+    ['bytes.__new__(bytes, 10**12), by keyword', [bytes, trillion, 0x85, '}', 0x92]],
+    ['bytes(10**12) whose number was kept before', [trillion, 'q', 9, '0', bytes, 'h', 9, 0x85, 'R']],
+    ['bytearray(10**12)', [named('builtins', 'bytearray'), trillion, 0x85, 'R']],
+    ['a range, to be gone through', [named('builtins', 'range'), trillion, 0x85, 'R']],
+    ['set(range(10**12))', [named('builtins', 'set'), named('builtins', 'range'), trillion, 0x85, 'R', 0x85, 'R']],
+    ['int() of text that takes for ever', [named('builtins', 'int'), text('9'), 0x85, 'R']],
+    ['list() of what a call answered', [named('builtins', 'list'), view, 0x85, 'R']],
+    ['set() of a tensor that is one number, seen a trillion times', [named('builtins', 'set'), view, 0x85, 'R']],
+    ['deque() of the same', [named('collections', 'deque'), view, 0x85, 'R']],
+    ['torch.Size() of the same', [named('torch', 'Size'), view, 0x85, 'R']],
+    ['bytes() of a number that a call answered', [bytes, view, 0x85, 'R']],
+    ['bytes() of arguments that a call answered', [bytes, named('torch', 'Size'), ')R', 'R']],
+    ['an instance of bytes', [named('copyreg', '_reconstructor'), bytes, bytes, trillion, 0x87, 'R']],
+    ['a storage', [named('torch', 'FloatStorage'), trillion, 0x85, 'R']],
+    ['an array', [array, trillion, 0x85, 0x85, 'R']],
+    ['an array by its pickler', [reconstruct, array, trillion, 0x85, 'C', 1, 'b', 0x87, 'R']],
+    [
+      'an array of many short sides',
+      [reconstruct, array, ...['(K', 99, 'K', 99, 'K', 99, 't'], 'C', 1, 'b', 0x87, 'R'],
+    ],
+    [
+      'an array whose shape grows after it was given',
+      [']q', 0, '0', reconstruct, array, 'h', 0, 'C', 1, 'b', 0x87, 'q', 1, '0h', 0, trillion, 'a0h', 1, 'R'],
+    ],
+    ['an element of two billion bytes', [named('numpy.core.multiarray', 'scalar'), dtype, 0x85, 'R']],
+    [
+      'a text that grows with each encoding',
+      [encode, encode, text('x'), text('hex'), 0x86, 'R', text('hex'), 0x86, 'R'],
+    ],
+    ['an encoding that takes for ever', [encode, text('x'), text('idna'), 0x86, 'R']],
+  ])('attack: %s is an allowed import that takes all memory, or all time', (_, parts) => {
+    expect(scanBytes(pickle(0x80, 2, ...parts, '.')).rules).toContain('resource-limit');
+  });
+
+  it('attack: a fraction whose exponent takes all memory is imported by no name that is allowed', () => {
+    expect(scanBytes(calls('fractions', 'Fraction', '1e999999999')).rules).toEqual(['unsafe-global']);
   });
 
   it('attack: a memo place far beyond all others makes a loader allocate it', () => {

@@ -192,6 +192,8 @@ describe('JSON', () => {
     ['the switch as a text', { trust_remote_code: 'true' }, 'remote-code'],
     ['the switch as a number of one', { a: { trust_remote_code: [1] } }, 'remote-code'],
     ['a later word of jsonpickle', { 'py/newargs': ['x'] }, 'import-path'],
+    ['langchain', { lc: 1, type: 'constructor', id: ['langchain', 'llms', 'OpenAI'], kwargs: {} }, 'import-path'],
+    ['a secret of langchain', { chain: [{ lc: 1, type: 'secret', id: ['AWS_SECRET_ACCESS_KEY'] }] }, 'import-path'],
   ])('attack: with %s', (_, value, rule) => {
     expect(new Set(json(value).rules)).toEqual(new Set([rule]));
   });
@@ -227,6 +229,8 @@ describe('JSON', () => {
       'a part of a pipeline',
       { _class_name: 'UNet2DConditionModel', down_block_types: ['DownBlock2D', 'AttnDownBlock2D'] },
     ],
+    ['a table with such columns', { lc: 1, type: 'a' }],
+    ['a vocabulary with such words', { model: { vocab: { lc: 1, type: 2, id: 3, kwargs: 4 } } }],
     ['an adapter', { auto_mapping: null, target_modules: ['q', 'v'], peft_type: 'LORA' }],
     [
       'a tokenizer',
@@ -431,6 +435,8 @@ describe('a model that is written as text', () => {
     ['model.textproto', 'ir_version: 8 graph { }'],
     ['deploy.prototxt', 'layer { type: "Python" python_param { module: "evil" } }'],
     ['model.onnxtxt', '<ir_version: 8> main (float[N] x) => (float[N] y) { y = custom.Op(x) }'],
+    ['model.txt', 'tree\nversion=v4\nnum_class=1\nmax_feature_idx=3\n\nTree=0\nnum_leaves=2\nleft_child=-99999\n'],
+    ['README.md', 'max_feature_idx=3\nTree=0\n'],
     ['model.json', JSON.stringify(ONNX)],
     ['model.json', JSON.stringify(ONNX).replace('irVersion', '\\u0069r_version')],
   ])('attack: is refused: %s with %s', (name, content) => {
@@ -444,8 +450,30 @@ describe('a model that is written as text', () => {
     ],
     ['label_map.pbtxt', "item {\n  id: 1\n  name: 'cat'\n}\n"],
     ['graph.json', '{"graph": {"nodes": []}}'],
+    ['notes.md', 'Of LightGBM we set `max_feature_idx=3`; the first block is `Tree=0`.\n'],
   ])('is not what only looks alike: %s', (name, content) => {
     expect(named(name, content).findings).toEqual([]);
+  });
+});
+
+describe('a configuration of Gin', () => {
+  it.each([
+    ['import os.path\n'],
+    ['a.b = 1\n  from x import y\n'],
+    ["include '/etc/passwd'\n"],
+    ['train.optimizer = @Adam\n'],
+    ["train.run = {'a': [@scope/evil.call()]}\n"],
+    ['a = "x" # fine\nb = @evil()\n'],
+    ['a = "unfinished\nb = @evil()\n'],
+  ])('attack: that imports or calls something is refused: %j', (text) => {
+    expect(named('operative_config.gin', text).rules).toContain('import-path');
+  });
+
+  it('of values, and macros of them, has nothing against it, nor has text that is called otherwise', () => {
+    const text =
+      '# import nothing\nlr = 0.1\ntrain.rate = %lr\ntrain.name = "me@example.org"\ntrain.important = True\n';
+    expect(named('operative_config.gin', text).findings).toEqual([]);
+    expect(named('notes.txt', 'import x, or write to me@example.org\n').findings).toEqual([]);
   });
 });
 

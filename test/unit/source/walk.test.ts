@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { walkFolder } from '../../../adapters/source/folder.js';
+import { readRelease, walkFolder } from '../../../adapters/source/folder.js';
 
 const LIMITS = { maxFiles: 100_000, maxFileBytes: 2 ** 30 };
 
@@ -34,6 +34,19 @@ describe('a folder at its limits', () => {
     // The manifest does not count.
     for (const more of ['custody.json', 'more']) writeFileSync(join(folder, more), '');
     expect(() => walkFolder(folder, LIMITS)).toThrow(unsafe(/more than 100000 files/));
+  });
+
+  it('of so many files that their manifest is larger than what is read is refused by that, and so are none left out', async () => {
+    const folder = folderOf('listed', 'shard-000000');
+    const entry = (at: number): object => ({ path: `shard-${at}`, sha256: 'a'.repeat(64), size: 1 });
+    writeFileSync(
+      join(folder, 'custody.json'),
+      JSON.stringify({ files: Array.from({ length: 100_000 }, (_, at) => entry(at)) }),
+    );
+    await expect(readRelease(folder, LIMITS)).rejects.toMatchObject({
+      code: 'INPUT_UNSAFE',
+      message: expect.stringMatching(/custody\.json.* bytes, at most 8388608/) as string,
+    });
   });
 
   it('attack: a file of 10 GiB that takes no room on the disk is refused by its size, unread', () => {
