@@ -36,12 +36,14 @@ const MEMBERS: readonly Member[] = [
   { id: 'sam', kind: 'person', roles: ['security-authority'] },
   { id: 'rita', kind: 'person', roles: ['reviewer'] },
   { id: 'ada', kind: 'person', roles: ['auditor'] },
+  { id: 'mona', kind: 'person', roles: ['monitor'] },
   { id: 'ci', kind: 'workload', roles: ['requester'] },
   { id: 'trainer', kind: 'workload', roles: ['producer'], algorithm: 'ecdsa-p256' },
   { id: 'intake', kind: 'workload', roles: ['validator'] },
   { id: 'release-signer', kind: 'workload', roles: ['release-signer'], algorithm: 'ecdsa-p256' },
   { id: 'control', kind: 'workload', roles: ['control'] },
   { id: 'api', kind: 'workload', roles: ['api'] },
+  { id: 'alertmanager', kind: 'workload', roles: ['monitor'] },
   { id: 'serving', kind: 'workload', roles: ['serving'] },
 ];
 /** The log's own key: no authority, its public half is what verifiers pin. */
