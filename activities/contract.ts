@@ -1,3 +1,4 @@
+import type { AlertAct } from '../domain/alert.js';
 import type { Digest } from '../domain/digest.js';
 import type {
   EndpointPosition,
@@ -41,6 +42,8 @@ export type DecisionVerdict =
       readonly statement: Digest;
       /** It counts, and something is wrong all the same. */
       readonly warning?: string;
+      /** What followed. */
+      readonly outcome?: string;
     }
   | { readonly accepted: false; readonly code: string; readonly reason: string };
 
@@ -204,6 +207,13 @@ export interface Killed {
   readonly open?: boolean;
 }
 
+export interface AlertsTaken {
+  readonly verdicts: readonly DecisionVerdict[];
+  readonly act: AlertAct | null;
+  /** Those that only people can answer, and which release each is about. */
+  readonly alarms: readonly { readonly statement: Digest; readonly release: Digest; readonly reason: string }[];
+}
+
 /** Zone control: what an endpoint needs. */
 export interface EndpointControl {
   resumeEndpoint(model: string): Promise<EndpointPosition>;
@@ -235,6 +245,13 @@ export interface EndpointControl {
     readonly by: string;
     readonly statement: Digest;
   }>;
+  /**
+   * Verifies security alerts in the order they came and keeps those that count, each of which counts in this one activity and
+   * in no other. Says what has to follow; the others are alarms.
+   */
+  takeAlerts(model: string, alerts: readonly Decision[]): Promise<AlertsTaken>;
+  /** Audits alerts that were taken, with what followed. */
+  noteAlerts(model: string, alerts: readonly Digest[], outcome: string): Promise<void>;
   /** Tells the genuine orders of many from the others, and audits those in one go. Nothing is relayed by it. */
   sortKills(model: string, orders: readonly Decision[]): Promise<readonly DecisionVerdict[]>;
   /** Relays one signed order, unchanged, to all gateways at once. */

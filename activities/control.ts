@@ -4,6 +4,7 @@ import type { Records } from '../adapters/records.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { Notifier } from '../adapters/mail.js';
 import type { SigningKey } from '../formats/keys.js';
+import { createAlerts } from './alert.js';
 import { createConsumers } from './consumers.js';
 import { createAdmission } from './admit.js';
 import type { ConsumerControl, EndpointControl, LifecycleControl, PolicyControl, ResignControl } from './contract.js';
@@ -52,6 +53,7 @@ export function createControlActivities(
     ...createRollouts(desk),
     ...createKill(desk),
     ...createServiceDesk(desk),
+    ...createAlerts(desk),
     ...createRetirement(desk),
     ...createPolicies(desk),
     ...createResignDesk(desk),

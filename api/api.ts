@@ -10,6 +10,7 @@ import { policyDigest } from '../formats/policy.js';
 import { signRequest } from '../formats/requests.js';
 import { keyRing, verifyStatement } from '../formats/statements.js';
 import type { LifecycleInput } from '../workflows/messages.js';
+import { AlertWebhook, type AlertsDeps } from './alerts.js';
 import { HttpRefusal, type Call, type Listener, type Reply } from './http.js';
 import { Issuers } from './issuers.js';
 import type { BoundedLog } from './log.js';
@@ -33,17 +34,24 @@ export interface ApiDeps {
   readonly metrics: ApiMetrics;
   readonly log: BoundedLog;
   readonly issuers?: Issuers;
+  /** `null`: no Alertmanager posts here. */
+  readonly alerts: AlertsDeps | null;
 }
 
-/** What the listener answers. It signs requests for workloads known by their tokens, and nothing else. */
+/** What the listener answers. It signs requests for workloads known by their tokens, and Alertmanager's alerts; nothing else. */
 export function createApi(deps: ApiDeps): Listener {
   const { metrics, log } = deps;
   const issuers = deps.issuers ?? new Issuers({ onFetch: (outcome) => metrics.askedIssuer(outcome) });
+  const webhook = webhookOf(deps);
   const document = openApiDocument();
   return {
     maxBodyBytes: MAX_BODY_BYTES,
     handlers: {
       'POST /v1/requests/release': (call) => requestRelease(deps, issuers, call),
+      'POST /v1/alerts': (call) => {
+        if (webhook === null) throw new HttpRefusal(404, 'USAGE', 'this api is set up for no Alertmanager');
+        return webhook.receive(tokenOf(call), call);
+      },
       'GET /healthz': () => ({ status: 200, body: { ok: true } }),
       'GET /readyz': () => {
         const { version } = rulesOf(deps).newest;
@@ -62,6 +70,18 @@ export function createApi(deps: ApiDeps): Listener {
       log.write('warn', { route, status, code, ...why, ...(code === 'INTERNAL' ? { err: error } : {}) }, 'refused');
     },
   };
+}
+
+function webhookOf({ alerts, environment, policies, metrics, log }: ApiDeps): AlertWebhook | null {
+  if (alerts === null) return null;
+  return new AlertWebhook(alerts, {
+    environment,
+    policy: () => policies.current.newest,
+    signed: ({ model, version, release, severity, nonce }) => {
+      metrics.signedAlert(severity);
+      log.write('info', { model, version, release, severity, nonce }, 'signed an alert');
+    },
+  });
 }
 
 async function requestRelease(deps: ApiDeps, issuers: Issuers, call: Call): Promise<Reply> {

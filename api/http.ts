@@ -27,11 +27,13 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   VERSION_INVALID: 400,
   SIGNATURE_INVALID: 401,
   NOT_AUTHORISED: 403,
+  INPUT_MISSING: 404,
   POLICY_EXPIRED: 403,
   POLICY_REFUSED: 409,
   INTERNAL: 500,
   PENDING: 503,
   ISSUER_UNAVAILABLE: 503,
+  TEMPORAL_UNAVAILABLE: 503,
 };
 
 export interface Reply {
@@ -44,7 +46,7 @@ export interface Reply {
 export interface Call {
   readonly authorization: string | undefined;
   /** The JSON body. MALFORMED, or an HttpRefusal: of another type, or too large. */
-  json(): Promise<unknown>;
+  json(maxBytes?: number): Promise<unknown>;
 }
 
 export interface Listener {
@@ -69,7 +71,10 @@ export function createListener({ handlers, onAnswer, maxBodyBytes }: Listener): 
     const handle = async (): Promise<Reply> => {
       const handler = name === 'other' ? undefined : handlers[name];
       if (handler === undefined) throw unknownRoute(incoming, Object.keys(handlers));
-      return handler({ authorization: authorizationOf(incoming), json: () => readJson(incoming, maxBodyBytes) });
+      return handler({
+        authorization: authorizationOf(incoming),
+        json: (maxBytes = maxBodyBytes) => readJson(incoming, maxBytes),
+      });
     };
     handle().then(
       ({ status, body }) => {

@@ -9,6 +9,7 @@ import { createListener } from './http.js';
 import { BoundedLog } from './log.js';
 import { createMetrics } from './metrics.js';
 import { DeliveredPolicies } from './policies.js';
+import { createCourier } from './temporal.js';
 
 /** Answers that have begun may end; longer than this the supervisor does not wait. */
 const GRACE_MS = 5_000;
@@ -16,11 +17,12 @@ const GRACE_MS = 5_000;
 const log = pino({ name: 'api' }, pino.destination({ dest: 2, sync: true }));
 
 async function main(): Promise<void> {
-  const { environment, root, state, id, key, listen, admin } = loadConfig(process.argv[2]);
+  const { environment, root, state, id, key, listen, admin, alerts: told } = loadConfig(process.argv[2]);
   const policies = new DeliveredPolicies(root, state);
   const metrics = createMetrics(() => policies.version);
   const control = await listenAdmin(policies, admin.socket, (err) => log.warn({ err }, 'a delivery was refused'));
-  const api = createApi({ environment, id, key, policies, metrics, log: new BoundedLog(log) });
+  const alerts = told === null ? null : { ...told, courier: createCourier(told.temporal) };
+  const api = createApi({ environment, id, key, policies, metrics, alerts, log: new BoundedLog(log) });
   const server = createListener(api);
   server.listen(listen.port, listen.host);
   await once(server, 'listening');

@@ -1,9 +1,12 @@
 import { z } from 'zod';
-import { askedBody, errorBody, healthBody, readyBody, releaseBody } from './shapes.js';
+import { notificationSchema } from '../formats/alertmanager.js';
+import { alertsBody, askedBody, errorBody, healthBody, readyBody, releaseBody } from './shapes.js';
 
 const SHAPES = {
   ReleaseRequest: releaseBody,
   SignedRequest: askedBody,
+  Notification: notificationSchema,
+  Alerts: alertsBody,
   Error: errorBody,
   Health: healthBody,
   Ready: readyBody,
@@ -58,6 +61,30 @@ export function openApiDocument(): object {
           },
         },
       },
+      '/v1/alerts': {
+        post: {
+          operationId: 'alerts',
+          summary: "Alertmanager's webhook: signs each firing alert, once, and hands it to the model's endpoint",
+          security: [{ alertmanager: [] }],
+          requestBody: { required: true, content: { 'application/json': { schema: ref('Notification') } } },
+          responses: {
+            '200': json('Alerts', 'All that fires has been handed on'),
+            ...refusals({
+              '400':
+                'The body is no notification of version 4, or an alert in it names no model; the others were handed on',
+              '401': "No token, or one that is not Alertmanager's",
+              '403': 'The policy does not let this key sign alerts',
+              '404': 'No Alertmanager is expected here, or a model has no endpoint; other alerts were handed on',
+              '408': 'The call took too long',
+              '413': 'The body is too large',
+              '415': 'The body is not application/json',
+              '431': 'The headers are too large',
+              '500': 'The api failed',
+              '503': 'No policy yet, Temporal does not answer, or too many in a minute: tell them again',
+            }),
+          },
+        },
+      },
       '/healthz': {
         get: { operationId: 'health', summary: 'Whether it runs', responses: { '200': json('Health', 'It runs') } },
       },
@@ -91,6 +118,7 @@ export function openApiDocument(): object {
     components: {
       schemas: Object.fromEntries(schemas),
       securitySchemes: {
+        alertmanager: { type: 'http', scheme: 'bearer', description: "Alertmanager's token" },
         oidc: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'An OpenID Connect token' },
       },
     },

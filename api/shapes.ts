@@ -44,3 +44,7 @@ export const errorBody = z
 
 export const healthBody = z.strictObject({ ok: z.literal(true) });
 export const readyBody = z.strictObject({ ready: z.literal(true), policyVersion: z.int() });
+
+export const alertsBody = z
+  .strictObject({ signed: z.int(), known: z.int(), resolved: z.int() })
+  .meta({ description: 'How many were signed and handed on, had been before, and fire no more' });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
@@ -16,6 +17,8 @@ import { replaceFile } from './files.js';
 import type { Layout } from './stack/layout.js';
 
 const YEAR_MS = 365 * 86_400_000;
+/** Signs what Alertmanager tells the api. */
+export const ALERT_KEY = 'alertmanager';
 
 interface Member {
   readonly id: string;
@@ -36,12 +39,14 @@ const MEMBERS: readonly Member[] = [
   { id: 'sam', kind: 'person', roles: ['security-authority'] },
   { id: 'rita', kind: 'person', roles: ['reviewer'] },
   { id: 'ada', kind: 'person', roles: ['auditor'] },
+  { id: 'mona', kind: 'person', roles: ['monitor'] },
   { id: 'ci', kind: 'workload', roles: ['requester'] },
   { id: 'trainer', kind: 'workload', roles: ['producer'], algorithm: 'ecdsa-p256' },
   { id: 'intake', kind: 'workload', roles: ['validator'] },
   { id: 'release-signer', kind: 'workload', roles: ['release-signer'], algorithm: 'ecdsa-p256' },
   { id: 'control', kind: 'workload', roles: ['control'] },
   { id: 'api', kind: 'workload', roles: ['api'] },
+  { id: ALERT_KEY, kind: 'workload', roles: ['monitor'] },
   { id: 'serving', kind: 'workload', roles: ['serving'] },
 ];
 /** The log's own key: no authority, its public half is what verifiers pin. */
@@ -67,6 +72,7 @@ export function initialise(layout: Layout, { environment, suite }: InitOptions):
     return { id, kind, roles, keys: [{ pem: publicPem }] };
   });
   writeKey(layout.key(AUDIT_KEY), 'ed25519');
+  replaceFile(layout.alertToken, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
 
   const policy = developmentPolicy(environment, authorities, developmentSuites(readFileSync(suite)));
   replaceFile(layout.path(POLICY_SCHEMA), `${JSON.stringify(policyJsonSchema(), null, 2)}\n`);

@@ -11,6 +11,7 @@ const { replaceFile } = await import(new URL('client/files.js', DIST));
 const { AUDIT_KEY, initialise, readKey } = await import(new URL('client/init.js', DIST));
 const { Layout } = await import(new URL('client/stack/layout.js', DIST));
 const { EmbeddedStack } = await import(new URL('client/stack/store.js', DIST));
+const { sha256 } = await import(new URL('formats/sha256.js', DIST));
 const { encodeVerifierKey } = await import(new URL('formats/checkpoint.js', DIST));
 
 const ENVIRONMENT = 'dev';
@@ -36,8 +37,10 @@ for (const name of PROCESSES) {
   const config = JSON.parse(readFileSync(join(HERE, 'config', `${name}.json`), 'utf8'));
   for (const held of [config.store, config.audit?.store])
     if (held !== undefined) held.secretKey = secretOf(held.accessKey);
+  if (config.alerts !== undefined) config.alerts.token = sha256(readFileSync(layout.alertToken, 'utf8').trim());
   put(`${JSON.stringify(config, null, 2)}\n`, name, 'config.json');
-  for (const path of [config.key?.path, config.audit?.key]) if (path !== undefined) copyKey(path, name);
+  for (const path of [config.key?.path, config.alerts?.key.path, config.audit?.key])
+    if (path !== undefined) copyKey(path, name);
   configs[name] = config;
 }
 replaceFile(layout.root, readFileSync(layout.root), { mode: 0o444 });

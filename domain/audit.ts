@@ -21,6 +21,7 @@ export const CHANGES = [
   'service.breached',
   'endpoint.killed',
   'kill.late',
+  'alert.raised',
   'endpoint.restored',
   'load.refused',
   'retirement.noticed',
@@ -74,6 +75,7 @@ const CHANGES_NOTHING: ReadonlySet<Change> = new Set([
   'message.refused',
   'load.refused',
   'service.breached',
+  'alert.raised',
   'log.read',
 ]);
 

@@ -17,6 +17,7 @@ export const PERSON_ROLES = [
   'reviewer',
   'auditor',
   'consumer',
+  'monitor',
 ] as const;
 
 /** What a process may be trusted with. */
@@ -31,6 +32,7 @@ export const WORKLOAD_ROLES = [
   'publisher',
   'api',
   'consumer',
+  'monitor',
 ] as const;
 
 export type Role = (typeof PERSON_ROLES)[number] | (typeof WORKLOAD_ROLES)[number];

@@ -1,3 +1,4 @@
+import type { AlertPredicate } from './alert.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
 import type { Policy } from './policy.js';
@@ -22,6 +23,7 @@ export const PREDICATES = {
   approval: 'urn:custody:predicate:approval:v1',
   route: 'urn:custody:predicate:route:v1',
   kill: 'urn:custody:predicate:kill:v1',
+  alert: 'urn:custody:predicate:alert:v1',
   status: 'urn:custody:predicate:status:v1',
   revocation: 'urn:custody:predicate:revocation:v1',
   replica: 'urn:custody:predicate:replica:v1',
@@ -266,6 +268,7 @@ export interface PredicateOf {
   approval: ApprovalPredicate;
   route: RoutingDocument;
   kill: KillPredicate;
+  alert: AlertPredicate;
   status: StatusPredicate;
   revocation: RevocationPredicate;
   replica: ReplicaPredicate;

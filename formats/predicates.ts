@@ -7,6 +7,7 @@ import { STATED_FINDINGS } from '../domain/scan.js';
 import { BUMPS } from '../domain/semver.js';
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS, RULES } from '../domain/versioning.js';
+import { alertSchema } from './alert-schema.js';
 import { consumerSchema } from './consumer-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
@@ -125,6 +126,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   }),
   route,
   kill: z.strictObject({ environment, model, nonce, reason, ...timed }),
+  alert: alertSchema,
   override: z.strictObject({
     requestId: id,
     nonce,

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import type { AlertPredicate } from '../domain/alert.js';
 import type { Digest } from '../domain/digest.js';
+import { endpointId } from '../domain/names.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
 import { canonicalBytes } from './jcs.js';
@@ -56,4 +58,17 @@ export function signRequest(
   // A request about no release yet is about what it acts on.
   const subject = about.release ?? sha256(canonicalBytes([workflowId, action]));
   return signStatement('request', { name: workflowId, sha256: subject }, predicate, [key]);
+}
+
+/** An alert that waits longer than this for somebody to look at it is told again, or is over. */
+const ALERT_SECONDS = 3600;
+
+/** What a monitor says of a model. */
+export function signAlert(
+  { key, environment }: Pick<Signer, 'key' | 'environment'>,
+  said: Omit<AlertPredicate, 'environment' | 'issuedAt' | 'expiresAt'>,
+): SignedEnvelope {
+  const alert = { environment, ...said, ...validity(ALERT_SECONDS) };
+  const subject = { name: endpointId(said.model), sha256: said.release ?? sha256(canonicalBytes(alert)) };
+  return signStatement('alert', subject, alert, [key]);
 }

@@ -162,6 +162,11 @@ const DEBIAN_SERVERS = {
     what: 'a real Prometheus',
     accepts: (version) => atLeast(/prometheus, version (\d+)\.(\d+)\.(\d+)/, version, [2, 40, 0]),
   },
+  CUSTODY_ALERTMANAGER: {
+    name: 'prometheus-alertmanager',
+    what: 'a real Alertmanager',
+    accepts: (version) => atLeast(/alertmanager, version (\d+)\.(\d+)\.(\d+)/, version, [0, 25, 0]),
+  },
 };
 
 /** Environment variables that name every server, each found or built. */

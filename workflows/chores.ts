@@ -7,7 +7,8 @@ import { control, failureOf, serving } from './zones.js';
 export type Chore =
   | { readonly kind: 'reply'; readonly replyTo: string; readonly ended: RolloutEnded }
   | { readonly kind: 'stop'; readonly stopped: ReleaseReference }
-  | { readonly kind: 'confirm'; readonly model: string; readonly order: Digest };
+  | { readonly kind: 'confirm'; readonly model: string; readonly order: Digest }
+  | { readonly kind: 'note'; readonly model: string; readonly alerts: readonly Digest[]; readonly outcome: string };
 
 /** Each chore runs by itself, tried again by its activity until it is done; a continued run begins the rest anew. */
 export class Chores {
@@ -33,6 +34,7 @@ export class Chores {
   private async run(chore: Chore): Promise<void> {
     try {
       if (chore.kind === 'reply') await control.replyRollout(chore.replyTo, chore.ended);
+      else if (chore.kind === 'note') await control.noteAlerts(chore.model, chore.alerts, chore.outcome);
       else if (chore.kind === 'confirm') {
         const took = await control.confirmKill(chore.model, chore.order);
         if (took !== null) this.confirmed(chore.order, took);

@@ -8,6 +8,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { parseEndpointId } from '../domain/names.js';
+import { alertDesk } from './alerts.js';
 import { answering, insist, refuseStrays } from './desk.js';
 import { awaitGate, opened } from './gate.js';
 import { killDesk } from './kills.js';
@@ -37,6 +38,7 @@ async function attend(traffic: Traffic, continueAfterEvents: number | null): Pro
   void recordsDesk(traffic);
   void rollbackDesk(traffic);
   void restoreDesk(traffic);
+  void alertDesk(traffic);
   void traffic.rollouts.desk();
   void traffic.service.desk();
   void refuseStrays(traffic.model, traffic.inbox, () => traffic.strays());

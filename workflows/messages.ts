@@ -20,11 +20,13 @@ export interface Receipt {
   readonly statement: string;
   /** It counts, and something is wrong all the same. */
   readonly warning?: string;
+  /** What followed. */
+  readonly outcome?: string;
 }
 
 /** Decisions by people: each can be sent as a signal or as an update, of the same name and payload. */
 export const LIFECYCLE_DECISIONS = ['approve', 'override', 'reject', 'retire'] as const;
-export const ENDPOINT_DECISIONS = ['approve', 'reject', 'kill', 'restore', 'rollback'] as const;
+export const ENDPOINT_DECISIONS = ['approve', 'reject', 'kill', 'restore', 'rollback', 'securityAlert'] as const;
 export type LifecycleDecision = (typeof LIFECYCLE_DECISIONS)[number];
 export type EndpointDecision = (typeof ENDPOINT_DECISIONS)[number];
 

@@ -79,7 +79,7 @@ export class Rollouts {
     const { traffic } = this;
     for (;;) {
       const free = (): boolean =>
-        !this.handingOn && !traffic.rollingBack && !traffic.reverting && !traffic.inbox.has('rollback');
+        !this.handingOn && !traffic.rollingBack && traffic.reverting === 0 && !traffic.inbox.has('rollback');
       await condition(() => this.orders.length > 0 && free());
       const alive = (): boolean => traffic.position.killedBy.length === 0;
       const summary = 'a rollout waits until the endpoint is restored';

@@ -71,12 +71,12 @@ export class ServiceWatch {
     }
     if (verdict.kind === 'again') return null;
     const { reason } = verdict;
-    traffic.reverting = true;
+    traffic.reverting += 1;
     const reverted = await insist(
       () => control.revertService(traffic.model, revision, release, reason),
       this.until({ revision, release }, 'cannot go back'),
     );
-    traffic.reverting = false;
+    traffic.reverting -= 1;
     if (reverted?.kind === 'rolled back') traffic.routed(reverted.position);
     if (reverted?.kind !== 'alarm') return null;
     traffic.held(BREACHED, reverted.reason);

@@ -2,6 +2,7 @@ import { setHandler } from '@temporalio/workflow';
 import type { Killed } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
 import { movedTo, type EndpointPosition, type EndpointStatus, type RoutedPosition } from '../domain/endpoint.js';
+import { Alarms, type Alarm } from './alarms.js';
 import { Chores, type Chore } from './chores.js';
 import type { Stray } from './desk.js';
 import { show } from './display.js';
@@ -19,6 +20,7 @@ export interface EndpointCarried {
   readonly chores: readonly Chore[];
   readonly restore: Counting | null;
   readonly late?: readonly LateKill[];
+  readonly alarms?: readonly Alarm[];
 }
 
 /** Where one endpoint stands and what people see of it; the desks act on it. */
@@ -28,6 +30,7 @@ export class Traffic {
   readonly chores: Chores;
   readonly rollouts: Rollouts;
   readonly service: ServiceWatch;
+  readonly alarms: Alarms;
   position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
   restore: Counting | null;
   /** The records are to be read again. */
@@ -35,8 +38,8 @@ export class Traffic {
   /** The records have been read. */
   resumed = false;
   rollingBack = false;
-  /** What serves has broken its limits, and is being rolled back. */
-  reverting = false;
+  /** How many acts are under way that take back what serves. */
+  reverting = 0;
   restoring = false;
   /** A gate is being opened: decisions wait for it. */
   asking = false;
@@ -49,6 +52,7 @@ export class Traffic {
     this.inbox = new Inbox(ENDPOINT_DECISIONS, carried?.messages);
     this.chores = new Chores(carried?.chores ?? [], (order, took) => this.tooLate(order, took));
     this.late = new LateKills(carried?.late ?? []);
+    this.alarms = new Alarms(carried?.alarms ?? []);
     this.restore = carried?.restore ?? null;
     this.rollouts = new Rollouts(this, carried?.rollouts);
     this.service = new ServiceWatch(this);
@@ -122,6 +126,7 @@ export class Traffic {
       chores: this.chores.unfinished,
       restore: this.restore,
       late: this.late.standing(this.position.killedBy),
+      alarms: this.alarms.standing(this.position.serving),
     };
   }
 
@@ -163,6 +168,7 @@ export class Traffic {
 
   private trouble(): string[] {
     const late = this.late.trouble(this.position.killedBy);
-    return [...late, ...[...this.troubles].map(([what, why]) => `${what}: ${why}`)];
+    const alarms = this.alarms.standing(this.position.serving).map(({ reason }) => reason);
+    return [...late, ...alarms, ...[...this.troubles].map(([what, why]) => `${what}: ${why}`)];
   }
 }

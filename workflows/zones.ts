@@ -62,6 +62,8 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
       `rolls ${model} back to ${target === null ? 'its stable release' : shortDigest(target)}`,
     revertService: (model, revision) => `goes back from what revision ${revision} of ${model} serves`,
     checkRollback: (model) => `verifies an order to roll ${model} back`,
+    takeAlerts: (model, alerts) => `verifies ${alerts.length} security alerts about ${model}`,
+    noteAlerts: (model, alerts) => `audits ${alerts.length} security alerts about ${model}`,
     sortKills: (model, orders) => ({
       summary: `judges ${orders.length} kill orders for ${model}`,
       retry: { initialInterval: '100ms', maximumInterval: '1 second' },

@@ -20,6 +20,16 @@ export function endpointCommands(program: Command): void {
     .action(connected(async () => (await import('../actions/endpoint.js')).restore));
 
   program
+    .command('alert <model[@version]>')
+    .description('say that a model is not safe: ends its rollout or takes it back, as the policy allows')
+    .requiredOption('--reason <text>', 'shown to people, at most 500 characters')
+    .requiredOption(...KEY_OPTION)
+    .option('--severity <severity>', 'critical, or warning: then people are told, and nothing is changed', 'critical')
+    .option('--print <file>', 'write the signed alert to a file instead of sending it')
+    .addHelpText('after', "\nExample:\n  custody alert digits@1.1.0 --reason 'it leaks its prompts' --key mona")
+    .action(connected(async () => (await import('../actions/alert.js')).alert));
+
+  program
     .command('rollback <model>')
     .description('go back to a release that is kept warm, or stop the rollout under way')
     .option('--to <version>', 'which one; by default the one before')

@@ -31,6 +31,10 @@ export class Layout {
   key(id: string): string {
     return this.path('keys', `${id}.pem`);
   }
+  /** What the Alertmanager of a development environment shows to the api. */
+  get alertToken(): string {
+    return this.path('keys', 'alertmanager.token');
+  }
   /** What `--key` names: a file, or an id of the development environment. */
   keyFile(given: string): string {
     const own = this.key(given);

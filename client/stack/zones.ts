@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ZONES, type Zone } from '../../domain/names.js';
 import { replaceFile } from '../files.js';
-import { AUDIT_KEY } from '../init.js';
+import { sha256 } from '../../formats/sha256.js';
+import { ALERT_KEY, AUDIT_KEY } from '../init.js';
 import type { Layout, Ports } from './layout.js';
 import type { EmbeddedStack } from './store.js';
 import type { ProcessSpec } from './supervisor.js';
@@ -61,6 +62,7 @@ export class ZoneProcesses {
   api(): ProcessSpec {
     return this.#process('api', 'api/main.js', {
       key: this.#key('api', 'api'),
+      ...this.#alerts(),
       listen: { host: '127.0.0.1', port: this.#settings.ports.api },
       admin: { socket: this.socket('api', 'api-admin') },
     });
@@ -72,10 +74,23 @@ export class ZoneProcesses {
     );
   }
 
+  /** An environment that was made before there were alerts has nobody to sign them. */
+  #alerts(): object {
+    const { layout } = this.#settings;
+    if (!existsSync(layout.alertToken)) return {};
+    const token = sha256(readFileSync(layout.alertToken, 'utf8').trim());
+    return { alerts: { key: this.#key('api', ALERT_KEY), token, temporal: this.#temporal() } };
+  }
+
+  #temporal(): object {
+    const { ports, namespace } = this.#settings;
+    return { address: `127.0.0.1:${ports.temporal}`, namespace };
+  }
+
   #common(zone: Zone): object {
-    const { ports, namespace, store } = this.#settings;
+    const { store } = this.#settings;
     return {
-      temporal: { address: `127.0.0.1:${ports.temporal}`, namespace },
+      temporal: this.#temporal(),
       store: { ...store.credential(zone), proof: store.proofFile },
     };
   }

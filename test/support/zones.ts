@@ -68,6 +68,8 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   rollBack: 'control',
   revertService: 'control',
   checkRollback: 'control',
+  takeAlerts: 'control',
+  noteAlerts: 'control',
   sortKills: 'control',
   killEndpoint: 'control',
   confirmKill: 'control',
@@ -285,6 +287,20 @@ export class FakeZones {
         const target = (order as SignedEnvelope).payload;
         return { target: target === '' ? null : target, reason: 'slow', by: 'olga', statement: digestOf('rollback') };
       },
+      takeAlerts: async (_model, alerts) => {
+        const verdicts = alerts.map(({ envelope: sent }): DecisionVerdict => {
+          const { payload, signatures } = sent as SignedEnvelope;
+          return signatures[0]?.sig === 'valid'
+            ? { accepted: true, by: 'siem', statement: digestOf(payload) }
+            : { accepted: false, code: 'SIGNATURE_INVALID', reason: 'the signature does not verify' };
+        });
+        const [release = ''] = this.position.serving.map((entry) => entry.release);
+        const alarms = verdicts.flatMap((verdict) =>
+          verdict.accepted ? [{ statement: verdict.statement, release, reason: `warning: ${verdict.statement}` }] : [],
+        );
+        return { verdicts, act: null, alarms };
+      },
+      noteAlerts: async () => undefined,
       sortKills: async (_model, orders) =>
         orders.map(({ envelope: sent }) => {
           const { payload, signatures } = sent as SignedEnvelope;

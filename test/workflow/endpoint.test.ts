@@ -1,6 +1,7 @@
 import { WorkflowUpdateFailedError, type WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { AlertAct } from '../../domain/alert.js';
 import {
   rolloutOf,
   type EndpointStatus,
@@ -598,6 +599,139 @@ describe('lifecycle and endpoint together', () => {
       await release.executeUpdate(decisionUpdate('approve'), { args: [decision(by, 'retire-1')] });
     expect(await release.result()).toMatchObject({ kind: 'retired' });
     await on.zones.called('resumeEndpoint', 2);
+  });
+});
+
+describe('a security alert', () => {
+  const serving = [
+    { release: digestOf('1.1.0'), version: '1.1.0', weight: 100 },
+    { release: digestOf('1.0.0'), version: '1.0.0', weight: 0 },
+  ];
+  const serve = (): void => {
+    on.zones.position = { revision: 7, document: digestOf('7'), serving, killedBy: [] };
+  };
+  /** What is valid leads to this. */
+  const leadTo = (
+    act: Omit<Extract<AlertAct, { kind: 'stop' }>, 'alerts'> | Omit<Extract<AlertAct, { kind: 'revert' }>, 'alerts'>,
+  ): void => {
+    const { takeAlerts } = on.zones.acts;
+    on.zones.acts.takeAlerts = async (...args) => {
+      const taken = await takeAlerts(...args);
+      const alerts = taken.alarms.map(({ statement }) => statement);
+      return alerts.length === 0 ? taken : { ...taken, act: { ...act, alerts }, alarms: [] };
+    };
+  };
+  const reason = 'critical security alert of siem: it leaks its prompts';
+  const revert = { kind: 'revert', release: digestOf('1.1.0'), reason } as const;
+  const notes = () => on.zones.argsOf('noteAlerts').map(([, alerts, outcome]) => `${alerts.length} ${outcome}`);
+
+  it('ends the rollout under way; its sender is told, and the log what followed', async () => {
+    on.zones.acts.watchStep = never;
+    await start();
+    const { replyTo, request, release } = await order('1.1.0');
+    leadTo({ kind: 'stop', request, release, reason });
+    await on.zones.called('watchStep');
+    expect(await update('securityAlert', envelope('leak'))).toMatchObject({
+      ...{ by: 'siem', statement: digestOf('leak'), outcome: 'its rollout was ended' },
+    });
+    await Promise.all([on.zones.called('replyRollout'), on.zones.called('noteAlerts')]);
+    expect(replies()).toMatchObject([{ to: replyTo, kind: 'rolled back', reason }]);
+    expect(on.zones.argsOf('rollBack')).toEqual([[model, null, reason, request]]);
+    expect(notes()).toEqual(['1 its rollout was ended']);
+    expect(on.zones.argsOf('revertService')).toEqual([]);
+    await capture(handle, 'endpoint-alerted');
+  });
+
+  it('that comes when its rollout has just been promoted takes back what serves', async () => {
+    serve();
+    on.zones.acts.rollBack = async () => ({ ...on.zones.position, stopped: [] });
+    leadTo({ kind: 'stop', request: digestOf('over'), release: digestOf('1.1.0'), reason });
+    await start();
+    expect(await update('securityAlert', envelope('leak'))).toMatchObject({ outcome: 'rolled back' });
+    expect(on.zones.argsOf('revertService')).toEqual([[model, 7, digestOf('1.1.0'), reason]]);
+  });
+
+  it('takes back what serves, once for all its copies, as a signal and as an update', async () => {
+    serve();
+    leadTo(revert);
+    await start();
+    await handle.signal(decisionSignal('securityAlert'), envelope('leak'));
+    await on.zones.called('revertService');
+    expect(await update('securityAlert', envelope('leak'))).toMatchObject({ outcome: 'rolled back' });
+    expect(await status()).toMatchObject({ revision: 8, trouble: [] });
+    expect(on.zones.argsOf('revertService')).toHaveLength(1);
+  });
+
+  it('about what cannot be taken back is an alarm, which people see until it has no callers, also in the next run', async () => {
+    serve();
+    leadTo(revert);
+    on.zones.acts.revertService = async () => ({ kind: 'alarm', reason: 'no release before it is kept warm' });
+    await start(30);
+    const warning = 'it serves on: no release before it is kept warm';
+    expect(await update('securityAlert', envelope('leak'))).toMatchObject({ warning });
+    expect((await status()).trouble).toEqual([`${reason}; ${warning}`]);
+    await on.zones.called('noteAlerts');
+    for (let noise = 0; noise < 12; noise += 1) await handle.signal('noise', noise);
+    await on.zones.called('resumeEndpoint', 2);
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual([`${reason}; ${warning}`]);
+    expect(notes()).toEqual([`1 ${warning}`]);
+    on.zones.acts.checkRollback = async () => ({
+      ...{ target: digestOf('1.0.0'), reason: 'leaks', by: 'olga', statement: digestOf('rollback') },
+    });
+    await update('rollback', envelope(''));
+    expect((await status()).trouble).toEqual([]);
+  });
+
+  it('is not held up by a log that takes no record, nor by a rollback that is refused', async () => {
+    serve();
+    leadTo(revert);
+    on.zones.acts.noteAlerts = () => watching(new Promise(() => undefined));
+    on.zones.acts.revertService = async () => {
+      throw refusal('POLICY_REFUSED', 'a second document lies in its place');
+    };
+    await start();
+    const warning = 'it serves on: POLICY_REFUSED: a second document lies in its place';
+    for (const leak of ['leak 1', 'leak 2'])
+      expect(await update('securityAlert', envelope(leak))).toMatchObject({ warning });
+    expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
+  });
+
+  it('attack: that is forged changes nothing, and hides no genuine one', async () => {
+    serve();
+    leadTo(revert);
+    await start();
+    const forged = update('securityAlert', envelope('leak', 'forged'));
+    expect(await forged.then(() => 'accepted', codeOf)).toBe('SIGNATURE_INVALID');
+    expect(on.zones.argsOf('revertService')).toEqual([]);
+    for (let at = 0; at < 50; at += 1)
+      await handle.signal(decisionSignal('securityAlert'), envelope(`${at}`, 'forged'));
+    expect(await update('securityAlert', envelope('leak'))).toMatchObject({ outcome: 'rolled back' });
+  });
+
+  it('attack: hundreds of alerts take few activities, and people see the newest of them', async () => {
+    serve();
+    const first = deferred();
+    const { takeAlerts } = on.zones.acts;
+    on.zones.acts.takeAlerts = async (...args) => {
+      await first.promise;
+      return takeAlerts(...args);
+    };
+    await start();
+    await on.zones.called('watchService');
+    const count = 300;
+    for (let from = 0; from < count; from += 100)
+      await Promise.all(
+        Array.from({ length: 100 }, (_, at) =>
+          handle.signal(decisionSignal('securityAlert'), envelope(`${from + at}`)),
+        ),
+      );
+    first.resolve();
+    const looked = () => on.zones.argsOf('takeAlerts').reduce((sum, [, alerts]) => sum + alerts.length, 0);
+    const noted = () => on.zones.argsOf('noteAlerts').reduce((sum, [, alerts]) => sum + alerts.length, 0);
+    await expect.poll(() => [looked(), noted()], POLL).toEqual([count, count]);
+    expect((await status()).trouble).toHaveLength(20);
+    expect(on.zones.names().filter((name) => ['takeAlerts', 'noteAlerts'].includes(name)).length).toBeLessThan(20);
+    expect(on.zones.argsOf('revertService')).toEqual([]);
   });
 });
 

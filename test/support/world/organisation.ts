@@ -28,6 +28,7 @@ const PEOPLE = {
   remy: ['reviewer'],
   carla: ['consumer'],
   cesar: ['consumer'],
+  mona: ['monitor'],
 } as const satisfies Record<string, readonly Role[]>;
 
 const WORKLOADS = {
@@ -39,6 +40,7 @@ const WORKLOADS = {
   serving: ['serving'],
   gateway: ['gateway'],
   api: ['api'],
+  siem: ['monitor'],
 } as const satisfies Record<string, readonly Role[]>;
 
 /** By which tokens `pipeline`, which has no key, is known to the api. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { AlertPredicate } from '../../../domain/alert.js';
 import type { Digest } from '../../../domain/digest.js';
 import type { ConsumerPredicate } from '../../../domain/consumers.js';
 import { consumerId, endpointId, lifecycleId, type ReleaseName } from '../../../domain/names.js';
@@ -104,6 +105,17 @@ export function createWords({ environment, at, policy, policyDigest: gate, state
     return statement('kill', order(model), said, by);
   }
 
+  /** A critical alert about whatever serves. */
+  function alert(by: Signers = 'siem', overrides: Partial<AlertPredicate> = {}): Signed<AlertPredicate> {
+    const model = overrides.model ?? 'digits';
+    const said: AlertPredicate = {
+      ...{ environment, model, version: null, release: null, severity: 'critical', nonce: nonce() },
+      ...{ reason: 'it leaks its prompts', issuedAt: at(-10), expiresAt: at(590) },
+      ...overrides,
+    };
+    return statement('alert', order(model), said, by);
+  }
+
   function rollbackOrder(by: KeyName = 'oscar', overrides: Partial<RollbackPredicate> = {}): Signed<RollbackPredicate> {
     const model = overrides.model ?? 'digits';
     const times = { issuedAt: at(-10), expiresAt: at(590) };
@@ -160,5 +172,5 @@ export function createWords({ environment, at, policy, policyDigest: gate, state
     );
   }
 
-  return { request, approve, status, kill, rollbackOrder, replica, restoreRequest, consumer };
+  return { request, approve, status, kill, alert, rollbackOrder, replica, restoreRequest, consumer };
 }

@@ -10,8 +10,10 @@ import { Issuers } from '../../../api/issuers.js';
 import { BoundedLog } from '../../../api/log.js';
 import { createMetrics } from '../../../api/metrics.js';
 import { DeliveredPolicies } from '../../../api/policies.js';
+import type { AlertCourier } from '../../../api/temporal.js';
 import type { OidcIdentity, Policy } from '../../../domain/policy.js';
 import type { SignedEnvelope } from '../../../domain/statements.js';
+import { sha256 } from '../../../formats/sha256.js';
 import { AUDIENCE, SUBJECT, type Issuer } from '../../support/issuer.js';
 import { createWorld, type World } from '../../support/world.js';
 
@@ -22,6 +24,9 @@ export const BODY = {
   bundle: 'file:///releases/1.sig',
   provenance: 'file:///releases/1.provenance',
 };
+
+/** Alertmanager's. */
+export const ALERT_TOKEN = 'a-token-of-alertmanager-with-32-characters';
 
 export interface Answer {
   readonly status: number;
@@ -58,10 +63,17 @@ export function pinned(issuer: string, overrides: Partial<OidcIdentity> = {}): (
 
 /** The listener in this process, with the policies of a world that knows the issuer. */
 export async function startRig(
-  issuer: Issuer,
-  options: { readonly policy?: (policy: Policy) => Policy; readonly deliver?: readonly SignedEnvelope[] } = {},
+  issuer: Issuer | null,
+  options: {
+    readonly policy?: (policy: Policy) => Policy;
+    readonly deliver?: readonly SignedEnvelope[];
+    /** Where alerts go; without it none are expected. */
+    readonly courier?: AlertCourier;
+    /** Whose key signs them. */
+    readonly monitor?: 'siem' | 'api';
+  } = {},
 ): Promise<Rig> {
-  const world = createWorld({ policy: options.policy ?? pinned(issuer.url) });
+  const world = createWorld({ policy: options.policy ?? (issuer === null ? (policy) => policy : pinned(issuer.url)) });
   const folder = mkdtempSync(join(tmpdir(), 'custody-api-'));
   const policies = new DeliveredPolicies(world.root, folder);
   const delivered = options.deliver ?? [world.policyEnvelope];
@@ -70,9 +82,15 @@ export async function startRig(
   const log = new BoundedLog(pino({ level: 'trace' }, { write: (line) => void lines.push(line) }));
   const metrics = createMetrics(() => policies.version);
   let passed = 0;
-  const issuers = new Issuers({ now: () => Date.now() + passed, onFetch: (outcome) => metrics.askedIssuer(outcome) });
+  const now = (): number => Date.now() + passed;
+  const issuers = new Issuers({ now, onFetch: (outcome) => metrics.askedIssuer(outcome) });
   const { environment, keys } = world;
-  const server = createListener(createApi({ environment, id: 'api', key: keys.api, policies, metrics, log, issuers }));
+  const { courier, monitor = 'siem' } = options;
+  const alerts =
+    courier === undefined ? null : { id: monitor, key: keys[monitor], token: sha256(ALERT_TOKEN), courier, now };
+  const server = createListener(
+    createApi({ environment, id: 'api', key: keys.api, policies, metrics, log, issuers, alerts }),
+  );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

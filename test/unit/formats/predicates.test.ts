@@ -19,6 +19,7 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
   approval: (release.approvals[0] ?? expect.fail('no approval')).predicate,
   route: world.routePlan(null, release).document,
   kill: world.kill().predicate,
+  alert: world.alert().predicate,
   rollback: world.rollbackOrder().predicate,
   override: {
     requestId: 'override-1',

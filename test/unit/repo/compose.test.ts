@@ -194,12 +194,18 @@ describe('the configurations in deploy/config', () => {
     expect(readdirSync('deploy/config').sort()).toEqual(PROCESSES.map((name) => `${name}.json`).sort());
   });
 
+  const keysOfApi = (): object => {
+    const path = join(folder, 'api.pem');
+    const alerts = template('api')['alerts'] as object;
+    return { key: { id: 'api', path }, alerts: { ...alerts, key: { id: 'alertmanager', path } } };
+  };
+
   it.each(PROCESSES)('of %s is one that the process itself accepts', (name) => {
     const file = join(folder, `${name}.json`);
     const local = {
       root: join(folder, 'root.json'),
       state: join(folder, name),
-      ...(name === 'api' ? { key: { id: 'api', path: join(folder, 'api.pem') } } : {}),
+      ...(name === 'api' ? keysOfApi() : {}),
     };
     writeFileSync(file, JSON.stringify({ ...template(name), ...local }));
     const load = { vault: loadVault, gateway: loadGateway, api: loadApi }[name as string] ?? loadZone;

@@ -13,6 +13,7 @@ const PAGES = [
   'docs/operations.md',
   'docs/policy.md',
   'docs/rollout.md',
+  'docs/alerts.md',
   'docs/approvals.md',
   'docs/versioning.md',
   'docs/provenance.md',

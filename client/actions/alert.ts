@@ -1,0 +1,34 @@
+import { SEVERITIES } from '../../domain/alert.js';
+import { CustodyError } from '../../domain/errors.js';
+import { assertModelName, endpointId, parseReleaseName } from '../../domain/names.js';
+import { newNonce, signAlert } from '../../formats/requests.js';
+import { send } from '../messages.js';
+import { answer } from '../output.js';
+import type { ConnectedSession } from '../session.js';
+import { signerOf } from '../signer.js';
+import { printMessage } from './print.js';
+
+interface AlertOptions {
+  readonly reason: string;
+  readonly severity: string;
+  readonly key: string;
+  readonly print?: string;
+}
+
+/** Says that a model, or one release of it, is not safe; what follows is the policy's. */
+export async function alert(session: ConnectedSession, given: string, options: AlertOptions): Promise<void> {
+  const severity = SEVERITIES.find((word) => word === options.severity);
+  if (severity === undefined)
+    throw new CustodyError('USAGE', `--severity ${options.severity}: expected one of ${SEVERITIES.join(', ')}`);
+  const { model, version } = given.includes('@') ? parseReleaseName(given) : { model: given, version: null };
+  assertModelName(model);
+  const { reason } = options;
+  const signer = await signerOf(session, options.key);
+  const envelope = signAlert(signer, { model, version, release: null, severity, nonce: newNonce(), reason });
+  const message = { workflowId: endpointId(model), name: 'securityAlert', envelope };
+  if (options.print !== undefined) return printMessage(session, options.print, message);
+  const receipt = await send(session.custody, message.workflowId, message.name, envelope);
+  answer(session, receipt, [
+    `${receipt.by} raised an alert about ${given}: ${receipt.outcome ?? receipt.warning ?? ''}`,
+  ]);
+}

@@ -1,0 +1,220 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { createAlerts } from '../../../activities/alert.js';
+import type { AlertsTaken } from '../../../activities/contract.js';
+import type { Desk } from '../../../activities/control.js';
+import { Journal } from '../../../activities/journal.js';
+import { Router } from '../../../activities/router.js';
+import { createMemoryStore } from '../../../adapters/object-store/memory.js';
+import { Records } from '../../../adapters/records.js';
+import type { AlertPredicate } from '../../../domain/alert.js';
+import type { AuditRecord } from '../../../domain/audit.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { signPolicy } from '../../../formats/policy.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { createWorld, type Release, type Route, type Signed, type World } from '../../support/world.js';
+
+const MODEL = 'digits';
+const lock = { retainUntil: '2099-01-01T00:00:00Z' };
+
+let world: World;
+let records: Records;
+let router: Router;
+let log: AuditRecord[];
+let first: Release;
+let second: Release;
+let serving: readonly Route[];
+
+beforeEach(async () => {
+  world = createWorld();
+  records = new Records(createMemoryStore().bucket('test-custody'), world.root);
+  await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
+  log = [];
+  const append = async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added);
+  router = new Router({
+    ...{ records, key: world.keys.control, id: 'control', gateways: [], audit: { append } },
+    onJunk: (key, error) => expect.fail(`${key}: ${error.message}`),
+  });
+  first = world.release({ version: '1.0.0' });
+  serving = world.inService(first);
+  second = world.release({ version: '1.1.0', after: serving.at(-1)! });
+  for (const route of serving) await keep(route);
+});
+
+const put = (key: string, body: Buffer) => records.bucket.createOnce(key, body, lock);
+const keep = ({ document, envelope }: Route) =>
+  put(storeKeys.route(MODEL, document.revision), canonicalBytes(envelope));
+/** The second release gets its first callers. */
+const beginRollout = async (): Promise<void> => void (await keep(world.routePlan(serving.at(-1)!, second)));
+
+let act = 0;
+/** `id`: of the activity; attempts of one and the same have one and the same. */
+function take(alerts: readonly unknown[], id = `act ${(act += 1)}`): Promise<AlertsTaken> {
+  const append = async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added);
+  const { takeAlerts } = createAlerts({ records, journal: new Journal({ append }), router } as unknown as Desk);
+  const decisions = alerts.map((envelope) => ({ message: 'securityAlert', envelope }));
+  const environment = new MockActivityEnvironment({ activityId: id });
+  return environment.run<[], AlertsTaken, () => Promise<AlertsTaken>>(() => takeAlerts(MODEL, decisions));
+}
+const refusedBecause = (): string[] =>
+  log.flatMap(({ change, reason }) => (change === 'message.refused' ? [reason] : []));
+const code = ({ verdicts }: AlertsTaken): string =>
+  verdicts.map((verdict) => (verdict.accepted ? 'accepted' : verdict.code)).join(' ');
+
+describe('an alert that counts', () => {
+  test('takes back what serves', async () => {
+    const alert = world.alert();
+    expect(await take([alert.envelope])).toEqual({
+      verdicts: [{ accepted: true, by: 'siem', statement: alert.digest }],
+      act: {
+        kind: 'revert',
+        release: first.release,
+        reason: 'critical security alert of siem: it leaks its prompts',
+        alerts: [alert.digest],
+      },
+      alarms: [],
+    });
+    expect(log).toEqual([]);
+  });
+
+  test.each([
+    ['about the model', () => ({})],
+    ['about the new release by its version', () => ({ version: '1.1.0' })],
+    ['about the new release by its digest', () => ({ release: second.release })],
+  ])('%s ends the rollout under way', async (_, about) => {
+    await beginRollout();
+    const alert = world.alert('mona', about());
+    const request = second.request.digest;
+    expect((await take([alert.envelope])).act).toMatchObject({ kind: 'stop', release: second.release, request });
+  });
+
+  test('about the stable release while another is rolled out is an alarm', async () => {
+    await beginRollout();
+    const alert = world.alert('siem', { version: '1.0.0' });
+    const { act: led, alarms } = await take([alert.envelope]);
+    expect(led).toBeNull();
+    expect(alarms).toEqual([
+      {
+        statement: alert.digest,
+        release: first.release,
+        reason: 'critical security alert of siem: it leaks its prompts',
+      },
+    ]);
+  });
+
+  test('and is only a warning changes nothing, and hides none that is more', async () => {
+    const warning = world.alert('siem', { severity: 'warning' });
+    const critical = world.alert('mona');
+    const taken = await take([warning.envelope, critical.envelope, critical.envelope]);
+    expect(code(taken)).toBe('accepted accepted accepted');
+    expect(taken.act?.alerts).toEqual([critical.digest]);
+    expect(taken.alarms.map(({ statement }) => statement)).toEqual([warning.digest]);
+  });
+
+  test('is kept, and audited with what followed, once', async () => {
+    const alert = world.alert('siem', { version: '1.0.0' });
+    await take([alert.envelope]);
+    const append = async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added);
+    const { noteAlerts } = createAlerts({ records, journal: new Journal({ append }), router } as unknown as Desk);
+    for (let again = 0; again < 2; again += 1)
+      await new MockActivityEnvironment().run(() => noteAlerts(MODEL, [alert.digest], 'rolled back'));
+    expect(new Set(log.map(({ id }) => id)).size).toBe(1);
+    expect(log[0]).toMatchObject({
+      change: 'alert.raised',
+      actor: { id: 'siem', statement: alert.digest },
+      subject: { model: MODEL, version: '1.0.0', release: null },
+      reason: 'critical security alert of siem: it leaks its prompts; rolled back',
+    });
+  });
+
+  test('counts also while a forgery lies in the place of the next policy', async () => {
+    await records.policies();
+    const forged = signPolicy({ ...world.policy, version: 2 }, [world.keys.mallory]);
+    await put(storeKeys.policy(2), canonicalBytes(forged));
+    expect(code(await take([world.alert().envelope]))).toBe('accepted');
+  });
+});
+
+describe('an attempt again', () => {
+  test('of the same activity has the same answer', async () => {
+    const { envelope } = world.alert();
+    expect(await take([envelope], 'one')).toEqual(await take([envelope], 'one'));
+    expect(refusedBecause()).toEqual([]);
+  });
+
+  test('attack: the same bytes later are refused and audited, and so is another alert with their nonce', async () => {
+    const { envelope, predicate } = world.alert();
+    await take([envelope]);
+    const second = await take([envelope, world.alert('mona', { nonce: predicate.nonce }).envelope]);
+    expect(code(second)).toBe('REPLAYED REPLAYED');
+    expect(second).toMatchObject({ act: null, alarms: [] });
+    expect(refusedBecause()).toEqual([expect.stringMatching(/^2 × securityAlert .*REPLAYED: the nonce/)]);
+  });
+});
+
+describe('attack: refused, in the audit log, and without effect:', () => {
+  const said = (overrides: Partial<AlertPredicate>) => (): Signed<AlertPredicate> => world.alert('siem', overrides);
+  const swapped = (): unknown => {
+    const { envelope } = world.alert();
+    const text = Buffer.from(envelope.payload, 'base64').toString().replace('leaks', 'likes');
+    return { ...envelope, payload: Buffer.from(text).toString('base64') };
+  };
+  const ATTACKS: [string, () => Signed<AlertPredicate> | { readonly envelope: unknown }, string][] = [
+    ['of an operator, who is no monitor', () => world.alert('oscar'), 'NOT_AUTHORISED'],
+    ['of control', () => world.alert('control'), 'NOT_AUTHORISED'],
+    ['of the api', () => world.alert('api'), 'NOT_AUTHORISED'],
+    ['of a stranger', () => world.alert('mallory'), 'SIGNATURE_INVALID'],
+    ['that was changed after it was signed', () => ({ envelope: swapped() }), 'SIGNATURE_INVALID'],
+    ['of another environment', said({ environment: 'prod' }), 'REPLAYED'],
+    ['about another model', said({ model: 'letters' }), 'REPLAYED'],
+    [
+      'that has expired',
+      said({ issuedAt: '2026-01-01T00:00:00.000Z', expiresAt: '2026-01-01T01:00:00.000Z' }),
+      'EXPIRED',
+    ],
+    ['that is to come', () => world.alert('siem', { issuedAt: world.at(3600), expiresAt: world.at(7200) }), 'EXPIRED'],
+    ['about a version that does not serve', said({ version: '9.9.9' }), 'POLICY_REFUSED'],
+    ['about a digest that does not serve', said({ release: sha256('other') }), 'POLICY_REFUSED'],
+    [
+      'about one release by the version of another',
+      () => world.alert('siem', { version: '1.0.0', release: second.release }),
+      'POLICY_REFUSED',
+    ],
+    ['that is a kill order', () => world.kill('oscar'), 'MALFORMED'],
+    ['that is a page', () => ({ envelope: '<html><script>alert(1)</script></html>' }), 'MALFORMED'],
+  ];
+  test.each(ATTACKS)('%s', async (_, made, expected) => {
+    const taken = await take([made().envelope]);
+    expect(code(taken)).toBe(expected);
+    expect(taken).toMatchObject({ act: null, alarms: [] });
+    expect(refusedBecause()).toEqual([expect.stringContaining(`1 × securityAlert`)]);
+    expect(refusedBecause()[0]).toContain(expected);
+    expect((await router.current(MODEL))?.document.revision).toBe(serving.length);
+  });
+
+  test('about a release that is warm and has no callers', async () => {
+    for (const route of world.inService(second, serving.at(-1))) await keep(route);
+    expect((await router.current(MODEL))?.document.releases).toMatchObject([
+      { weight: 100 },
+      { version: '1.0.0', weight: 0 },
+    ]);
+    expect(code(await take([world.alert('siem', { version: '1.0.0' }).envelope]))).toBe('POLICY_REFUSED');
+  });
+
+  test('about a model that has never served', async () => {
+    records = new Records(createMemoryStore().bucket('test-custody'), world.root);
+    await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
+    router = new Router({
+      ...{ records, key: world.keys.control, id: 'control', gateways: [], audit: { append: async () => undefined } },
+      onJunk: () => undefined,
+    });
+    expect(code(await take([world.alert().envelope]))).toBe('POLICY_REFUSED');
+    expect(refusedBecause()).toHaveLength(1);
+  });
+
+  test('a hundred of one kind are one record', async () => {
+    await take(Array.from({ length: 100 }, () => world.alert('oscar').envelope));
+    expect(refusedBecause()).toEqual([expect.stringMatching(/^100 × securityAlert/)]);
+  });
+});
