@@ -129,12 +129,25 @@ async function termsOf(
   rules: Rules,
 ): Promise<{ readonly quorum: Quorum; readonly apart: readonly string[] }> {
   const { gate } = rules;
-  const quorum =
-    act === 'deploy' ? deployQuorum(gate, predicate) : act === 'review' ? reviewQuorum(gate) : gate.approvals[act];
+  const quorum = quorumOf(act, gate, predicate);
   if (quorum === null) throw new CustodyError('POLICY_REFUSED', 'the policy knows no emergency deployment');
   if (act !== 'review') return { quorum, apart: [] };
   const deployed = await deployedBy(records, predicate);
   return { quorum, apart: reviewTerms(deployed, rules).approvers };
+}
+
+function quorumOf(act: Exclude<Act, 'override'>, gate: Policy, predicate: RequestPredicate): Quorum | null {
+  switch (act) {
+    case 'deploy':
+      return deployQuorum(gate, predicate);
+    case 'proceed':
+      return gate.approvals.deploy;
+    case 'review':
+      return reviewQuorum(gate);
+    case 'restore':
+    case 'retire':
+      return gate.approvals[act];
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { mayProceed, type VerifiedProceed } from './authorise-proceed.js';
 import {
   denied,
   personAsks,
@@ -33,6 +34,8 @@ export interface RouteCase {
   /** The deploy request of a plan, the restore request of a document that lifts; `null` for what only lowers. */
   readonly request: Verified<RequestPredicate> | null;
   readonly approvals: readonly Verified<ApprovalPredicate>[];
+  /** What people said after the step before, where that one pauses. */
+  readonly proceed: VerifiedProceed | null;
   /** What the deploy request provisionally rests on. */
   readonly override: VerifiedOverride | null;
   readonly emergency: VerifiedEmergency | null;
@@ -165,7 +168,14 @@ function planFollows(route: RouteCase, rules: Rules): Permission {
   const same = matches(document, intent);
   if (!same.allowed) return same;
   const reached = quorumReached(rules, request, approvals, quorum);
-  return reached.allowed && document.plan.step > 0 ? (stillBaking(route, rules) ?? reached) : reached;
+  if (!reached.allowed || document.plan.step === 0) return reached;
+  const early = stillBaking(route, rules);
+  if (early !== null) return early;
+  const after = asked.action.plan[document.plan.step - 1];
+  if (current === null || after?.pause !== true) return reached;
+  const to = { step: document.plan.step, weight: step.weight, after };
+  const agreed = mayProceed(route.proceed, request, current.document, to, then);
+  return agreed.allowed ? reached : agreed;
 }
 
 /** The planned step, of a plan that is the policy's own: people agree to a release, not to a way around the rollout. */

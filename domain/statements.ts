@@ -47,6 +47,8 @@ export interface PlanStep {
   /** Percent of callers, 1..100. */
   readonly weight: number;
   readonly bakeSeconds: number;
+  /** Once it has been watched for its time, people must approve the next step. */
+  readonly pause?: true;
 }
 
 export type RequestAction =
@@ -59,6 +61,15 @@ export type RequestAction =
       readonly plan: readonly PlanStep[];
       /** No step of the plan may begin after this. */
       readonly deployBefore: string;
+    }
+  /** By control, once a step that pauses has been watched for its time: may the step after it begin? */
+  | {
+      readonly kind: 'proceed';
+      /** The deploy request whose plan it is. */
+      readonly deploy: Digest;
+      /** The step that would begin, and what it gives the release. */
+      readonly step: number;
+      readonly weight: number;
     }
   /** By control: may what has failed be lifted? */
   | { readonly kind: 'override'; readonly failed: readonly string[] }

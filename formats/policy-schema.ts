@@ -7,6 +7,7 @@ import { isIsoTime } from '../domain/time.js';
 import { DEMANDS } from '../domain/versioning.js';
 import { enrolledKey } from './enrolled.js';
 import { oidcProblems, oidcSchema } from './policy-oidc.js';
+import { planSchema } from './plan-schema.js';
 import { suiteRulesSchema } from './policy-suites.js';
 import { triggersSchema } from './triggers-schema.js';
 
@@ -124,11 +125,7 @@ export const policySchema: z.ZodType<Policy> = z
     override: z.strictObject({ ...some, holdsSeconds: seconds(YEAR) }).exactOptional(),
     approvals: z.strictObject({ deploy: quorum, restore: quorum, retire: quorum }),
     rollout: z.strictObject({
-      steps: z
-        .array(z.strictObject({ weight: z.int().min(1).max(100), bakeSeconds: seconds(30 * 86_400) }))
-        .min(1)
-        .max(32)
-        .refine(ascending, 'weights must rise, and the last must be 100'),
+      steps: planSchema,
       triggers: triggersSchema,
       breaker: z
         .strictObject({
@@ -235,8 +232,4 @@ function problemOf(read: () => unknown): string | null {
     if (error instanceof CustodyError && error.code === 'MALFORMED') return error.message;
     throw error;
   }
-}
-
-function ascending(steps: readonly { readonly weight: number }[]): boolean {
-  return steps.every((step, at) => step.weight > (steps[at - 1]?.weight ?? 0)) && steps.at(-1)?.weight === 100;
 }

@@ -10,6 +10,7 @@ import { DEMANDS, RULES } from '../domain/versioning.js';
 import { consumerSchema } from './consumer-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
+import { planSchema } from './plan-schema.js';
 import { findingSchema, formatSchema as format } from './scan/report.js';
 import { riskAssessmentSchema } from './risk-assessment.js';
 import { triggersSchema } from './triggers-schema.js';
@@ -37,12 +38,10 @@ const action = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('deploy'),
     from: z.strictObject({ revision: count, stable: maybeDigest }),
-    plan: z
-      .array(z.strictObject({ weight: z.int().min(1).max(100), bakeSeconds: z.number().positive().max(2_592_000) }))
-      .min(1)
-      .max(32),
+    plan: planSchema,
     deployBefore: time,
   }),
+  z.strictObject({ kind: z.literal('proceed'), deploy: digest, step: z.int().min(1), weight: percent }),
   z.strictObject({ kind: z.literal('override'), failed: z.array(id).min(1).max(10_001) }),
   z.strictObject({ kind: z.literal('review') }),
   z.strictObject({ kind: z.literal('restore'), kills: z.array(digest).min(1).max(100), revision: count }),
