@@ -12,7 +12,7 @@ import type { Digest } from './digest.js';
 import { isEmergency, type VerifiedEmergency } from './emergency.js';
 import { endpointId, lifecycleId } from './names.js';
 import type { VerifiedOverride } from './override.js';
-import { agreedPlan, deployQuorum, stands } from './provisional.js';
+import { deployQuorum, stands, weakerThanAgreed } from './provisional.js';
 import {
   planStep,
   promote,
@@ -178,7 +178,7 @@ function planFollows(route: RouteCase, rules: Rules): Permission {
   return agreed.allowed ? reached : agreed;
 }
 
-/** The planned step, of a plan that is the policy's own: people agree to a release, not to a way around the rollout. */
+/** The planned step, of a plan no weaker than the policy's: people agree to a release, not to a way around the rollout. */
 function stepOf(
   { plan: position }: RoutingDocument,
   { from, plan, deployBefore }: DeployAction,
@@ -187,9 +187,8 @@ function stepOf(
 ): PlanStep | Permission {
   const { deployWithinSeconds } = gate.rollout;
   const { expiresAt } = asked;
-  const agreed = agreedPlan(gate, isEmergency(asked), from.stable === null);
-  if (JSON.stringify(sorted(plan)) !== JSON.stringify(sorted(agreed)))
-    return denied('POLICY_REFUSED', 'the plan is not the one that the policy fixes');
+  const weaker = weakerThanAgreed(plan, gate, isEmergency(asked), from.stable === null);
+  if (weaker !== null) return denied('POLICY_REFUSED', `the plan is weaker than the policy's: ${weaker}`);
   if (Date.parse(deployBefore) > Date.parse(expiresAt) + deployWithinSeconds * 1000)
     return denied('POLICY_REFUSED', `the policy gives a plan ${deployWithinSeconds} s from the end of its request`);
   return plan[position?.step ?? 0] ?? denied('POLICY_REFUSED', `the plan has no step ${position?.step ?? 0}`);

@@ -1,5 +1,6 @@
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
+import type { PlanStep } from './plan.js';
 import type { Policy } from './policy.js';
 import type * as provisional from './provisional-predicates.js';
 import type { RoutingDocument } from './routing.js';
@@ -7,6 +8,7 @@ import type { ScanPredicate } from './scan.js';
 import type { TestResultPredicate } from './test-result.js';
 import type { ChangePredicate } from './versioning.js';
 
+export type { PlanStep } from './plan.js';
 export type { TestResultPredicate } from './test-result.js';
 
 /** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
@@ -43,17 +45,16 @@ export const PREDICATES = {
   provenance: 'https://slsa.dev/provenance/v1',
 } as const;
 
-export interface PlanStep {
-  /** Percent of callers, 1..100. */
-  readonly weight: number;
-  readonly bakeSeconds: number;
-  /** Once it has been watched for its time, people must approve the next step. */
-  readonly pause?: true;
-}
-
 export type RequestAction =
   | { readonly kind: 'train'; readonly run: string; readonly trainer: string; readonly hyperparameters: Digest }
-  | { readonly kind: 'release'; readonly source: string; readonly bundle: string; readonly provenance: string }
+  | {
+      readonly kind: 'release';
+      readonly source: string;
+      readonly bundle: string;
+      readonly provenance: string;
+      /** A plan of its own, no weaker than the policy's. */
+      readonly plan?: readonly PlanStep[];
+    }
   | {
       readonly kind: 'deploy';
       /** What the endpoint served when the request was made; any other revision voids the approvals. */

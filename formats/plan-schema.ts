@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { planFlaw } from '../domain/plan.js';
 import type { PlanStep } from '../domain/statements.js';
+import { readYaml } from './yaml.js';
 
 const step: z.ZodType<PlanStep> = z.strictObject({
   weight: z.int().min(1).max(100),
@@ -20,3 +21,8 @@ export const planSchema = z
     const flaw = planFlaw(steps);
     if (flaw !== null) context.addIssue({ code: 'custom', message: flaw });
   });
+
+/** Reads the YAML in which people write a plan of a release's own. CONFIG_INVALID names file, line and column. */
+export function parsePlan(text: string, file: string): readonly PlanStep[] {
+  return readYaml(planSchema, text, file).value;
+}

@@ -34,7 +34,13 @@ const timed = { issuedAt: time, expiresAt: time };
 const address = z.string().max(4096);
 const action = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('train'), run: id, trainer: id, hyperparameters: digest }),
-  z.strictObject({ kind: z.literal('release'), source: address, bundle: address, provenance: address }),
+  z.strictObject({
+    kind: z.literal('release'),
+    source: address,
+    bundle: address,
+    provenance: address,
+    plan: planSchema.exactOptional(),
+  }),
   z.strictObject({
     kind: z.literal('deploy'),
     from: z.strictObject({ revision: count, stable: maybeDigest }),
