@@ -1,5 +1,5 @@
 export interface PlanStep {
-  /** Percent of callers, 1..100. */
+  /** Percent of callers, 0..100. 0: a preview, for whoever asks for it. */
   readonly weight: number;
   readonly bakeSeconds: number;
   /** Once it has been watched for its time, people must approve the next step. */
@@ -8,8 +8,9 @@ export interface PlanStep {
 
 /** What is wrong with the steps of a rollout, whoever asks for them; `null` when they are a plan. */
 export function planFlaw(steps: readonly PlanStep[]): string | null {
-  const rises = steps.every(({ weight }, at) => weight > (steps[at - 1]?.weight ?? 0));
+  const rises = steps.every(({ weight }, at) => weight > (steps[at - 1]?.weight ?? -1));
   if (!rises || steps.at(-1)?.weight !== 100) return 'weights must rise, and the last must be 100';
+  if (steps[0]?.weight === 0 && steps.length !== 2) return 'after a preview (weight 0) there is one switch, to 100';
   return steps.at(-1)?.pause === true ? 'nothing follows the last step that people could approve' : null;
 }
 

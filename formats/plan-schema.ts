@@ -4,7 +4,7 @@ import type { PlanStep } from '../domain/statements.js';
 import { readYaml } from './yaml.js';
 
 const step: z.ZodType<PlanStep> = z.strictObject({
-  weight: z.int().min(1).max(100),
+  weight: z.int().min(0).max(100),
   bakeSeconds: z
     .number()
     .positive()

@@ -49,7 +49,10 @@ describe('a plan of its own', () => {
     ['that ends below 100', [step(10, 60, true), step(50, 60), step(99, 60)], /the last must be 100/],
     ['that goes above 100', [step(10, 60, true), step(50, 60), step(100, 60), step(110, 60)], /the last must be 100/],
     ['of nothing', [], /the last must be 100/],
-    ['that begins with nobody', [step(0, 60), ...LEAST], /weights must rise/],
+    ['that begins with nobody', [step(0, 60), ...LEAST], /after a preview .* there is one switch/],
+    ['that is a preview alone', [step(0, 60)], /the last must be 100/],
+    ['that goes below nobody', [step(-1, 60), ...LEAST], /weights must rise/],
+    ['that previews, then takes all', [step(0, 600), step(100, 600)], /leaves out the step to 10 %/],
     ['that pauses at its end', [...LEAST.slice(0, 2), step(100, 60, true)], /nothing follows the last step/],
   ];
   test.each(refused)('attack: %s is refused, and it is said why', (_, plan, why) =>
@@ -87,6 +90,15 @@ describe('a plan of its own', () => {
       ),
       { numRuns: 300 },
     );
+  });
+
+  test('of a blue-green policy may preview for longer, or pause, and not leave the preview out', () => {
+    const least = [step(0, 60), step(100, 60)];
+    expect(planWeaker([step(0, 90, true), step(100, 60)], least)).toBeNull();
+    expect(planWeaker([step(0, 30), step(100, 60)], least)).toMatch(/to 0 % for 30 s/);
+    expect(planWeaker([step(100, 600)], least)).toMatch(/leaves out the step to 0 %/);
+    expect(planWeaker([step(10, 60), step(100, 60)], least)).toMatch(/leaves out the step to 0 %/);
+    expect(planWeaker([step(0, 60), step(10, 60), step(100, 60)], least)).toMatch(/there is one switch/);
   });
 
   test('of a first release is its last step', () => {
