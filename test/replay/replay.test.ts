@@ -9,6 +9,8 @@ import { IDENTITY, readHistory, workflowBundle } from '../support/temporal.js';
 const HISTORIES = [
   'consumer-declared.json',
   'endpoint-killed.json',
+  'endpoint-paused-rejected.json',
+  'endpoint-paused.json',
   'endpoint-promoted.json',
   'endpoint-restored.json',
   'endpoint-rolled-back.json',
