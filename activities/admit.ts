@@ -14,6 +14,7 @@ import { canonicalBytes } from '../formats/jcs.js';
 import { sha256 } from '../formats/sha256.js';
 import type { Desk } from './control.js';
 import type { LifecycleControl, StagePart } from './contract.js';
+import { demandPlan } from './own-plan.js';
 import { summarise } from './provisional.js';
 
 /** How each stage's end is called in the log. */
@@ -52,9 +53,10 @@ export function createAdmission(desk: Desk): Admissions {
           demand(denied('POLICY_REFUSED', 'the policy has changed since the request was made: ask again'));
 
         const riskAssessment = await keepAssessment(assessment, asked, rules);
+        const { source, bundle, provenance, plan } = asked.action as Extract<typeof asked.action, { kind: 'release' }>;
+        if (plan !== undefined) demandPlan(plan, newest, riskAssessment !== null);
         await records.keep(request, storeKeys.request(verified.digest));
         await records.spend(asked.nonce, { statement: verified.digest, request: verified.digest });
-        const { source, bundle, provenance } = asked.action as Extract<typeof asked.action, { kind: 'release' }>;
         const admission: Admission = {
           request: verified.digest,
           requester: asked.requester,

@@ -2,6 +2,7 @@ import type { AlertAct } from '../domain/alert.js';
 import type { Digest } from '../domain/digest.js';
 import type {
   EndpointPosition,
+  Proceeding,
   RolloutEnded,
   RolloutOrder,
   RoutedPosition,
@@ -61,6 +62,8 @@ export interface RoutedStep {
   /** A step without enough evidence by then fails. */
   readonly timeoutSeconds: number;
   readonly last: boolean;
+  /** Once it has been watched, people must approve the next step. */
+  readonly pauses: boolean;
 }
 
 export type ResumedRollout =
@@ -72,7 +75,7 @@ export type ResumedRollout =
 export type StagePart = 'ingested' | 'validated' | 'overridden' | 'approved' | 'signed' | 'rollout' | 'reviewed';
 
 /** What a gate is there for. */
-export type Act = 'deploy' | 'override' | 'restore' | 'retire' | 'review';
+export type Act = 'deploy' | 'override' | 'proceed' | 'restore' | 'retire' | 'review';
 
 /** Zone control: what a lifecycle needs. */
 export interface LifecycleControl {
@@ -221,9 +224,11 @@ export interface EndpointControl {
   resumeRollout(model: string, order: RolloutOrder): Promise<ResumedRollout>;
   /**
    * Routes one step of the approved plan: audited first, and it fails closed. It refuses a request whose lifecycle has
-   * recorded an end, and every step while the endpoint is killed.
+   * recorded an end, every step while the endpoint is killed, and one after a pause without what people said (`agreed`).
    */
-  routeStep(model: string, order: RolloutOrder, step: number): Promise<RoutedStep>;
+  routeStep(model: string, order: RolloutOrder, step: number, agreed: Proceeding | null): Promise<RoutedStep>;
+  /** Asks people whether `step` may begin, the step before having been watched for its time. */
+  openStepGate(model: string, order: RolloutOrder, step: number): Promise<OpenGate>;
   promoteRelease(model: string, order: RolloutOrder): Promise<RoutedPosition>;
   /**
    * One document back to `target`, which the order `actor` names. `null`: ends the plan of the request `actor`, so that the

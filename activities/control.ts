@@ -14,6 +14,7 @@ import { Journal } from './journal.js';
 import { createKill } from './kill.js';
 import { createPolicies } from './policy.js';
 import { createOverrides } from './override.js';
+import { createProceedDesk } from './proceed.js';
 import { createProvisions } from './provisional.js';
 import { createResignDesk } from './resign.js';
 import { createRetirement } from './retire.js';
@@ -51,6 +52,7 @@ export function createControlActivities(
     ...createOverrides(desk),
     ...createProvisions(desk),
     ...createRollouts(desk),
+    ...createProceedDesk(desk),
     ...createKill(desk),
     ...createServiceDesk(desk),
     ...createAlerts(desk),

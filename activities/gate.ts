@@ -8,6 +8,7 @@ import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { OpenGate } from '../domain/lifecycle.js';
 import type { Policy, Quorum } from '../domain/policy.js';
+import { planFor } from '../domain/plan.js';
 import { agreedPlan, deployQuorum } from '../domain/provisional.js';
 import { stableOf } from '../domain/routing.js';
 import type { ApprovalPredicate, RequestPredicate, Verified } from '../domain/statements.js';
@@ -19,6 +20,7 @@ import { judgeAll } from './ballot.js';
 import type { Desk } from './control.js';
 import type { Act, Counted, LifecycleControl } from './contract.js';
 import { demandGround, demandUnchanged, groundOf } from './ground.js';
+import { demandPlan, ownPlan } from './own-plan.js';
 import { refusal } from './journal.js';
 import { decideOverride, overrideNamed } from './override.js';
 import { deployedBy } from './provisional.js';
@@ -52,6 +54,8 @@ export function createGates(desk: Desk): Gates {
       const current = await router.current(name.model);
       const stable = stableOf(current?.document ?? null)?.release ?? null;
       const expiresAt = plusSeconds(now, quorum.withinSeconds);
+      const own = await ownPlan(records, admission.request);
+      if (own !== null) demandPlan(own, newest, isUrgent);
       return openGate(desk, name, {
         part: 'gate',
         check: (envelope) => demandGround(records, name, envelope),
@@ -64,7 +68,7 @@ export function createGates(desk: Desk): Gates {
         action: {
           kind: 'deploy',
           from: { revision: current?.document.revision ?? 0, stable },
-          plan: agreedPlan(newest, isUrgent, stable === null),
+          plan: own === null ? agreedPlan(newest, isUrgent, stable === null) : planFor(own, stable === null),
           deployBefore: plusSeconds(expiresAt, newest.rollout.deployWithinSeconds),
         },
       });
@@ -129,12 +133,25 @@ async function termsOf(
   rules: Rules,
 ): Promise<{ readonly quorum: Quorum; readonly apart: readonly string[] }> {
   const { gate } = rules;
-  const quorum =
-    act === 'deploy' ? deployQuorum(gate, predicate) : act === 'review' ? reviewQuorum(gate) : gate.approvals[act];
+  const quorum = quorumOf(act, gate, predicate);
   if (quorum === null) throw new CustodyError('POLICY_REFUSED', 'the policy knows no emergency deployment');
   if (act !== 'review') return { quorum, apart: [] };
   const deployed = await deployedBy(records, predicate);
   return { quorum, apart: reviewTerms(deployed, rules).approvers };
+}
+
+function quorumOf(act: Exclude<Act, 'override'>, gate: Policy, predicate: RequestPredicate): Quorum | null {
+  switch (act) {
+    case 'deploy':
+      return deployQuorum(gate, predicate);
+    case 'proceed':
+      return gate.approvals.deploy;
+    case 'review':
+      return reviewQuorum(gate);
+    case 'restore':
+    case 'retire':
+      return gate.approvals[act];
+  }
 }
 
 /**

@@ -62,7 +62,7 @@ export class LiftedOrders {
     const found = await Promise.all((grounds ?? []).map((each) => this.#records.get('approval', each, then)));
     const approvals = found.map(({ verified }) => verified);
     const rules = { environment: gate.environment, gate, newest: gate, now: document.issuedAt };
-    const rest = { override: null, emergency: null, isNewest: true, baked: null };
+    const rest = { proceed: null, override: null, emergency: null, isNewest: true, baked: null };
     demand(authoriseRoute({ current, next, request, approvals, ...rest }, rules));
   }
 }

@@ -88,8 +88,8 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       return router.position(model);
     },
 
-    routeStep: async (model, order, step) => {
-      const grounds = await groundsOf(order);
+    routeStep: async (model, order, step, proceed) => {
+      const grounds = { ...(await groundsOf(order)), proceed };
       const { action, release, version, policy } = grounds.request.verified.predicate;
       if (action.kind !== 'deploy' || release !== order.release || version === null)
         throw new CustodyError('REPLAYED', 'the order names a request that is not for this deployment');
@@ -115,6 +115,7 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
         bakeSeconds: planned.bakeSeconds,
         timeoutSeconds: rollout.stepTimeoutSeconds,
         last: step === action.plan.length - 1,
+        pauses: planned.pause === true,
       };
     },
 

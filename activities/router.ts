@@ -4,15 +4,15 @@ import { gatherProvisional } from '../adapters/provisions.js';
 import type { Found, Records } from '../adapters/records.js';
 import { authoriseRoute } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
-import type { EndpointPosition, ReleaseReference, RoutedPosition } from '../domain/endpoint.js';
+import type { EndpointPosition, Proceeding, ReleaseReference, RoutedPosition } from '../domain/endpoint.js';
 import { CustodyError } from '../domain/errors.js';
-import { NOT_PROVISIONAL, type RouteDelivery } from '../domain/evidence.js';
+import { NOT_PROVISIONAL, type ProceedEvidence, type RouteDelivery } from '../domain/evidence.js';
 import { endpointId } from '../domain/names.js';
 import type { RouteIntent, RoutingDocument } from '../domain/routing.js';
-import type { KillPredicate, RequestPredicate } from '../domain/statements.js';
+import type { ApprovalPredicate, KillPredicate, RequestPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
-import { demand, rulesFor, verifyProvisional } from '../formats/evidence.js';
+import { demand, rulesFor, verifyProceed, verifyProvisional } from '../formats/evidence.js';
 import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { readKillOrder } from '../formats/kill-order.js';
@@ -29,7 +29,11 @@ export type { Route } from './stored-routes.js';
 export interface Grounds {
   readonly request: Found<RequestPredicate>;
   readonly approvals: readonly Digest[];
+  /** What people said after the step before, where that one pauses. */
+  readonly proceed?: Proceeding | null;
 }
+
+const NO_GROUNDS = { approvals: [], proceed: null, provisional: NOT_PROVISIONAL } as const;
 
 export interface RouterDeps {
   readonly records: Records;
@@ -82,13 +86,14 @@ export class Router {
       request === null
         ? { environment: records.environment, gate: policies.newest, newest: policies.newest, now: document.issuedAt }
         : rulesFor(policies, request, document.issuedAt);
-    const found = await Promise.all((grounds?.approvals ?? []).map((digest) => records.get('approval', digest)));
-    const approvals = found.map(({ verified }) => verified);
+    const approvals = (await this.#approvals(grounds?.approvals ?? [])).map(({ verified }) => verified);
+    const proceed = verifyProceed(await this.#proceedEvidence(grounds?.proceed ?? null), policies);
     // The gateways will ask the same; a document they would refuse is never made.
     const evidence = request === null ? NOT_PROVISIONAL : await gatherProvisional(records, request.predicate);
-    const rests = verifyProvisional(evidence, policies);
+    const rests = { proceed, ...verifyProvisional(evidence, policies) };
     demand(authoriseRoute({ current, next, request, approvals, ...rests, isNewest: true, baked: null }, rules));
     if (grounds !== null) await records.recordOnce(storeKeys.grounds(next.digest), grounds.approvals);
+    if (grounds?.proceed != null) await records.recordOnce(storeKeys.proceed(next.digest), grounds.proceed);
     await this.#routes.keep(model, document.revision, envelope);
     return { digest: next.digest, envelope, document };
   }
@@ -217,20 +222,33 @@ export class Router {
     return Promise.all(gone.map(async ({ release }) => ({ ...(await nameOf(this.#deps.records, release)), release })));
   }
 
+  #approvals(digests: readonly Digest[]): Promise<readonly Found<ApprovalPredicate>[]> {
+    return Promise.all(digests.map((digest) => this.#deps.records.get('approval', digest)));
+  }
+
+  async #proceedEvidence(proceed: Proceeding | null): Promise<ProceedEvidence | null> {
+    if (proceed === null) return null;
+    const request = await this.#deps.records.get('request', proceed.request);
+    const approvals = await this.#approvals(proceed.approvals);
+    return { request: request.envelope, approvals: approvals.map(({ envelope }) => envelope) };
+  }
+
   async #delivery({ envelope, document }: Route, isNewest: boolean): Promise<RouteDelivery> {
     const { records } = this.#deps;
     const { envelopes: policies } = await records.policies();
     const rests = document.plan?.request ?? document.restore;
     if (rests === null || (document.change !== 'plan' && document.change !== 'restore'))
-      return { policies, document: envelope, request: null, approvals: [], provisional: NOT_PROVISIONAL, isNewest };
+      return { policies, document: envelope, request: null, ...NO_GROUNDS, isNewest };
     const request = await records.get('request', rests);
-    const approvals = (await records.record(storeKeys.grounds(envelopeDigest(envelope)))) as readonly Digest[] | null;
-    const found = await Promise.all((approvals ?? []).map((digest) => records.get('approval', digest)));
+    const digest = envelopeDigest(envelope);
+    const approvals = (await records.record(storeKeys.grounds(digest))) as readonly Digest[] | null;
+    const proceed = (await records.record(storeKeys.proceed(digest))) as Proceeding | null;
     return {
       policies,
       document: envelope,
       request: request.envelope,
-      approvals: found.map((a) => a.envelope),
+      approvals: (await this.#approvals(approvals ?? [])).map((each) => each.envelope),
+      proceed: await this.#proceedEvidence(proceed),
       provisional: await gatherProvisional(records, request.verified.predicate),
       isNewest,
     };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isModelName, isVersion } from '../domain/names.js';
+import { planSchema } from '../formats/plan-schema.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 
 /** What comes in and goes out, from which the OpenAPI document is made. */
@@ -22,6 +23,11 @@ export const releaseBody = z.strictObject({
   source: reference,
   bundle: reference.meta({ description: "The producer's signature over the source, likewise" }),
   provenance: reference.meta({ description: 'How it was made, signed by its producer, likewise' }),
+  plan: planSchema
+    .exactOptional()
+    .meta({
+      description: "Steps of a rollout of its own, no weaker than the policy's: slower, more of them, or with pauses",
+    }),
 });
 
 const envelope: z.ZodType<SignedEnvelope> = z

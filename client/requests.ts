@@ -45,7 +45,7 @@ export function requestTraining(
 export function requestRelease(
   signer: Signer,
   name: ReleaseName,
-  places: { source: string; bundle: string; provenance: string },
+  places: Omit<Extract<RequestAction, { kind: 'release' }>, 'kind'>,
   assessment: SignedEnvelope | null = null,
 ): SignedEnvelope {
   const evidence = assessment === null ? {} : { riskAssessment: envelopeDigest(assessment) };

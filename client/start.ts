@@ -5,6 +5,7 @@ import { CustodyError } from '../domain/errors.js';
 import type { LifecycleOutcome } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { RiskAssessment } from '../domain/provisional-predicates.js';
+import type { PlanStep } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import {
   SEARCH_ATTRIBUTES,
@@ -36,7 +37,7 @@ export interface StartedRelease extends Started, ReleaseName {
 /** Makes what a lifecycle begins with: the signed request to release what lies there. */
 export type Ask = (
   name: ReleaseName & { readonly release: Digest },
-  where: { readonly source: string; readonly bundle: string; readonly provenance: string },
+  where: Parameters<typeof requestRelease>[2],
 ) => Promise<LifecycleInput>;
 
 /** `assessment`: why it cannot wait, of an emergency. */
@@ -50,9 +51,14 @@ export const askAs =
 
 /**
  * Starts a release's lifecycle, or answers the one that goes on or has ended under its name. One that ended without a record,
- * as one whose request was refused, is begun anew. VERSION_TAKEN: it has other bytes.
+ * as one whose request was refused, is begun anew. VERSION_TAKEN: it has other bytes. `plan`: its own, instead of the policy's.
  */
-export async function startRelease(custody: Custody, ask: Ask, source: ReleaseSource): Promise<StartedRelease> {
+export async function startRelease(
+  custody: Custody,
+  ask: Ask,
+  source: ReleaseSource,
+  plan: readonly PlanStep[] | null = null,
+): Promise<StartedRelease> {
   const { release, ...name } = readName(source);
   const taken = await custody.records.record(storeKeys.version(name));
   if (taken !== null && (taken as { release?: string }).release !== release)
@@ -66,6 +72,7 @@ export async function startRelease(custody: Custody, ask: Ask, source: ReleaseSo
       source: pathToFileURL(source.folder).href,
       bundle: pathToFileURL(source.bundle).href,
       provenance: pathToFileURL(source.provenance).href,
+      ...(plan === null ? {} : { plan }),
     },
   );
   const outcome = (await custody.records.record(storeKeys.record(name, 'outcome'))) as LifecycleOutcome | null;

@@ -126,8 +126,9 @@ function compare(
   { comparison, minimumSamples }: Triggers,
   tally: Tally,
 ): Sight | null {
-  const stable = current.find(({ plan }) => plan !== null)?.serving[1];
-  if (comparison === undefined || stable === undefined || stable.weight === 0) return null;
+  const [fresh, stable] = current.find(({ plan }) => plan !== null)?.serving ?? [];
+  // Who asks for a preview is nobody's sample of all callers: the two have nothing in common to compare.
+  if (comparison === undefined || stable === undefined || stable.weight === 0 || fresh?.weight === 0) return null;
   const { tolerance, maxFalseAlarmRate } = comparison;
   const beside = countedOf(tally, stable.release);
   for (const [what, of] of COMPARED) {

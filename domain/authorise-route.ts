@@ -1,3 +1,4 @@
+import { mayProceed, type VerifiedProceed } from './authorise-proceed.js';
 import {
   denied,
   personAsks,
@@ -11,7 +12,7 @@ import type { Digest } from './digest.js';
 import { isEmergency, type VerifiedEmergency } from './emergency.js';
 import { endpointId, lifecycleId } from './names.js';
 import type { VerifiedOverride } from './override.js';
-import { agreedPlan, deployQuorum, stands } from './provisional.js';
+import { deployQuorum, stands, weakerThanAgreed } from './provisional.js';
 import {
   planStep,
   promote,
@@ -33,6 +34,8 @@ export interface RouteCase {
   /** The deploy request of a plan, the restore request of a document that lifts; `null` for what only lowers. */
   readonly request: Verified<RequestPredicate> | null;
   readonly approvals: readonly Verified<ApprovalPredicate>[];
+  /** What people said after the step before, where that one pauses. */
+  readonly proceed: VerifiedProceed | null;
   /** What the deploy request provisionally rests on. */
   readonly override: VerifiedOverride | null;
   readonly emergency: VerifiedEmergency | null;
@@ -165,10 +168,17 @@ function planFollows(route: RouteCase, rules: Rules): Permission {
   const same = matches(document, intent);
   if (!same.allowed) return same;
   const reached = quorumReached(rules, request, approvals, quorum);
-  return reached.allowed && document.plan.step > 0 ? (stillBaking(route, rules) ?? reached) : reached;
+  if (!reached.allowed || document.plan.step === 0) return reached;
+  const early = stillBaking(route, rules);
+  if (early !== null) return early;
+  const after = asked.action.plan[document.plan.step - 1];
+  if (current === null || after?.pause !== true) return reached;
+  const to = { step: document.plan.step, weight: step.weight, after };
+  const agreed = mayProceed(route.proceed, request, current.document, to, then);
+  return agreed.allowed ? reached : agreed;
 }
 
-/** The planned step, of a plan that is the policy's own: people agree to a release, not to a way around the rollout. */
+/** The planned step, of a plan no weaker than the policy's: people agree to a release, not to a way around the rollout. */
 function stepOf(
   { plan: position }: RoutingDocument,
   { from, plan, deployBefore }: DeployAction,
@@ -177,9 +187,8 @@ function stepOf(
 ): PlanStep | Permission {
   const { deployWithinSeconds } = gate.rollout;
   const { expiresAt } = asked;
-  const agreed = agreedPlan(gate, isEmergency(asked), from.stable === null);
-  if (JSON.stringify(sorted(plan)) !== JSON.stringify(sorted(agreed)))
-    return denied('POLICY_REFUSED', 'the plan is not the one that the policy fixes');
+  const weaker = weakerThanAgreed(plan, gate, isEmergency(asked), from.stable === null);
+  if (weaker !== null) return denied('POLICY_REFUSED', `the plan is weaker than the policy's: ${weaker}`);
   if (Date.parse(deployBefore) > Date.parse(expiresAt) + deployWithinSeconds * 1000)
     return denied('POLICY_REFUSED', `the policy gives a plan ${deployWithinSeconds} s from the end of its request`);
   return plan[position?.step ?? 0] ?? denied('POLICY_REFUSED', `the plan has no step ${position?.step ?? 0}`);

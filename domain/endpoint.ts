@@ -27,6 +27,12 @@ export function isRolloutOrder(value: unknown, model: string): value is RolloutO
   return sender !== null && sender.model === model && sender.version === version;
 }
 
+/** That people agreed that a plan goes on after a step that pauses: ids, which the zones verify. */
+export interface Proceeding {
+  readonly request: Digest;
+  readonly approvals: readonly Digest[];
+}
+
 export interface RolloutEnded {
   readonly request: Digest;
   readonly result: RolloutResult;

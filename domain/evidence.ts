@@ -62,6 +62,12 @@ export interface RetirementEvidence {
   readonly notice: SignedEnvelope;
 }
 
+/** That a plan goes on after a step that pauses, as it lies in WORM. */
+export interface ProceedEvidence {
+  readonly request: SignedEnvelope;
+  readonly approvals: readonly SignedEnvelope[];
+}
+
 /** One routing document on its way to a gateway, with what it rests on. */
 export interface RouteDelivery {
   readonly policies: readonly SignedEnvelope[];
@@ -69,6 +75,8 @@ export interface RouteDelivery {
   /** The request that a plan or a restore rests on. */
   readonly request: SignedEnvelope | null;
   readonly approvals: readonly SignedEnvelope[];
+  /** What people said after the step before, where that one pauses. */
+  readonly proceed: ProceedEvidence | null;
   readonly provisional: ProvisionalEvidence;
   readonly isNewest: boolean;
 }

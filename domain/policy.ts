@@ -35,6 +35,9 @@ export const WORKLOAD_ROLES = [
   'monitor',
 ] as const;
 
+/** More and more callers; or a preview for whoever asks for it, and then all of them at once. */
+export const STRATEGIES = ['canary', 'blue-green'] as const;
+
 export type Role = (typeof PERSON_ROLES)[number] | (typeof WORKLOAD_ROLES)[number];
 
 /** A public key: PEM (SPKI), or of a person the line of an OpenSSH public key. It signs while it is valid. */
@@ -127,6 +130,8 @@ export interface Policy {
   };
   readonly approvals: { readonly deploy: Quorum; readonly restore: Quorum; readonly retire: Quorum };
   readonly rollout: {
+    /** Without it, `canary`. */
+    readonly strategy?: (typeof STRATEGIES)[number];
     readonly steps: readonly PlanStep[];
     readonly triggers: Triggers;
     /** When a gateway sends nobody to a release for a while, by itself. Without it, established releases get all callers. */

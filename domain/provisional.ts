@@ -2,6 +2,7 @@ import { emergencyAssessed, emergencyPlan, emergencyQuorum, isEmergency, reviewO
 import type { VerifiedEmergency } from './emergency.js';
 import { heldUntil, overrideAgreed, type VerifiedOverride } from './override.js';
 import { denied, type Permission, type Rules } from './permission.js';
+import { planWeaker } from './plan.js';
 import type { Policy, Quorum } from './policy.js';
 import type { ApprovalPredicate, PlanStep, RequestPredicate, Verified } from './statements.js';
 
@@ -25,10 +26,22 @@ export function deployQuorum(policy: Policy, request: RequestPredicate): Quorum 
   return isEmergency(request) ? emergencyQuorum(policy) : policy.approvals.deploy;
 }
 
-/** The only plan that people can agree to: with nothing to share callers with, a first release takes them all at once. */
+/** The least that people can agree to: with nothing to share callers with, a first release takes them all at once. */
 export function agreedPlan(policy: Policy, isUrgent: boolean, isFirst: boolean): readonly PlanStep[] {
   if (isUrgent) return emergencyPlan(policy);
   return isFirst ? policy.rollout.steps.slice(-1) : policy.rollout.steps;
+}
+
+/** In what a plan falls short of that; `null` where it does not. In an emergency, and at first, nobody waits for more steps. */
+export function weakerThanAgreed(
+  plan: readonly PlanStep[],
+  policy: Policy,
+  isUrgent: boolean,
+  isFirst: boolean,
+): string | null {
+  const least = agreedPlan(policy, isUrgent, isFirst);
+  const isAlone = isUrgent || isFirst;
+  return isAlone && plan.length !== least.length ? 'it has more than one step' : planWeaker(plan, least);
 }
 
 /** Until when a deployment stands unless something happens; `null`: for good. */

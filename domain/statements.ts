@@ -1,6 +1,7 @@
 import type { AlertPredicate } from './alert.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
+import type { PlanStep } from './plan.js';
 import type { Policy } from './policy.js';
 import type * as provisional from './provisional-predicates.js';
 import type { RoutingDocument } from './routing.js';
@@ -8,6 +9,7 @@ import type { ScanPredicate } from './scan.js';
 import type { TestResultPredicate } from './test-result.js';
 import type { ChangePredicate } from './versioning.js';
 
+export type { PlanStep } from './plan.js';
 export type { TestResultPredicate } from './test-result.js';
 
 /** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
@@ -45,15 +47,16 @@ export const PREDICATES = {
   provenance: 'https://slsa.dev/provenance/v1',
 } as const;
 
-export interface PlanStep {
-  /** Percent of callers, 1..100. */
-  readonly weight: number;
-  readonly bakeSeconds: number;
-}
-
 export type RequestAction =
   | { readonly kind: 'train'; readonly run: string; readonly trainer: string; readonly hyperparameters: Digest }
-  | { readonly kind: 'release'; readonly source: string; readonly bundle: string; readonly provenance: string }
+  | {
+      readonly kind: 'release';
+      readonly source: string;
+      readonly bundle: string;
+      readonly provenance: string;
+      /** A plan of its own, no weaker than the policy's. */
+      readonly plan?: readonly PlanStep[];
+    }
   | {
       readonly kind: 'deploy';
       /** What the endpoint served when the request was made; any other revision voids the approvals. */
@@ -61,6 +64,15 @@ export type RequestAction =
       readonly plan: readonly PlanStep[];
       /** No step of the plan may begin after this. */
       readonly deployBefore: string;
+    }
+  /** By control, once a step that pauses has been watched for its time: may the step after it begin? */
+  | {
+      readonly kind: 'proceed';
+      /** The deploy request whose plan it is. */
+      readonly deploy: Digest;
+      /** The step that would begin, and what it gives the release. */
+      readonly step: number;
+      readonly weight: number;
     }
   /** By control: may what has failed be lifted? */
   | { readonly kind: 'override'; readonly failed: readonly string[] }

@@ -27,6 +27,10 @@ export const storeKeys = {
     `routes/${model}/${digits(revision, 9)}${beside === 0 ? '' : `-${digits(beside, 9)}`}`,
   /** The approvals a routing document rests on, by the document's digest. */
   grounds: (route: Digest): string => `records/routes/${route}`,
+  /** What people said after a step that pauses, by the digest of the document that goes on. */
+  proceed: (route: Digest): string => `records/proceeds/${route}`,
+  /** The gate after a step that pauses, by the request of its plan and the step that would begin. */
+  stepGate: (deploy: Digest, step: number): string => `records/steps/${deploy}/${digits(step, 2)}`,
   /** That a kill order was lifted, by the document of this revision. */
   lifted: (model: string, order: Digest, revision: number): string =>
     `${storeKeys.liftedOf(model, order)}${digits(revision, 9)}`,

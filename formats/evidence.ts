@@ -1,9 +1,11 @@
 import { checksOf, type FoundCheck, type Permission, type Rules, type VerifiedRelease } from '../domain/authorise.js';
 import type { Successor } from '../domain/authorise-base.js';
+import type { VerifiedProceed } from '../domain/authorise-proceed.js';
 import type { VerifiedRetirement } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type {
+  ProceedEvidence,
   ProvisionalEvidence,
   ReleaseEvidence,
   RetirementEvidence,
@@ -145,6 +147,18 @@ export function verifyProvisional(
                     approvals: review.approvals.map((each) => verifyStatement(each, 'approval', ring)),
                   },
           },
+  };
+}
+
+/** Checks every signature in what a plan goes on by after a step that pauses. */
+export function verifyProceed(proceed: ProceedEvidence | null, policies: Policies): VerifiedProceed | null {
+  if (proceed === null) return null;
+  const ring = keyRing(policies.newest);
+  const request = verifyStatement(proceed.request, 'request', ring);
+  return {
+    request,
+    gate: policies.byDigest(request.predicate.policy),
+    approvals: proceed.approvals.map((each) => verifyStatement(each, 'approval', ring)),
   };
 }
 

@@ -1,12 +1,20 @@
 import { z } from 'zod';
 import { CONSTRUCTS, DATA_FORMATS, SCANNABLE_FORMATS } from '../domain/artifacts.js';
 import { CustodyError } from '../domain/errors.js';
-import { PERSON_ROLES, WORKLOAD_ROLES, type AuthorityKey, type Policy, type Role } from '../domain/policy.js';
+import {
+  PERSON_ROLES,
+  STRATEGIES,
+  WORKLOAD_ROLES,
+  type AuthorityKey,
+  type Policy,
+  type Role,
+} from '../domain/policy.js';
 import { isId, lookOf } from '../domain/names.js';
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS } from '../domain/versioning.js';
 import { enrolledKey } from './enrolled.js';
 import { oidcProblems, oidcSchema } from './policy-oidc.js';
+import { planSchema } from './plan-schema.js';
 import { suiteRulesSchema } from './policy-suites.js';
 import { triggersSchema } from './triggers-schema.js';
 
@@ -123,25 +131,27 @@ export const policySchema: z.ZodType<Policy> = z
     }),
     override: z.strictObject({ ...some, holdsSeconds: seconds(YEAR) }).exactOptional(),
     approvals: z.strictObject({ deploy: quorum, restore: quorum, retire: quorum }),
-    rollout: z.strictObject({
-      steps: z
-        .array(z.strictObject({ weight: z.int().min(1).max(100), bakeSeconds: seconds(30 * 86_400) }))
-        .min(1)
-        .max(32)
-        .refine(ascending, 'weights must rise, and the last must be 100'),
-      triggers: triggersSchema,
-      breaker: z
-        .strictObject({
-          ...breakerLimits,
-          windowSeconds: z.number().min(1).max(3600),
-          consecutiveFailures: z.int().min(2),
-          openSeconds: seconds(3600),
-          probes: z.int().min(1).max(100),
-        })
-        .exactOptional(),
-      stepTimeoutSeconds: seconds(YEAR),
-      deployWithinSeconds: seconds(YEAR),
-    }),
+    rollout: z
+      .strictObject({
+        strategy: z.enum(STRATEGIES).exactOptional(),
+        steps: planSchema,
+        triggers: triggersSchema,
+        breaker: z
+          .strictObject({
+            ...breakerLimits,
+            windowSeconds: z.number().min(1).max(3600),
+            consecutiveFailures: z.int().min(2),
+            openSeconds: seconds(3600),
+            probes: z.int().min(1).max(100),
+          })
+          .exactOptional(),
+        stepTimeoutSeconds: seconds(YEAR),
+        deployWithinSeconds: seconds(YEAR),
+      })
+      .refine(({ strategy = 'canary', steps }) => (strategy === 'blue-green') === (steps[0]?.weight === 0), {
+        message: 'blue-green is a preview (weight 0) and then 100; a canary has no step of weight 0',
+        path: ['steps'],
+      }),
     rollback: z.strictObject({
       warmReleases: z.int().min(0).max(16),
       windowSeconds: seconds(YEAR).exactOptional(),
@@ -235,8 +245,4 @@ function problemOf(read: () => unknown): string | null {
     if (error instanceof CustodyError && error.code === 'MALFORMED') return error.message;
     throw error;
   }
-}
-
-function ascending(steps: readonly { readonly weight: number }[]): boolean {
-  return steps.every((step, at) => step.weight > (steps[at - 1]?.weight ?? 0)) && steps.at(-1)?.weight === 100;
 }

@@ -11,6 +11,7 @@ import { alertSchema } from './alert-schema.js';
 import { consumerSchema } from './consumer-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
+import { planSchema } from './plan-schema.js';
 import { findingSchema, formatSchema as format } from './scan/report.js';
 import { riskAssessmentSchema } from './risk-assessment.js';
 import { triggersSchema } from './triggers-schema.js';
@@ -34,16 +35,20 @@ const timed = { issuedAt: time, expiresAt: time };
 const address = z.string().max(4096);
 const action = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('train'), run: id, trainer: id, hyperparameters: digest }),
-  z.strictObject({ kind: z.literal('release'), source: address, bundle: address, provenance: address }),
+  z.strictObject({
+    kind: z.literal('release'),
+    source: address,
+    bundle: address,
+    provenance: address,
+    plan: planSchema.exactOptional(),
+  }),
   z.strictObject({
     kind: z.literal('deploy'),
     from: z.strictObject({ revision: count, stable: maybeDigest }),
-    plan: z
-      .array(z.strictObject({ weight: z.int().min(1).max(100), bakeSeconds: z.number().positive().max(2_592_000) }))
-      .min(1)
-      .max(32),
+    plan: planSchema,
     deployBefore: time,
   }),
+  z.strictObject({ kind: z.literal('proceed'), deploy: digest, step: z.int().min(1), weight: percent }),
   z.strictObject({ kind: z.literal('override'), failed: z.array(id).min(1).max(10_001) }),
   z.strictObject({ kind: z.literal('review') }),
   z.strictObject({ kind: z.literal('restore'), kills: z.array(digest).min(1).max(100), revision: count }),

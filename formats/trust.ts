@@ -5,7 +5,7 @@ import type { RouteDelivery } from '../domain/evidence.js';
 import type { Policy } from '../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope, Verified } from '../domain/statements.js';
 import { parseEnvelope } from './dsse.js';
-import { rulesFor, verifyPolicies, verifyProvisional, type Policies } from './evidence.js';
+import { rulesFor, verifyPolicies, verifyProceed, verifyProvisional, type Policies } from './evidence.js';
 import { canonicalBytes } from './jcs.js';
 import type { PinnedRoot } from './policy.js';
 import { keyRing, verifyStatement } from './statements.js';
@@ -61,7 +61,7 @@ export class Trust {
 
   /** A delivered document with everything it rests on, each signature checked, and the rules it is to be judged by. */
   routeCase(
-    { request, approvals, provisional, isNewest }: RouteDelivery,
+    { request, approvals, proceed, provisional, isNewest }: RouteDelivery,
     at: Pick<RouteCase, 'current' | 'next' | 'baked'>,
     now: string,
   ): { readonly routed: RouteCase; readonly rules: Rules } {
@@ -73,6 +73,7 @@ export class Trust {
         ...at,
         request: asked,
         approvals: approvals.map((approval) => this.verify('approval', approval)),
+        proceed: verifyProceed(proceed, policies),
         ...verifyProvisional(provisional, policies),
         isNewest,
       },

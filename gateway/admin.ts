@@ -27,6 +27,7 @@ const deliverySchema: z.ZodType<RouteDelivery> = z.strictObject({
   document: envelope,
   request: envelope.nullable(),
   approvals,
+  proceed: z.strictObject({ request: envelope, approvals }).nullable(),
   provisional: provisionalSchema,
   isNewest: z.boolean(),
 });

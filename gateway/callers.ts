@@ -156,6 +156,11 @@ export class Callers {
     return refusal;
   }
 
+  /** A release in preview is for those who prove to be declared consumers of the model, and for nobody who only says so. */
+  mayPreview(caller: Caller, model: string, now: number): boolean {
+    return this.#for(caller, model, now).kind === 'declared';
+  }
+
   report(): CallersReport {
     const now = Date.now();
     return { models: [...this.#sightings.values()].map((each) => each.report(now)) };

@@ -117,11 +117,17 @@ export class Endpoint {
     for (const breaker of this.#breakers.values()) breaker.use(limits);
   }
 
-  /** `point` (0..99) is the caller's place among the weights. The release under rollout comes first, so its callers stay. */
-  choose(point: number, now: number, revoked: ReadonlySet<Digest>): Entry | Refusal {
+  /**
+   * `point` (0..99) is the caller's place among the weights. The release under rollout comes first, so its callers stay.
+   * `preview`: the version that a caller asks for who may; where it is not in preview, or cannot serve, that changes nothing.
+   */
+  choose(point: number, now: number, revoked: ReadonlySet<Digest>, preview: string | null = null): Entry | Refusal {
     if (this.#killed !== null) return this.#killed;
     if (this.#route === null) return unknownModel(this.model);
     if (this.#empty !== null) return this.#empty;
+    const fresh = this.#entries[0];
+    const isPreview = fresh?.underRollout === true && fresh.weight === 0 && fresh.version === preview;
+    if (isPreview && this.#refusalOf(fresh, now, revoked) === null) return fresh;
     let at = 0;
     for (let left = point; at < this.#entries.length; at += 1) {
       left -= this.#entries[at]?.weight ?? 0;

@@ -21,6 +21,14 @@ export interface Plane {
   readonly limits: Limits;
 }
 
+/** Where a caller stands. */
+export interface Place {
+  /** Among the weights, 0..99. */
+  readonly point: number;
+  /** The version in preview that it asks for, and may. */
+  readonly preview: string | null;
+}
+
 type Controller = Dispatcher.DispatchController;
 
 /** One request on its way to one replica, and the answer on its way back, streaming. */
@@ -30,6 +38,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
   readonly #outgoing: ServerResponse;
   readonly #target: Target;
   readonly #point: number;
+  readonly #preview: string | null;
   #entry: Entry | null = null;
   #epoch = 0;
   #controller: Controller | null = null;
@@ -42,12 +51,13 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
   /** Nothing of the replica's is waited for any more. */
   #settled = false;
 
-  constructor(plane: Plane, incoming: IncomingMessage, outgoing: ServerResponse, target: Target, point: number) {
+  constructor(plane: Plane, incoming: IncomingMessage, outgoing: ServerResponse, target: Target, place: Place) {
     this.#plane = plane;
     this.#incoming = incoming;
     this.#outgoing = outgoing;
     this.#target = target;
-    this.#point = point;
+    this.#point = place.point;
+    this.#preview = place.preview;
   }
 
   /** Of the release that was asked; `null`: none was. */
@@ -165,7 +175,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     const { gateway, upstreams, limits } = this.#plane;
     const now = Date.now();
     const { model, path } = this.#target;
-    const choice = gateway.choose(model, this.#point, now);
+    const choice = gateway.choose(model, this.#point, now, this.#preview);
     if ('status' in choice) return this.abort(choice);
     const replica = choice.pool.pick(now);
     if (replica === null) return this.abort(NOBODY);

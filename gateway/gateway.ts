@@ -69,10 +69,10 @@ export class Gateway {
   }
 
   /** Where a caller's request goes. Cheap: one look-up, and no allocation but that of a refusal. */
-  choose(model: string, point: number, now: number): Entry | Refusal {
+  choose(model: string, point: number, now: number, preview: string | null = null): Entry | Refusal {
     const endpoint = this.#endpoints.find(model);
     if (endpoint === undefined) return unknownModel(model);
-    const choice = endpoint.choose(point, now, this.#revoked);
+    const choice = endpoint.choose(point, now, this.#revoked, preview);
     // A kill or a withdrawal says more than the age of the status document does.
     if ('status' in choice && (choice.code === 'KILLED' || choice.status !== 503)) return choice;
     return this.#mayServe(now) ? choice : STALE;

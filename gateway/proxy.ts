@@ -86,11 +86,15 @@ function serve(plane: Plane, log: AccessLog | null, incoming: IncomingMessage, o
   const target = targetOf(url);
   const model = target?.model ?? '';
   const caller = callers.identify(headers, peerOf(incoming.socket));
-  const refusal = callers.judge(caller, model, Date.now());
+  const now = Date.now();
+  const refusal = callers.judge(caller, model, now);
+  const asked = headers['x-custody-preview'];
+  const preview = typeof asked === 'string' && callers.mayPreview(caller, model, now) ? asked : null;
   // A consumer may name whom it calls for: each of them stays with one release.
   const named = String(headers['x-custody-caller'] ?? caller.id);
   const point = named === '' ? Math.floor(Math.random() * 100) : pointOf(named, model);
-  const exchange = target === null || refusal !== null ? null : new Exchange(plane, incoming, outgoing, target, point);
+  const place = { point, preview };
+  const exchange = target === null || refusal !== null ? null : new Exchange(plane, incoming, outgoing, target, place);
   if (log !== null) {
     const startedAt = performance.now();
     outgoing.on('close', () => {

@@ -1,32 +1,12 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { RoutedStep } from '../activities/contract.js';
-import type { RolloutOrder, RoutedPosition, StepVerdict } from '../domain/endpoint.js';
+import type { Proceeding, RolloutOrder, StepVerdict } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
 import { insist } from './desk.js';
-import { control, failureOf, obstacleOf, refusalOf, serving, watch } from './zones.js';
-
-/** Where a rollout is: a continued run goes on from here. */
-export interface RolloutState {
-  readonly order: RolloutOrder;
-  readonly step: number;
-  /** When the step's watch began, so that a new watch waits only for the rest. */
-  readonly watchedSince: string | null;
-  /** Whether anything may have been routed. */
-  readonly begun: boolean;
-  /** Why it is to be undone. */
-  readonly stopped: string | null;
-}
-
-export function unbegun(order: RolloutOrder): RolloutState {
-  return { order, step: 0, watchedSince: null, begun: false, stopped: null };
-}
-
-interface Surroundings {
-  readonly model: string;
-  readonly moved: (position: RoutedPosition) => void;
-  readonly revision: () => number;
-  readonly trouble: (what: string, why: string | null) => void;
-}
+import { opened, type Counting } from './gate.js';
+import { awaitProceed, StepFailed } from './pause.js';
+import { AT_ITS_START, type RolloutState, type Surroundings } from './rollout-state.js';
+import { control, obstacleOf, reasonOf, refusalOf, serving, watch } from './zones.js';
 
 const FOREIGN_VERDICTS = 3;
 
@@ -38,12 +18,15 @@ export class Rollout {
   state: RolloutState;
   /** At rest, with nothing under way: its state may be carried on. */
   paused = true;
+  /** People decide on its next step, or will once the gate is open. */
+  asking: boolean;
   private scope = new CancellationScope();
   private yielding = false;
   private readonly around: Surroundings;
 
   constructor(state: RolloutState, around: Surroundings) {
     this.state = state;
+    this.asking = state.counting !== null;
     this.around = around;
   }
 
@@ -90,17 +73,22 @@ export class Rollout {
     const at = await control.resumeRollout(model, order);
     if (at.kind === 'ended') return at.result;
     if (at.kind === 'at') {
-      const watchedSince = at.step === this.state.step ? this.state.watchedSince : null;
-      this.set({ step: at.step, begun: true, watchedSince });
+      // What people have agreed to need not be routed yet; nothing else is known of a step that is not.
+      const isKnown = at.step === this.state.step || (this.state.agreed !== null && at.step === this.state.step - 1);
+      this.set({ begun: true, ...(isKnown ? {} : { step: at.step, ...AT_ITS_START }) });
     }
     await this.started(order);
     for (let last = false; !last;) {
       const routed = await this.route(order);
       moved(routed.position);
-      const verdict = await this.watched(order, routed);
-      if (verdict.kind !== 'pass') throw new StepFailed(`${verdict.kind}: ${verdict.reason}`);
+      if (this.state.counting === null) {
+        const verdict = await this.watched(order, routed);
+        if (verdict.kind !== 'pass') throw new StepFailed(`${verdict.kind}: ${verdict.reason}`);
+      }
       last = routed.last;
-      if (!last) this.set({ step: this.state.step + 1, watchedSince: null });
+      const agreed = routed.pauses && !last ? await this.proceeding(order, routed) : null;
+      if (!last) this.set({ step: this.state.step + 1, ...AT_ITS_START, agreed });
+      if (agreed !== null) this.around.display();
     }
     // Not left half done: a stop that comes now is answered by a rollback of what has been promoted.
     const position = await CancellationScope.nonCancellable(() => control.promoteRelease(model, order));
@@ -122,10 +110,10 @@ export class Rollout {
   }
 
   private async route(order: RolloutOrder): Promise<RoutedStep> {
-    const { begun, step } = this.state;
+    const { agreed, begun, step } = this.state;
     this.set({ begun: true });
     try {
-      return await control.routeStep(this.around.model, order, step);
+      return await control.routeStep(this.around.model, order, step, agreed);
     } catch (error) {
       // What is refused was not routed.
       if (refusalOf(error) !== null) this.set({ begun });
@@ -147,6 +135,24 @@ export class Rollout {
     return { kind: 'inconclusive', revision, reason: `no watch answers for revision ${revision}` };
   }
 
+  /** What people agree to after this step. */
+  private async proceeding(order: RolloutOrder, routed: RoutedStep): Promise<Proceeding> {
+    const { model, inbox, display } = this.around;
+    const count = (counting: Counting): void => {
+      this.set({ counting });
+      display();
+    };
+    this.asking = true;
+    try {
+      const counting =
+        this.state.counting ?? opened('proceed', await control.openStepGate(model, order, this.state.step + 1));
+      count(counting);
+      return await awaitProceed({ model, order, routed, counting, inbox, progressed: count });
+    } finally {
+      this.asking = false;
+    }
+  }
+
   private async undo(): Promise<RolloutResult | 'paused'> {
     const { model, moved, revision, trouble } = this.around;
     const { begun, order, stopped } = this.state;
@@ -164,12 +170,4 @@ export class Rollout {
   private set(change: Partial<RolloutState>): void {
     this.state = { ...this.state, ...change };
   }
-}
-
-class StepFailed extends Error {}
-
-function reasonOf(error: unknown): string {
-  const failure = failureOf(error);
-  if (failure !== null) return `${failure.code}: ${failure.reason}`;
-  return error instanceof Error ? error.message : String(error);
 }

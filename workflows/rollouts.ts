@@ -2,7 +2,8 @@ import { condition, setHandler } from '@temporalio/workflow';
 import { isRolloutOrder, type RolloutEnded, type RolloutOrder } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
 import { rolloutSignal } from './messages.js';
-import { Rollout, unbegun, type RolloutState } from './rollout.js';
+import { Rollout } from './rollout.js';
+import { unbegun, type RolloutState } from './rollout-state.js';
 import type { Traffic } from './traffic.js';
 
 export interface RolloutsCarried {
@@ -119,6 +120,8 @@ export class Rollouts {
       moved: (position) => traffic.routed(position),
       revision: () => traffic.position.revision,
       trouble: (what, why) => traffic.held(what, why),
+      inbox: traffic.inbox,
+      display: () => traffic.display(),
     });
   }
 }

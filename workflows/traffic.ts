@@ -106,11 +106,17 @@ export class Traffic {
     this.display();
   }
 
+  /** The gate that people are asked at. A rollout has none while the endpoint is killed, and nothing else is to be restored. */
+  private get counting(): Counting | null {
+    const { current } = this.rollouts;
+    return this.restore ?? (current?.state.stopped === null ? current.state.counting : null);
+  }
+
   strays(): Stray[] {
     const { restore } = this;
     if (restore !== null)
       return [{ names: ['restore'], reason: `request ${restore.gate.requestId} to restore is already open` }];
-    if (this.asking || this.inbox.has('restore')) return [];
+    if (this.asking || this.rollouts.current?.asking === true || this.inbox.has('restore')) return [];
     return [{ names: ['approve', 'reject'], reason: 'nothing waits for a decision' }];
   }
 
@@ -131,7 +137,7 @@ export class Traffic {
   }
 
   display(): void {
-    const { position, restore } = this;
+    const { position, counting } = this;
     const { current, orders } = this.rollouts;
     const steady = current === null ? 'steady' : `rolling out ${current.state.order.version}`;
     const serves = position.serving.map((entry) => `${entry.version} ${entry.weight} %`).join(', ');
@@ -147,21 +153,21 @@ export class Traffic {
         ['Revision', String(position.revision)],
         ...(waiting === '' ? [] : [['Waiting for their turn', waiting] as const]),
       ],
-      counting: restore,
+      counting,
       trouble: this.trouble(),
     });
   }
 
   private status(): EndpointStatus {
-    const { position, restore } = this;
+    const { position, counting } = this;
     const { current, orders, ended } = this.rollouts;
     return {
       ...position,
       rollout: current === null ? null : { order: current.state.order, step: current.state.step },
       queued: orders.map((order) => order.request),
       ended,
-      gate: restore?.gate ?? null,
-      missing: restore?.missing ?? 0,
+      gate: counting?.gate ?? null,
+      missing: counting?.missing ?? 0,
       trouble: this.trouble(),
     };
   }

@@ -57,6 +57,7 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     resumeEndpoint: (model) => `reads the routes of ${model}`,
     resumeRollout: (model, order) => `verifies the order to roll out ${model} ${order.version}`,
     routeStep: (model, order, step) => `routes step ${step + 1} of ${model} ${order.version}`,
+    openStepGate: (model, order, step) => `asks whether step ${step + 1} of ${model} ${order.version} may begin`,
     promoteRelease: (model, order) => `promotes ${model} ${order.version}`,
     rollBack: (model, target) =>
       `rolls ${model} back to ${target === null ? 'its stable release' : shortDigest(target)}`,
@@ -162,4 +163,11 @@ export function obstacleOf(error: unknown): Failure | null {
 export function failureOf(error: unknown): Failure | null {
   if (!(error instanceof ActivityFailure)) return null;
   return refusalOf(error) ?? obstacleOf(error) ?? { code: 'INTERNAL', reason: error.cause?.message ?? error.message };
+}
+
+/** Why something did not come about, whatever it was. */
+export function reasonOf(error: unknown): string {
+  const failure = failureOf(error);
+  if (failure !== null) return `${failure.code}: ${failure.reason}`;
+  return error instanceof Error ? error.message : String(error);
 }

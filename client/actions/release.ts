@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { progressOf } from '../../adapters/dossier.js';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { LifecycleOutcome } from '../../domain/lifecycle.js';
 import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
+import { parsePlan } from '../../formats/plan-schema.js';
 import { askThroughApi, tokenIn } from '../api.js';
 import { checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
@@ -22,6 +24,7 @@ const POLL_MS = 500;
 
 interface ReleaseOptions {
   readonly emergency?: string;
+  readonly plan?: string;
   readonly bundle: string;
   readonly provenance?: string;
   readonly key?: string;
@@ -35,7 +38,8 @@ export async function release(session: ConnectedSession, folder: string, options
   const { bundle, provenance = provenanceBeside(bundle) } = options;
   const source = { folder, bundle, provenance };
   await checkSource(session.custody, source);
-  const started = await startRelease(session.custody, ask, source);
+  const plan = options.plan === undefined ? null : parsePlan(readFileSync(options.plan, 'utf8'), options.plan);
+  const started = await startRelease(session.custody, ask, source, plan);
   if (started.outcome !== null) throw endedAs(started.outcome, `${started.model} ${started.version} has ended`);
   const result = options.wait === true ? await inService(session.custody, started) : {};
   answer(session, { ...started, ...result }, [

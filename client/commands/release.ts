@@ -11,6 +11,10 @@ export function releaseCommands(program: Command): void {
     .option('--token-env <variable>', 'the variable of the environment that holds the OpenID Connect token')
     .option('--provenance <file>', 'how it was made; by default beside the signature, where `custody pack` puts it')
     .option('--emergency <file>', 'take the shorter path, with this written risk assessment (YAML), which you sign')
+    .option(
+      '--plan <file>',
+      "steps of its own (YAML), no weaker than the policy's: slower, more of them, or with pauses",
+    )
     .option('--wait', 'wait until it is in service or has been refused')
     .addHelpText(
       'after',

@@ -464,8 +464,9 @@ describe("with control's key, its credentials and every right in the namespace, 
     async function deliver(document: SignedEnvelope, isNewest = true): Promise<string> {
       const { envelopes: policies } = await insider.records.policies();
       const request = asked.gate.envelope;
+      const rests = { proceed: null, provisional: NOT_PROVISIONAL };
       return insider.gateway
-        .deliverRoute({ policies, document, request, approvals: [approval], provisional: NOT_PROVISIONAL, isNewest })
+        .deliverRoute({ policies, document, request, approvals: [approval], ...rests, isNewest })
         .then(
           () => 'admitted',
           (error: { code: string }) => error.code,

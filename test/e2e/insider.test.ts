@@ -395,6 +395,7 @@ describe('attack: with all that control has, and no key of a designated person,'
           document: signStatement('route', subject, document, [insider.key]),
           request: asked,
           approvals,
+          proceed: null,
           provisional: NOT_PROVISIONAL,
           isNewest: true,
         })

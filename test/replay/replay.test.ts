@@ -10,6 +10,8 @@ const HISTORIES = [
   'consumer-declared.json',
   'endpoint-alerted.json',
   'endpoint-killed.json',
+  'endpoint-paused-rejected.json',
+  'endpoint-paused.json',
   'endpoint-promoted.json',
   'endpoint-restored.json',
   'endpoint-rolled-back.json',

@@ -7,6 +7,7 @@ import type { ReleaseEvidence, RetirementEvidence, RouteDelivery } from '../../d
 import {
   rulesFor,
   verifyPolicies,
+  verifyProceed,
   verifyProvisional,
   verifyRelease,
   verifyRetirement,
@@ -44,7 +45,10 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
         request === null
           ? { environment: world.environment, gate: newest, newest, now }
           : rulesFor(policies, request, now);
-      const rests = verifyProvisional(delivery.provisional, policies);
+      const rests = {
+        proceed: verifyProceed(delivery.proceed, policies),
+        ...verifyProvisional(delivery.provisional, policies),
+      };
       const { isNewest } = delivery;
       return authoriseRoute({ current, next, request, approvals, ...rests, isNewest, baked }, rules);
     },

@@ -64,6 +64,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   resumeEndpoint: 'control',
   resumeRollout: 'control',
   routeStep: 'control',
+  openStepGate: 'control',
   promoteRelease: 'control',
   rollBack: 'control',
   revertService: 'control',
@@ -142,6 +143,8 @@ export class FakeZones {
   gateSeconds = 7 * 86_400;
   noticeSeconds = 30 * 86_400;
   steps = 3;
+  /** The step after which people are asked. */
+  pausesAt = -1;
   acts: Activities;
   position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
   private readonly env: TestWorkflowEnvironment;
@@ -280,7 +283,9 @@ export class FakeZones {
         bakeSeconds: 60,
         timeoutSeconds: 120,
         last: step === this.steps - 1,
+        pauses: step === this.pausesAt,
       }),
+      openStepGate: async (_model, _order, step) => this.gate(`proceed-${step}`, 'release-approver'),
       promoteRelease: async (model, order) => this.move(at(this.position.revision + 1, order.version, model)),
       rollBack: async (model) => this.move(at(this.position.revision + 1, '1.0.0', model)),
       checkRollback: async (_model, order) => {

@@ -1,5 +1,10 @@
 import type { Digest } from '../../../domain/digest.js';
-import { NOT_PROVISIONAL, type ProvisionalEvidence, type RouteDelivery } from '../../../domain/evidence.js';
+import {
+  NOT_PROVISIONAL,
+  type ProceedEvidence,
+  type ProvisionalEvidence,
+  type RouteDelivery,
+} from '../../../domain/evidence.js';
 import { endpointId, lifecycleId } from '../../../domain/names.js';
 import {
   planStep,
@@ -40,6 +45,8 @@ interface RouteOptions {
   readonly document?: Partial<RoutingDocument>;
   readonly request?: Signed<RequestPredicate> | null;
   readonly approvals?: readonly Signed<ApprovalPredicate>[];
+  /** Without it, alice has agreed to go on wherever the plan pauses. */
+  readonly proceed?: ProceedEvidence | null;
   readonly provisional?: ProvisionalEvidence;
   readonly isNewest?: boolean;
 }
@@ -72,6 +79,7 @@ export function createRoutes(
       document: envelope,
       request: asked?.envelope ?? null,
       approvals: approvals.map((approval) => approval.envelope),
+      proceed: options.proceed ?? null,
       provisional: options.provisional ?? NOT_PROVISIONAL,
       isNewest: options.isNewest ?? true,
     };
@@ -97,7 +105,45 @@ export function createRoutes(
     const { rollout, rollback } = policy;
     const before = current?.document ?? null;
     const intent = planStep(before, target, position, rollout.triggers, rollback.warmReleases);
-    return route(current, intent, of.name.model, { ...options, ...grounds });
+    const pauses = action.kind === 'deploy' && action.plan[step - 1]?.pause === true;
+    const proceed = options.proceed === undefined && pauses && current !== null ? agreed(current) : options.proceed;
+    return route(current, intent, of.name.model, {
+      ...options,
+      ...grounds,
+      ...(proceed === undefined ? {} : { proceed }),
+    });
+  }
+
+  /** Control's request to go on after the step in `current`, which has been watched. */
+  function proceedRequest(
+    current: Route,
+    overrides: Partial<RequestPredicate> & { readonly subject?: Digest } = {},
+    by: KeyName = 'control',
+  ): Signed<RequestPredicate> {
+    const deploy = current.request;
+    if (deploy?.predicate.action.kind !== 'deploy' || current.document.plan === null)
+      throw new Error('it is in no plan');
+    const { subject = deploy.predicate.release ?? '', ...said } = overrides;
+    const { model, version, release, requester, producer, action } = deploy.predicate;
+    const step = current.document.plan.step + 1;
+    return request(
+      { name: endpointId(model), sha256: subject },
+      {
+        ...{ model, version, release, requester, producer, workflowId: endpointId(model) },
+        action: { kind: 'proceed', deploy: deploy.digest, step, weight: action.plan[step]?.weight ?? 100 },
+        issuedAt: plusSeconds(current.document.issuedAt, 1),
+        ...said,
+      },
+      by,
+    );
+  }
+
+  function agreed(
+    current: Route,
+    asked = proceedRequest(current),
+    by: readonly KeyName[] = ['alice'],
+  ): ProceedEvidence {
+    return { request: asked.envelope, approvals: by.map((each) => approve(asked, each).envelope) };
   }
 
   function groundsOf(
@@ -120,6 +166,8 @@ export function createRoutes(
   const routes = {
     route,
     routePlan,
+    proceedRequest,
+    agreed,
     promote: (current: Route, options?: RouteOptions) =>
       route(current, promote(current.document), current.document.model, options),
     rollback: (

@@ -72,6 +72,14 @@ describe('a canary beside the stable release', () => {
       });
   });
 
+  test('in preview is not compared, and its own limits hold', () => {
+    const serving = gateway().serving.map((entry, at) => ({ ...entry, weight: at === 0 ? 0 : 100 }));
+    const seen = (failures: number) => gateway({ serving, counters: [counters(release, 100, failures)] });
+    expect(judge(seen(20))).toEqual({ kind: 'sound' });
+    expect(judge(seen(60))).toMatchObject({ kind: 'fail' });
+    expect(judge(gateway({ serving, counters: [counters(stable, 900)] })).kind).toBe('hold');
+  });
+
   test('is not compared where the stable one has no callers, or there is none, or nobody asks for it', () => {
     const bad = [counters(release, 100, 20)];
     const triggers = { minimumSamples: 20, maxErrorRate: 0.5, maxLatencyMs: 100 };

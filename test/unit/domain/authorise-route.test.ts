@@ -171,13 +171,13 @@ describe('a step of a plan', () => {
       'leaves out steps of the policy',
       planWith({ plan: deployment.plan.slice(-1) }),
       'POLICY_REFUSED',
-      /not the one that the policy fixes/,
+      /weaker than the policy/,
     ],
     [
       'shortens a step of the policy',
       planWith({ plan: deployment.plan.map((step) => ({ ...step, bakeSeconds: 0.1 })) }),
       'POLICY_REFUSED',
-      /not the one that the policy fixes/,
+      /weaker than the policy/,
     ],
     [
       'gives itself more time than the policy',

@@ -157,7 +157,7 @@ describe('a gateway', () => {
     const { action } = emergency().request.predicate;
     const plan = [{ weight: 100, bakeSeconds: 0.1 }];
     const quick = emergency({}, { request: { action: { ...action, plan } as typeof action } });
-    expect(route(quick)).toEqual(denial('POLICY_REFUSED', /not the one that the policy fixes/));
+    expect(route(quick)).toEqual(denial('POLICY_REFUSED', /weaker than the policy/));
   });
 });
 

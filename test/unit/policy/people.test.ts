@@ -198,6 +198,11 @@ describe('what differs between two policies', () => {
     expect(told(after, before)).toContain(line);
   });
 
+  const [firstStep, ...laterSteps] = policy.rollout.steps;
+  const pausing: Policy = {
+    ...policy,
+    rollout: { ...policy.rollout, steps: [{ ...firstStep!, pause: true }, ...laterSteps] },
+  };
   const cases: [string, Policy, string][] = [
     ['a suite for fewer models', withSuite({ models: ['digits'] }), '! validation.suites.0.models.0:  → digits'],
     [
@@ -290,6 +295,8 @@ describe('what differs between two policies', () => {
       deployment((was) => ({ ...was, bakeSeconds: 1 })),
       '! emergency.deployment.bakeSeconds: 60 → 1',
     ],
+    ['a pause that comes', policy, pausing, 'rollout.steps.0.pause:  → true'],
+    ['a pause that goes', pausing, policy, '! rollout.steps.0.pause: true → '],
     ['unknown callers that are refused', policy, unknown('refuse'), 'inventory.unknownCallers:  → refuse'],
     [
       'the same, where it stood otherwise',

@@ -1,0 +1,62 @@
+import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
+import type { RoutedStep } from '../activities/contract.js';
+import type { Proceeding, RolloutOrder } from '../domain/endpoint.js';
+import { awaitGate, type Counting } from './gate.js';
+import type { Inbox } from './inbox.js';
+import { reasonOf, watch } from './zones.js';
+
+/** A rollout that is not to go on, and why. */
+export class StepFailed extends Error {}
+
+interface Pause {
+  readonly model: string;
+  readonly order: RolloutOrder;
+  /** The step that pauses. */
+  readonly routed: RoutedStep;
+  readonly counting: Counting;
+  readonly inbox: Inbox;
+  readonly progressed: (counting: Counting) => void;
+}
+
+/**
+ * Waits after a step until people approve the next one. All the while the release is watched as before: what speaks against
+ * it ends the pause. A cancellation ends it, too, once what people have already sent has its verdict.
+ */
+export async function awaitProceed(pause: Pause): Promise<Proceeding> {
+  const { counting, inbox, progressed } = pause;
+  const around = CancellationScope.current();
+  const watchScope = new CancellationScope();
+  let broken: string | null = null;
+  const watched = watchScope
+    .run(() => watchPaused(pause))
+    .then(
+      (reason) => (broken = reason),
+      (error: unknown) => {
+        if (!isCancellation(error)) broken = reasonOf(error);
+      },
+    );
+  const over = (): boolean => around.consideredCancelled || broken !== null;
+  const until = async (arrived: () => boolean, ms: number, summary: string): Promise<boolean> =>
+    (await condition(() => over() || arrived(), ms, { summary })) && !over();
+  const outcome = await CancellationScope.nonCancellable(() => awaitGate(inbox, counting, until, progressed));
+  watchScope.cancel();
+  await watched;
+  if (broken !== null) throw new StepFailed(broken);
+  switch (outcome.kind) {
+    case 'approved':
+      return { request: outcome.approved.request, approvals: outcome.approved.approvals };
+    case 'rejected':
+      throw new StepFailed(`${outcome.by} rejected the next step: ${outcome.reason}`);
+    case 'expired':
+      if (around.consideredCancelled) await around.cancelRequested;
+      throw new StepFailed(`the next step was not approved before ${counting.gate.expiresAt}`);
+  }
+}
+
+/** Why the release is not to go on; `null` where nothing has spoken against it for as long as people may decide. */
+async function watchPaused({ model, order, routed, counting }: Pause): Promise<string | null> {
+  const { revision } = routed.position;
+  const seconds = Math.max(0, (Date.parse(counting.gate.expiresAt) - Date.now()) / 1000);
+  const verdict = await watch.watchStep(model, revision, order.release, seconds, seconds);
+  return verdict.kind === 'pass' ? null : `${verdict.kind}: ${verdict.reason}`;
+}
