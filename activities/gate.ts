@@ -6,6 +6,7 @@ import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
 import { emergencyQuorum, reviewQuorum, reviewTerms } from '../domain/emergency.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import { liftQuorum } from '../domain/hold.js';
 import type { OpenGate } from '../domain/lifecycle.js';
 import type { Policy, Quorum } from '../domain/policy.js';
 import { agreedPlan, deployQuorum } from '../domain/provisional.js';
@@ -129,12 +130,23 @@ async function termsOf(
   rules: Rules,
 ): Promise<{ readonly quorum: Quorum; readonly apart: readonly string[] }> {
   const { gate } = rules;
-  const quorum =
-    act === 'deploy' ? deployQuorum(gate, predicate) : act === 'review' ? reviewQuorum(gate) : gate.approvals[act];
+  const quorum = quorumOf(act, gate, predicate);
   if (quorum === null) throw new CustodyError('POLICY_REFUSED', 'the policy knows no emergency deployment');
   if (act !== 'review') return { quorum, apart: [] };
   const deployed = await deployedBy(records, predicate);
   return { quorum, apart: reviewTerms(deployed, rules).approvers };
+}
+
+/** What a person asks for in its own name. */
+type AskedAct = 'restore' | 'retire' | 'lift';
+
+function quorumOf(act: Exclude<Act, 'override'>, gate: Policy, predicate: RequestPredicate): Quorum | null {
+  if (act === 'deploy') return deployQuorum(gate, predicate);
+  return act === 'review' ? reviewQuorum(gate) : askedQuorum(act, gate);
+}
+
+function askedQuorum(act: AskedAct, policy: Policy): Quorum {
+  return act === 'lift' ? liftQuorum(policy) : policy.approvals[act];
 }
 
 /**
@@ -144,7 +156,7 @@ async function termsOf(
 export function openAskedGate(
   { records, journal }: Desk,
   asked: {
-    readonly kind: 'restore' | 'retire';
+    readonly kind: AskedAct;
     readonly envelope: unknown;
     readonly workflowId: string;
     readonly subject: AuditRecord['subject'];
@@ -168,7 +180,7 @@ export function openAskedGate(
     await check(predicate, newest);
     await records.keep(request, storeKeys.request(digest));
     await records.spend(predicate.nonce, { statement: digest, request: digest });
-    const { role, count } = newest.approvals[kind];
+    const { role, count } = askedQuorum(kind, newest);
     const { requestId, expiresAt, requester, policy } = predicate;
     await journal.note({
       change: 'gate.opened',

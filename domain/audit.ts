@@ -24,6 +24,10 @@ export const CHANGES = [
   'endpoint.restored',
   'load.refused',
   'retirement.noticed',
+  'release.held',
+  'release.unheld',
+  'locks.extended',
+  'locks.alarm',
   'release.revoked',
   'keys.destroyed',
   'release.retired',
@@ -74,6 +78,8 @@ const CHANGES_NOTHING: ReadonlySet<Change> = new Set([
   'message.refused',
   'load.refused',
   'service.breached',
+  'release.held',
+  'release.unheld',
   'log.read',
 ]);
 

@@ -62,6 +62,21 @@ export interface RetirementEvidence {
   readonly notice: SignedEnvelope;
 }
 
+/** What shows that a release is held. */
+export interface HoldEvidence {
+  readonly policies: readonly SignedEnvelope[];
+  readonly manifest: string;
+  readonly hold: SignedEnvelope;
+}
+
+/** What shows that holds of a release have ended. */
+export interface LiftEvidence {
+  readonly policies: readonly SignedEnvelope[];
+  readonly manifest: string;
+  readonly request: SignedEnvelope;
+  readonly approvals: readonly SignedEnvelope[];
+}
+
 /** One routing document on its way to a gateway, with what it rests on. */
 export interface RouteDelivery {
   readonly policies: readonly SignedEnvelope[];
