@@ -3,7 +3,7 @@ import { keepLocked, walk } from '../adapters/lock-keeper.js';
 import { reachOf } from '../adapters/reach.js';
 import type { Records } from '../adapters/records.js';
 import type { VaultClient } from '../adapters/vault/client.js';
-import type { Digest } from '../domain/digest.js';
+import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { authoriseLift, namedHolds, type HeldRelease } from '../domain/hold.js';
 import { isModelName, isVersion, type ReleaseName } from '../domain/names.js';
@@ -79,8 +79,8 @@ export function createKeeping({ records, vault }: KeepingDeps): KeepingActivitie
     if (!isModelName(model) || !isVersion(version)) return NOTHING_YET;
     const name = { model, version };
     try {
-      const ingested = (await records.record(storeKeys.record(name, 'ingested'))) as { release?: Digest } | null;
-      if (ingested?.release === undefined) return NOTHING_YET;
+      const ingested = (await records.record(storeKeys.record(name, 'ingested'))) as { release?: unknown } | null;
+      if (!isDigest(ingested?.release)) return NOTHING_YET;
       return await keepWhole({ ...name, release: ingested.release });
     } catch (error) {
       // Records are references that anyone who may write can make: one that leads nowhere keeps no other release from its own.

@@ -1,4 +1,4 @@
-import type { Digest } from '../domain/digest.js';
+import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { authoriseHold, authoriseLift, namedHolds, type HeldRelease, type HoldPredicate } from '../domain/hold.js';
 import type { LiftEvidence } from '../domain/evidence.js';
@@ -52,7 +52,9 @@ async function genuine(
 export async function isLifted(records: Records, about: HeldRelease, hold: Digest): Promise<boolean> {
   for await (const key of records.bucket.list(storeKeys.liftsOf(about.release, hold))) {
     const lifted = await unlessRefused(async () => {
-      const evidence = await gatherLift(records, about.release, (await records.record(key)) as LiftReference);
+      const reference = await records.record(key);
+      if (!isReference(reference)) return false;
+      const evidence = await gatherLift(records, about.release, reference);
       const { lift, rules } = verifyLift(evidence, records.root, isoTime(Date.now()));
       return authoriseLift(lift, rules).allowed && namedHolds(lift.request.predicate).includes(hold);
     });
@@ -80,13 +82,16 @@ export async function gatherLift(
   };
 }
 
+function isReference(value: unknown): value is LiftReference {
+  if (typeof value !== 'object' || value === null || !('request' in value) || !('approvals' in value)) return false;
+  return isDigest(value.request) && Array.isArray(value.approvals) && value.approvals.every(isDigest);
+}
+
 async function unlessRefused<T>(check: () => Promise<T>): Promise<T | null> {
   try {
     return await check();
   } catch (error) {
     if (error instanceof CustodyError && (isPermanent(error.code) || error.code === 'PENDING')) return null;
-    // A record that is no reference at all.
-    if (error instanceof TypeError) return null;
     throw error;
   }
 }
