@@ -61,29 +61,6 @@ describe('a release on a base', () => {
     expect(scan.predicate.takenFrom).toMatchObject({ files: files - 1, reused: files - 1 });
   });
 
-  test('is held as a whole by one person, and freed by a quorum; all locks have been extended', async () => {
-    const named = `${MODEL}@${FIRST.version}`;
-    const held = await bench.cli('--json', 'hold', 'add', named, '--reason', 'a case', '--key', 'sam');
-    expect(held, held.stderr).toMatchObject({ code: 0 });
-    expect(json(held)['objects']).toBeGreaterThan(20);
-    expect((await bench.cli('show', named)).stdout).toContain('a case');
-    expect(await bench.cli('hold', 'add', named, '--reason', 'x', '--key', 'alice')).toMatchObject({ code: 4 });
-    const lift = await bench.cli('--json', 'hold', 'lift', named, '--reason', 'closed', '--key', 'otto');
-    expect(lift, lift.stderr).toMatchObject({ code: 0 });
-    for (const who of ['oscar', 'olga'])
-      expect(await bench.cli('approve', String(json(lift)['requestId']), '--yes', '--key', who)).toMatchObject({
-        code: 0,
-      });
-    const lifted = bench.custody.temporal.workflow.getHandle(String(json(lift)['workflowId']));
-    expect(await lifted.result()).toMatchObject({ kind: 'lifted', objects: 0, open: [] });
-    expect((await bench.cli('show', named)).stdout).not.toContain('a case');
-    // The schedule was triggered when control made it.
-    await until('the first run', PATIENCE_SECONDS, async () => {
-      const doctor = await bench.cli('doctor');
-      expect(doctor.stdout).toMatch(/ok +locks +extended/);
-    });
-  });
-
   test('keeps what it shares with its base when that is erased', async () => {
     const asked = await bench.cli('retire', MODEL, FIRST.version, '--reason', 'replaced', '--key', 'otto');
     expect(asked, asked.stderr).toMatchObject({ code: 0 });

@@ -77,7 +77,7 @@ export async function startKeeping() {
       },
       { logger: new DefaultLogger('ERROR') },
     );
-    return environment.run(act) as Promise<T>;
+    return environment.run<[], T, () => Promise<T>>(act);
   }
 
   const signer = (by: KeyName) => ({
