@@ -75,7 +75,7 @@ export type ResumedRollout =
 export type StagePart = 'ingested' | 'validated' | 'overridden' | 'approved' | 'signed' | 'rollout' | 'reviewed';
 
 /** What a gate is there for. */
-export type Act = 'deploy' | 'override' | 'proceed' | 'restore' | 'retire' | 'review';
+export type Act = 'deploy' | 'override' | 'proceed' | 'restore' | 'retire' | 'review' | 'lift';
 
 /** Zone control: what a lifecycle needs. */
 export interface LifecycleControl {

@@ -11,6 +11,8 @@ import type { ConsumerControl, EndpointControl, LifecycleControl, PolicyControl,
 import { createGates } from './gate.js';
 import type { Audit } from './journal.js';
 import { Journal } from './journal.js';
+import { createHolds } from './hold.js';
+import type { HoldControl } from './keeping-contract.js';
 import { createKill } from './kill.js';
 import { createPolicies } from './policy.js';
 import { createOverrides } from './override.js';
@@ -44,7 +46,7 @@ export interface Desk extends ControlDeps {
 
 export function createControlActivities(
   deps: ControlDeps,
-): LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl {
+): LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl & HoldControl {
   const desk: Desk = { ...deps, journal: new Journal(deps.audit) };
   return {
     ...createAdmission(desk),
@@ -60,5 +62,6 @@ export function createControlActivities(
     ...createPolicies(desk),
     ...createResignDesk(desk),
     ...createConsumers(desk),
+    ...createHolds(desk),
   };
 }

@@ -36,6 +36,8 @@ export interface FreshnessDeps {
   readonly apis: readonly ApiClient[];
   /** Gives an endpoint a kill order, as its message. */
   readonly tell: (model: string, order: SignedEnvelope) => Promise<void>;
+  /** Says in the log that the daily extension of locks has not come. */
+  readonly noteOverdue: () => Promise<void>;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
@@ -62,11 +64,12 @@ export class Freshness {
   start(): void {
     const round = async (): Promise<void> => {
       try {
-        const { records, audit } = this.#deps;
+        const { records, audit, noteOverdue } = this.#deps;
         const { newest } = await records.knownPolicies();
         if (Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000) {
           await this.reissue();
           await noteCoveredPolicies(records, audit);
+          await noteOverdue();
         }
         await this.#reconcile();
         await this.#teachApis();

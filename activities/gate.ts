@@ -6,6 +6,7 @@ import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
 import { emergencyQuorum, reviewQuorum, reviewTerms } from '../domain/emergency.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import { liftQuorum } from '../domain/hold.js';
 import type { OpenGate } from '../domain/lifecycle.js';
 import type { Policy, Quorum } from '../domain/policy.js';
 import { planFor } from '../domain/plan.js';
@@ -140,6 +141,9 @@ async function termsOf(
   return { quorum, apart: reviewTerms(deployed, rules).approvers };
 }
 
+/** What a person asks for in its own name. */
+type AskedAct = 'restore' | 'retire' | 'lift';
+
 function quorumOf(act: Exclude<Act, 'override'>, gate: Policy, predicate: RequestPredicate): Quorum | null {
   switch (act) {
     case 'deploy':
@@ -150,8 +154,13 @@ function quorumOf(act: Exclude<Act, 'override'>, gate: Policy, predicate: Reques
       return reviewQuorum(gate);
     case 'restore':
     case 'retire':
-      return gate.approvals[act];
+    case 'lift':
+      return askedQuorum(act, gate);
   }
+}
+
+function askedQuorum(act: AskedAct, policy: Policy): Quorum {
+  return act === 'lift' ? liftQuorum(policy) : policy.approvals[act];
 }
 
 /**
@@ -161,7 +170,7 @@ function quorumOf(act: Exclude<Act, 'override'>, gate: Policy, predicate: Reques
 export function openAskedGate(
   { records, journal }: Desk,
   asked: {
-    readonly kind: 'restore' | 'retire';
+    readonly kind: AskedAct;
     readonly envelope: unknown;
     readonly workflowId: string;
     readonly subject: AuditRecord['subject'];
@@ -185,7 +194,7 @@ export function openAskedGate(
     await check(predicate, newest);
     await records.keep(request, storeKeys.request(digest));
     await records.spend(predicate.nonce, { statement: digest, request: digest });
-    const { role, count } = newest.approvals[kind];
+    const { role, count } = askedQuorum(kind, newest);
     const { requestId, expiresAt, requester, policy } = predicate;
     await journal.note({
       change: 'gate.opened',

@@ -1,4 +1,5 @@
 import { checkForSigning, gatherRetirement } from '../adapters/dossier.js';
+import { openHolds } from '../adapters/holds.js';
 import type { Records } from '../adapters/records.js';
 import type { VaultClient } from '../adapters/vault/client.js';
 import { authoriseSigning } from '../domain/authorise.js';
@@ -64,6 +65,9 @@ export function createSigningActivities({ records, key, vault }: SigningDeps): S
       const done = (await records.record(storeKeys.record(name, 'destruction'))) as { certificate: Digest } | null;
       if (done !== null) return done.certificate;
       const { evidence, approvals, request } = await destructionAllowed(name, release, retirement);
+      const [held] = await openHolds(records, { ...name, release });
+      if (held !== undefined)
+        throw new CustodyError('HELD', `held by ${held.signers.join(' and ')}: ${held.predicate.reason}`);
       const revoked = await records.find('revocation', storeKeys.revocation(release));
       if (revoked === null || revoked.verified.digest !== revocation)
         throw new CustodyError('PENDING', 'the release has not been revoked');

@@ -176,7 +176,7 @@ export function developmentPolicy(
       deployWithinSeconds: hour,
     },
     rollback: { warmReleases: 2 },
-    retention: { releasesDays: 1, auditDays: 1, statusDays: 1 },
+    retention: { releasesDays: 7, auditDays: 7, statusDays: 1 },
     retirement: { noticeSeconds: 10 },
     emergency: {
       killResponseSeconds: 5,

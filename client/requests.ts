@@ -1,6 +1,15 @@
 import type { ConsumerPredicate } from '../domain/consumers.js';
 import type { Digest } from '../domain/digest.js';
-import { consumerId, endpointId, lifecycleId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
+import {
+  consumerId,
+  endpointId,
+  holdId,
+  lifecycleId,
+  liftId,
+  resignId,
+  trainingId,
+  type ReleaseName,
+} from '../domain/names.js';
 import type { OverridePredicate, RiskAssessment } from '../domain/provisional-predicates.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
@@ -100,6 +109,26 @@ export function requestRetirement(
 
 export function requestResign(signer: Signer, name: ReleaseName, release: Digest): SignedEnvelope {
   return request(signer, resignId(name), { ...name, release }, { kind: 'resign' });
+}
+
+/** Nothing of this release may be erased until a quorum lifts it. */
+export function orderHold(
+  { key, environment }: Pick<Signer, 'key' | 'environment'>,
+  name: ReleaseName,
+  release: Digest,
+  reason: string,
+): SignedEnvelope {
+  const order = { environment, ...name, nonce: nonce(), reason, ...validity(DECISION_SECONDS) };
+  return signStatement('hold', { name: holdId(name), sha256: release }, order, [key]);
+}
+
+export function requestLift(
+  signer: Signer,
+  name: ReleaseName,
+  { release, holds, reason }: { release: Digest; holds: readonly Digest[]; reason: string },
+  withinSeconds: number,
+): SignedEnvelope {
+  return request(signer, liftId(name), { ...name, release }, { kind: 'lift', holds, reason }, withinSeconds);
 }
 
 export function requestRestore(

@@ -25,6 +25,10 @@ export const CHANGES = [
   'endpoint.restored',
   'load.refused',
   'retirement.noticed',
+  'release.held',
+  'release.unheld',
+  'locks.extended',
+  'locks.alarm',
   'release.revoked',
   'keys.destroyed',
   'release.retired',
@@ -76,6 +80,8 @@ const CHANGES_NOTHING: ReadonlySet<Change> = new Set([
   'load.refused',
   'service.breached',
   'alert.raised',
+  'release.held',
+  'release.unheld',
   'log.read',
 ]);
 

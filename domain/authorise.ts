@@ -56,7 +56,7 @@ export function personAsks(
   if (!mayAskFor(rules, asked.requester) && !signedInRole(rules, request, 'operator'))
     return denied('NOT_AUTHORISED', `${asked.requester} may not ask for this`);
   const { restore, retire } = rules.gate.approvals;
-  if (kind === 'restore') return rightlyAsked(rules, request, restore);
+  if (kind === 'restore' || kind === 'lift') return rightlyAsked(rules, request, restore);
   if (kind === 'retire') return rightlyAsked(rules, request, retire);
   return { allowed: true, approvers: [] };
 }

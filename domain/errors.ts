@@ -26,6 +26,7 @@ const CODES = {
   EXPIRED: { exit: 3, permanent: true },
   REVOKED: { exit: 3, permanent: true },
   ERASED: { exit: 3, permanent: true },
+  HELD: { exit: 3, permanent: true },
   STATUS_STALE: { exit: 3, permanent: false },
   VALIDATION_FAILED: { exit: 3, permanent: true },
   TRAINING_FAILED: { exit: 3, permanent: true },

@@ -62,6 +62,21 @@ export interface RetirementEvidence {
   readonly notice: SignedEnvelope;
 }
 
+/** What shows that a release is held. */
+export interface HoldEvidence {
+  readonly policies: readonly SignedEnvelope[];
+  readonly manifest: string;
+  readonly hold: SignedEnvelope;
+}
+
+/** What shows that holds of a release have ended. */
+export interface LiftEvidence {
+  readonly policies: readonly SignedEnvelope[];
+  readonly manifest: string;
+  readonly request: SignedEnvelope;
+  readonly approvals: readonly SignedEnvelope[];
+}
+
 /** That a plan goes on after a step that pauses, as it lies in WORM. */
 export interface ProceedEvidence {
   readonly request: SignedEnvelope;

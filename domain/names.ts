@@ -80,6 +80,14 @@ export function consumerId(consumer: string, sequence: number): string {
   return `consumer/${consumer}/${sequence}`;
 }
 
+export function holdId({ model, version }: ReleaseName): string {
+  return `hold/${model}/${version}`;
+}
+
+export function liftId({ model, version }: ReleaseName): string {
+  return `lift/${model}/${version}`;
+}
+
 /** The inverse of `consumerId`; `null` for any other id. */
 export function parseConsumerId(id: string): { readonly consumer: string; readonly sequence: number } | null {
   const [, consumer = '', digits = ''] = /^consumer\/([^/]+)\/([1-9]\d{0,8})$/.exec(id) ?? [];
@@ -97,12 +105,22 @@ export function parseResignId(id: string): ReleaseName | null {
   return parseReleaseId('resign', id);
 }
 
+/** The inverse of `holdId`; `null` for any other id. */
+export function parseHoldId(id: string): ReleaseName | null {
+  return parseReleaseId('hold', id);
+}
+
+/** The inverse of `liftId`; `null` for any other id. */
+export function parseLiftId(id: string): ReleaseName | null {
+  return parseReleaseId('lift', id);
+}
+
 /** The inverse of `lifecycleId`; `null` for any other id. */
 export function parseLifecycleId(id: string): ReleaseName | null {
   return parseReleaseId('lifecycle', id);
 }
 
-function parseReleaseId(kind: 'lifecycle' | 'resign', id: string): ReleaseName | null {
+function parseReleaseId(kind: 'lifecycle' | 'resign' | 'hold' | 'lift', id: string): ReleaseName | null {
   const [found, model, version, ...rest] = id.split('/');
   if (found !== kind || model === undefined || version === undefined || rest.length > 0) return null;
   return isModelName(model) && isVersion(version) ? { model, version } : null;

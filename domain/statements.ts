@@ -1,9 +1,11 @@
 import type { AlertPredicate } from './alert.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
+import type { HoldPredicate } from './hold.js';
 import type { PlanStep } from './plan.js';
 import type { Policy } from './policy.js';
 import type * as provisional from './provisional-predicates.js';
+import type { RetentionPredicate } from './retention.js';
 import type { RoutingDocument } from './routing.js';
 import type { ScanPredicate } from './scan.js';
 import type { TestResultPredicate } from './test-result.js';
@@ -38,6 +40,8 @@ export const PREDICATES = {
   storeProof: 'urn:custody:predicate:store-proof:v1',
   auditQuestion: 'urn:custody:predicate:audit-question:v1',
   rollback: 'urn:custody:predicate:rollback:v1',
+  hold: 'urn:custody:predicate:hold:v1',
+  retention: 'urn:custody:predicate:retention:v1',
   change: 'urn:custody:predicate:change:v1',
   scan: 'urn:custody:predicate:scan:v1',
   override: 'urn:custody:predicate:override:v1',
@@ -81,6 +85,8 @@ export type RequestAction =
   | { readonly kind: 'restore'; readonly kills: readonly Digest[]; readonly revision: number }
   /** A release signature by the key that signs today, over what has been approved before. */
   | { readonly kind: 'resign' }
+  /** Ends these legal holds, and none besides. */
+  | { readonly kind: 'lift'; readonly holds: readonly Digest[]; readonly reason: string }
   | { readonly kind: 'retire'; readonly reason: string; readonly noticeSeconds: number };
 
 /** What somebody asks for: in WORM before anyone is asked to approve it. Subject: the release, or the id of what it acts on. */
@@ -293,6 +299,8 @@ export interface PredicateOf {
   storeProof: StoreProofPredicate;
   auditQuestion: AuditQuestionPredicate;
   rollback: RollbackPredicate;
+  hold: HoldPredicate;
+  retention: RetentionPredicate;
   change: ChangePredicate;
   scan: ScanPredicate;
   override: provisional.OverridePredicate;

@@ -20,6 +20,14 @@ export const storeKeys = {
   resigned: (name: ReleaseName, atMs: number, signature: Digest): string =>
     `${storeKeys.resignedOf(name)}${digits(atMs, 15)}-${signature}`,
   resignedOf: ({ model, version }: ReleaseName): string => `records/${model}/${version}/resigned/`,
+  /** A legal hold, and the approved request that ended it. */
+  hold: (release: Digest, hold: Digest): string => `${storeKeys.holdsOf(release)}${hold}`,
+  holdsOf: (release: Digest): string => `holds/${release}/`,
+  lift: (release: Digest, hold: Digest, request: Digest): string => `${storeKeys.liftsOf(release, hold)}${request}`,
+  liftsOf: (release: Digest, hold: Digest): string => `lifts/${release}/${hold}/`,
+  /** What one run that extends locks has found, by the time it began. */
+  retention: (atMs: number): string => `${storeKeys.retentions}${digits(atMs, 15)}`,
+  retentions: 'records/retention/runs/',
   nonce: (nonce: string): string => `nonces/${nonce}`,
   policy: (version: number): string => `policies/${digits(version, 9)}`,
   /** `beside`: how many objects that are no routing document have taken the places before it. */

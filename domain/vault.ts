@@ -1,5 +1,11 @@
 import type { Digest } from './digest.js';
-import type { ReleaseEvidence, RetirementEvidence, TakingOverEvidence } from './evidence.js';
+import type {
+  HoldEvidence,
+  LiftEvidence,
+  ReleaseEvidence,
+  RetirementEvidence,
+  TakingOverEvidence,
+} from './evidence.js';
 import type { SignedEnvelope } from './statements.js';
 
 /**
@@ -9,7 +15,7 @@ import type { SignedEnvelope } from './statements.js';
 export const VAULT_OPERATIONS = {
   create: ['claim', 'stored', 'reopen'],
   open: ['open'],
-  destroy: ['destroy', 'probe'],
+  destroy: ['destroy', 'probe', 'holdings', 'hold', 'lift'],
 } as const;
 export type VaultSocket = keyof typeof VAULT_OPERATIONS;
 
@@ -90,6 +96,33 @@ export interface DestroyAnswer {
   /** Ciphertext of destroyed keys that was reported as stored. */
   readonly remains: readonly { readonly blob: string; readonly versionId: string; readonly size: number }[];
   readonly destroyedAt: string;
+}
+
+/** destroy: where the ciphertext of a release's files lies, of those whose key stands. */
+export interface HoldingsRequest {
+  readonly release: Digest;
+  /** SHA-256 of plaintexts. */
+  readonly sha256s: readonly Digest[];
+}
+
+export interface HoldingsAnswer {
+  readonly blobs: readonly { readonly blob: string; readonly versionId: string }[];
+}
+
+/** destroy: from now on no key of the release is destroyed. ERASED: it is too late. */
+export interface HoldRequest {
+  readonly evidence: HoldEvidence;
+}
+
+/** destroy: a quorum has agreed that holds end. */
+export interface LiftRequest {
+  readonly evidence: LiftEvidence;
+}
+
+export interface HoldAnswer {
+  readonly release: Digest;
+  /** The holds that stand, by the digests of their statements. */
+  readonly open: readonly Digest[];
 }
 
 /** destroy: whether a blob's key still answers. */

@@ -5,12 +5,15 @@ import type { VerifiedRetirement } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type {
+  HoldEvidence,
+  LiftEvidence,
   ProceedEvidence,
   ProvisionalEvidence,
   ReleaseEvidence,
   RetirementEvidence,
   TakingOverEvidence,
 } from '../domain/evidence.js';
+import type { HeldRelease, HoldPredicate, VerifiedLift } from '../domain/hold.js';
 import type { Manifest } from '../domain/manifest.js';
 import type { Policy, Role } from '../domain/policy.js';
 import type { RequestPredicate, SignedEnvelope, StatusPredicate, Verified } from '../domain/statements.js';
@@ -202,6 +205,37 @@ export function verifyRetirement(
     notice: verifyStatement(evidence.notice, 'notice', ring),
   };
   return { retirement, manifest, rules: rulesFor(policies, request, now) };
+}
+
+/** A hold under the rules of now: whoever gives it must be allowed to at this moment. */
+export function verifyHold(
+  evidence: HoldEvidence,
+  root: PinnedRoot,
+  now: string,
+): { readonly about: HeldRelease; readonly hold: Verified<HoldPredicate>; readonly rules: Rules } {
+  const { newest } = verifyPolicies(root, evidence.policies);
+  return {
+    about: releaseIn(evidence.manifest),
+    hold: verifyStatement(evidence.hold, 'hold', keyRing(newest)),
+    rules: { environment: newest.environment, gate: newest, newest, now },
+  };
+}
+
+export function verifyLift(
+  evidence: LiftEvidence,
+  root: PinnedRoot,
+  now: string,
+): { readonly lift: VerifiedLift; readonly rules: Rules } {
+  const policies = verifyPolicies(root, evidence.policies);
+  const ring = keyRing(policies.newest);
+  const request = verifyStatement(evidence.request, 'request', ring);
+  const approvals = evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring));
+  return { lift: { ...releaseIn(evidence.manifest), request, approvals }, rules: rulesFor(policies, request, now) };
+}
+
+function releaseIn(text: string): HeldRelease {
+  const { model, version } = parseManifest(Buffer.from(text, 'utf8'));
+  return { model, version, release: sha256(text) };
 }
 
 /**

@@ -13,6 +13,7 @@ import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 import { planSchema } from './plan-schema.js';
 import { findingSchema, formatSchema as format } from './scan/report.js';
+import { holdSchema, retentionSchema } from './keeping-schema.js';
 import { riskAssessmentSchema } from './risk-assessment.js';
 import { triggersSchema } from './triggers-schema.js';
 
@@ -53,6 +54,7 @@ const action = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('review') }),
   z.strictObject({ kind: z.literal('restore'), kills: z.array(digest).min(1).max(100), revision: count }),
   z.strictObject({ kind: z.literal('resign') }),
+  z.strictObject({ kind: z.literal('lift'), holds: z.array(digest).min(1).max(100), reason }),
   z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().positive() }),
 ]);
 
@@ -146,6 +148,8 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   }),
   riskAssessment: z.strictObject({ environment, model, version, assessment: riskAssessmentSchema, issuedAt: time }),
   rollback: z.strictObject({ environment, model, nonce, target: maybeDigest, reason, ...timed }),
+  hold: holdSchema,
+  retention: retentionSchema,
   status: z.strictObject({
     environment,
     version: z.int().min(1),

@@ -9,6 +9,7 @@ import { envelopeDigest, parseEnvelope } from '../formats/dsse.js';
 import { demand, verifyRetirement } from '../formats/evidence.js';
 import { keyRing, verifyStatement } from '../formats/statements.js';
 import type { Destruction } from './ledger-schema.js';
+import { demandNotHeld } from './hold.js';
 import type { Vault } from './vault.js';
 
 /**
@@ -19,9 +20,10 @@ export async function destroy(vault: Vault, asked: DestroyRequest): Promise<Dest
   const earlier = await vault.ledger.destruction(asked.release);
   if (earlier !== null) return repeat(vault, earlier, asked);
   const { request, revocation, manifest } = await authorise(vault, asked);
-  const destruction = await vault.locks.hold(digestsOf(manifest), async () => {
+  const destruction = await vault.locks.hold([asked.release, ...digestsOf(manifest)], async () => {
     const raced = await vault.ledger.destruction(asked.release);
     if (raced !== null) return raced;
+    await demandNotHeld(vault, asked.release);
     const answer = await decide(vault, asked.release, manifest);
     const decided = { release: asked.release, request, revocation, answer, done: false };
     await vault.ledger.recordDestruction(decided);

@@ -50,6 +50,12 @@ export const destructionSchema = z.strictObject({
 });
 export type Destruction = z.infer<typeof destructionSchema>;
 
+/** The legal holds of one release, each with the request that ended it: one that has ended does nothing any more. */
+export const holdsSchema = z.strictObject({
+  release: digestSchema,
+  holds: z.array(z.strictObject({ hold: digestSchema, lifted: digestSchema.nullable() })),
+});
+
 export const claimSchema = z.strictObject({ sha256: digestSchema, size, release: digestSchema });
 export const storedSchema = z.strictObject({
   sha256: digestSchema,

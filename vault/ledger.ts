@@ -5,16 +5,23 @@ import type { z } from 'zod';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { ensureFolder, readIfThere, readJson, removeDurably, shred, sweep, writeDurably, writeJson } from './files.js';
-import { destructionSchema, entrySchema, tombstoneSchema, type Destruction, type Entry } from './ledger-schema.js';
+import {
+  destructionSchema,
+  entrySchema,
+  holdsSchema,
+  tombstoneSchema,
+  type Destruction,
+  type Entry,
+} from './ledger-schema.js';
 
 const KEY_BYTES = 32;
-const FOLDERS = ['entries', 'keys', 'tombstones', 'destructions'] as const;
+const FOLDERS = ['entries', 'keys', 'tombstones', 'destructions', 'holds'] as const;
 
 type Tombstone = z.infer<typeof tombstoneSchema>;
 
 /**
  * What the vault knows, as a folder of its own: one entry a plaintext, one key a blob, one tombstone a destroyed key, one
- * record a destroyed release. A key is on disk before it is handed out, a tombstone before its key goes.
+ * record a destroyed release, one list of holds a release that was ever held. A key is on disk before it is handed out, a tombstone before its key goes.
  */
 export class Ledger {
   readonly #state: string;
@@ -114,6 +121,34 @@ export class Ledger {
   async recordDestruction(destruction: Destruction): Promise<void> {
     await writeJson(this.#path('destructions', `${destruction.release}.json`), destruction);
     this.#destroyed.add(destruction.release);
+  }
+
+  /** The holds of a release that nobody has lifted. */
+  async openHolds(release: Digest): Promise<readonly Digest[]> {
+    return (await this.#holds(release)).filter(({ lifted }) => lifted === null).map(({ hold }) => hold);
+  }
+
+  /** A hold that was lifted stays lifted, however often it is sent again. */
+  async recordHold(release: Digest, hold: Digest): Promise<void> {
+    const holds = await this.#holds(release);
+    if (holds.some((known) => known.hold === hold)) return;
+    await this.#keepHolds(release, [...holds, { hold, lifted: null }]);
+  }
+
+  /** Also of holds that have never come here: they are not to come after their end. */
+  async recordLift(release: Digest, named: readonly Digest[], lifted: Digest): Promise<void> {
+    const holds = await this.#holds(release);
+    const others = holds.filter(({ hold, lifted: already }) => !named.includes(hold) || already !== null);
+    const ended = named.filter((hold) => !others.some((known) => known.hold === hold));
+    if (ended.length > 0) await this.#keepHolds(release, [...others, ...ended.map((hold) => ({ hold, lifted }))]);
+  }
+
+  async #holds(release: Digest): Promise<z.infer<typeof holdsSchema>['holds']> {
+    return (await readJson(this.#path('holds', `${release}.json`), holdsSchema))?.holds ?? [];
+  }
+
+  async #keepHolds(release: Digest, holds: z.infer<typeof holdsSchema>['holds']): Promise<void> {
+    await writeJson(this.#path('holds', `${release}.json`), { release, holds });
   }
 
   /** Destructions that were decided, and that the process did not live to carry out. */

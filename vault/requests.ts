@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import type { ReleaseEvidence, RetirementEvidence, TakingOverEvidence } from '../domain/evidence.js';
+import type {
+  HoldEvidence,
+  LiftEvidence,
+  ReleaseEvidence,
+  RetirementEvidence,
+  TakingOverEvidence,
+} from '../domain/evidence.js';
 import { MAX_OPENED_FILES, type VaultSocket } from '../domain/vault.js';
 import {
   approvalsSchema as approvals,
@@ -10,6 +16,7 @@ import { digestSchema } from '../formats/in-toto.js';
 import { checkShape } from '../formats/json.js';
 import { claim, stored } from './create.js';
 import { destroy, probe } from './destroy.js';
+import { hold, holdings, lift } from './hold.js';
 import { blobSchema, claimSchema, storedSchema } from './ledger-schema.js';
 import { open } from './open.js';
 import { reopen } from './reopen.js';
@@ -50,6 +57,14 @@ const retirementEvidence: z.ZodType<RetirementEvidence> = z.strictObject({
   notice: envelope,
 });
 
+const holdEvidence: z.ZodType<HoldEvidence> = z.strictObject({ policies, manifest: z.string(), hold: envelope });
+const liftEvidence: z.ZodType<LiftEvidence> = z.strictObject({
+  policies,
+  manifest: z.string(),
+  request: envelope,
+  approvals,
+});
+
 const takingOver: z.ZodType<TakingOverEvidence> = z.strictObject({
   base: releaseEvidence,
   manifest: z.string(),
@@ -61,6 +76,9 @@ const takingOver: z.ZodType<TakingOverEvidence> = z.strictObject({
 const sha256s = z.array(digestSchema).min(1).max(MAX_OPENED_FILES);
 const openSchema = z.strictObject({ sha256s, evidence: releaseEvidence });
 const reopenSchema = z.strictObject({ sha256s, evidence: takingOver });
+const holdSchema = z.strictObject({ evidence: holdEvidence });
+const liftSchema = z.strictObject({ evidence: liftEvidence });
+const holdingsSchema = z.strictObject({ release: digestSchema, sha256s });
 const probeSchema = z.strictObject({ blob: blobSchema });
 const destroySchema = z.strictObject({ release: digestSchema, evidence: retirementEvidence, revocation: envelope });
 
@@ -84,6 +102,9 @@ export function operationsOf(vault: Vault): Readonly<Record<VaultSocket, Operati
     destroy: {
       destroy: operation('destroy', 64 * MIB, destroySchema, destroy),
       probe: operation('probe', 16 * KIB, probeSchema, probe),
+      holdings: operation('holdings', MIB, holdingsSchema, holdings),
+      hold: operation('hold', 64 * MIB, holdSchema, hold),
+      lift: operation('lift', 64 * MIB, liftSchema, lift),
     },
   };
 }

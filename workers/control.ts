@@ -3,6 +3,7 @@ import { Freshness } from '../activities/freshness.js';
 import { Inventory } from '../activities/inventory.js';
 import { beating } from '../activities/heartbeat.js';
 import { notePolicies } from '../activities/policy.js';
+import { createRetention, noteOverdueRetention } from '../activities/retention.js';
 import { Router } from '../activities/router.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
 import { StoredConsumers } from '../adapters/consumers.js';
@@ -16,6 +17,7 @@ import { bucketNames } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { startEndpoint } from '../workflows/messages.js';
 import { loadKey, type ConfigOf } from './config.js';
+import { ensureRetentionSchedule } from './schedule.js';
 import { checkSearchAttributes, connectClient } from './temporal.js';
 import { storeOf, type Zone, type ZoneBase } from './zone.js';
 
@@ -60,9 +62,11 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
         workflowIdConflictPolicy: 'USE_EXISTING',
       });
     },
+    noteOverdue: () => noteOverdueRetention(records, auditLog, config.key.id),
     onError,
   });
   freshness.start();
+  await ensureRetentionSchedule(temporal);
 
   const activities = createControlActivities({
     records,
@@ -77,7 +81,10 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     reissueStatus: () => freshness.reissue(),
   });
   return {
-    activities: beating(activities),
+    activities: {
+      ...beating(activities),
+      ...createRetention({ records, audit: auditLog, key, id: config.key.id, log: buckets.audit }),
+    },
     stop: async () => {
       await freshness.stop();
       await desk.close();

@@ -15,8 +15,12 @@ export async function wire(config: ZoneConfig, log: Logger): Promise<Zone> {
       return (await import('./intake.js')).wireIntake(config, { records, log });
     case 'signing': {
       const { createSigningActivities } = await import('../activities/sign.js');
+      const { createKeeping } = await import('../activities/keeping.js');
       const vault = createVaultClient({ destroy: config.vault });
-      return idle(beating(createSigningActivities({ records, key: loadKey(config.key), vault })));
+      return idle({
+        ...beating(createSigningActivities({ records, key: loadKey(config.key), vault })),
+        ...createKeeping({ records, vault }),
+      });
     }
     case 'serving':
       return (await import('./serving.js')).wireServing(config, { records, log });

@@ -4,3 +4,6 @@ export { training } from './training.js';
 export { resign } from './resign.js';
 export { policy } from './policy.js';
 export { consumer } from './consumer.js';
+export { hold } from './hold.js';
+export { lift } from './lift.js';
+export { retention } from './retention.js';

@@ -1,11 +1,13 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { EndpointStatus, RolloutEnded, RolloutOrder } from '../domain/endpoint.js';
-import type { LifecycleStatus } from '../domain/lifecycle.js';
+import type { LifecycleStatus, OpenGate } from '../domain/lifecycle.js';
 import {
   consumerId,
   endpointId,
+  holdId,
   lifecycleId,
+  liftId,
   policyId,
   resignId,
   trainingId,
@@ -43,6 +45,14 @@ export const routesChangedSignal = defineSignal('routesChanged');
 
 export const lifecycleStatusQuery = defineQuery<LifecycleStatus>('status');
 export const endpointStatusQuery = defineQuery<EndpointStatus>('status');
+
+/** Where a request to lift holds stands. */
+export interface LiftStatus {
+  readonly stage: string;
+  readonly gate: OpenGate | null;
+  readonly missing: number;
+}
+export const liftStatusQuery = defineQuery<LiftStatus>('status');
 
 export const SEARCH_ATTRIBUTES = {
   model: defineSearchAttributeKey('CustodyModel', 'KEYWORD'),
@@ -84,5 +94,10 @@ export const startTraining = (model: string, run: string) =>
 export const startPolicy = (version: number) => started(policyId(version), `policy ${version} into force`);
 export const startConsumer = (consumer: string, sequence: number) =>
   started(consumerId(consumer, sequence), `consumer ${consumer}, statement ${sequence}`);
+export const startHold = (name: ReleaseName) => started(holdId(name), `hold of ${name.model} ${name.version}`);
+export const startLift = (name: ReleaseName) =>
+  started(liftId(name), `holds of ${name.model} ${name.version} are to be lifted`);
+/** Of a schedule, which adds the time to the id. */
+export const startRetention = () => started('retention', 'locks are extended');
 export const startResign = (name: ReleaseName) =>
   started(resignId(name), `one more signature for ${name.model} ${name.version}`);

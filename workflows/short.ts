@@ -3,7 +3,7 @@ import { refuseStrays } from './desk.js';
 import { show, type Shown } from './display.js';
 import { Inbox } from './inbox.js';
 
-type Told = Partial<Pick<Shown, 'digest' | 'facts'>>;
+type Told = Partial<Pick<Shown, 'digest' | 'facts' | 'trouble'>>;
 
 /** A workflow that does one thing and takes no message: whatever arrives is refused and audited before it ends. */
 export function shortWorkflow<O extends { readonly kind: string }>(

@@ -8,6 +8,11 @@ import {
   type ClaimRequest,
   type DestroyAnswer,
   type DestroyRequest,
+  type HoldAnswer,
+  type HoldingsAnswer,
+  type HoldingsRequest,
+  type HoldRequest,
+  type LiftRequest,
   type OpenedFile,
   type OpenRequest,
   type ProbeAnswer,
@@ -32,6 +37,11 @@ export interface VaultClient {
   /** Keys in the order of `sha256s`. STATUS_STALE: gather the evidence again. */
   open(request: OpenRequest): Promise<readonly OpenedFile<Buffer>[]>;
   destroy(request: DestroyRequest): Promise<DestroyAnswer>;
+  /** Where the ciphertext of these files of a release lies. */
+  holdings(request: HoldingsRequest): Promise<HoldingsAnswer['blobs']>;
+  /** ERASED: its keys have been destroyed. */
+  hold(request: HoldRequest): Promise<HoldAnswer>;
+  lift(request: LiftRequest): Promise<HoldAnswer>;
   /** Whether the key of this blob still answers. */
   probe(blob: string): Promise<ProbeAnswer>;
 }
@@ -54,6 +64,8 @@ const destroyAnswer: z.ZodType<DestroyAnswer> = z.strictObject({
   remains: z.array(z.strictObject({ blob: z.string(), versionId: z.string(), size: z.int() })),
   destroyedAt: z.string(),
 });
+const holdingsAnswer = z.strictObject({ blobs: z.array(z.strictObject({ blob: z.string(), versionId: z.string() })) });
+const holdAnswer = z.strictObject({ release: digestSchema, open: z.array(digestSchema) });
 const probeAnswer = z.strictObject({ refused: z.boolean(), answer: z.string() });
 
 /** Each operation goes to its own socket; without that socket it is NOT_AUTHORISED. */
@@ -86,6 +98,16 @@ export function createVaultClient(sockets: VaultSockets): VaultClient {
     reopen: (request) => keys('create', 'reopen', request),
     open: (request) => keys('open', 'open', request),
     destroy: (request) => ask('destroy', 'destroy', request, destroyAnswer),
+    holdings: async ({ release, sha256s }) => {
+      const found: HoldingsAnswer['blobs'][number][] = [];
+      for (let from = 0; from < sha256s.length; from += MAX_OPENED_FILES) {
+        const some = { release, sha256s: sha256s.slice(from, from + MAX_OPENED_FILES) };
+        found.push(...(await ask('destroy', 'holdings', some, holdingsAnswer)).blobs);
+      }
+      return found;
+    },
+    hold: (request) => ask('destroy', 'hold', request, holdAnswer),
+    lift: (request) => ask('destroy', 'lift', request, holdAnswer),
     probe: (blob) => ask('destroy', 'probe', { blob }, probeAnswer),
   };
 }

@@ -2,8 +2,9 @@ import { statfsSync, statSync } from 'node:fs';
 import colors from 'picocolors';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
+import { lockTroubles, newestRun } from '../../adapters/retention-runs.js';
 import { CustodyError } from '../../domain/errors.js';
-import { connect } from '../connect.js';
+import { connect, openReading } from '../connect.js';
 import { answer, good, plain } from '../output.js';
 import type { Session } from '../session.js';
 import { isAlive, readDescription } from '../stack/layout.js';
@@ -61,6 +62,15 @@ export async function doctor(session: Session, options: { store?: true }): Promi
     } finally {
       await custody.close();
     }
+  });
+  await look('locks', async () => {
+    const { records } = openReading(layout);
+    const troubles = await lockTroubles(records);
+    if (troubles.length > 0) throw new CustodyError('STORE_NOT_WORM', troubles.join('; '));
+    const last = await newestRun(records, Date.now());
+    return last === null
+      ? 'not extended yet'
+      : `extended ${last.startedAt}, the first ends ${last.earliest ?? 'never'}`;
   });
   await look('gateway', async () => {
     const { admin, others } = readDescription(layout).gateway;

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { progressOf } from '../../adapters/dossier.js';
+import { openHolds } from '../../adapters/holds.js';
+import { lockTroubles } from '../../adapters/retention-runs.js';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { LifecycleOutcome } from '../../domain/lifecycle.js';
@@ -53,8 +55,12 @@ export async function status(session: ConnectedSession, model: string, version?:
   if (version === undefined) return showEndpoint(session, model);
   const name = named(model, version);
   const status = await lifecycleStatus(session.custody, name);
-  const { gate, stage, missing, trouble, progress } = status;
-  answer(session, status, [
+  const { gate, stage, missing, progress } = status;
+  const { records } = session.custody;
+  const { ingested } = progress;
+  const holds = ingested === undefined ? [] : await openHolds(records, { ...name, release: ingested.release });
+  const trouble = [...status.trouble, ...(await lockTroubles(records))];
+  answer(session, { ...status, trouble, holds: holds.map(({ digest }) => digest) }, [
     heading(`${model} ${version}: ${stage}`),
     ...(progress.ingested === undefined ? [] : [`release digest ${progress.ingested.release}`]),
     ...(gate === null
@@ -63,6 +69,7 @@ export async function status(session: ConnectedSession, model: string, version?:
           `waits for ${missing} × ${gate.role} until ${gate.expiresAt}: ${howTo({ workflowId: lifecycleId(name), gate })} --key <file>`,
         ]),
     ...(status.proviso === null ? [] : [`stands until ${status.proviso.until}, or ${plain(status.proviso.why)}`]),
+    ...holds.map(({ signers, predicate }) => plain(`held by ${signers.join(' and ')}: ${predicate.reason}`)),
     ...trouble.map((problem) => `trouble: ${plain(problem)}`),
     faint(uiAddress(session.custody, lifecycleId(name))),
   ]);
@@ -178,8 +185,9 @@ async function showEndpoint(
 ): Promise<void> {
   assertModelName(model);
   const status = await endpointStatus(session.custody, model);
-  const { serving, killedBy, revision, rollout, gate, missing, trouble } = status;
-  answer(session, status, [
+  const { serving, killedBy, revision, rollout, gate, missing } = status;
+  const trouble = [...status.trouble, ...(await lockTroubles(session.custody.records))];
+  answer(session, { ...status, trouble }, [
     heading(
       `${model}: ${killedBy.length > 0 ? 'killed' : rollout === null ? 'steady' : `rolling out ${rollout.order.version}`}`,
     ),

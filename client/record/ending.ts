@@ -1,9 +1,27 @@
 import { gatherRetirement } from '../../adapters/dossier.js';
+import { openHolds } from '../../adapters/holds.js';
 import { authoriseRetirement } from '../../domain/authorise-retirement.js';
 import { CustodyError } from '../../domain/errors.js';
 import { lifecycleId } from '../../domain/names.js';
 import { demand, verifyRetirement } from '../../formats/evidence.js';
 import type { Examination } from './examination.js';
+
+/** Who keeps it from being erased, where anybody does. */
+export async function holds(exam: Examination): Promise<void> {
+  const { ingested } = exam.progress;
+  if (ingested === undefined) return;
+  for (const { signers, predicate, digest } of await openHolds(exam.records, {
+    ...exam.name,
+    release: ingested.release,
+  })) {
+    const checked = 'the signature of a person who might hold releases, and that no quorum has lifted it';
+    const says = `held since ${predicate.issuedAt}: ${predicate.reason}`;
+    exam.lines.push({
+      ...{ part: 'hold', state: 'fact', says, checked },
+      ...{ by: signers, statement: digest, policy: null, failure: null },
+    });
+  }
+}
 
 /** Who agreed to its end, and that its keys are gone. */
 export async function retirement(exam: Examination): Promise<void> {

@@ -2,7 +2,7 @@ import type { Records } from '../../adapters/records.js';
 import type { ReleaseName } from '../../domain/names.js';
 import type { ReleaseRecord } from '../../domain/record.js';
 import { decision, signature, validation } from './decision.js';
-import { outcome, policy, retirement } from './ending.js';
+import { holds, outcome, policy, retirement } from './ending.js';
 import { Examination } from './examination.js';
 import { serving } from './serving.js';
 import { scan, version } from './version.js';
@@ -21,6 +21,7 @@ const PARTS: readonly ((exam: Examination) => Promise<void> | void)[] = [
   decision,
   signature,
   serving,
+  holds,
   retirement,
   outcome,
 ];

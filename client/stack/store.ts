@@ -29,7 +29,8 @@ export type Account = (typeof ACCOUNTS)[number];
 const CUSTODY_ACCESS: Readonly<Partial<Record<Account, Access>>> = {
   control: 'write',
   intake: 'write',
-  signing: 'write',
+  // It alone may set the store's legal hold, and take it off.
+  signing: 'hold',
   training: 'write',
   serving: 'read',
   watch: 'read',

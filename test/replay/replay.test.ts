@@ -17,14 +17,17 @@ const HISTORIES = [
   'endpoint-rolled-back.json',
   'endpoint-service-breached.json',
   'endpoint-watched-for-days.json',
+  'hold-held.json',
   'lifecycle-emergency-unreviewed.json',
   'lifecycle-expired.json',
   'lifecycle-override-ended.json',
   'lifecycle-override-missed.json',
   'lifecycle-rejected.json',
   'lifecycle-retired.json',
+  'lift-expired.json',
   'policy-applied.json',
   'resign-resigned.json',
+  'retention-kept.json',
 ];
 
 async function replayed(entry?: string): Promise<{ name: string; error: Error | undefined }[]> {

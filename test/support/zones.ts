@@ -18,11 +18,13 @@ import type {
   TrainingActivities,
   WatchActivities,
 } from '../../activities/contract.js';
+import type { HoldControl, KeepingActivities, RetentionControl } from '../../activities/keeping-contract.js';
 import { beating } from '../../activities/heartbeat.js';
 import type { EndpointPosition, RolloutOrder, RoutedPosition } from '../../domain/endpoint.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { OpenGate, Progress } from '../../domain/lifecycle.js';
 import { ZONES, type ReleaseName, type Zone } from '../../domain/names.js';
+import type { LockTally } from '../../domain/retention.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { IDENTITY, workflowBundle } from './temporal.js';
 
@@ -31,6 +33,9 @@ export type Activities = LifecycleControl &
   PolicyControl &
   ResignControl &
   ConsumerControl &
+  HoldControl &
+  RetentionControl &
+  KeepingActivities &
   IntakeActivities &
   SigningActivities &
   ServingActivities &
@@ -77,12 +82,21 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   openRestoreGate: 'control',
   restoreEndpoint: 'control',
   replyRollout: 'control',
+  admitHold: 'control',
+  openLiftGate: 'control',
+  recordLifted: 'control',
+  extendRecords: 'control',
+  extendLog: 'control',
+  recordRetention: 'control',
   ingest: 'intake',
   validate: 'intake',
   signRelease: 'signing',
   resignRelease: 'signing',
   revokeRelease: 'signing',
   destroyKeys: 'signing',
+  extendReleases: 'signing',
+  holdRelease: 'signing',
+  liftHolds: 'signing',
   startRelease: 'serving',
   stopRelease: 'serving',
   train: 'training',
@@ -145,6 +159,8 @@ export class FakeZones {
   steps = 3;
   /** The step after which people are asked. */
   pausesAt = -1;
+  /** How many locks each pass of a run finds. */
+  locks = 100;
   acts: Activities;
   position: EndpointPosition = { revision: 0, document: null, serving: [], killedBy: [] };
   private readonly env: TestWorkflowEnvironment;
@@ -322,6 +338,20 @@ export class FakeZones {
       confirmKill: async () => 'all gateways have stopped, after 7 s: the policy gives 5 s',
       restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
       replyRollout: async () => undefined,
+      admitHold: async (name) => ({
+        ...{ release: release(name), hold: digestOf('hold'), by: 'sam', reason: 'a lawsuit' },
+      }),
+      openLiftGate: async () => this.gate('lift-1', 'operator'),
+      recordLifted: async () => undefined,
+      holdRelease: async () => ({ objects: 7, open: [digestOf('hold')] }),
+      liftHolds: async () => ({ objects: 0, open: [] }),
+      extendReleases: async () => kept(this.locks),
+      extendRecords: async () => kept(this.locks),
+      extendLog: async () => kept(this.locks),
+      recordRetention: async (found, startedAt) => ({
+        ...{ environment: 'test', startedAt, ...found },
+        endedAt: new Date(await this.env.currentTimeMs()).toISOString(),
+      }),
       admitResign: async () => digestOf('resign'),
       recordResigned: async () => undefined,
       resignRelease: async (name) => ({ release: release(name), signature: digestOf('signature 2'), already: false }),
@@ -349,6 +379,10 @@ export class FakeZones {
       }),
     };
   }
+}
+
+function kept(checked: number): LockTally {
+  return { checked, extended: checked, earliest: '2030-01-01T00:00:00.000Z', troubled: 0, troubles: [] };
 }
 
 function saidIn({ envelope: sent }: Decision): Said | null {

@@ -195,7 +195,7 @@ function firstPolicy(
       deployWithinSeconds: 600,
     },
     rollback: { warmReleases: 2 },
-    retention: { releasesDays: 1, auditDays: 1, statusDays: 1 },
+    retention: { releasesDays: 7, auditDays: 7, statusDays: 1 },
     retirement: { noticeSeconds: 1 },
     emergency: { killResponseSeconds: 5 },
     training: { limits: { wallSeconds: 600, cpuSeconds: 600, memoryMb: 4096, outputMb: 256 } },

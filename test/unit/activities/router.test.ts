@@ -164,6 +164,7 @@ describe('what keeps the gateways up to date', () => {
       audit,
       inventory: new Inventory({ records, consumers, audit, id: 'control', onError: () => undefined }),
       tell: async () => undefined,
+      noteOverdue: async () => undefined,
       onError: () => undefined,
     });
     freshness.start();

@@ -21,6 +21,13 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
   kill: world.kill().predicate,
   alert: world.alert().predicate,
   rollback: world.rollbackOrder().predicate,
+  hold: { ...named, nonce: NONCE, reason: 'a lawsuit', ...timed },
+  retention: {
+    environment: 'test',
+    startedAt: at(0),
+    endedAt: at(1),
+    ...{ checked: 2, extended: 1, earliest: at(9), troubled: 1, troubles: ['blobs/1 had no lock'] },
+  },
   override: {
     requestId: 'override-1',
     nonce: NONCE,

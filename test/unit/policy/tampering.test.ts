@@ -102,6 +102,7 @@ describe("control's loop", () => {
       apis: [],
       audit,
       tell: async () => undefined,
+      noteOverdue: async () => undefined,
       onError: () => undefined,
     });
     loop.start();

@@ -1,0 +1,164 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import type { Desk } from '../../../activities/control.js';
+import { createHolds } from '../../../activities/hold.js';
+import { Journal } from '../../../activities/journal.js';
+import { createKeeping } from '../../../activities/keeping.js';
+import { createSigningActivities } from '../../../activities/sign.js';
+import { createMemoryStore } from '../../../adapters/object-store/memory.js';
+import { Records } from '../../../adapters/records.js';
+import { orderHold, requestLift } from '../../../client/requests.js';
+import type { AuditRecord } from '../../../domain/audit.js';
+import type { Digest } from '../../../domain/digest.js';
+import type { Approved } from '../../../domain/lifecycle.js';
+import { lifecycleId } from '../../../domain/names.js';
+import type { SignedEnvelope } from '../../../domain/statements.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { isoTime } from '../../../domain/time.js';
+import { envelopeDigest } from '../../../formats/dsse.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { claim, stored } from '../../../vault/create.js';
+import { destroy, probe } from '../../../vault/destroy.js';
+import { hold, holdings, lift } from '../../../vault/hold.js';
+import { openVault } from '../../../vault/vault.js';
+import { createWorld, type KeyName, type Release } from '../../support/world.js';
+import { recordsOf } from '../serving/fixture.js';
+
+export const BUCKET = 'test-custody';
+const DAY_MS = 86_400_000;
+
+/** A release in a store, its bytes in a real vault, and the zones that keep it: all but Temporal and the network. */
+export async function startKeeping() {
+  const world = createWorld();
+  const store = createMemoryStore();
+  const records = new Records(store.bucket(BUCKET), world.root);
+  const state = await mkdtemp(join(tmpdir(), 'custody-keeping-'));
+  const opened = await openVault({ state, root: world.root });
+  const log: AuditRecord[] = [];
+  const audit = { append: async (added: readonly AuditRecord[]) => log.push(...added) };
+  const vault = {
+    destroy: (request: Parameters<typeof destroy>[1]) => destroy(opened, request),
+    probe: (blob: string) => probe(opened, { blob }),
+    hold: (request: Parameters<typeof hold>[1]) => hold(opened, request),
+    lift: (request: Parameters<typeof lift>[1]) => lift(opened, request),
+    holdings: async (request: Parameters<typeof holdings>[1]) => (await holdings(opened, request)).blobs,
+  };
+  const desk = { records, journal: new Journal(audit) } as unknown as Desk;
+  const control = createHolds(desk);
+  const keeping = createKeeping({ records, vault });
+  const signing = createSigningActivities({ records, key: world.keys['release-signer'], vault });
+  const put = (key: string, bytes: Buffer) => records.bucket.createOnce(key, bytes, inDays(7));
+  await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
+
+  /** Puts all of a release where intake and control leave it. */
+  async function keep(release: Release): Promise<Release> {
+    for (const [key, bytes] of recordsOf(release)) await put(key, bytes);
+    await put(storeKeys.version(release.name), Buffer.from(release.release));
+    for (const { sha256, size } of release.manifest.files) {
+      const claimed = await claim(opened, { sha256, size, release: release.release });
+      if (claimed.state === 'stored') continue;
+      const { versionId } = await put(storeKeys.blob(claimed.blob), Buffer.from(sha256));
+      const place = { versionId: versionId ?? '', ciphertext: sha256, ciphertextSize: 64 };
+      await stored(opened, { sha256, blob: claimed.blob, ...place });
+    }
+    return release;
+  }
+
+  /** As a worker runs it, whose clock is right. */
+  function run<T>(act: () => Promise<T>, info: Partial<MockActivityEnvironment['context']['info']> = {}): Promise<T> {
+    const environment = new MockActivityEnvironment(
+      {
+        workflowExecution: { workflowId: 'hold/digits/1.0.0', runId: 'run-1' },
+        currentAttemptScheduledTimestampMs: Date.now(),
+        ...info,
+      },
+      { logger: new DefaultLogger('ERROR') },
+    );
+    return environment.run<[], T, () => Promise<T>>(act);
+  }
+
+  const signer = (by: KeyName) => ({
+    ...{ key: world.keys[by], id: by },
+    ...{ environment: world.environment, policy: world.policyDigest },
+  });
+  const orderOf = (release: Release, by: KeyName = 'sam') =>
+    orderHold(signer(by), release.name, release.release, 'a lawsuit');
+
+  async function place(release: Release, envelope: SignedEnvelope = orderOf(release)) {
+    const held = await run(() => control.admitHold(release.name, envelope));
+    return run(() => keeping.holdRelease(release.name, held));
+  }
+
+  async function agree(
+    release: Release,
+    holds: readonly Digest[],
+    by: readonly KeyName[] = ['oscar', 'olga'],
+    asker: KeyName = 'otto',
+  ): Promise<Approved> {
+    const request = requestLift(
+      signer(asker),
+      release.name,
+      { release: release.release, holds, reason: 'closed' },
+      600,
+    );
+    const { digest, predicate } = (await records.verify('request', request)).verified;
+    await run(() => control.openLiftGate(release.name, request));
+    const approvals: Digest[] = [];
+    for (const person of by) {
+      const approval = world.approve({ envelope: request, digest, predicate }, person, {
+        issuedAt: isoTime(Date.now()),
+      });
+      approvals.push(await records.keep(approval.envelope));
+    }
+    return { request: digest, approvals, approvers: by };
+  }
+
+  /** All that speaks for the destruction of a release, and does but for a hold. */
+  async function condemn(release: Release) {
+    const { evidence, request, approvals, notice } = world.retirement(release);
+    await records.keep(request.envelope, storeKeys.request(request.digest));
+    for (const { envelope } of [...approvals, notice]) await records.keep(envelope);
+    const said = {
+      ...{ environment: world.environment, ...release.name, reason: 'replaced' },
+      ...{ request: request.digest, issuedAt: isoTime(Date.now()) },
+    };
+    const subject = { name: lifecycleId(release.name), sha256: release.release };
+    const revocation = world.statement('revocation', subject, said, 'release-signer').envelope;
+    await records.keep(revocation, storeKeys.revocation(release.release));
+    const retirement = {
+      ...{ request: request.digest, approvals: approvals.map(({ digest }) => digest) },
+      ...{ notice: notice.digest, retiresAt: notice.predicate.retiresAt },
+    };
+    return {
+      straight: () => vault.destroy({ release: release.release, evidence, revocation }),
+      bySigning: () =>
+        run(() => signing.destroyKeys(release.name, release.release, retirement, envelopeDigest(revocation))),
+    };
+  }
+
+  async function objects(): Promise<{ key: string; hold: boolean; until: number; versionId: string | null }[]> {
+    const found = [];
+    for await (const key of records.bucket.list(''))
+      for (const { versionId } of await records.bucket.versions(key)) {
+        const head = await records.bucket.head(key, versionId);
+        if (head === null) continue;
+        found.push({ key, versionId, hold: head.legalHold, until: Date.parse(head.lock?.retainUntil ?? '') });
+      }
+    return found;
+  }
+
+  const stop = () => rm(state, { recursive: true, force: true });
+  return {
+    ...{ world, store, records, log, audit, vault, control, keeping, signing },
+    ...{ put, keep, run, orderOf, place, agree, condemn, objects, stop },
+  };
+}
+
+export type Keeping = Awaited<ReturnType<typeof startKeeping>>;
+
+export function inDays(days: number): { readonly retainUntil: string } {
+  return { retainUntil: isoTime(Date.now() + days * DAY_MS) };
+}

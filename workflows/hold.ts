@@ -1,0 +1,75 @@
+import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
+import type { HoldControl, KeepingActivities, Keeping } from '../activities/keeping-contract.js';
+import type { Digest } from '../domain/digest.js';
+import { parseHoldId, type ReleaseName } from '../domain/names.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+import { shortWorkflow } from './short.js';
+import { zone } from './zone.js';
+import { control as desk, refusalOf, type Failure } from './zones.js';
+
+export type HoldOutcome =
+  | ({ readonly kind: 'held'; readonly release: Digest; readonly hold: Digest; readonly by: string } & Keeping)
+  | ({ readonly kind: 'rejected' } & Failure);
+
+const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
+
+export const holdControl = zone<Omit<HoldControl, 'decide' | 'refuse'>>(
+  {
+    taskQueue: 'control',
+    startToCloseTimeout: '60 seconds',
+    heartbeatTimeout: '10 seconds',
+    retry: { initialInterval: '200ms', maximumInterval: '10 seconds' },
+  },
+  {
+    admitHold: (name) => `verifies a hold of ${of(name)}`,
+    openLiftGate: (name) => `asks for approval to lift holds of ${of(name)}`,
+    recordLifted: (name) => `records that holds of ${of(name)} were lifted`,
+  },
+);
+
+/** There can be very many objects: the work is tried again from its start, and does nothing twice. */
+export const keeping = zone<Pick<KeepingActivities, 'holdRelease' | 'liftHolds'>>(
+  {
+    taskQueue: 'signing',
+    startToCloseTimeout: '12 hours',
+    heartbeatTimeout: '15 seconds',
+    retry: { initialInterval: '500ms', maximumInterval: '30 seconds' },
+  },
+  {
+    holdRelease: (name) => `holds every object of ${of(name)}`,
+    liftHolds: (name) => `lifts holds of ${of(name)}`,
+  },
+);
+
+/** Puts a release on legal hold. Its argument is the signed order of one person; who starts it decides nothing. */
+export async function hold(signed: SignedEnvelope): Promise<HoldOutcome> {
+  const name = parseHoldId(workflowInfo().workflowId);
+  if (name === null) throw ApplicationFailure.nonRetryable('the workflow id is not hold/<model>/<version>', 'USAGE');
+  return shortWorkflow(
+    { ...name, title: `hold of ${of(name)}` },
+    'hold',
+    () => place(name, signed),
+    (outcome) =>
+      outcome.kind === 'held'
+        ? { digest: outcome.release, facts: [['Held', `${outcome.objects} objects, by ${outcome.by}`]] }
+        : { facts: [['Reason', `${outcome.code}: ${outcome.reason}`]] },
+  );
+}
+
+async function place(name: ReleaseName, envelope: SignedEnvelope): Promise<HoldOutcome> {
+  let admitted = false;
+  try {
+    const held = await holdControl.admitHold(name, envelope);
+    admitted = true;
+    const { release, hold: statement, by } = held;
+    return { kind: 'held', release, hold: statement, by, ...(await keeping.holdRelease(name, held)) };
+  } catch (error) {
+    const refusal = refusalOf(error);
+    if (refusal === null) throw error;
+    // Control has audited what it refused itself.
+    const reason = `the signing zone or the vault refused it: ${refusal.code}: ${refusal.reason}`;
+    const decisions = [{ message: 'hold', envelope }];
+    if (admitted) await desk.refuse({ model: name.model, decisions, reason, dropped: 0 });
+    return { kind: 'rejected', ...refusal };
+  }
+}
