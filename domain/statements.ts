@@ -1,6 +1,7 @@
 import type { AlertPredicate } from './alert.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
+import type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
 import type { HoldPredicate } from './hold.js';
 import type { PlanStep } from './plan.js';
 import type { Policy } from './policy.js';
@@ -11,6 +12,7 @@ import type { ScanPredicate } from './scan.js';
 import type { TestResultPredicate } from './test-result.js';
 import type { ChangePredicate } from './versioning.js';
 
+export type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
 export type { PlanStep } from './plan.js';
 export type { TestResultPredicate } from './test-result.js';
 
@@ -197,46 +199,6 @@ export interface IncidentPredicate {
   readonly nonce: string;
   readonly reason: string;
   readonly issuedAt: string;
-}
-
-export interface NoticePredicate {
-  readonly environment: string;
-  readonly model: string;
-  readonly version: string;
-  readonly consumers: readonly {
-    readonly id: string;
-    readonly how: 'mail' | 'none';
-    readonly messageId: string | null;
-  }[];
-  readonly retiresAt: string;
-  readonly request: Digest;
-  readonly issuedAt: string;
-}
-
-/** Subject: the digest of the notice. */
-export interface AcknowledgementPredicate {
-  readonly environment: string;
-  readonly consumer: string;
-  readonly issuedAt: string;
-}
-
-/** The destruction certificate. Subject: the release. NIST SP 800-88r2: cryptographic erase. */
-export interface DestructionPredicate {
-  readonly environment: string;
-  readonly model: string;
-  readonly version: string;
-  readonly method: 'cryptographic erase';
-  readonly request: Digest;
-  readonly approvals: readonly Digest[];
-  readonly revocation: Digest;
-  readonly destroyed: readonly { readonly path: string; readonly sha256: Digest; readonly blob: string }[];
-  /** Bytes that living releases still need: their keys stand. */
-  readonly kept: readonly { readonly path: string; readonly sha256: Digest; readonly holders: readonly Digest[] }[];
-  /** Every path that was tried afterwards, and how it answered. */
-  readonly probes: readonly { readonly path: string; readonly refused: boolean; readonly answer: string }[];
-  /** Ciphertext that stays in WORM until its lock ends. */
-  readonly remains: readonly { readonly blob: string; readonly size: number; readonly until: string }[];
-  readonly destroyedAt: string;
 }
 
 export interface StoreProofPredicate {

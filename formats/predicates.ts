@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { ARTIFACT_FORMATS, CONSTRUCTS } from '../domain/artifacts.js';
 import { ISOLATIONS } from '../domain/isolation.js';
-import { isModelName, isVersion } from '../domain/names.js';
 import type { PredicateName, PredicateOf } from '../domain/statements.js';
 import { STATED_FINDINGS } from '../domain/scan.js';
 import { BUMPS } from '../domain/semver.js';
-import { isIsoTime } from '../domain/time.js';
 import { DEMANDS, RULES } from '../domain/versioning.js';
+import { count, environment, id, model, nonce, time, version } from './fields.js';
 import { alertSchema } from './alert-schema.js';
 import { consumerSchema } from './consumer-schema.js';
+import { endingSchemas } from './ending-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 import { planSchema } from './plan-schema.js';
@@ -20,14 +20,7 @@ import { triggersSchema } from './triggers-schema.js';
 /** The shape of every predicate that Custody reads. Unknown members of our own are refused: what is signed is understood. */
 const digest = digestSchema;
 const maybeDigest = digest.nullable();
-const time = z.string().refine(isIsoTime, 'expected a time like 2026-01-31T12:00:00.000Z');
-const id = z.string().min(1).max(200);
-const nonce = z.string().regex(/^[A-Za-z0-9_-]{16,64}$/, 'expected 16 to 64 URL-safe characters');
 const reason = z.string().max(4000);
-const environment = z.string().regex(/^[a-z][a-z0-9-]{0,15}$/);
-const model = z.string().refine(isModelName, 'not a model name');
-const version = z.string().refine(isVersion, 'not SemVer');
-const count = z.int().min(0);
 const percent = z.int().min(0).max(100);
 
 const MIN_JUSTIFICATION = 10;
@@ -169,32 +162,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     issuedAt: time,
   }),
   consumer: consumerSchema,
-  notice: z.strictObject({
-    environment,
-    model,
-    version,
-    consumers: z.array(
-      z.strictObject({ id, how: z.enum(['mail', 'none']), messageId: z.string().max(1000).nullable() }),
-    ),
-    retiresAt: time,
-    request: digest,
-    issuedAt: time,
-  }),
-  acknowledgement: z.strictObject({ environment, consumer: id, issuedAt: time }),
-  destruction: z.strictObject({
-    environment,
-    model,
-    version,
-    method: z.literal('cryptographic erase'),
-    request: digest,
-    approvals: z.array(digest).min(1),
-    revocation: digest,
-    destroyed: z.array(z.strictObject({ path: z.string(), sha256: digest, blob: id })),
-    kept: z.array(z.strictObject({ path: z.string(), sha256: digest, holders: z.array(digest) })),
-    probes: z.array(z.strictObject({ path: z.string(), refused: z.boolean(), answer: z.string().max(1000) })),
-    remains: z.array(z.strictObject({ blob: id, size: count, until: time })),
-    destroyedAt: time,
-  }),
+  ...endingSchemas,
   policy: policySchema,
   storeProof: z.strictObject({
     endpoint: z.string().max(1024),

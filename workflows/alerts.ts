@@ -4,7 +4,8 @@ import type { Digest } from '../domain/digest.js';
 import type { Alarm } from './alarms.js';
 import { settle, settleRefused } from './inbox.js';
 import type { Traffic } from './traffic.js';
-import { control, failureOf } from './zones.js';
+import { failureOf } from './failures.js';
+import { control } from './zones.js';
 
 /** What one batch may cost: however many alerts come, one after another of them is looked at. */
 const MAX_TAKEN = 100;

@@ -1,7 +1,8 @@
 import { CancellationScope, log } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
 import type { ReleaseReference, RolloutEnded } from '../domain/endpoint.js';
-import { control, failureOf, serving } from './zones.js';
+import { failureOf } from './failures.js';
+import { control, serving } from './zones.js';
 
 /** What an endpoint has to do, sooner or later, and nothing waits for. */
 export type Chore =

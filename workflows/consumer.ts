@@ -3,7 +3,8 @@ import type { DeclaredConsumer } from '../activities/contract.js';
 import { parseConsumerId } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { shortWorkflow } from './short.js';
-import { control, refusalOf, type Failure } from './zones.js';
+import { refusalOf, type Failure } from './failures.js';
+import { control } from './zones.js';
 
 export type ConsumerOutcome =
   ({ readonly kind: 'declared' } & DeclaredConsumer) | ({ readonly kind: 'rejected' } & Failure);

@@ -1,7 +1,8 @@
 import { condition, log } from '@temporalio/workflow';
 import type { DecisionVerdict } from '../activities/contract.js';
 import { settle, settleRefused, type Inbox, type Item, type MessageName } from './inbox.js';
-import { control, failureOf, type Failure } from './zones.js';
+import { failureOf, type Failure } from './failures.js';
+import { control } from './zones.js';
 
 export interface Stray {
   readonly names: readonly MessageName[];

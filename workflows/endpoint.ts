@@ -13,7 +13,8 @@ import { answering, insist, refuseStrays } from './desk.js';
 import { awaitGate, opened } from './gate.js';
 import { killDesk } from './kills.js';
 import { Traffic, type EndpointCarried } from './traffic.js';
-import { control, failureOf } from './zones.js';
+import { failureOf } from './failures.js';
+import { control } from './zones.js';
 
 const OVERTAKEN_MS = 1_000;
 /** Temporal ends a history at 51,200 events and at 50 MiB: what waits then is handed on, as far as it fits. */

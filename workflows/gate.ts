@@ -3,7 +3,8 @@ import type { Digest } from '../domain/digest.js';
 import type { Approved, OpenGate } from '../domain/lifecycle.js';
 import { settle, settleRefused, type Inbox } from './inbox.js';
 import type { LifecycleRun } from './run.js';
-import { control, failureOf } from './zones.js';
+import { failureOf } from './failures.js';
+import { control } from './zones.js';
 
 export type GateOutcome =
   | { readonly kind: 'approved'; readonly approved: Approved }

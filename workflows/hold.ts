@@ -5,7 +5,8 @@ import { parseHoldId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { shortWorkflow } from './short.js';
 import { zone } from './zone.js';
-import { control as desk, refusalOf, type Failure } from './zones.js';
+import { refusalOf, type Failure } from './failures.js';
+import { control as desk } from './zones.js';
 
 export type HoldOutcome =
   | ({ readonly kind: 'held'; readonly release: Digest; readonly hold: Digest; readonly by: string } & Keeping)

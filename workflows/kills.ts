@@ -3,7 +3,8 @@ import type { DecisionVerdict } from '../activities/contract.js';
 import { answering } from './desk.js';
 import { settle, type Item } from './inbox.js';
 import type { Traffic } from './traffic.js';
-import { control, failureOf } from './zones.js';
+import { failureOf } from './failures.js';
+import { control } from './zones.js';
 
 const MAX_UNDER_WAY = 100;
 

@@ -8,7 +8,8 @@ import type { LifecycleInput } from './messages.js';
 import { liftFailure, renewals } from './override.js';
 import { Lapsed, rollBack, weigh } from './provisional.js';
 import { LifecycleRun, type LifecycleCarried } from './run.js';
-import { control, intake, refusalOf, serving, signing } from './zones.js';
+import { refusalOf } from './failures.js';
+import { control, intake, serving, signing } from './zones.js';
 
 /** An endpoint that knows nothing of the rollout for this long is sent its order again. */
 const SILENT_MS = 2 * 60_000;

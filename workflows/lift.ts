@@ -17,7 +17,8 @@ import { awaitGate, opened, type Counting, type Until } from './gate.js';
 import { holdControl, keeping } from './hold.js';
 import { Inbox, type CarriedMessages } from './inbox.js';
 import { liftStatusQuery, type LiftStatus } from './messages.js';
-import { control, refusalOf, type Failure } from './zones.js';
+import { refusalOf, type Failure } from './failures.js';
+import { control } from './zones.js';
 
 export type LiftOutcome =
   | ({ readonly kind: 'lifted'; readonly by: readonly string[] } & Keeping)

@@ -3,7 +3,8 @@ import type { LifecycleOutcome } from '../domain/lifecycle.js';
 import { passGate } from './gate.js';
 import { settle, settleRefused } from './inbox.js';
 import type { LifecycleRun } from './run.js';
-import { control, failureOf } from './zones.js';
+import { failureOf } from './failures.js';
+import { control } from './zones.js';
 
 /** What has failed ends the release, unless override authorities lift exactly that in time. */
 export async function liftFailure(run: LifecycleRun, failed: readonly string[]): Promise<LifecycleOutcome | null> {

@@ -3,7 +3,8 @@ import type { RoutedStep } from '../activities/contract.js';
 import type { Proceeding, RolloutOrder } from '../domain/endpoint.js';
 import { awaitGate, type Counting } from './gate.js';
 import type { Inbox } from './inbox.js';
-import { reasonOf, watch } from './zones.js';
+import { reasonOf } from './failures.js';
+import { watch } from './zones.js';
 
 /** A rollout that is not to go on, and why. */
 export class StepFailed extends Error {}

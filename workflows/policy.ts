@@ -4,7 +4,8 @@ import type { ErrorCode } from '../domain/errors.js';
 import { parsePolicyId } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { shortWorkflow } from './short.js';
-import { control, refusalOf } from './zones.js';
+import { refusalOf } from './failures.js';
+import { control } from './zones.js';
 
 export type PolicyOutcome =
   | ({ readonly kind: 'applied' } & AppliedPolicy)

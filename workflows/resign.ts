@@ -4,7 +4,8 @@ import { parseResignId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import type { ResignInput } from './messages.js';
 import { shortWorkflow } from './short.js';
-import { control, refusalOf, signing, type Failure } from './zones.js';
+import { refusalOf, type Failure } from './failures.js';
+import { control, signing } from './zones.js';
 
 export type ResignOutcome = ({ readonly kind: 'resigned' } & Resigned) | ({ readonly kind: 'rejected' } & Failure);
 

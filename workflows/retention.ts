@@ -2,7 +2,7 @@ import type { RetentionControl, KeepingActivities } from '../activities/keeping-
 import { addTallies, addTrouble, NOTHING_YET, type LockTally, type RetentionPredicate } from '../domain/retention.js';
 import { shortWorkflow } from './short.js';
 import { zone } from './zone.js';
-import { failureOf } from './zones.js';
+import { failureOf } from './failures.js';
 
 // Every pass tells how far it has come, and a new attempt goes on from there. What has not ended by the next run is a trouble.
 const pass = {

@@ -4,7 +4,8 @@ import { answering } from './desk.js';
 import { awaitGate, opened } from './gate.js';
 import { Lapsed, leaveRoutes, takeBack } from './provisional.js';
 import type { LifecycleRun } from './run.js';
-import { control, failureOf, signing } from './zones.js';
+import { failureOf } from './failures.js';
+import { control, signing } from './zones.js';
 
 /** In service until somebody asks for its retirement and a quorum agrees; then notice, drain, revoke, destroy, prove. */
 export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {

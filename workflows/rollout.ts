@@ -6,7 +6,8 @@ import { insist } from './desk.js';
 import { opened, type Counting } from './gate.js';
 import { awaitProceed, StepFailed } from './pause.js';
 import { AT_ITS_START, type RolloutState, type Surroundings } from './rollout-state.js';
-import { control, obstacleOf, reasonOf, refusalOf, serving, watch } from './zones.js';
+import { obstacleOf, reasonOf, refusalOf } from './failures.js';
+import { control, serving, watch } from './zones.js';
 
 const FOREIGN_VERDICTS = 3;
 

@@ -1,5 +1,5 @@
 import { condition, setHandler } from '@temporalio/workflow';
-import { isRolloutOrder, type RolloutEnded, type RolloutOrder } from '../domain/endpoint.js';
+import { isRolloutOrder, type EndpointStatus, type RolloutEnded, type RolloutOrder } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
 import { rolloutSignal } from './messages.js';
 import { Rollout } from './rollout.js';
@@ -103,6 +103,12 @@ export class Rollouts {
     if (this.orders.length >= MAX_ORDERS) return inbox.unknown(rolloutSignal.name, order);
     this.orders.push(order);
     this.traffic.display();
+  }
+
+  status(): Pick<EndpointStatus, 'rollout' | 'queued' | 'ended'> {
+    const { current, orders, ended } = this;
+    const rollout = current === null ? null : { order: current.state.order, step: current.state.step };
+    return { rollout, queued: orders.map((order) => order.request), ended };
   }
 
   private end(order: RolloutOrder | undefined, result: RolloutResult): void {

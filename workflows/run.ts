@@ -11,7 +11,8 @@ import type { lifecycle } from './lifecycle.js';
 import { LIFECYCLE_DECISIONS, lifecycleStatusQuery, rolloutEndedSignal, type LifecycleInput } from './messages.js';
 import { Lapsed } from './provisional.js';
 import { factsOf, straysOf } from './strays.js';
-import { control, obstacleOf, type Failure } from './zones.js';
+import { obstacleOf, type Failure } from './failures.js';
+import { control } from './zones.js';
 
 /** What a continued run takes over: everything else it reads from verified records. */
 export interface LifecycleCarried {
@@ -89,8 +90,8 @@ export class LifecycleRun {
     const trouble = (why: string | null): void => {
       if (why !== this.why) this.held(why);
     };
-    const done = await insist(act, { trouble, pause }, by);
-    return done as T; // A pause that nothing interrupts ends by time.
+    // A pause that nothing interrupts ends by time.
+    return (await insist(act, { trouble, pause }, by)) as T;
   }
 
   /** Keeps what a stage ended with; answers what the record says. */

@@ -159,17 +159,9 @@ export class Traffic {
   }
 
   private status(): EndpointStatus {
-    const { position, counting } = this;
-    const { current, orders, ended } = this.rollouts;
-    return {
-      ...position,
-      rollout: current === null ? null : { order: current.state.order, step: current.state.step },
-      queued: orders.map((order) => order.request),
-      ended,
-      gate: counting?.gate ?? null,
-      missing: counting?.missing ?? 0,
-      trouble: this.trouble(),
-    };
+    const { position, rollouts, counting } = this;
+    const gate = { gate: counting?.gate ?? null, missing: counting?.missing ?? 0 };
+    return { ...position, ...rollouts.status(), ...gate, trouble: this.trouble() };
   }
 
   private trouble(): string[] {

@@ -3,7 +3,8 @@ import type { ErrorCode } from '../domain/errors.js';
 import { isModelName } from '../domain/names.js';
 import type { TrainingInput } from './messages.js';
 import { shortWorkflow } from './short.js';
-import { obstacleOf, refusalOf, training as zone } from './zones.js';
+import { obstacleOf, refusalOf } from './failures.js';
+import { training as zone } from './zones.js';
 
 export type TrainingOutcome =
   | { readonly kind: 'trained'; readonly source: string; readonly bundle: string; readonly provenance: string }
