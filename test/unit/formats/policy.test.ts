@@ -241,7 +241,7 @@ describe('policy.yaml', () => {
     ['weight: 100', 'weight: 100\n      pause: true', 'rollout.steps: nothing follows the last step'],
     ['weight: 100', 'weight: 99', 'rollout.steps: weights must rise, and the last must be 100'],
     ['lifetimeSeconds: 300', 'lifetimeSeconds: 2', 'freshness.lifetimeSeconds: must exceed reissueSeconds'],
-    ['auditDays: 1', 'auditDays: 1e9', 'retention.auditDays: Too big'],
+    ['auditDays: 7', 'auditDays: 1e9', 'retention.auditDays: Too big'],
     ['killResponseSeconds: 5', 'killResponseSeconds: -5', 'emergency.killResponseSeconds: Too small'],
     ['rootThreshold: 2', 'rootThreshold: 3', 'rootThreshold: only 2 authorities hold the role root'],
     ['rootThreshold: 2', 'rootThreshold: 0', 'rootThreshold: Too small'],
