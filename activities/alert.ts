@@ -1,10 +1,8 @@
-import { activityInfo } from '@temporalio/activity';
 import { authoriseAlert, judgeAlerts, said, type Alert } from '../domain/alert.js';
 import type { Digest } from '../domain/digest.js';
 import { isoTime } from '../domain/time.js';
 import { demand } from '../formats/evidence.js';
-import { canonicalBytes } from '../formats/jcs.js';
-import { sha256 } from '../formats/sha256.js';
+import { thisAct } from './act.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { refusals, verdictOn } from './journal.js';
@@ -57,10 +55,4 @@ export function createAlerts({ records, journal, router }: Desk): Pick<EndpointC
       );
     },
   };
-}
-
-/** The same for every attempt of one activity, and of no other. */
-function thisAct(): Digest {
-  const { activityId, workflowExecution } = activityInfo();
-  return sha256(canonicalBytes([workflowExecution?.runId ?? '', activityId]));
 }

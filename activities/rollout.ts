@@ -7,6 +7,7 @@ import { holdsRole } from '../domain/policy.js';
 import { establishedOf, planStep, promote, rollbackTo, stableOf } from '../domain/routing.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { rolloutSignal, startEndpoint } from '../workflows/messages.js';
+import { thisAct } from './act.js';
 import type { Desk } from './control.js';
 import type { EndpointControl, LifecycleControl } from './contract.js';
 import type { Grounds } from './router.js';
@@ -162,7 +163,7 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
         const target = said.target ?? established[inPlan ? 0 : 1]?.release ?? null;
         if (target === null || !established.some(({ release }) => release === target))
           throw new CustodyError('POLICY_REFUSED', 'there is no such release to go back to: it is not kept warm');
-        await records.spend(said.nonce, { statement: verified.digest, request: verified.digest });
+        await records.spend(said.nonce, { statement: verified.digest, request: thisAct() });
         await records.keep(order);
         await journal.note({
           change: 'decision.accepted',

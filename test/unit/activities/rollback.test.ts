@@ -1,0 +1,83 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Desk } from '../../../activities/control.js';
+import { Journal } from '../../../activities/journal.js';
+import { createRollouts } from '../../../activities/rollout.js';
+import { Router } from '../../../activities/router.js';
+import { createMemoryStore } from '../../../adapters/object-store/memory.js';
+import { Records } from '../../../adapters/records.js';
+import type { AuditRecord } from '../../../domain/audit.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { isoTime } from '../../../domain/time.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { createWorld, type Release, type World } from '../../support/world.js';
+
+const MODEL = 'digits';
+const lock = { retainUntil: '2099-01-01T00:00:00Z' };
+
+let world: World;
+let records: Records;
+let log: AuditRecord[];
+let first: Release;
+
+/** The second release has its first callers. */
+beforeEach(async () => {
+  world = createWorld();
+  records = new Records(createMemoryStore().bucket('test-custody'), world.root);
+  await records.bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope), lock);
+  log = [];
+  first = world.release({ version: '1.0.0' });
+  const serving = world.inService(first);
+  const second = world.release({ version: '1.1.0', after: serving.at(-1)! });
+  for (const { document, envelope } of [...serving, world.routePlan(serving.at(-1)!, second)])
+    await records.bucket.createOnce(storeKeys.route(MODEL, document.revision), canonicalBytes(envelope), lock);
+});
+
+let act = 0;
+/** What an order comes to: `rolled back to <release>`, or the code it is refused with. `id`: of the activity. */
+async function order(envelope: unknown, id = `act ${(act += 1)}`): Promise<string> {
+  const append = async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added);
+  const router = new Router({
+    ...{ records, key: world.keys.control, id: 'control', gateways: [], audit: { append } },
+    onJunk: (key, error) => expect.fail(`${key}: ${error.message}`),
+  });
+  const { checkRollback } = createRollouts({ records, router, journal: new Journal({ append }) } as unknown as Desk);
+  return new MockActivityEnvironment({ activityId: id }).run<[], string, () => Promise<string>>(() =>
+    checkRollback(MODEL, envelope as Parameters<typeof checkRollback>[1]).then(
+      ({ target }) => `rolled back to ${target}`,
+      (error: { code: string }) => error.code,
+    ),
+  );
+}
+
+describe('an order to roll back', () => {
+  test('of an operator counts, and is answered again when its activity is tried again', async () => {
+    const { envelope } = world.rollbackOrder();
+    const answered = await order(envelope, 'one');
+    expect(answered).toBe(`rolled back to ${first.release}`);
+    expect(await order(envelope, 'one')).toBe(answered);
+  });
+
+  test('attack: sent again by somebody else, within its hour, is a replay, and audited as one', async () => {
+    const { envelope } = world.rollbackOrder();
+    await order(envelope);
+    log = [];
+    expect(await order(envelope)).toBe('REPLAYED');
+    expect(log).toMatchObject([{ change: 'message.refused' }]);
+  });
+
+  test.each([
+    ['somebody who is no operator', () => world.rollbackOrder('alice'), 'NOT_AUTHORISED'],
+    ['another environment', () => world.rollbackOrder('oscar', { environment: 'other' }), 'REPLAYED'],
+    ['another model', () => world.rollbackOrder('oscar', { model: 'letters' }), 'REPLAYED'],
+    [
+      'a release that is not kept warm',
+      () => world.rollbackOrder('oscar', { target: 'f'.repeat(64) }),
+      'POLICY_REFUSED',
+    ],
+    ['an hour that is over', () => world.rollbackOrder('oscar', { expiresAt: isoTime(Date.now() - 1000) }), 'EXPIRED'],
+  ])('attack: of %s changes nothing', async (_, make, code) => {
+    expect(await order(make().envelope)).toBe(code);
+    expect(log).toMatchObject([{ change: 'message.refused' }]);
+  });
+});
