@@ -43,7 +43,7 @@ async function order(envelope: unknown, id = `act ${(act += 1)}`): Promise<strin
   });
   const { checkRollback } = createRollouts({ records, router, journal: new Journal({ append }) } as unknown as Desk);
   return new MockActivityEnvironment({ activityId: id }).run<[], string, () => Promise<string>>(() =>
-    checkRollback(MODEL, envelope as Parameters<typeof checkRollback>[1]).then(
+    checkRollback(MODEL, envelope).then(
       ({ target }) => `rolled back to ${target}`,
       (error: { code: string }) => error.code,
     ),
