@@ -179,7 +179,9 @@ describe('custody watch', () => {
 
   test('draws over itself on a terminal', async () => {
     const line = [process.execPath, compiled('bundled/programs/custody.js'), '--state', bench.state, 'watch', MODEL];
-    const terminal = spawn('script', ['-qec', `exec ${line.join(' ')}`, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const terminal = spawn('script', ['-qec', `exec ${line.join(' ')}`, '/dev/null'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     let text = '';
     terminal.stdout.setEncoding('utf8').on('data', (more: string) => (text += more));
     const ended = once(terminal, 'close');
