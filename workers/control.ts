@@ -13,6 +13,7 @@ import { createGatewayClient } from '../adapters/gateway/client.js';
 import { createMailer } from '../adapters/mail.js';
 import { checkOwnLock } from '../adapters/object-store/proof.js';
 import { openBucket } from '../adapters/object-store/s3.js';
+import { OWN_PROBES } from '../domain/retention.js';
 import { bucketNames } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { startEndpoint } from '../workflows/messages.js';
@@ -25,7 +26,7 @@ import { storeOf, type Zone, type ZoneBase } from './zone.js';
 export async function wireControl(config: ConfigOf<'control'>, { records, log }: ZoneBase): Promise<Zone> {
   const { custody, audit, log: logBucket } = bucketNames(config.environment);
   const store = storeOf(config);
-  await checkOwnLock(store, custody, `records/locks/${isoTime(Date.now())}`, Buffer.from('{}'));
+  await checkOwnLock(store, custody, `${OWN_PROBES}${isoTime(Date.now())}`, Buffer.from('{}'));
   const temporal = await connectClient(config);
   await checkSearchAttributes(temporal);
 

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -5,6 +6,9 @@ import { CustodyError } from '../../domain/errors.js';
 import { parseJson } from '../../formats/json.js';
 import type { GatewayAddress } from '../../formats/tls.js';
 import { replaceFile } from '../files.js';
+
+/** Above those of well-known services, below those that systems give to connections. */
+const [LOWEST_PORT, HIGHEST_PORT] = [10_240, 32_768];
 
 /** Where an embedded stack keeps what: everything under one folder. */
 export class Layout {
@@ -116,23 +120,21 @@ export async function choosePorts(layout: Layout, asked: Partial<Ports> = {}): P
   return chosen as Ports;
 }
 
-export function freePort(port = 0): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once('error', fail);
-    server.listen(port, '127.0.0.1', () => {
-      const { port: free } = server.address() as { port: number };
-      server.close(() => done(free));
-    });
-  });
+/** Not one of those that the system gives to connections: one of them could take it before it is listened on. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
+    if (await isFree(port)) return port;
+  }
 }
 
-async function isFree(port: number): Promise<boolean> {
-  try {
-    await freePort(port);
-    return true;
-  } catch (error) {
-    if (['EADDRINUSE', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
-    throw error;
-  }
+function isFree(port: number): Promise<boolean> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (['EADDRINUSE', 'EACCES'].includes(error.code ?? '')) done(false);
+      else fail(error);
+    });
+    server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
+  });
 }

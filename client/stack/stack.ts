@@ -95,11 +95,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     audit: { vkey: encodeVerifierKey(auditOrigin(environment), readKey(layout.key(AUDIT_KEY))) },
     processes: supervisor.pids(),
   });
+  let stopping = false;
   const stop = async (): Promise<void> => {
+    stopping = true;
     await supervisor.stop();
     rmSync(layout.description, { force: true });
   };
-  supervisor.on('restarted', () => writeDescription(layout, describe()));
+  supervisor.on('restarted', () => {
+    // A stack that is no more is described by nothing.
+    if (!stopping) writeDescription(layout, describe());
+  });
 
   const bringUp = async (): Promise<void> => {
     const storeProcess = store.process(executable('CUSTODY_VERSITYGW', 'versitygw'));

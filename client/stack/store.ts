@@ -10,7 +10,9 @@ import { CustodyError } from '../../domain/errors.js';
 import type { StoreProofPredicate } from '../../domain/statements.js';
 import { bucketNames, storeKeys } from '../../domain/store-keys.js';
 import { isoTime, plusSeconds } from '../../domain/time.js';
+import { parseEnvelope } from '../../formats/dsse.js';
 import { canonicalBytes } from '../../formats/jcs.js';
+import { readSignedPolicy } from '../../formats/policy.js';
 import { sha256 } from '../../formats/sha256.js';
 import { signStatement } from '../../formats/statements.js';
 import { replaceFile } from '../files.js';
@@ -133,8 +135,9 @@ export class EmbeddedStack {
   /** Puts the first policy and what it names into WORM, where every process reads them. */
   async publish(documents: readonly string[]): Promise<void> {
     const bucket = openBucket(this.credential('control'), bucketNames(this.#environment).custody);
-    const lock = { retainUntil: isoTime(Date.now() + DAY_MS) };
-    const policy: unknown = JSON.parse(readFileSync(this.#layout.policy(1), 'utf8'));
+    const policy = parseEnvelope(JSON.parse(readFileSync(this.#layout.policy(1), 'utf8')));
+    const { retention } = readSignedPolicy(policy);
+    const lock = { retainUntil: isoTime(Date.now() + retention.releasesDays * DAY_MS) };
     await bucket.createOnce(storeKeys.policy(1), canonicalBytes(policy), lock);
     for (const file of documents) {
       const bytes = readFileSync(file);

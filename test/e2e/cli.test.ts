@@ -569,6 +569,7 @@ describe('a release', () => {
       'keys',
       'temporal',
       'policy',
+      'locks',
       'gateway',
       'api',
       'store',

@@ -99,7 +99,7 @@ describe('many endpoints and consumers on one stack', () => {
   test('every consumer is known by its token, and seen at what it depends on', async () => {
     const shown = await bench.cli('--json', 'consumers', 'show', MODELS[7] ?? '');
     expect(shown, shown.stderr).toMatchObject({ code: 0 });
-    const rows = JSON.parse(shown.stdout) as { id: string; lastSeen: string | null }[];
+    const { consumers: rows } = JSON.parse(shown.stdout) as { consumers: { id: string; lastSeen: string | null }[] };
     const dependent = consumers.of(MODELS[7] ?? '').map(({ id }) => id);
     expect(dependent.length).toBeGreaterThan(4);
     expect(

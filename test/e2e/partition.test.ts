@@ -99,10 +99,15 @@ describe.skipIf(why !== null)('two gateways, one of them on another host', () =>
     await farAnswers({ status: 503, reason: 'there is no fresh status document' });
     expect((Date.now() - cutAt) / 1000).toBeLessThanOrEqual(LIFETIME_SECONDS + 1);
 
-    // The first that it hears is the next status document, which names the order.
+    // It hears of the order by the next status document, or by control, which goes on telling it: whichever comes first.
     const [order] = (await endpointStatus(bench.custody, MODEL)).killedBy;
     host.mendControl();
-    await farAnswers({ status: 503, reason: `stopped by the order ${order}` });
+    await until('the far gateway to hear of the order', 60, async () => {
+      const { models } = await createGatewayClient(at).state();
+      const known = models.find(({ model }) => model === MODEL)?.killedBy.map((held) => held.order) ?? [];
+      return order !== undefined && known.includes(order) ? true : null;
+    });
+    expect(await callFar()).toMatchObject({ status: 503 });
     await bench.restore();
     await farAnswers({ status: 200 });
   });
@@ -140,6 +145,9 @@ describe.skipIf(why !== null)('two gateways, one of them on another host', () =>
     expect(await kill('straight')).toMatchObject({ code: 0 });
     expect(await callFar()).toMatchObject({ status: 503, reason: 'straight' });
     expect(await bench.call()).toMatchObject({ status: 503, reason: 'straight' });
+    await until('control to hear of it', 60, async () =>
+      (await endpointStatus(bench.custody, MODEL)).killedBy.length > 0 ? true : null,
+    );
     await bench.restore();
     await farAnswers({ status: 200 });
 
