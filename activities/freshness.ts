@@ -66,13 +66,15 @@ export class Freshness {
       try {
         const { records, audit, noteOverdue } = this.#deps;
         const { newest } = await records.knownPolicies();
-        if (Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000) {
+        const isDue = Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000;
+        if (isDue) {
           await this.reissue();
           await noteCoveredPolicies(records, audit);
-          await noteOverdue();
         }
         await this.#reconcile();
         await this.#teachApis();
+        // Last: it keeps nothing from the gateways.
+        if (isDue) await noteOverdue();
       } catch (error) {
         this.#deps.onError(error, 'keeping the gateways up to date');
       }

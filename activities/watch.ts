@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { MetricSource } from '../adapters/metrics/port.js';
 import {
+  atRevision,
   combine,
   countedOf,
   judgeStep,
@@ -79,9 +80,7 @@ export async function askGateways(gateways: readonly GatewayClient[], model: str
 
 /** What the metric source says of the release, by the rules of the document in force. */
 function sightsOf(look: MetricLook, seen: readonly Seen[], { model, revision, release }: Watched): readonly Sight[] {
-  const current = seen.flatMap((state) =>
-    state !== null && state !== 'unknown' && state.revision === revision ? [state] : [],
-  );
+  const current = atRevision(seen, revision);
   const triggers = triggersOf(current);
   const version = current[0]?.serving.find((entry) => entry.release === release)?.version;
   if (triggers === null || version === undefined) return [];

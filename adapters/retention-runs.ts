@@ -37,11 +37,18 @@ export async function startOfRecords(records: Records): Promise<string | null> {
   return (await records.bucket.read(storeKeys.policy(1)))?.storedAt ?? null;
 }
 
-/** What is wrong with the locks, as people are told: what the last run has found, or that it has not come. */
-export async function lockTroubles(records: Records): Promise<readonly string[]> {
+/** The newest run, and what is wrong with the locks, as people are told: what it has found, or that it has not come. */
+export async function lockReport(
+  records: Records,
+): Promise<{ readonly last: LastRun | null; readonly troubles: readonly string[] }> {
   const now = Date.now();
   const last = await newestRun(records, now);
   const late = overdue(last?.startedAt ?? (await startOfRecords(records)) ?? isoTime(now), now);
   const more = last === null ? 0 : last.troubled - last.troubles.length;
-  return [...(late === null ? [] : [late]), ...(last?.troubles ?? []), ...(more > 0 ? [`and ${more} more`] : [])];
+  const troubles = [
+    ...(late === null ? [] : [late]),
+    ...(last?.troubles ?? []),
+    ...(more > 0 ? [`and ${more} more`] : []),
+  ];
+  return { last, troubles };
 }

@@ -35,6 +35,11 @@ export interface Watched {
 /** What a gateway says of the model; `null`: it does not answer, `unknown`: it knows no such model. */
 export type Seen = ModelState | 'unknown' | null;
 
+/** What the gateways say that serve by the document of this revision. */
+export function atRevision(seen: readonly Seen[], revision: number): readonly ModelState[] {
+  return seen.flatMap((state) => (state !== null && state !== 'unknown' && state.revision === revision ? [state] : []));
+}
+
 /** Counts of one release under one revision by one gateway, through its restarts: they begin at 0 again. */
 interface Running {
   readonly before: Counted;
@@ -93,7 +98,7 @@ export function judgeStep(seen: readonly Seen[], { revision, release }: Watched,
   if (known.some(({ killedBy }) => killedBy.length > 0))
     return { kind: 'inconclusive', reason: 'a kill order stops the model' };
 
-  const current = known.filter((state) => state.revision === revision);
+  const current = atRevision(seen, revision);
   const triggers = triggersOf(current);
   const counted = countedOf(tally, release);
   const breach = triggers === null ? null : breachOf(counted, triggers);

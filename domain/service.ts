@@ -1,4 +1,4 @@
-import { countedOf, type Seen, type Sight, type Tally, type Watched } from './analysis.js';
+import { atRevision, countedOf, type Seen, type Sight, type Tally, type Watched } from './analysis.js';
 import { breachOf, type Counted } from './gateway.js';
 import type { Triggers } from './routing.js';
 import { evidenceAbove, isProved } from './sequential.js';
@@ -52,7 +52,7 @@ export function inService(
 ): { readonly triggers: Triggers; readonly version: string; readonly counted: Counted } | null {
   const known = seen.filter((state) => state !== null && state !== 'unknown');
   if (known.some(({ killedBy }) => killedBy.length > 0)) return null;
-  const current = known.find((state) => state.revision === revision && state.triggers !== null);
+  const current = atRevision(seen, revision).find(({ triggers }) => triggers !== null);
   const version = current?.serving.find((entry) => entry.release === release)?.version;
   if (current?.triggers == null || version === undefined) return null;
   return { triggers: current.triggers, version, counted: countedOf(tally, release) };
@@ -63,9 +63,7 @@ export function inService(
  * it nobody any more, and whoever tried it since found it no better. One gateway alone among several may be what is wrong.
  */
 export function shutOut(seen: readonly Seen[], { revision, release }: Watched): string | null {
-  const current = seen.flatMap((state) =>
-    state !== null && state !== 'unknown' && state.revision === revision ? [state] : [],
-  );
+  const current = atRevision(seen, revision);
   const open = current.flatMap(({ breakers }) =>
     breakers.filter((breaker) => breaker.release === release && breaker.failedTries > 0),
   );

@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import { CRITICALITIES, identityKey, type ConsumerPredicate } from '../domain/consumers.js';
-import { isId, isModelName } from '../domain/names.js';
-import { isIsoTime } from '../domain/time.js';
+import { isId } from '../domain/names.js';
+import { environment, model, time } from './fields.js';
 import { digestSchema } from './in-toto.js';
 
-const time = z.string().refine(isIsoTime, 'expected a time like 2026-01-31T12:00:00.000Z');
-const model = z.string().refine(isModelName, 'not a model name');
 const plainId = z.string().refine(isId, 'lower-case letters, digits, dots and dashes within');
 const identity = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('token'), sha256: digestSchema }),
@@ -15,7 +13,7 @@ const identity = z.discriminatedUnion('kind', [
 /** What is said of a consumer. Addresses of people have no place in it: they never get into what cannot be erased. */
 export const consumerSchema: z.ZodType<ConsumerPredicate> = z
   .strictObject({
-    environment: z.string().regex(/^[a-z][a-z0-9-]{0,15}$/),
+    environment,
     consumer: plainId,
     sequence: z.int().min(1).max(999_999_999),
     models: z.array(model).max(1000),

@@ -2,7 +2,7 @@ import { statfsSync, statSync } from 'node:fs';
 import colors from 'picocolors';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
-import { lockTroubles, newestRun } from '../../adapters/retention-runs.js';
+import { lockReport } from '../../adapters/retention-runs.js';
 import { CustodyError } from '../../domain/errors.js';
 import { connect, openReading } from '../connect.js';
 import { answer, good, plain } from '../output.js';
@@ -65,9 +65,8 @@ export async function doctor(session: Session, options: { store?: true }): Promi
   });
   await look('locks', async () => {
     const { records } = openReading(layout);
-    const troubles = await lockTroubles(records);
+    const { last, troubles } = await lockReport(records);
     if (troubles.length > 0) throw new CustodyError('STORE_NOT_WORM', troubles.join('; '));
-    const last = await newestRun(records, Date.now());
     return last === null
       ? 'not extended yet'
       : `extended ${last.startedAt}, the first ends ${last.earliest ?? 'never'}`;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { progressOf } from '../../adapters/dossier.js';
 import { openHolds } from '../../adapters/holds.js';
-import { lockTroubles } from '../../adapters/retention-runs.js';
+import { lockReport } from '../../adapters/retention-runs.js';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { LifecycleOutcome } from '../../domain/lifecycle.js';
@@ -59,7 +59,7 @@ export async function status(session: ConnectedSession, model: string, version?:
   const { records } = session.custody;
   const { ingested } = progress;
   const holds = ingested === undefined ? [] : await openHolds(records, { ...name, release: ingested.release });
-  const trouble = [...status.trouble, ...(await lockTroubles(records))];
+  const trouble = [...status.trouble, ...(await lockReport(records)).troubles];
   answer(session, { ...status, trouble, holds: holds.map(({ digest }) => digest) }, [
     heading(`${model} ${version}: ${stage}`),
     ...(progress.ingested === undefined ? [] : [`release digest ${progress.ingested.release}`]),
@@ -186,7 +186,7 @@ async function showEndpoint(
   assertModelName(model);
   const status = await endpointStatus(session.custody, model);
   const { serving, killedBy, revision, rollout, gate, missing } = status;
-  const trouble = [...status.trouble, ...(await lockTroubles(session.custody.records))];
+  const trouble = [...status.trouble, ...(await lockReport(session.custody.records)).troubles];
   answer(session, { ...status, trouble }, [
     heading(
       `${model}: ${killedBy.length > 0 ? 'killed' : rollout === null ? 'steady' : `rolling out ${rollout.order.version}`}`,

@@ -95,16 +95,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     audit: { vkey: encodeVerifierKey(auditOrigin(environment), readKey(layout.key(AUDIT_KEY))) },
     processes: supervisor.pids(),
   });
-  let stopping = false;
+  const describeAgain = (): void => writeDescription(layout, describe());
   const stop = async (): Promise<void> => {
-    stopping = true;
+    // A stack that is no more is described by nothing.
+    supervisor.off('restarted', describeAgain);
     await supervisor.stop();
     rmSync(layout.description, { force: true });
   };
-  supervisor.on('restarted', () => {
-    // A stack that is no more is described by nothing.
-    if (!stopping) writeDescription(layout, describe());
-  });
+  supervisor.on('restarted', describeAgain);
 
   const bringUp = async (): Promise<void> => {
     const storeProcess = store.process(executable('CUSTODY_VERSITYGW', 'versitygw'));

@@ -3,16 +3,8 @@ import type { EndpointStatus, RolloutEnded } from '../../domain/endpoint.js';
 import type { Seen } from '../../domain/analysis.js';
 import { endpointId } from '../../domain/names.js';
 import { howTo } from '../actions/shown.js';
-import type { WaitingGate } from '../messages.js';
+import type { LifecycleUnderWay, WaitingGate } from '../messages.js';
 import { sparkline, type Trends } from './trend.js';
-
-/** A release on its way, as its lifecycle has it. */
-export interface UnderWay {
-  readonly version: string;
-  readonly stage: string;
-  readonly waiting: WaitingGate | null;
-  readonly trouble: readonly string[];
-}
 
 /** Everything that is seen of one model at one moment. */
 export interface Sighting {
@@ -24,7 +16,7 @@ export interface Sighting {
   readonly gateways: readonly Seen[];
   /** Percent of callers of each step of the rollout under way. */
   readonly steps: readonly number[];
-  readonly underWay: readonly UnderWay[];
+  readonly underWay: readonly Omit<LifecycleUnderWay, 'model'>[];
 }
 
 export interface Line {
@@ -104,7 +96,7 @@ function rollout(status: EndpointStatus, steps: readonly number[]): Line[] {
   return [line('plain', `rollout of ${order.version}: ${marks.length === 0 ? 'begins' : marks.join('  ')}`)];
 }
 
-function release({ version, stage, waiting, trouble }: UnderWay): Line[] {
+function release({ version, stage, waiting, trouble }: Sighting['underWay'][number]): Line[] {
   return [
     line('plain', `${version}: ${stage}`),
     ...gates(waiting === null ? [] : [waiting]),

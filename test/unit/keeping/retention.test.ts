@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRetention, noteOverdueRetention } from '../../../activities/retention.js';
 import { keepLocked, walk, type Cursor } from '../../../adapters/lock-keeper.js';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
-import { lockTroubles, newestRun } from '../../../adapters/retention-runs.js';
+import { lockReport, newestRun } from '../../../adapters/retention-runs.js';
 import { after, inUse, KEPT_PREFIXES, NOTHING_YET, shortRetention, type LockTally } from '../../../domain/retention.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
@@ -163,12 +163,12 @@ describe('an alarm', () => {
     expect(await record()).toEqual(await record());
     expect(rig.log.map(({ change }) => change)).toEqual(['locks.alarm', 'locks.alarm']);
     expect(new Set(rig.log.map(({ id }) => id)).size).toBe(1);
-    expect(await lockTroubles(rig.records)).toEqual(['blobs/1 is gone', 'and 11 more']);
+    expect((await lockReport(rig.records)).troubles).toEqual(['blobs/1 is gone', 'and 11 more']);
     const forged = { environment: 'test', startedAt: isoTime(Date.now()), endedAt: startedAt, ...NOTHING_YET };
     const about = { name: 'retention', sha256: 'a'.repeat(64) };
     const by = rig.world.statement('retention', about, forged, 'oscar').envelope;
     await rig.put(storeKeys.retention(Date.parse(forged.startedAt)), canonicalBytes(by));
-    expect(await lockTroubles(rig.records)).toHaveLength(2);
+    expect((await lockReport(rig.records)).troubles).toHaveLength(2);
   });
 
   test('is a run that has not come, once a day, also while nobody asks; one that came ends it', async () => {
@@ -185,12 +185,12 @@ describe('an alarm', () => {
       change: 'locks.alarm',
       reason: expect.stringMatching(/not been extended/) as string,
     });
-    expect(await lockTroubles(rig.records)).toEqual([expect.stringMatching(/not been extended since/)]);
+    expect((await lockReport(rig.records)).troubles).toEqual([expect.stringMatching(/not been extended since/)]);
     await rig.run(() => control().recordRetention(NOTHING_YET, isoTime(Date.now())));
-    expect(await lockTroubles(rig.records)).toEqual([]);
+    expect((await lockReport(rig.records)).troubles).toEqual([]);
     days(40);
     expect(await newestRun(rig.records, Date.now())).toBeNull();
-    expect(await lockTroubles(rig.records)).toHaveLength(1);
+    expect((await lockReport(rig.records)).troubles).toHaveLength(1);
   });
 
   test('is a policy whose locks end before the next run comes', () => {
