@@ -6,21 +6,14 @@ import type { SignedEnvelope } from '../domain/statements.js';
 import { shortWorkflow } from './short.js';
 import { zone } from './zone.js';
 import { refusalOf, type Failure } from './failures.js';
-import { control as desk } from './zones.js';
+import { again, control as desk, long, of, short } from './zones.js';
 
 export type HoldOutcome =
   | ({ readonly kind: 'held'; readonly release: Digest; readonly hold: Digest; readonly by: string } & Keeping)
   | ({ readonly kind: 'rejected' } & Failure);
 
-const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
-
 export const holdControl = zone<Omit<HoldControl, 'decide' | 'refuse'>>(
-  {
-    taskQueue: 'control',
-    startToCloseTimeout: '60 seconds',
-    heartbeatTimeout: '10 seconds',
-    retry: { initialInterval: '200ms', maximumInterval: '10 seconds' },
-  },
+  { taskQueue: 'control', ...short },
   {
     admitHold: (name) => `verifies a hold of ${of(name)}`,
     openLiftGate: (name) => `asks for approval to lift holds of ${of(name)}`,
@@ -30,12 +23,7 @@ export const holdControl = zone<Omit<HoldControl, 'decide' | 'refuse'>>(
 
 /** There can be very many objects: the work is tried again from its start, and does nothing twice. */
 export const keeping = zone<Pick<KeepingActivities, 'holdRelease' | 'liftHolds'>>(
-  {
-    taskQueue: 'signing',
-    startToCloseTimeout: '12 hours',
-    heartbeatTimeout: '15 seconds',
-    retry: { initialInterval: '500ms', maximumInterval: '30 seconds' },
-  },
+  { taskQueue: 'signing', ...long, retry: again },
   {
     holdRelease: (name) => `holds every object of ${of(name)}`,
     liftHolds: (name) => `lifts holds of ${of(name)}`,

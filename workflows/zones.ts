@@ -18,20 +18,20 @@ import { zone } from './zone.js';
 
 // Short acts are tried again for ever: a blip must not end a release. Refusals are not retried, by their own kind. A worker
 // that died is noticed by its silence, long before the time is over that its work may take.
-const short = {
+export const short = {
   startToCloseTimeout: '60 seconds',
   heartbeatTimeout: '10 seconds',
   retry: { initialInterval: '200ms', maximumInterval: '10 seconds' },
 } as const;
 const NO_SPACE: ErrorCode = 'NO_SPACE';
-const again = { initialInterval: '500ms', maximumInterval: '30 seconds' } as const;
-const long: ActivityOptions = {
+export const again = { initialInterval: '500ms', maximumInterval: '30 seconds' } as const;
+export const long: ActivityOptions = {
   startToCloseTimeout: '12 hours',
   heartbeatTimeout: '15 seconds',
   // The workflow is to hear of a full disk, so that it can say what it waits for.
   retry: { ...again, nonRetryableErrorTypes: [NO_SPACE] },
 };
-const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
+export const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
 export const control = zone<LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl>(
   { taskQueue: 'control', ...short },
