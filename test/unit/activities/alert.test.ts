@@ -2,63 +2,44 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createAlerts } from '../../../activities/alert.js';
 import type { AlertsTaken } from '../../../activities/contract.js';
-import type { Desk } from '../../../activities/control.js';
-import { Journal } from '../../../activities/journal.js';
-import { Router } from '../../../activities/router.js';
-import { createMemoryStore } from '../../../adapters/object-store/memory.js';
-import { Records } from '../../../adapters/records.js';
 import type { AlertPredicate } from '../../../domain/alert.js';
-import type { AuditRecord } from '../../../domain/audit.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { signPolicy } from '../../../formats/policy.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { createWorld, type Release, type Route, type Signed, type World } from '../../support/world.js';
+import { startDesk, type DeskRig } from './rig.js';
 
 const MODEL = 'digits';
-const lock = { retainUntil: '2099-01-01T00:00:00Z' };
 
 let world: World;
-let records: Records;
-let router: Router;
-let log: AuditRecord[];
+let rig: DeskRig;
 let first: Release;
 let second: Release;
 let serving: readonly Route[];
 
 beforeEach(async () => {
   world = createWorld();
-  records = new Records(createMemoryStore().bucket('test-custody'), world.root);
-  await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
-  log = [];
-  const append = async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added);
-  router = new Router({
-    ...{ records, key: world.keys.control, id: 'control', gateways: [], audit: { append } },
-    onJunk: (key, error) => expect.fail(`${key}: ${error.message}`),
-  });
+  rig = await startDesk(world);
   first = world.release({ version: '1.0.0' });
   serving = world.inService(first);
   second = world.release({ version: '1.1.0', after: serving.at(-1)! });
-  for (const route of serving) await keep(route);
+  for (const route of serving) await rig.keep(route);
 });
 
-const put = (key: string, body: Buffer) => records.bucket.createOnce(key, body, lock);
-const keep = ({ document, envelope }: Route) =>
-  put(storeKeys.route(MODEL, document.revision), canonicalBytes(envelope));
 /** The second release gets its first callers. */
-const beginRollout = async (): Promise<void> => void (await keep(world.routePlan(serving.at(-1)!, second)));
+const beginRollout = async (): Promise<void> => void (await rig.keep(world.routePlan(serving.at(-1)!, second)));
 
 let act = 0;
 /** `id`: of the activity; attempts of one and the same have one and the same. */
 function take(alerts: readonly unknown[], id = `act ${(act += 1)}`): Promise<AlertsTaken> {
-  const append = async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added);
-  const { takeAlerts } = createAlerts({ records, journal: new Journal({ append }), router } as unknown as Desk);
+  const { takeAlerts } = createAlerts(rig.desk);
   const decisions = alerts.map((envelope) => ({ message: 'securityAlert', envelope }));
   const environment = new MockActivityEnvironment({ activityId: id });
   return environment.run<[], AlertsTaken, () => Promise<AlertsTaken>>(() => takeAlerts(MODEL, decisions));
 }
 const refusedBecause = (): string[] =>
-  log.flatMap(({ change, reason }) => (change === 'message.refused' ? [reason] : []));
+  rig.log.flatMap(({ change, reason }) => (change === 'message.refused' ? [reason] : []));
 const code = ({ verdicts }: AlertsTaken): string =>
   verdicts.map((verdict) => (verdict.accepted ? 'accepted' : verdict.code)).join(' ');
 
@@ -75,7 +56,7 @@ describe('an alert that counts', () => {
       },
       alarms: [],
     });
-    expect(log).toEqual([]);
+    expect(rig.log).toEqual([]);
   });
 
   test.each([
@@ -115,12 +96,11 @@ describe('an alert that counts', () => {
   test('is kept, and audited with what followed, once', async () => {
     const alert = world.alert('siem', { version: '1.0.0' });
     await take([alert.envelope]);
-    const append = async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added);
-    const { noteAlerts } = createAlerts({ records, journal: new Journal({ append }), router } as unknown as Desk);
+    const { noteAlerts } = createAlerts(rig.desk);
     for (let again = 0; again < 2; again += 1)
       await new MockActivityEnvironment().run(() => noteAlerts(MODEL, [alert.digest], 'rolled back'));
-    expect(new Set(log.map(({ id }) => id)).size).toBe(1);
-    expect(log[0]).toMatchObject({
+    expect(new Set(rig.log.map(({ id }) => id)).size).toBe(1);
+    expect(rig.log[0]).toMatchObject({
       change: 'alert.raised',
       actor: { id: 'siem', statement: alert.digest },
       subject: { model: MODEL, version: '1.0.0', release: null },
@@ -129,9 +109,9 @@ describe('an alert that counts', () => {
   });
 
   test('counts also while a forgery lies in the place of the next policy', async () => {
-    await records.policies();
+    await rig.records.policies();
     const forged = signPolicy({ ...world.policy, version: 2 }, [world.keys.mallory]);
-    await put(storeKeys.policy(2), canonicalBytes(forged));
+    await rig.put(storeKeys.policy(2), canonicalBytes(forged));
     expect(code(await take([world.alert().envelope]))).toBe('accepted');
   });
 });
@@ -190,12 +170,12 @@ describe('attack: refused, in the audit log, and without effect:', () => {
     expect(taken).toMatchObject({ act: null, alarms: [] });
     expect(refusedBecause()).toEqual([expect.stringContaining(`1 × securityAlert`)]);
     expect(refusedBecause()[0]).toContain(expected);
-    expect((await router.current(MODEL))?.document.revision).toBe(serving.length);
+    expect((await rig.router.current(MODEL))?.document.revision).toBe(serving.length);
   });
 
   test('about a release that is warm and has no callers', async () => {
-    for (const route of world.inService(second, serving.at(-1))) await keep(route);
-    expect((await router.current(MODEL))?.document.releases).toMatchObject([
+    for (const route of world.inService(second, serving.at(-1))) await rig.keep(route);
+    expect((await rig.router.current(MODEL))?.document.releases).toMatchObject([
       { weight: 100 },
       { version: '1.0.0', weight: 0 },
     ]);
@@ -203,12 +183,7 @@ describe('attack: refused, in the audit log, and without effect:', () => {
   });
 
   test('about a model that has never served', async () => {
-    records = new Records(createMemoryStore().bucket('test-custody'), world.root);
-    await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
-    router = new Router({
-      ...{ records, key: world.keys.control, id: 'control', gateways: [], audit: { append: async () => undefined } },
-      onJunk: () => undefined,
-    });
+    rig = await startDesk(world);
     expect(code(await take([world.alert().envelope]))).toBe('POLICY_REFUSED');
     expect(refusedBecause()).toHaveLength(1);
   });

@@ -1,47 +1,30 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Desk } from '../../../activities/control.js';
-import { Journal } from '../../../activities/journal.js';
 import { createRollouts } from '../../../activities/rollout.js';
-import { Router } from '../../../activities/router.js';
-import { createMemoryStore } from '../../../adapters/object-store/memory.js';
-import { Records } from '../../../adapters/records.js';
-import type { AuditRecord } from '../../../domain/audit.js';
-import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
-import { canonicalBytes } from '../../../formats/jcs.js';
 import { createWorld, type Release, type World } from '../../support/world.js';
+import { startDesk, type DeskRig } from './rig.js';
 
 const MODEL = 'digits';
-const lock = { retainUntil: '2099-01-01T00:00:00Z' };
 
 let world: World;
-let records: Records;
-let log: AuditRecord[];
+let rig: DeskRig;
 let first: Release;
 
 /** The second release has its first callers. */
 beforeEach(async () => {
   world = createWorld();
-  records = new Records(createMemoryStore().bucket('test-custody'), world.root);
-  await records.bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope), lock);
-  log = [];
+  rig = await startDesk(world);
   first = world.release({ version: '1.0.0' });
   const serving = world.inService(first);
   const second = world.release({ version: '1.1.0', after: serving.at(-1)! });
-  for (const { document, envelope } of [...serving, world.routePlan(serving.at(-1)!, second)])
-    await records.bucket.createOnce(storeKeys.route(MODEL, document.revision), canonicalBytes(envelope), lock);
+  for (const route of [...serving, world.routePlan(serving.at(-1)!, second)]) await rig.keep(route);
 });
 
 let act = 0;
 /** What an order comes to: `rolled back to <release>`, or the code it is refused with. `id`: of the activity. */
 async function order(envelope: unknown, id = `act ${(act += 1)}`): Promise<string> {
-  const append = async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added);
-  const router = new Router({
-    ...{ records, key: world.keys.control, id: 'control', gateways: [], audit: { append } },
-    onJunk: (key, error) => expect.fail(`${key}: ${error.message}`),
-  });
-  const { checkRollback } = createRollouts({ records, router, journal: new Journal({ append }) } as unknown as Desk);
+  const { checkRollback } = createRollouts(rig.desk);
   return new MockActivityEnvironment({ activityId: id }).run<[], string, () => Promise<string>>(() =>
     checkRollback(MODEL, envelope).then(
       ({ target }) => `rolled back to ${target}`,
@@ -61,9 +44,9 @@ describe('an order to roll back', () => {
   test('attack: sent again by somebody else, within its hour, is a replay, and audited as one', async () => {
     const { envelope } = world.rollbackOrder();
     await order(envelope);
-    log = [];
+    rig.log.length = 0;
     expect(await order(envelope)).toBe('REPLAYED');
-    expect(log).toMatchObject([{ change: 'message.refused' }]);
+    expect(rig.log).toMatchObject([{ change: 'message.refused' }]);
   });
 
   test.each([
@@ -78,6 +61,6 @@ describe('an order to roll back', () => {
     ['an hour that is over', () => world.rollbackOrder('oscar', { expiresAt: isoTime(Date.now() - 1000) }), 'EXPIRED'],
   ])('attack: of %s changes nothing', async (_, make, code) => {
     expect(await order(make().envelope)).toBe(code);
-    expect(log).toMatchObject([{ change: 'message.refused' }]);
+    expect(rig.log).toMatchObject([{ change: 'message.refused' }]);
   });
 });

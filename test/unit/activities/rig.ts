@@ -1,0 +1,38 @@
+import { expect } from 'vitest';
+import type { Desk } from '../../../activities/control.js';
+import { Journal } from '../../../activities/journal.js';
+import { Router } from '../../../activities/router.js';
+import { createMemoryStore } from '../../../adapters/object-store/memory.js';
+import { Records } from '../../../adapters/records.js';
+import type { AuditRecord } from '../../../domain/audit.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import type { Route, World } from '../../support/world.js';
+
+/** Control's desk over a store in memory that has the first policy, without gateways and with a log that is a list. */
+export interface DeskRig {
+  readonly records: Records;
+  readonly router: Router;
+  readonly log: AuditRecord[];
+  readonly desk: Desk;
+  put(key: string, body: Buffer): Promise<unknown>;
+  keep(route: Route): Promise<unknown>;
+}
+
+export async function startDesk(world: World): Promise<DeskRig> {
+  const records = new Records(createMemoryStore().bucket('test-custody'), world.root);
+  const log: AuditRecord[] = [];
+  const audit = { append: async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added) };
+  const router = new Router({
+    ...{ records, key: world.keys.control, id: 'control', gateways: [], audit },
+    onJunk: (key, error) => expect.fail(`${key}: ${error.message}`),
+  });
+  const put: DeskRig['put'] = (key, body) =>
+    records.bucket.createOnce(key, body, { retainUntil: '2099-01-01T00:00:00Z' });
+  await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
+  return {
+    ...{ records, router, log, put },
+    desk: { records, router, journal: new Journal(audit), id: 'control' } as unknown as Desk,
+    keep: ({ document, envelope }) => put(storeKeys.route(document.model, document.revision), canonicalBytes(envelope)),
+  };
+}
