@@ -18,23 +18,22 @@ const MORE_IS_WEAKER = [
   /^expires$/,
   /^artifacts\.max/,
   /\.withinSeconds$/,
-  /^rollout\.triggers\.(minimumSamples|maxErrorRate|maxLatencyMs|comparison\.tolerance|metrics\.\d+\.atMost)$/,
+  /^rollout\.triggers\.(minimumSamples|maxErrorRate|maxLatencyMs|comparison\.tolerance|metrics\.[^.]+\.atMost)$/,
   /^rollout\.breaker\.(minimumSamples|maxErrorRate|maxLatencyMs|consecutiveFailures|probes)$/,
   /^rollout\.(stepTimeoutSeconds|deployWithinSeconds)$/,
-  /^rollout\.steps\.\d+\.weight$/,
   /^emergency\.killResponseSeconds$/,
   /^freshness\.(reissueSeconds|lifetimeSeconds)$/,
   /^override\.holdsSeconds$/,
   /^training\./,
-  /^validation\.suites\.\d+\.maximumGap$/,
+  /^validation\.suites\.[^.]+\.maximumGap$/,
 ];
 const LESS_IS_WEAKER = [
   /^rootThreshold$/,
   /\.count$/,
-  /^validation\.suites\.\d+\.(.*\.)?minimum\w+$/,
+  /^validation\.suites\.[^.]+\.(.*\.)?minimum\w+$/,
   /\.bakeSeconds$/,
   // Whoever wants fewer false alarms gets fewer alarms.
-  /^rollout\.triggers\.(comparison\.maxFalseAlarmRate|metrics\.\d+\.atLeast)$/,
+  /^rollout\.triggers\.(comparison\.maxFalseAlarmRate|metrics\.[^.]+\.atLeast)$/,
   /^rollback\.(warmReleases|windowSeconds)$/,
   /^rollout\.breaker\.openSeconds$/,
   /^retention\./,
@@ -46,11 +45,14 @@ const EXCEPTIONS = [
   /^override\./,
   /^emergency\.deployment\./,
   /^versioning\.config\.keys\./,
+  // What is listed here may come in.
+  /^artifacts\.(formats|scanners)\./,
 ];
 
 /**
- * What differs between two policies: people and workloads by id, everything else by path. A rule is weaker when it demands
- * less or allows more; so is what gives somebody a role or a key, or a key more time.
+ * What differs between two policies: people and workloads by id, everything else by path, in which members of a list stand
+ * by what they are called. A rule is weaker when it demands less or allows more; so is what gives somebody a role or a key, or
+ * a key more time.
  */
 export function diffPolicies(before: Policy, after: Policy): readonly PolicyChange[] {
   const [from, to] = [partsOf(before), partsOf(after)];
@@ -101,9 +103,8 @@ function weaker(path: string, from: Leaf | undefined, to: Leaf | undefined): boo
   // A rule that is gone, or is text and says something else, is for people to read: it may be anything.
   if (typeof from === 'string' && typeof to === 'string' && path !== 'expires') return true;
   if (to === undefined) return true;
-  // What is listed here may come in; a suite that was for every model is now for some, of a group not all must pass.
-  if (from === undefined)
-    return /^(artifacts\.(formats|scanners)\.|validation\.suites\.\d+\.(models\.|groups\..+minimumShare$))/.test(path);
+  // A suite that was for every model is now for some, of a group not all must pass.
+  if (from === undefined) return /^validation\.suites\.[^.]+\.(models\.|groups\..+minimumShare$)/.test(path);
   const more = path === 'expires' ? Date.parse(String(to)) > Date.parse(String(from)) : Number(to) > Number(from);
   if (MORE_IS_WEAKER.some((known) => known.test(path))) return more;
   if (LESS_IS_WEAKER.some((known) => known.test(path))) return !more;
@@ -150,13 +151,26 @@ function keyFacts({ validFrom, validUntil, ...material }: Authority['keys'][numb
 
 function leaves(value: object, prefix = ''): ReadonlyMap<string, Leaf> {
   const found = new Map<string, Leaf>();
-  for (const [name, member] of Object.entries(value)) {
+  for (const [name, member] of Array.isArray(value) ? namedMembers(value) : Object.entries(value)) {
     const path = `${prefix}${name}`;
     if (typeof member === 'object' && member !== null)
       for (const [inner, leaf] of leaves(member as object, `${path}.`)) found.set(inner, leaf);
     else found.set(path, member as Leaf);
   }
   return found;
+}
+
+/** By name, so that one that comes or goes changes none of the others: of a step its weight, of a word or a number itself. */
+function namedMembers(list: readonly unknown[]): [string, unknown][] {
+  return list.map((member, at) => {
+    if (typeof member !== 'object' || member === null) return [String(member), member];
+    const { name, suite, weight } = member as {
+      readonly name?: string;
+      readonly suite?: string;
+      readonly weight?: number;
+    };
+    return [name ?? suite ?? (weight === undefined ? String(at) : `${weight}%`), member];
+  });
 }
 
 function said(value: Leaf | undefined): string | null {

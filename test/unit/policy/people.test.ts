@@ -9,8 +9,10 @@ import { initialise } from '../../../client/init.js';
 import { lintPolicy, signPolicyFile } from '../../../client/policies.js';
 import { replaceFile } from '../../../client/files.js';
 import { Layout } from '../../../client/stack/layout.js';
+import type { DataFormat } from '../../../domain/artifacts.js';
 import type { BreakerLimits } from '../../../domain/breaker.js';
 import { adviseOn } from '../../../domain/policy-advice.js';
+import type { PlanStep } from '../../../domain/plan.js';
 import { diffPolicies } from '../../../domain/policy-diff.js';
 import type { AlertRule, MetricRule } from '../../../domain/metrics.js';
 import type { Authority, Policy, SuiteRule } from '../../../domain/policy.js';
@@ -162,9 +164,39 @@ describe('what differs between two policies', () => {
   const measured = (change: Partial<MetricRule>): Policy => withTriggers({ metrics: [{ ...metric, ...change }] });
   const alerting = (...alerts: AlertRule[]): Policy => withTriggers({ alerts });
   const alert = { name: 'security', query: 'ALERTS', requires: ['up'] };
+
+  test('of a list is what comes, goes or changes in it, and not what only moves', () => {
+    const [first, ...others] = policy.rollout.steps;
+    const stepped = (...steps: PlanStep[]): Policy => ({ ...policy, rollout: { ...policy.rollout, steps } });
+    const sooner = { weight: 1, bakeSeconds: 60 };
+    expect(told(stepped(sooner, first!, ...others))).toEqual([
+      'rollout.steps.1%.weight:  → 1',
+      'rollout.steps.1%.bakeSeconds:  → 60',
+    ]);
+    expect(told(stepped(...others)).every((line) => line.startsWith(`! rollout.steps.${first!.weight}%.`))).toBe(true);
+    expect(told(stepped({ ...first!, bakeSeconds: 0 }, ...others))).toEqual([
+      `! rollout.steps.${first!.weight}%.bakeSeconds: ${first!.bakeSeconds} → 0`,
+    ]);
+
+    const [own] = policy.validation.suites;
+    const further = { ...own!, suite: 'further', minimumCases: 1 };
+    const tested = (...suites: SuiteRule[]): Policy => ({ ...policy, validation: { ...policy.validation, suites } });
+    expect(told(tested(further, own!), tested(own!, further))).toEqual([]);
+    expect(told(tested(further, own!)).every((line) => line.startsWith('validation.suites.further.'))).toBe(true);
+    expect(
+      told(tested(further), tested(further, own!)).every((line) => line.startsWith('! validation.suites.own.')),
+    ).toBe(true);
+
+    const formats = (...of: DataFormat[]): Policy => ({ ...policy, artifacts: { ...policy.artifacts, formats: of } });
+    expect(told(formats('tokenizer', 'json'), formats('json', 'text'))).toEqual([
+      'artifacts.formats.text: text → ',
+      '! artifacts.formats.tokenizer:  → tokenizer',
+    ]);
+  });
+
   const triggerCases: [string, Policy, string][] = [
     ['a comparison that comes', compared(0.01, 0), 'rollout.triggers.comparison.tolerance:  → 0'],
-    ['a metric that comes', measured({}), 'rollout.triggers.metrics.0.atMost:  → 0.1'],
+    ['a metric that comes', measured({}), 'rollout.triggers.metrics.errors.atMost:  → 0.1'],
   ];
   const triggerChanges: [string, Policy, Policy, string][] = [
     ['a comparison that goes', compared(0.01, 0), policy, '! rollout.triggers.comparison.tolerance: 0 → '],
@@ -177,22 +209,22 @@ describe('what differs between two policies', () => {
       '! rollout.triggers.comparison.maxFalseAlarmRate: 0.1 → 0.01',
     ],
     ['more of them', compared(0.01, 0), compared(0.1, 0), 'rollout.triggers.comparison.maxFalseAlarmRate: 0.01 → 0.1'],
-    ['a metric that goes', measured({}), policy, '! rollout.triggers.metrics.0.name: errors → '],
-    ['a higher metric', measured({}), measured({ atMost: 1 }), '! rollout.triggers.metrics.0.atMost: 0.1 → 1'],
-    ['a lower metric', measured({}), measured({ atLeast: -1 }), '! rollout.triggers.metrics.0.atLeast: 0 → -1'],
+    ['a metric that goes', measured({}), policy, '! rollout.triggers.metrics.errors.name: errors → '],
+    ['a higher metric', measured({}), measured({ atMost: 1 }), '! rollout.triggers.metrics.errors.atMost: 0.1 → 1'],
+    ['a lower metric', measured({}), measured({ atLeast: -1 }), '! rollout.triggers.metrics.errors.atLeast: 0 → -1'],
     [
       'less of what a metric requires',
       measured({}),
       measured({ requires: [] }),
-      '! rollout.triggers.metrics.0.requires.0: up → ',
+      '! rollout.triggers.metrics.errors.requires.up: up → ',
     ],
     [
       'another query',
       measured({}),
       measured({ query: 'up' }),
-      `! rollout.triggers.metrics.0.query: ${metric.query} → up`,
+      `! rollout.triggers.metrics.errors.query: ${metric.query} → up`,
     ],
-    ['an alert that goes', alerting(alert), alerting(), '! rollout.triggers.alerts.0.query: ALERTS → '],
+    ['an alert that goes', alerting(alert), alerting(), '! rollout.triggers.alerts.security.query: ALERTS → '],
   ];
   test.each(triggerChanges)('tells weaker from stronger: %s', (_, before, after, line) => {
     expect(told(after, before)).toContain(line);
@@ -204,17 +236,17 @@ describe('what differs between two policies', () => {
     rollout: { ...policy.rollout, steps: [{ ...firstStep!, pause: true }, ...laterSteps] },
   };
   const cases: [string, Policy, string][] = [
-    ['a suite for fewer models', withSuite({ models: ['digits'] }), '! validation.suites.0.models.0:  → digits'],
+    ['a suite for fewer models', withSuite({ models: ['digits'] }), '! validation.suites.own.models.digits:  → digits'],
     [
       'a group of which some may fail',
       withSuite({ groups: { safety: { minimumShare: 0.9 } } }),
-      '! validation.suites.0.groups.safety.minimumShare:  → 0.9',
+      '! validation.suites.own.groups.safety.minimumShare:  → 0.9',
     ],
-    ['groups that may lie apart', withSuite({ maximumGap: 0.1 }), 'validation.suites.0.maximumGap:  → 0.1'],
+    ['groups that may lie apart', withSuite({ maximumGap: 0.1 }), 'validation.suites.own.maximumGap:  → 0.1'],
     ...triggerCases,
     ['a number that goes down', { ...policy, rootThreshold: 1 }, '! rootThreshold: 2 → 1'],
     ['a number that goes up', { ...policy, rootThreshold: 3 }, 'rootThreshold: 2 → 3'],
-    ['less accuracy', withSuite({ minimumAccuracy: 0.5 }), '! validation.suites.0.minimumAccuracy: 0.9 → 0.5'],
+    ['less accuracy', withSuite({ minimumAccuracy: 0.5 }), '! validation.suites.own.minimumAccuracy: 0.9 → 0.5'],
     [
       'a longer life',
       { ...policy, expires: '2099-01-01T00:00:00.000Z' },
@@ -229,7 +261,7 @@ describe('what differs between two policies', () => {
     [
       'another suite',
       withSuite({ sha256: 'a'.repeat(64) }),
-      `! validation.suites.0.sha256: ${policy.validation.suites[0]?.sha256 ?? ''} → ${'a'.repeat(64)}`,
+      `! validation.suites.own.sha256: ${policy.validation.suites[0]?.sha256 ?? ''} → ${'a'.repeat(64)}`,
     ],
     [
       'another role for the quorum',
@@ -261,13 +293,13 @@ describe('what differs between two policies', () => {
       'fewer labelled rows',
       withSuite({ minimumRows: 30 }),
       withSuite({ minimumRows: 1 }),
-      '! validation.suites.0.minimumRows: 30 → 1',
+      '! validation.suites.own.minimumRows: 30 → 1',
     ],
     [
       'no more rows of each group',
       withSuite({ minimumGroupRows: 5 }),
       policy,
-      '! validation.suites.0.minimumGroupRows: 5 → ',
+      '! validation.suites.own.minimumGroupRows: 5 → ',
     ],
     ['more override authorities', override({ count: 1 }), override({ count: 2 }), 'override.count: 1 → 2'],
     ['fewer of them', override({ count: 2 }), override({ count: 1 }), '! override.count: 2 → 1'],
@@ -295,8 +327,8 @@ describe('what differs between two policies', () => {
       deployment((was) => ({ ...was, bakeSeconds: 1 })),
       '! emergency.deployment.bakeSeconds: 60 → 1',
     ],
-    ['a pause that comes', policy, pausing, 'rollout.steps.0.pause:  → true'],
-    ['a pause that goes', pausing, policy, '! rollout.steps.0.pause: true → '],
+    ['a pause that comes', policy, pausing, 'rollout.steps.10%.pause:  → true'],
+    ['a pause that goes', pausing, policy, '! rollout.steps.10%.pause: true → '],
     ['unknown callers that are refused', policy, unknown('refuse'), 'inventory.unknownCallers:  → refuse'],
     [
       'the same, where it stood otherwise',
