@@ -2,12 +2,11 @@ import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { DeclaredConsumer } from '../activities/contract.js';
 import { parseConsumerId } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { orRejected, type Rejected } from './desk.js';
 import { shortWorkflow } from './short.js';
-import { refusalOf, type Failure } from './failures.js';
 import { control } from './zones.js';
 
-export type ConsumerOutcome =
-  ({ readonly kind: 'declared' } & DeclaredConsumer) | ({ readonly kind: 'rejected' } & Failure);
+export type ConsumerOutcome = ({ readonly kind: 'declared' } & DeclaredConsumer) | Rejected;
 
 /** Takes one statement about a consumer. Its argument is the statement itself; who starts it decides nothing. */
 export async function consumer(signed: SignedEnvelope): Promise<ConsumerOutcome> {
@@ -17,7 +16,11 @@ export async function consumer(signed: SignedEnvelope): Promise<ConsumerOutcome>
   return shortWorkflow(
     what,
     'verify',
-    () => declare(id.consumer, id.sequence, signed),
+    () =>
+      orRejected(async () => {
+        const declared = await control.declareConsumer(id.consumer, id.sequence, signed);
+        return { kind: 'declared', ...declared } as const;
+      }),
     (outcome) => ({
       facts: [
         outcome.kind === 'declared'
@@ -26,14 +29,4 @@ export async function consumer(signed: SignedEnvelope): Promise<ConsumerOutcome>
       ],
     }),
   );
-}
-
-async function declare(consumer: string, sequence: number, signed: SignedEnvelope): Promise<ConsumerOutcome> {
-  try {
-    return { kind: 'declared', ...(await control.declareConsumer(consumer, sequence, signed)) };
-  } catch (error) {
-    const refusal = refusalOf(error);
-    if (refusal === null) throw error;
-    return { kind: 'rejected', ...refusal };
-  }
 }

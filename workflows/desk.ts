@@ -1,7 +1,7 @@
 import { condition, log } from '@temporalio/workflow';
 import type { DecisionVerdict } from '../activities/contract.js';
 import { settle, settleRefused, type Inbox, type Item, type MessageName } from './inbox.js';
-import { failureOf, type Failure } from './failures.js';
+import { failureOf, refusalOf, type Failure } from './failures.js';
 import { control } from './zones.js';
 
 export interface Stray {
@@ -58,6 +58,45 @@ export async function answering(
     if (failure === null) throw error;
     settleRefused(items, failure);
   }
+}
+
+export type Rejected = { readonly kind: 'rejected' } & Failure;
+
+/** An act whose refusal (`by`) is how its workflow ends. */
+export async function orRejected<O>(
+  act: () => Promise<O>,
+  by: (error: unknown) => Failure | null = refusalOf,
+): Promise<O | Rejected> {
+  try {
+    return await act();
+  } catch (error) {
+    const refusal = by(error);
+    if (refusal === null) throw error;
+    return { kind: 'rejected', ...refusal };
+  }
+}
+
+/**
+ * The same for a message that is carried out once control has admitted it. What control did not admit it has audited itself;
+ * what is refused after that is audited here.
+ */
+export async function carriedOut<A, O>(
+  { model, ...decision }: { readonly model: string; readonly message: string; readonly envelope: unknown },
+  admit: () => Promise<A>,
+  carryOut: (admitted: A) => Promise<O>,
+): Promise<O | Rejected> {
+  return orRejected(async () => {
+    const admitted = await admit();
+    try {
+      return await carryOut(admitted);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === null) throw error;
+      const reason = `admitted, and then refused: ${refusal.code}: ${refusal.reason}`;
+      await control.refuse({ model, decisions: [decision], reason, dropped: 0 });
+      throw error;
+    }
+  });
 }
 
 const FIRST_PAUSE_MS = 30_000;

@@ -3,14 +3,14 @@ import type { HoldControl, KeepingActivities, Keeping } from '../activities/keep
 import type { Digest } from '../domain/digest.js';
 import { parseHoldId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { carriedOut, type Rejected } from './desk.js';
 import { shortWorkflow } from './short.js';
 import { zone } from './zone.js';
-import { refusalOf, type Failure } from './failures.js';
-import { again, control as desk, long, of, short } from './zones.js';
+import { again, long, of, short } from './zones.js';
 
 export type HoldOutcome =
   | ({ readonly kind: 'held'; readonly release: Digest; readonly hold: Digest; readonly by: string } & Keeping)
-  | ({ readonly kind: 'rejected' } & Failure);
+  | Rejected;
 
 export const holdControl = zone<Omit<HoldControl, 'decide' | 'refuse'>>(
   { taskQueue: 'control', ...short },
@@ -46,19 +46,12 @@ export async function hold(signed: SignedEnvelope): Promise<HoldOutcome> {
 }
 
 async function place(name: ReleaseName, envelope: SignedEnvelope): Promise<HoldOutcome> {
-  let admitted = false;
-  try {
-    const held = await holdControl.admitHold(name, envelope);
-    admitted = true;
-    const { release, hold: statement, by } = held;
-    return { kind: 'held', release, hold: statement, by, ...(await keeping.holdRelease(name, held)) };
-  } catch (error) {
-    const refusal = refusalOf(error);
-    if (refusal === null) throw error;
-    // Control has audited what it refused itself.
-    const reason = `the signing zone or the vault refused it: ${refusal.code}: ${refusal.reason}`;
-    const decisions = [{ message: 'hold', envelope }];
-    if (admitted) await desk.refuse({ model: name.model, decisions, reason, dropped: 0 });
-    return { kind: 'rejected', ...refusal };
-  }
+  return carriedOut(
+    { model: name.model, message: 'hold', envelope },
+    () => holdControl.admitHold(name, envelope),
+    async (held): Promise<HoldOutcome> => {
+      const { release, hold: statement, by } = held;
+      return { kind: 'held', release, hold: statement, by, ...(await keeping.holdRelease(name, held)) };
+    },
+  );
 }

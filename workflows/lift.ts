@@ -8,22 +8,17 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Keeping } from '../activities/keeping-contract.js';
-import type { Digest } from '../domain/digest.js';
 import { parseLiftId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
-import { refuseStrays } from './desk.js';
+import { carriedOut, refuseStrays, type Rejected } from './desk.js';
 import { show } from './display.js';
 import { awaitGate, opened, type Counting, type Until } from './gate.js';
 import { holdControl, keeping } from './hold.js';
 import { Inbox, type CarriedMessages } from './inbox.js';
 import { liftStatusQuery, type LiftStatus } from './messages.js';
-import { refusalOf, type Failure } from './failures.js';
-import { control } from './zones.js';
 
 export type LiftOutcome =
-  | ({ readonly kind: 'lifted'; readonly by: readonly string[] } & Keeping)
-  | { readonly kind: 'expired' }
-  | ({ readonly kind: 'rejected' } & Failure);
+  ({ readonly kind: 'lifted'; readonly by: readonly string[] } & Keeping) | { readonly kind: 'expired' } | Rejected;
 
 /** What a continued run takes over. */
 export interface LiftCarried {
@@ -94,26 +89,20 @@ async function decided(
   envelope: SignedEnvelope,
   { inbox, from, until, shown }: Desk,
 ): Promise<LiftOutcome> {
-  let admitted: Digest | null = null;
-  try {
-    const counting = from ?? opened('lift', await holdControl.openLiftGate(name, envelope));
-    admitted = counting.gate.request;
-    shown('approve', counting);
-    const outcome = await awaitGate(inbox, counting, until, (next) => shown('approve', next));
-    if (outcome.kind === 'expired') return outcome;
-    if (outcome.kind === 'rejected')
-      return { kind: 'rejected', code: 'POLICY_REFUSED', reason: `${outcome.by}: ${outcome.reason}` };
-    shown('lift', null);
-    const { approved } = outcome;
-    const kept = await keeping.liftHolds(name, approved);
-    await holdControl.recordLifted(name, approved, kept);
-    return { kind: 'lifted', by: approved.approvers, ...kept };
-  } catch (error) {
-    const refusal = refusalOf(error);
-    if (refusal === null) throw error;
-    const reason = `the signing zone or the vault refused it: ${refusal.code}: ${refusal.reason}`;
-    const decisions = [{ message: 'lift', envelope }];
-    if (admitted !== null) await control.refuse({ model: name.model, decisions, reason, dropped: 0 });
-    return { kind: 'rejected', ...refusal };
-  }
+  return carriedOut(
+    { model: name.model, message: 'lift', envelope },
+    async () => from ?? opened('lift', await holdControl.openLiftGate(name, envelope)),
+    async (counting): Promise<LiftOutcome> => {
+      shown('approve', counting);
+      const outcome = await awaitGate(inbox, counting, until, (next) => shown('approve', next));
+      if (outcome.kind === 'expired') return outcome;
+      if (outcome.kind === 'rejected')
+        return { kind: 'rejected', code: 'POLICY_REFUSED', reason: `${outcome.by}: ${outcome.reason}` };
+      shown('lift', null);
+      const { approved } = outcome;
+      const kept = await keeping.liftHolds(name, approved);
+      await holdControl.recordLifted(name, approved, kept);
+      return { kind: 'lifted', by: approved.approvers, ...kept };
+    },
+  );
 }

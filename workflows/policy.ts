@@ -1,15 +1,12 @@
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { AppliedPolicy } from '../activities/contract.js';
-import type { ErrorCode } from '../domain/errors.js';
 import { parsePolicyId } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { orRejected, type Rejected } from './desk.js';
 import { shortWorkflow } from './short.js';
-import { refusalOf } from './failures.js';
 import { control } from './zones.js';
 
-export type PolicyOutcome =
-  | ({ readonly kind: 'applied' } & AppliedPolicy)
-  | { readonly kind: 'rejected'; readonly code: ErrorCode; readonly reason: string };
+export type PolicyOutcome = ({ readonly kind: 'applied' } & AppliedPolicy) | Rejected;
 
 /** Puts the next policy into force. Its argument is the signed policy itself; who starts it decides nothing. */
 export async function policy(signed: SignedEnvelope): Promise<PolicyOutcome> {
@@ -19,21 +16,11 @@ export async function policy(signed: SignedEnvelope): Promise<PolicyOutcome> {
   return shortWorkflow(
     what,
     'verify',
-    () => apply(version, signed),
+    () => orRejected(async () => ({ kind: 'applied', ...(await control.applyPolicy(version, signed)) }) as const),
     (outcome) => ({
       facts: [
         outcome.kind === 'applied' ? ['Digest', outcome.digest] : ['Reason', `${outcome.code}: ${outcome.reason}`],
       ],
     }),
   );
-}
-
-async function apply(version: number, signed: SignedEnvelope): Promise<PolicyOutcome> {
-  try {
-    return { kind: 'applied', ...(await control.applyPolicy(version, signed)) };
-  } catch (error) {
-    const refusal = refusalOf(error);
-    if (refusal === null) throw error;
-    return { kind: 'rejected', ...refusal };
-  }
 }

@@ -2,12 +2,12 @@ import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { Resigned } from '../activities/contract.js';
 import { parseResignId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { carriedOut, type Rejected } from './desk.js';
 import type { ResignInput } from './messages.js';
 import { shortWorkflow } from './short.js';
-import { refusalOf, type Failure } from './failures.js';
 import { control, signing } from './zones.js';
 
-export type ResignOutcome = ({ readonly kind: 'resigned' } & Resigned) | ({ readonly kind: 'rejected' } & Failure);
+export type ResignOutcome = ({ readonly kind: 'resigned' } & Resigned) | Rejected;
 
 /** Gives a release one more signature, by the key that signs today. The signing zone checks for itself whether it may. */
 export async function resign(input: ResignInput): Promise<ResignOutcome> {
@@ -26,20 +26,13 @@ export async function resign(input: ResignInput): Promise<ResignOutcome> {
 }
 
 async function signOnceMore(name: ReleaseName, envelope: SignedEnvelope): Promise<ResignOutcome> {
-  let admitted = false;
-  try {
-    const request = await control.admitResign(name, envelope);
-    admitted = true;
-    const resigned = await signing.resignRelease(name, request);
-    await control.recordResigned(name, request, resigned);
-    return { kind: 'resigned', ...resigned };
-  } catch (error) {
-    const refusal = refusalOf(error);
-    if (refusal === null) throw error;
-    // Control has audited what it refused itself.
-    const reason = `the signing zone refused it: ${refusal.code}: ${refusal.reason}`;
-    const decisions = [{ message: 'resign', envelope }];
-    if (admitted) await control.refuse({ model: name.model, decisions, reason, dropped: 0 });
-    return { kind: 'rejected', ...refusal };
-  }
+  return carriedOut(
+    { model: name.model, message: 'resign', envelope },
+    () => control.admitResign(name, envelope),
+    async (request): Promise<ResignOutcome> => {
+      const resigned = await signing.resignRelease(name, request);
+      await control.recordResigned(name, request, resigned);
+      return { kind: 'resigned', ...resigned };
+    },
+  );
 }
