@@ -51,6 +51,10 @@ export function personAsks(
   if (asked.workflowId !== workflowId) return denied('REPLAYED', `the request is for workflow ${asked.workflowId}`);
   if (isToCome(asked.issuedAt, rules.now))
     return denied('EXPIRED', `the request says it was made at ${asked.issuedAt}, which is to come`);
+  const { gate, newest, newestSince = null } = rules;
+  // What was open when the newest policy came keeps its rules; but of older ones nobody may choose that which asks for less.
+  if (gate.version < newest.version && newestSince !== null && isToCome(asked.issuedAt, newestSince))
+    return denied('POLICY_REFUSED', `policy ${newest.version} was in force already: ask under it`);
   if (!isAskedBy(rules, request, asked.requester))
     return denied('NOT_AUTHORISED', `${asked.requester}, and nobody else, must have signed the request`);
   if (!mayAskFor(rules, asked.requester) && !signedInRole(rules, request, 'operator'))

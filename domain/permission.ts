@@ -18,6 +18,8 @@ export interface Rules {
   readonly gate: Policy;
   readonly newest: Policy;
   readonly now: string;
+  /** When the newest policy came to whoever decides, where that is known. */
+  readonly newestSince?: string | null;
 }
 
 export const denied = (code: ErrorCode, reason: string): Permission => ({ allowed: false, code, reason });

@@ -15,14 +15,21 @@ export class Trust {
   readonly #root: PinnedRoot;
   #envelopes: readonly SignedEnvelope[] = [];
   #policies: Policies | null = null;
+  #since: string | null = null;
 
-  constructor(root: PinnedRoot, envelopes: readonly SignedEnvelope[]) {
+  /** `since`: when the newest of them was taken, where that is known. */
+  constructor(root: PinnedRoot, envelopes: readonly SignedEnvelope[], since: string | null = null) {
     this.#root = root;
-    if (envelopes.length > 0) this.offer(envelopes);
+    if (envelopes.length > 0) this.offer(envelopes, since);
   }
 
   get envelopes(): readonly SignedEnvelope[] {
     return this.#envelopes;
+  }
+
+  /** When the newest policy was taken here; `null` where that is not known. */
+  get since(): string | null {
+    return this.#since;
   }
 
   get version(): number | null {
@@ -44,7 +51,7 @@ export class Trust {
    * Takes a chain that is longer than the one it holds; answers whether it did. A chain that ends earlier is verified and
    * then passed over, so that an old policy never decides anything again. POLICY_REFUSED where two chains part.
    */
-  offer(input: readonly unknown[]): boolean {
+  offer(input: readonly unknown[], now: string | null = null): boolean {
     const envelopes = input.map(parseEnvelope);
     const shared = Math.min(envelopes.length, this.#envelopes.length);
     const parts = (at: number): boolean => !same(envelopes[at], this.#envelopes[at]);
@@ -56,6 +63,7 @@ export class Trust {
     if (envelopes.length <= this.#envelopes.length) return false;
     this.#envelopes = envelopes;
     this.#policies = policies;
+    this.#since = now;
     return true;
   }
 
@@ -65,7 +73,7 @@ export class Trust {
     at: Pick<RouteCase, 'current' | 'next' | 'baked'>,
     now: string,
   ): { readonly routed: RouteCase; readonly rules: Rules } {
-    const { policies, newest } = this;
+    const { policies, newest, since: newestSince } = this;
     const asked = request === null ? null : this.verify('request', request);
     const { environment } = this.#root;
     return {
@@ -77,7 +85,10 @@ export class Trust {
         ...verifyProvisional(provisional, policies),
         isNewest,
       },
-      rules: asked === null ? { environment, gate: newest, newest, now } : rulesFor(policies, asked, now),
+      rules:
+        asked === null
+          ? { environment, gate: newest, newest, now }
+          : { ...rulesFor(policies, asked, now), newestSince },
     };
   }
 

@@ -59,7 +59,7 @@ export class Gateway {
     this.#deps = deps;
     const before = readState(deps.state);
     this.#file = stateFile(deps.state, () => this.#snapshot());
-    this.#trust = new Trust(deps.root, before.policies);
+    this.#trust = new Trust(deps.root, before.policies, before.policySince);
     this.#endpoints = new Endpoints({ report: deps.report, saveSoon: (what) => this.#saveSoon(what) });
     this.callers = new Callers({ ...deps, isServed: (model) => this.#endpoints.find(model) !== undefined });
     if (this.#trust.version !== null) this.callers.follow(this.#trust.policies);
@@ -95,7 +95,7 @@ export class Gateway {
   }
 
   async admitPolicies(envelopes: readonly unknown[]): Promise<{ readonly policyVersion: number | null }> {
-    if (this.#trust.offer(envelopes)) {
+    if (this.#trust.offer(envelopes, isoTime(Date.now()))) {
       this.callers.follow(this.#trust.policies);
       this.#endpoints.limit(this.#breakerLimits());
       await this.#file.save();
@@ -276,6 +276,7 @@ export class Gateway {
   }
 
   #snapshot(): Durable {
-    return { policies: this.#trust.envelopes, status: this.#status, ...this.#endpoints.durable(this.#pending) };
+    const { envelopes: policies, since: policySince } = this.#trust;
+    return { policies, policySince, status: this.#status, ...this.#endpoints.durable(this.#pending) };
   }
 }

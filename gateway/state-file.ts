@@ -35,6 +35,8 @@ export interface HeldRoute {
 /** What a gateway must not forget. */
 export interface Durable {
   readonly policies: readonly SignedEnvelope[];
+  /** When the newest of them came. */
+  readonly policySince: string | null;
   readonly status: { readonly digest: Digest; readonly predicate: StatusPredicate } | null;
   readonly routes: readonly HeldRoute[];
   readonly orders: readonly HeldOrder[];
@@ -42,11 +44,12 @@ export interface Durable {
 }
 
 const FILE = 'state.json';
-const EMPTY: Durable = { policies: [], status: null, routes: [], orders: [], breaches: [] };
+const EMPTY: Durable = { policies: [], policySince: null, status: null, routes: [], orders: [], breaches: [] };
 
 const route = predicateSchema('route');
 const schema: z.ZodType<Durable> = z.strictObject({
   policies: z.array(z.unknown().transform(parseEnvelope)),
+  policySince: z.string().nullable().default(null),
   status: z.strictObject({ digest: digestSchema, predicate: predicateSchema('status') }).nullable(),
   routes: z.array(
     z.strictObject({

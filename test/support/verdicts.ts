@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { authoriseRoute } from '../../domain/authorise-route.js';
-import { authoriseLoading, authoriseSigning, type Permission } from '../../domain/authorise.js';
+import { authoriseLoading, authoriseSigning, type Permission, type Rules } from '../../domain/authorise.js';
 import { authoriseDestruction } from '../../domain/authorise-retirement.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence, RouteDelivery } from '../../domain/evidence.js';
@@ -34,6 +34,7 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
       current: Pick<Route, 'digest' | 'document'> | null,
       delivery: RouteDelivery,
       baked: string | null = null,
+      over: Partial<Rules> = {},
     ): Permission => {
       const policies = verifyPolicies(world.root, delivery.policies);
       const ring = keyRing(policies.newest);
@@ -50,7 +51,7 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
         ...verifyProvisional(delivery.provisional, policies),
       };
       const { isNewest } = delivery;
-      return authoriseRoute({ current, next, request, approvals, ...rests, isNewest, baked }, rules);
+      return authoriseRoute({ current, next, request, approvals, ...rests, isNewest, baked }, { ...rules, ...over });
     },
   };
 }

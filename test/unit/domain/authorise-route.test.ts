@@ -382,6 +382,18 @@ describe('a restore', () => {
     expect(late.route(old, next.delivery)).toMatchObject({ allowed: true });
   });
 
+  test('that was open when the next policy came keeps its rules; attack: one asked for later chooses no older policy', () => {
+    const { policy: newest } = world.nextPolicy((policy) => policy);
+    const { issuedAt = '' } = lifted.request?.predicate ?? {};
+    const since = (seconds: number) => new Date(Date.parse(issuedAt) + seconds * 1000).toISOString();
+    const under = (newestSince: string | null) =>
+      verdicts.route(promoted, lifted.delivery, null, { newest, newestSince });
+    for (const came of [null, since(10), since(-59)]) expect(under(came)).toMatchObject({ allowed: true });
+    expect(under(since(-61))).toEqual(denial('POLICY_REFUSED', /policy 2 was in force already/));
+    const own = { newestSince: since(-3600) };
+    expect(verdicts.route(promoted, lifted.delivery, null, own)).toMatchObject({ allowed: true });
+  });
+
   const digest = [kill.digest];
   const agreed = (request: ReturnType<typeof world.restoreRequest>) => ({
     request,

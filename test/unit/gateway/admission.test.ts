@@ -486,6 +486,26 @@ describe('what a gateway remembers', () => {
     expect((await ask(again.port)).status).toBe(200);
   });
 
+  test('attack: it knows after a restart since when it has its policy, and lifts nothing by an older one that was chosen later', async () => {
+    const order = world.kill();
+    await rig.client.deliverKill(order.envelope);
+    const { policy: next, envelope } = world.nextPolicy((policy) => policy);
+    await rig.client.deliverPolicies([world.policyEnvelope, envelope]);
+    await rig.stop();
+    const file = join(rig.folder, 'state.json');
+    const kept = JSON.parse(readFileSync(file, 'utf8')) as { policySince: string };
+    expect(Math.abs(Date.now() - Date.parse(kept.policySince))).toBeLessThan(60_000);
+    // As if it had come two hours ago: what is asked under the one before since then was asked too late.
+    writeFileSync(file, JSON.stringify({ ...kept, policySince: inSeconds(-7200) }));
+    const again = await startRig(world, cleanup, { folder: rig.folder });
+    await again.serve(stable);
+    await expect(again.deliver(world.restored(steady, [order]))).rejects.toMatchObject({
+      code: 'POLICY_REFUSED',
+      message: expect.stringContaining(`policy ${next.version} was in force already`) as string,
+    });
+    expect((await ask(again.port)).status).toBe(503);
+  });
+
   test('a damaged state file stops the gateway from starting, since it might forget a kill', async () => {
     await rig.stop();
     const file = join(rig.folder, 'state.json');
