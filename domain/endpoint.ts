@@ -89,6 +89,14 @@ export interface EndpointStatus extends EndpointPosition {
 
 /** What an endpoint says of one rollout: its result, that it is under way or waits, or nothing. */
 export function rolloutOf(
+/** What part of the callers a release has, as people are told: one that is kept warm and one in preview both have none. */
+export function shareOf(
+  { release, weight }: EndpointPosition['serving'][number],
+  rollout: { readonly order: Pick<RolloutOrder, 'release'> } | null,
+): string {
+  return weight === 0 && rollout?.order.release === release ? 'preview' : `${weight} %`;
+}
+
   status: Pick<EndpointStatus, 'rollout' | 'queued' | 'ended'>,
   request: Digest,
 ): RolloutResult | 'under way' | null {

@@ -1,7 +1,13 @@
 import { setHandler } from '@temporalio/workflow';
 import type { Killed } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
-import { movedTo, type EndpointPosition, type EndpointStatus, type RoutedPosition } from '../domain/endpoint.js';
+import {
+  movedTo,
+  shareOf,
+  type EndpointPosition,
+  type EndpointStatus,
+  type RoutedPosition,
+} from '../domain/endpoint.js';
 import { Alarms, type Alarm } from './alarms.js';
 import { Chores, type Chore } from './chores.js';
 import type { Stray } from './desk.js';
@@ -140,7 +146,9 @@ export class Traffic {
     const { position, counting } = this;
     const { current, orders } = this.rollouts;
     const steady = current === null ? 'steady' : `rolling out ${current.state.order.version}`;
-    const serves = position.serving.map((entry) => `${entry.version} ${entry.weight} %`).join(', ');
+    const serves = position.serving
+      .map((entry) => `${entry.version} ${shareOf(entry, current === null ? null : current.state)}`)
+      .join(', ');
     const waiting = orders.map((order) => order.version).join(', ');
     show({
       model: this.model,

@@ -4,6 +4,7 @@ import { progressOf } from '../../adapters/dossier.js';
 import { openHolds } from '../../adapters/holds.js';
 import { lockReport } from '../../adapters/retention-runs.js';
 import type { Digest } from '../../domain/digest.js';
+import { shareOf } from '../../domain/endpoint.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { LifecycleOutcome } from '../../domain/lifecycle.js';
 import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
@@ -193,7 +194,7 @@ async function showEndpoint(
     ),
     `revision ${revision}`,
     ...serving.map(
-      ({ version, weight, release }) => `${String(weight).padStart(4)} %  ${version}  ${release.slice(0, 12)}`,
+      (entry) => `${shareOf(entry, rollout).padStart(7)}  ${entry.version}  ${entry.release.slice(0, 12)}`,
     ),
     ...killedBy.map((order) => `killed by order ${order.slice(0, 12)}`),
     ...(gate === null ? [] : [`waits for ${missing} × ${gate.role}: custody approve ${gate.requestId} --key <file>`]),

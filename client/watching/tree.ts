@@ -1,5 +1,5 @@
 import type { Digest } from '../../domain/digest.js';
-import type { EndpointStatus, RolloutEnded } from '../../domain/endpoint.js';
+import { shareOf, type EndpointStatus, type RolloutEnded } from '../../domain/endpoint.js';
 import type { Seen } from '../../domain/analysis.js';
 import { endpointId } from '../../domain/names.js';
 import { howTo } from '../actions/shown.js';
@@ -55,8 +55,9 @@ function head({ model, endpoint: known, silent }: Sighting): Line {
 }
 
 function serving(status: EndpointStatus, gateways: Sighting['gateways'], trends: Trends): Line[] {
-  return status.serving.map(({ release, version, weight }) => {
-    const fact = `${String(weight).padStart(3)} %  ${version}`;
+  return status.serving.map((entry) => {
+    const { release, version } = entry;
+    const fact = `${shareOf(entry, status.rollout).padStart(5)}  ${version}`;
     const broken = troubleOf(release, gateways);
     if (broken !== null)
       return { tone: 'bad', fact: `${fact} ${broken}`, text: `${fact} ${measured(release, trends)}  ${broken}` };
