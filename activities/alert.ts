@@ -2,14 +2,41 @@ import { authoriseAlert, judgeAlerts, said, type Alert } from '../domain/alert.j
 import type { Digest } from '../domain/digest.js';
 import { isoTime } from '../domain/time.js';
 import { demand } from '../formats/evidence.js';
+import { decisionSignal, startEndpoint } from '../workflows/messages.js';
 import { thisAct } from './act.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { refusals, verdictOn } from './journal.js';
 
 /** What monitors say of a model: whoever they are, they can only take away what it serves. */
-export function createAlerts({ records, journal, router }: Desk): Pick<EndpointControl, 'takeAlerts' | 'noteAlerts'> {
+export function createAlerts({
+  records,
+  journal,
+  router,
+  temporal,
+}: Desk): Pick<EndpointControl, 'takeAlerts' | 'noteAlerts' | 'strayAlert'> {
   return {
+    strayAlert: async (model, alert) => {
+      if ((await router.current(model)) !== null) {
+        await temporal.workflow.signalWithStart('endpoint', {
+          ...startEndpoint(model),
+          signal: decisionSignal('securityAlert'),
+          signalArgs: [alert],
+          args: [],
+          workflowIdConflictPolicy: 'USE_EXISTING',
+        });
+        return;
+      }
+      const subject = { model, version: null, release: null };
+      await journal.refusing({ name: 'securityAlert', envelope: alert, subject }, async () => {
+        const policies = await records.usablePolicies();
+        const now = isoTime(Date.now());
+        const { verified } = await records.verify('alert', alert, policies, now);
+        const { environment } = records;
+        demand(authoriseAlert(verified, { environment, model, newest: policies.newest, now, document: null }));
+      });
+    },
+
     takeAlerts: async (model, alerts) => {
       // An alert lowers exposure: neither an expired policy nor somebody's forgery in its place keeps it from counting.
       const policies = await records.usablePolicies();

@@ -263,6 +263,11 @@ export interface EndpointControl {
   killEndpoint(model: string, order: unknown): Promise<Killed>;
   /** Ends once all gateways list an order that some had not answered, and says how long it took; `null`: it was lifted. */
   confirmKill(model: string, order: Digest): Promise<string | null>;
+  /**
+   * Refuses an alert about a model that has never served, and audits that. Where only its endpoint is missing, as after the
+   * loss of a namespace, that is started and gets it.
+   */
+  strayAlert(model: string, alert: unknown): Promise<void>;
   openRestoreGate(model: string, request: unknown): Promise<OpenGate>;
   restoreEndpoint(model: string, approved: Approved): Promise<EndpointPosition>;
   refuse: LifecycleControl['refuse'];

@@ -56,15 +56,10 @@ export class AlertWebhook {
     assertMonitor(this.#around.policy(), id, key);
     const { firing, resolved, nameless } = readNotification(await call.json(MAX_BODY_BYTES));
     const count = { signed: 0, known: 0, resolved };
-    let unknown = 0;
     for (const alert of firing) {
       const told = await this.#tell(alert);
-      if (told === 'done') count.signed += 1;
-      else if (told === 'known') count.known += 1;
-      else unknown += 1;
+      count[told === 'done' ? 'signed' : 'known'] += 1;
     }
-    if (unknown > 0)
-      throw new CustodyError('INPUT_MISSING', `${unknown} firing alerts name a model without an endpoint`);
     if (nameless > 0)
       throw new CustodyError(
         'MALFORMED',
@@ -73,20 +68,15 @@ export class AlertWebhook {
     return { status: 200, body: count };
   }
 
-  async #tell(alert: ToldAlert): Promise<'done' | 'known' | 'unknown'> {
+  async #tell(alert: ToldAlert): Promise<'done' | 'known'> {
     const { key, courier } = this.#deps;
     const { environment, signed } = this.#around;
     const act = async (): Promise<void> => {
       await courier(alert.model, signAlert({ key, environment }, alert));
       signed(alert);
     };
-    try {
-      const told = await this.#known.once(alert.nonce, act, () => this.#pace.take(alert.model));
-      if (told !== null) return told;
-    } catch (error) {
-      if (error instanceof CustodyError && error.code === 'INPUT_MISSING') return 'unknown';
-      throw error;
-    }
+    const told = await this.#known.once(alert.nonce, act, () => this.#pace.take(alert.model));
+    if (told !== null) return told;
     const headers = { 'retry-after': '60' };
     throw new HttpRefusal(
       503,

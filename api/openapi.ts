@@ -74,7 +74,7 @@ export function openApiDocument(): object {
                 'The body is no notification of version 4, or an alert in it names no model; the others were handed on',
               '401': "No token, or one that is not Alertmanager's",
               '403': 'The policy does not let this key sign alerts',
-              '404': 'No Alertmanager is expected here, or a model has no endpoint; other alerts were handed on',
+              '404': 'No Alertmanager is expected here',
               '408': 'The call took too long',
               '413': 'The body is too large',
               '415': 'The body is not application/json',

@@ -2,12 +2,13 @@ import { Client, Connection, isGrpcServiceError, ServiceError, WorkflowNotFoundE
 import { CustodyError } from '../domain/errors.js';
 import { endpointId } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
-import { decisionSignal } from '../workflows/messages.js';
+import { envelopeDigest } from '../formats/dsse.js';
+import { decisionSignal, startAlert } from '../workflows/messages.js';
 import type { ApiConfig } from './config.js';
 
 const DEADLINE_MS = 5_000;
 
-/** Hands a signed alert to the model's endpoint. INPUT_MISSING: there is none. TEMPORAL_UNAVAILABLE. */
+/** Hands a signed alert to the model's endpoint; where there is none, to control, which audits it. TEMPORAL_UNAVAILABLE. */
 export type AlertCourier = (model: string, envelope: SignedEnvelope) => Promise<void>;
 
 /** By signal, which Temporal keeps while no worker is up. It connects when there is something to hand over. */
@@ -15,14 +16,23 @@ export function createCourier({ address, namespace }: NonNullable<ApiConfig['ale
   const client = new Client({ connection: Connection.lazy({ address }), namespace });
   return async (model, envelope) => {
     try {
-      await client.withDeadline(Date.now() + DEADLINE_MS, () =>
-        client.workflow.getHandle(endpointId(model)).signal(decisionSignal('securityAlert'), envelope),
-      );
+      await client.withDeadline(Date.now() + DEADLINE_MS, () => handOver(client, model, envelope));
     } catch (cause) {
-      if (cause instanceof WorkflowNotFoundError)
-        throw new CustodyError('INPUT_MISSING', `there is no endpoint of ${model}`, { cause });
       if (!(cause instanceof ServiceError) && !isGrpcServiceError(cause)) throw cause;
       throw new CustodyError('TEMPORAL_UNAVAILABLE', 'Temporal does not take the alert', { cause });
     }
   };
+}
+
+async function handOver({ workflow }: Client, model: string, envelope: SignedEnvelope): Promise<void> {
+  try {
+    await workflow.getHandle(endpointId(model)).signal(decisionSignal('securityAlert'), envelope);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    await workflow.start('alert', {
+      ...startAlert(model, envelopeDigest(envelope)),
+      args: [envelope],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    });
+  }
 }

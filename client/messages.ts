@@ -51,7 +51,7 @@ export async function send(
  */
 export async function runToEnd<O extends { readonly kind: string }>(
   { temporal }: Custody,
-  type: 'policy' | 'resign' | 'consumer' | 'hold',
+  type: 'policy' | 'resign' | 'consumer' | 'hold' | 'alert',
   options: { readonly workflowId: string; readonly taskQueue: string; readonly staticSummary: string },
   argument: unknown,
 ): Promise<O> {

@@ -60,8 +60,10 @@ export function authoriseAlert(
     return denied('REPLAYED', `the alert is for ${model} in ${environment}`);
   const outside = outsideValidity(predicate, by.now);
   if (outside !== null) return denied('EXPIRED', `the alert is ${outside}`);
-  if (about(predicate, by.document).length === 0)
-    return denied('POLICY_REFUSED', `${model} ${version ?? release?.slice(0, 12) ?? ''} does not serve`);
+  if (about(predicate, by.document).length === 0) {
+    const which = version ?? release?.slice(0, 12);
+    return denied('POLICY_REFUSED', `${model}${which === undefined ? '' : ` ${which}`} does not serve`);
+  }
   return { allowed: true, approvers: monitors };
 }
 

@@ -1,3 +1,4 @@
+import { isDigest, type Digest } from './digest.js';
 import { CustodyError } from './errors.js';
 
 /** The sets of worker processes, each with one task queue of the same name and credentials of its own. */
@@ -86,6 +87,16 @@ export function holdId({ model, version }: ReleaseName): string {
 
 export function liftId({ model, version }: ReleaseName): string {
   return `lift/${model}/${version}`;
+}
+
+export function alertId(model: string, alert: Digest): string {
+  return `alert/${model}/${alert}`;
+}
+
+/** The model of an `alertId`; `null` for any other id. */
+export function parseAlertId(id: string): string | null {
+  const [kind, model = '', alert, ...rest] = id.split('/');
+  return kind === 'alert' && isModelName(model) && isDigest(alert) && rest.length === 0 ? model : null;
 }
 
 /** The inverse of `consumerId`; `null` for any other id. */

@@ -1,5 +1,6 @@
 export { lifecycle } from './lifecycle.js';
 export { endpoint } from './endpoint.js';
+export { alert } from './alert.js';
 export { training } from './training.js';
 export { resign } from './resign.js';
 export { policy } from './policy.js';

@@ -1,8 +1,10 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Digest } from '../domain/digest.js';
 import type { EndpointStatus, RolloutEnded, RolloutOrder } from '../domain/endpoint.js';
 import type { LifecycleStatus, OpenGate } from '../domain/lifecycle.js';
 import {
+  alertId,
   consumerId,
   endpointId,
   holdId,
@@ -94,6 +96,8 @@ export const startTraining = (model: string, run: string) =>
 export const startPolicy = (version: number) => started(policyId(version), `policy ${version} into force`);
 export const startConsumer = (consumer: string, sequence: number) =>
   started(consumerId(consumer, sequence), `consumer ${consumer}, statement ${sequence}`);
+export const startAlert = (model: string, alert: Digest) =>
+  started(alertId(model, alert), `security alert about ${model}, which has no endpoint`);
 export const startHold = (name: ReleaseName) => started(holdId(name), `hold of ${name.model} ${name.version}`);
 export const startLift = (name: ReleaseName) =>
   started(liftId(name), `holds of ${name.model} ${name.version} are to be lifted`);

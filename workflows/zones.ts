@@ -67,6 +67,7 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     noteAlerts: (model, alerts) => `audits ${alerts.length} security alerts about ${model}`,
     sortKills: (model, orders) => ({
       summary: `judges ${orders.length} kill orders for ${model}`,
+    strayAlert: (model) => `verifies a security alert about ${model}, which has no endpoint`,
       retry: { initialInterval: '100ms', maximumInterval: '1 second' },
       priority: { priorityKey: 1 },
     }),

@@ -94,6 +94,11 @@ test('a firing alert of Alertmanager ends a rollout; about what cannot be taken 
   expect(warned).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing was changed') as string });
   const refused = await bench.cli('alert', MODEL, '--reason', 'no monitor', '--key', 'oscar');
   expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining('NOT_AUTHORISED') as string });
+  // Of a model that nobody has: there is no endpoint to refuse it.
+  const stray = await bench.cli('alert', 'nobody', '--reason', 'wrong name', '--key', 'mona');
+  expect(stray).toMatchObject({ code: 3, stderr: expect.stringContaining('POLICY_REFUSED') as string });
+  const refusals = (await bench.log()).filter(({ change: what }) => what === 'message.refused');
+  expect(refusals.map(({ subject }) => subject.model)).toContain('nobody');
   await bench.answers({ status: 200, version: FIRST.version });
 
   const raised = await until('the alerts in the audit log', 30, async () => {

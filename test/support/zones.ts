@@ -78,6 +78,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   noteAlerts: 'control',
   sortKills: 'control',
   killEndpoint: 'control',
+  strayAlert: 'control',
   confirmKill: 'control',
   openRestoreGate: 'control',
   restoreEndpoint: 'control',
@@ -328,6 +329,9 @@ export class FakeZones {
           return signatures[0]?.sig === 'valid'
             ? { accepted: true, by: 'oscar', statement: digestOf(payload) }
             : { accepted: false, code: 'SIGNATURE_INVALID', reason: 'the signature does not verify' };
+      strayAlert: async () => undefined,
+      noteRoute: async () => undefined,
+      noteRollback: async () => undefined,
         }),
       killEndpoint: async (_model, order) => {
         const { payload, signatures } = order as SignedEnvelope;

@@ -2,6 +2,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createAlerts } from '../../../activities/alert.js';
 import type { AlertsTaken } from '../../../activities/contract.js';
+import type { Desk } from '../../../activities/control.js';
 import type { AlertPredicate } from '../../../domain/alert.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
@@ -38,6 +39,8 @@ function take(alerts: readonly unknown[], id = `act ${(act += 1)}`): Promise<Ale
   const environment = new MockActivityEnvironment({ activityId: id });
   return environment.run<[], AlertsTaken, () => Promise<AlertsTaken>>(() => takeAlerts(MODEL, decisions));
 }
+const inActivity = <T>(run: () => Promise<T>): Promise<T> =>
+  new MockActivityEnvironment().run<[], T, () => Promise<T>>(run);
 const refusedBecause = (): string[] =>
   rig.log.flatMap(({ change, reason }) => (change === 'message.refused' ? [reason] : []));
 const code = ({ verdicts }: AlertsTaken): string =>
@@ -180,6 +183,30 @@ describe('attack: refused, in the audit log, and without effect:', () => {
       { version: '1.0.0', weight: 0 },
     ]);
     expect(code(await take([world.alert('siem', { version: '1.0.0' }).envelope]))).toBe('POLICY_REFUSED');
+  });
+
+  test('about a model without an endpoint, whoever sends it', async () => {
+    const stray = (envelope: unknown) => inActivity(() => createAlerts(rig.desk).strayAlert('nobody', envelope));
+    const cases: [unknown, string][] = [
+      [world.alert('siem', { model: 'nobody' }).envelope, 'POLICY_REFUSED'],
+      [world.alert('siem', { model: 'digits' }).envelope, 'REPLAYED'],
+      [world.alert('oscar', { model: 'nobody' }).envelope, 'NOT_AUTHORISED'],
+      [{ forged: true }, 'MALFORMED'],
+    ];
+    for (const [envelope, code] of cases) await expect(stray(envelope)).rejects.toMatchObject({ code });
+    expect(rig.log.map(({ change, reason }) => [change, reason.split(': ')[1]])).toEqual(
+      cases.map(([, code]) => ['message.refused', code]),
+    );
+  });
+
+  test('about a model without an endpoint, but for one that serves all the same: that is started and gets it', async () => {
+    const sent: unknown[] = [];
+    const temporal = { workflow: { signalWithStart: async (...args: unknown[]) => void sent.push(args) } };
+    const desk = { ...rig.desk, temporal } as unknown as Desk;
+    const { envelope } = world.alert();
+    await inActivity(() => createAlerts(desk).strayAlert('digits', envelope));
+    expect(sent).toMatchObject([['endpoint', { workflowId: 'endpoint/digits', signalArgs: [envelope] }]]);
+    expect(rig.log).toEqual([]);
   });
 
   test('about a model that has never served', async () => {

@@ -210,13 +210,6 @@ describe('attack:', () => {
     },
   );
 
-  test('a model without an endpoint is said, and keeps no other from being told', async () => {
-    trouble = (model) => (model === 'nobody' ? new CustodyError('INPUT_MISSING', 'there is no endpoint') : null);
-    const answer = await post(notification({ labels: { model: 'nobody' } }, {}));
-    expect(answer).toMatchObject({ status: 404, body: { code: 'INPUT_MISSING' } });
-    expect(handed.map(({ model }) => model)).toEqual(['digits']);
-  });
-
   test('what an alert says is text, and no longer than people read', async () => {
     const summary = `<script>\u202e\u0000${'x'.repeat(5_000)}`;
     await post(notification({ annotations: { summary }, labels: { model: 'digits', alertname: 'A'.repeat(5_000) } }));
