@@ -232,7 +232,8 @@ export interface EndpointControl {
   promoteRelease(model: string, order: RolloutOrder): Promise<RoutedPosition>;
   /**
    * One document back to `target`, which the order `actor` names. `null`: ends the plan of the request `actor`, so that the
-   * stable release serves all callers; where that plan is not under way nothing changes.
+   * stable release serves all callers; where that plan is not under way nothing changes. It waits for no log: what it answers
+   * as not noted is for `noteRoute`.
    */
   rollBack(model: string, target: Digest | null, reason: string, actor: Digest): Promise<RoutedPosition>;
   /**
@@ -240,7 +241,9 @@ export interface EndpointControl {
    * the endpoint has moved on from `revision` meanwhile nothing changes. Audited.
    */
   revertService(model: string, revision: number, release: Digest, reason: string): Promise<ServiceReverted>;
-  /** Verifies an operator's rollback order. */
+  /** Puts a document into the log that has taken effect. */
+  noteRoute(model: string, revision: number): Promise<void>;
+  /** Verifies an operator's rollback order. One that counts waits for no log: it is for `noteRollback`. */
   checkRollback(
     model: string,
     order: unknown,
@@ -249,7 +252,10 @@ export interface EndpointControl {
     readonly reason: string;
     readonly by: string;
     readonly statement: Digest;
+    readonly unnoted?: true;
   }>;
+  /** Audits an order to roll back to `target` that counts. */
+  noteRollback(model: string, order: Digest, target: Digest | null): Promise<void>;
   /**
    * Verifies security alerts in the order they came and keeps those that count, each of which counts in this one activity and
    * in no other. Says what has to follow; the others are alarms.
@@ -257,17 +263,17 @@ export interface EndpointControl {
   takeAlerts(model: string, alerts: readonly Decision[]): Promise<AlertsTaken>;
   /** Audits alerts that were taken, with what followed. */
   noteAlerts(model: string, alerts: readonly Digest[], outcome: string): Promise<void>;
+  /**
+   * Refuses an alert about a model that has never served, and audits that. Where only its endpoint is missing, as after the
+   * loss of a namespace, that is started and gets it.
+   */
+  strayAlert(model: string, alert: unknown): Promise<void>;
   /** Tells the genuine orders of many from the others, and audits those in one go. Nothing is relayed by it. */
   sortKills(model: string, orders: readonly Decision[]): Promise<readonly DecisionVerdict[]>;
   /** Relays one signed order, unchanged, to all gateways at once. */
   killEndpoint(model: string, order: unknown): Promise<Killed>;
   /** Ends once all gateways list an order that some had not answered, and says how long it took; `null`: it was lifted. */
   confirmKill(model: string, order: Digest): Promise<string | null>;
-  /**
-   * Refuses an alert about a model that has never served, and audits that. Where only its endpoint is missing, as after the
-   * loss of a namespace, that is started and gets it.
-   */
-  strayAlert(model: string, alert: unknown): Promise<void>;
   openRestoreGate(model: string, request: unknown): Promise<OpenGate>;
   restoreEndpoint(model: string, approved: Approved): Promise<EndpointPosition>;
   refuse: LifecycleControl['refuse'];

@@ -14,7 +14,15 @@ import type { Grounds } from './router.js';
 
 type Rollouts = Pick<
   EndpointControl,
-  'resumeEndpoint' | 'resumeRollout' | 'routeStep' | 'promoteRelease' | 'rollBack' | 'checkRollback' | 'replyRollout'
+  | 'resumeEndpoint'
+  | 'resumeRollout'
+  | 'routeStep'
+  | 'promoteRelease'
+  | 'rollBack'
+  | 'noteRoute'
+  | 'checkRollback'
+  | 'noteRollback'
+  | 'replyRollout'
 > &
   Pick<LifecycleControl, 'askEndpoint' | 'rolloutState'>;
 
@@ -141,9 +149,11 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       const isOrdered = target !== null && (document.plan !== null || stable !== target);
       if (isOwnPlan) await router.draw(model, current, rollbackTo(document, stable), null);
       else if (isOrdered) await router.draw(model, current, rollbackTo(document, target), null);
-      await router.deliver(model);
-      return router.routed(model);
+      const unnoted = await router.act(model);
+      return { ...(await router.routed(model)), ...(unnoted === null ? {} : { unnoted }) };
     },
+
+    noteRoute: (model, revision) => router.note(model, revision),
 
     checkRollback: (model, envelope) =>
       journal.refusing({ name: 'rollback', envelope, subject: { model, version: null, release: null } }, async () => {
@@ -165,15 +175,19 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
           throw new CustodyError('POLICY_REFUSED', 'there is no such release to go back to: it is not kept warm');
         await records.spend(said.nonce, { statement: verified.digest, request: thisAct() });
         await records.keep(order);
-        await journal.note({
-          change: 'decision.accepted',
-          key: verified.digest,
-          actor: { id: by, statement: verified.digest },
-          subject: { model, version: null, release: target },
-          after: verified.digest,
-          reason: `roll back: ${said.reason}`,
-        });
-        return { target, reason: said.reason, by, statement: verified.digest };
+        return { target, reason: said.reason, by, statement: verified.digest, unnoted: true };
       }),
+
+    noteRollback: async (model, order, target) => {
+      const { digest, signers, predicate } = (await records.get('rollback', order)).verified;
+      await journal.note({
+        change: 'decision.accepted',
+        key: digest,
+        actor: { id: signers.join(' and '), statement: digest },
+        subject: { model, version: null, release: target },
+        after: digest,
+        reason: `roll back: ${predicate.reason}`,
+      });
+    },
   };
 }

@@ -103,14 +103,27 @@ export class Router {
    * first. GATEWAY_UNAVAILABLE while one of them has not got the newest.
    */
   async deliver(model: string, gateways = this.#deps.gateways): Promise<void> {
+    const unnoted = await this.act(model, gateways);
+    if (unnoted !== null) await this.note(model, unnoted);
+  }
+
+  /** The same, but what lowers exposure does not wait for the log: the answer is the revision that is to be noted. */
+  async act(model: string, gateways = this.#deps.gateways): Promise<number | null> {
     const newest = await this.current(model);
-    if (newest === null) return;
+    if (newest === null) return null;
     const lowers = newest.document.change === 'rollback' || newest.document.change === 'withdraw';
     if (!lowers) await this.#note(newest);
     const results = await Promise.allSettled(gateways.map((gateway) => this.#catchUp(gateway, newest)));
-    if (lowers) await this.#note(newest);
     const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    if (failed === undefined) return lowers ? newest.document.revision : null;
+    // Nobody can tell how long it will be tried again.
+    if (lowers) await this.#note(newest);
+    throw failed.reason;
+  }
+
+  /** Puts a document into the log that has taken effect. */
+  async note(model: string, revision: number): Promise<void> {
+    await this.#note(await this.#routes.mustHave(model, revision));
   }
 
   async #note({ digest, document }: Route): Promise<void> {

@@ -38,26 +38,31 @@ export function createServiceDesk({ records, journal, router, id }: Desk): Pick<
   return {
     revertService: async (model, revision, release, reason) => {
       const current = await router.current(model);
-      const { document } = current ?? {};
-      const serving = document === undefined ? undefined : establishedOf(document)[0];
-      if (current === null || document?.revision !== revision || document.plan !== null || serving?.release !== release)
-        return moved(model);
-      const back = await wayBack(model, document);
-      const isAlarm = typeof back !== 'string';
-      if (!isAlarm) {
+      const document = await router.at(model, revision);
+      const serving = document === null || document.plan !== null ? undefined : establishedOf(document)[0];
+      if (current === null || document === null || serving?.release !== release) return moved(model);
+      const note = (before: Digest, outcome: string): Promise<void> =>
+        journal.note({
+          change: 'service.breached',
+          key: `${before} ${reason}`,
+          actor: { id, statement: before },
+          subject: { model, version: serving.version, release },
+          before,
+          reason: `${reason}; ${outcome}`,
+        });
+      if (current.document.revision === revision) {
+        const back = await wayBack(model, document);
+        if (typeof back !== 'string') {
+          await note(current.digest, `it serves on: ${back.not}`);
+          return { kind: 'alarm', reason: `${reason}; ${back.not}` };
+        }
         await router.draw(model, current, rollbackTo(document, back), null);
-        await router.deliver(model);
       }
-      const outcome = isAlarm ? `it serves on: ${back.not}` : 'rolled back';
-      await journal.note({
-        change: 'service.breached',
-        key: `${current.digest} ${reason}`,
-        actor: { id, statement: current.digest },
-        subject: { model, version: serving.version, release },
-        before: current.digest,
-        reason: `${reason}; ${outcome}`,
-      });
-      return isAlarm ? { kind: 'alarm', reason: `${reason}; ${back.not}` } : moved(model);
+      const to = await moved(model);
+      // Also when this is tried again, because the log did not take it.
+      const next = await router.at(model, revision + 1);
+      if (next?.change === 'rollback' && next.previous !== null) await note(next.previous, 'rolled back');
+      return to;
     },
   };
 }

@@ -57,6 +57,8 @@ export interface ReleaseReference {
 export interface RoutedPosition extends EndpointPosition {
   /** The releases that the document before listed and this one does not: their replicas are to be stopped. */
   readonly stopped: readonly ReleaseReference[];
+  /** The revision of a document that has lowered exposure, and is not in the log yet. */
+  readonly unnoted?: number;
 }
 
 /**
@@ -87,8 +89,6 @@ export interface EndpointStatus extends EndpointPosition {
   readonly trouble: readonly string[];
 }
 
-/** What an endpoint says of one rollout: its result, that it is under way or waits, or nothing. */
-export function rolloutOf(
 /** What part of the callers a release has, as people are told: one that is kept warm and one in preview both have none. */
 export function shareOf(
   { release, weight }: EndpointPosition['serving'][number],
@@ -97,6 +97,8 @@ export function shareOf(
   return weight === 0 && rollout?.order.release === release ? 'preview' : `${weight} %`;
 }
 
+/** What an endpoint says of one rollout: its result, that it is under way or waits, or nothing. */
+export function rolloutOf(
   status: Pick<EndpointStatus, 'rollout' | 'queued' | 'ended'>,
   request: Digest,
 ): RolloutResult | 'under way' | null {

@@ -9,7 +9,9 @@ export type Chore =
   | { readonly kind: 'reply'; readonly replyTo: string; readonly ended: RolloutEnded }
   | { readonly kind: 'stop'; readonly stopped: ReleaseReference }
   | { readonly kind: 'confirm'; readonly model: string; readonly order: Digest }
-  | { readonly kind: 'note'; readonly model: string; readonly alerts: readonly Digest[]; readonly outcome: string };
+  | { readonly kind: 'note'; readonly model: string; readonly alerts: readonly Digest[]; readonly outcome: string }
+  | { readonly kind: 'note rollback'; readonly model: string; readonly order: Digest; readonly target: Digest | null }
+  | { readonly kind: 'note route'; readonly model: string; readonly revision: number };
 
 /** Each chore runs by itself, tried again by its activity until it is done; a continued run begins the rest anew. */
 export class Chores {
@@ -34,16 +36,7 @@ export class Chores {
 
   private async run(chore: Chore): Promise<void> {
     try {
-      if (chore.kind === 'reply') await control.replyRollout(chore.replyTo, chore.ended);
-      else if (chore.kind === 'note') await control.noteAlerts(chore.model, chore.alerts, chore.outcome);
-      else if (chore.kind === 'confirm') {
-        const took = await control.confirmKill(chore.model, chore.order);
-        if (took !== null) this.confirmed(chore.order, took);
-      } else
-        await serving.stopRelease(
-          { model: chore.stopped.model, version: chore.stopped.version },
-          chore.stopped.release,
-        );
+      await this.done(chore);
     } catch (error) {
       // The lifecycle asks by itself, and the gateways route nothing to what should have stopped.
       const failure = failureOf(error);
@@ -51,5 +44,27 @@ export class Chores {
       log.error(`an endpoint's chore was refused: ${chore.kind}`, { ...failure });
     }
     this.open = this.open.filter((other) => other !== chore);
+  }
+
+  private async done(chore: Chore): Promise<void> {
+    switch (chore.kind) {
+      case 'reply':
+        return control.replyRollout(chore.replyTo, chore.ended);
+      case 'stop': {
+        const { model, version, release } = chore.stopped;
+        return serving.stopRelease({ model, version }, release);
+      }
+      case 'confirm': {
+        const took = await control.confirmKill(chore.model, chore.order);
+        if (took !== null) this.confirmed(chore.order, took);
+        return;
+      }
+      case 'note':
+        return control.noteAlerts(chore.model, chore.alerts, chore.outcome);
+      case 'note rollback':
+        return control.noteRollback(chore.model, chore.order, chore.target);
+      case 'note route':
+        return control.noteRoute(chore.model, chore.revision);
+    }
   }
 }

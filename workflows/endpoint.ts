@@ -87,7 +87,12 @@ async function rollbackDesk(traffic: Traffic): Promise<never> {
     for (const message of inbox.take(['rollback'], 1)) {
       traffic.rollingBack = true;
       await answering([message], async () => {
-        const { target, reason, by, statement } = await control.checkRollback(model, message.decision.envelope);
+        const { target, reason, by, statement, unnoted } = await control.checkRollback(
+          model,
+          message.decision.envelope,
+        );
+        // It waits for nothing, and nothing for it.
+        if (unnoted === true) traffic.chores.add({ kind: 'note rollback', model, order: statement, target });
         const undone = await traffic.rollouts.stop(reason);
         // Undoing the rollout has brought the stable release back; anything else takes one more document.
         if (!undone || target !== null) traffic.routed(await control.rollBack(model, target, reason, statement));

@@ -21,6 +21,8 @@ export class Rollout {
   paused = true;
   /** People decide on its next step, or will once the gate is open. */
   asking: boolean;
+  /** It was to be undone, and that was refused: it is tried again, by the next run if need be. */
+  held = false;
   private scope = new CancellationScope();
   private yielding = false;
   private readonly around: Surroundings;
@@ -160,7 +162,10 @@ export class Rollout {
     const reason = stopped ?? 'stopped';
     if (!begun) return { kind: 'rolled back', revision: revision(), reason };
     const position = await insist(() => control.rollBack(model, null, reason, order.request), {
-      trouble: (why) => trouble('cannot roll back', why),
+      trouble: (why) => {
+        this.held = why !== null;
+        trouble('cannot roll back', why);
+      },
       pause: (ms) => condition(() => this.yielding, ms, { summary: 'before the rollback is tried again' }),
     });
     if (position === null) return 'paused';

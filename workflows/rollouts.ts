@@ -66,12 +66,16 @@ export class Rollouts {
     return { current: this.current?.state ?? null, orders: this.orders, ended: this.ended };
   }
 
-  /** Ends the rollout under way, if any, and waits until it is undone; whether that brought the stable release back. */
+  /**
+   * Ends the rollout under way, if any, and waits until it is undone; whether that brought the stable release back. Where its
+   * undoing does not come about it is tried again, and nobody waits for that.
+   */
   async stop(why: string): Promise<boolean> {
     const { current } = this;
     if (current === null) return false;
     current.stop(why);
-    await condition(() => this.current !== current);
+    await condition(() => this.current !== current || current.held);
+    if (current.held) return false;
     const end = this.ended.find((each) => each.request === current.state.order.request);
     return end?.result.kind !== 'promoted';
   }

@@ -93,6 +93,7 @@ export class Traffic {
   routed(to: RoutedPosition): void {
     this.moved(to);
     for (const stopped of to.stopped) this.chores.add({ kind: 'stop', stopped });
+    if (to.unnoted !== undefined) this.chores.add({ kind: 'note route', model: this.model, revision: to.unnoted });
   }
 
   /** Of the orders that stood when the restore was carried out, those that its answer no longer lists are lifted. */

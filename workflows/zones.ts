@@ -62,12 +62,14 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     rollBack: (model, target) =>
       `rolls ${model} back to ${target === null ? 'its stable release' : shortDigest(target)}`,
     revertService: (model, revision) => `goes back from what revision ${revision} of ${model} serves`,
+    noteRoute: (model, revision) => `audits that revision ${revision} of ${model} has taken effect`,
     checkRollback: (model) => `verifies an order to roll ${model} back`,
+    noteRollback: (model) => `audits an order to roll ${model} back`,
     takeAlerts: (model, alerts) => `verifies ${alerts.length} security alerts about ${model}`,
     noteAlerts: (model, alerts) => `audits ${alerts.length} security alerts about ${model}`,
+    strayAlert: (model) => `verifies a security alert about ${model}, which has no endpoint`,
     sortKills: (model, orders) => ({
       summary: `judges ${orders.length} kill orders for ${model}`,
-    strayAlert: (model) => `verifies a security alert about ${model}, which has no endpoint`,
       retry: { initialInterval: '100ms', maximumInterval: '1 second' },
       priority: { priorityKey: 1 },
     }),

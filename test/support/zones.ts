@@ -73,12 +73,14 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   promoteRelease: 'control',
   rollBack: 'control',
   revertService: 'control',
+  noteRoute: 'control',
   checkRollback: 'control',
+  noteRollback: 'control',
   takeAlerts: 'control',
   noteAlerts: 'control',
+  strayAlert: 'control',
   sortKills: 'control',
   killEndpoint: 'control',
-  strayAlert: 'control',
   confirmKill: 'control',
   openRestoreGate: 'control',
   restoreEndpoint: 'control',
@@ -304,10 +306,14 @@ export class FakeZones {
       }),
       openStepGate: async (_model, _order, step) => this.gate(`proceed-${step}`, 'release-approver'),
       promoteRelease: async (model, order) => this.move(at(this.position.revision + 1, order.version, model)),
-      rollBack: async (model) => this.move(at(this.position.revision + 1, '1.0.0', model)),
+      rollBack: async (model) => {
+        const revision = this.position.revision + 1;
+        return { ...this.move(at(revision, '1.0.0', model)), unnoted: revision };
+      },
       checkRollback: async (_model, order) => {
         const target = (order as SignedEnvelope).payload;
-        return { target: target === '' ? null : target, reason: 'slow', by: 'olga', statement: digestOf('rollback') };
+        const said = { reason: 'slow', by: 'olga', statement: digestOf('rollback'), unnoted: true } as const;
+        return { target: target === '' ? null : target, ...said };
       },
       takeAlerts: async (_model, alerts) => {
         const verdicts = alerts.map(({ envelope: sent }): DecisionVerdict => {
@@ -323,15 +329,15 @@ export class FakeZones {
         return { verdicts, act: null, alarms };
       },
       noteAlerts: async () => undefined,
+      strayAlert: async () => undefined,
+      noteRoute: async () => undefined,
+      noteRollback: async () => undefined,
       sortKills: async (_model, orders) =>
         orders.map(({ envelope: sent }) => {
           const { payload, signatures } = sent as SignedEnvelope;
           return signatures[0]?.sig === 'valid'
             ? { accepted: true, by: 'oscar', statement: digestOf(payload) }
             : { accepted: false, code: 'SIGNATURE_INVALID', reason: 'the signature does not verify' };
-      strayAlert: async () => undefined,
-      noteRoute: async () => undefined,
-      noteRollback: async () => undefined,
         }),
       killEndpoint: async (_model, order) => {
         const { payload, signatures } = order as SignedEnvelope;

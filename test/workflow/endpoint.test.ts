@@ -442,6 +442,60 @@ describe('an order to roll back', () => {
     await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'slow' }]);
   });
+
+  it('waits for no log, nor does the next one; what it owes the log is done once that is there, by the next run if need be', async () => {
+    const log = deferred();
+    const noted: string[] = [];
+    on.zones.acts.watchStep = never;
+    Object.assign(on.zones.acts, {
+      noteRollback: async (_model: string, order: string) => {
+        await watching(log.promise);
+        noted.push(order);
+      },
+      noteRoute: async (_model: string, revision: number) => {
+        await watching(log.promise);
+        noted.push(`revision ${revision}`);
+      },
+    });
+    await start(60);
+    await order('1.1.0');
+    await on.zones.called('watchStep');
+    expect(await update('rollback', envelope('older'))).toMatchObject({ by: 'olga' });
+    expect(await update('rollback', envelope('oldest'))).toMatchObject({ by: 'olga' });
+    expect(on.zones.argsOf('rollBack').map(([, target]) => target)).toEqual([null, 'older', 'oldest']);
+    for (let noise = 0; noise < 12; noise += 1) await handle.signal('noise', noise);
+    await on.zones.called('resumeEndpoint', 2);
+    expect(noted).toEqual([]);
+    log.resolve();
+    const owed = [digestOf('rollback'), 'revision 2', 'revision 3', 'revision 4'];
+    await expect.poll(() => [...new Set(noted)].sort(), POLL).toEqual([...owed].sort());
+  });
+
+  it('is answered while the rollout under way cannot be undone, also by a run that is handed on; the next one undoes it', async () => {
+    const { rollBack } = on.zones.acts;
+    on.zones.acts.watchStep = async (_model, revision) => ({ kind: 'fail', revision, reason: 'worse' });
+    on.zones.acts.rollBack = async (of, target, ...rest) => {
+      if (target === null) throw refusal('WORM_VIOLATED', 'a second document lies in its place');
+      return rollBack(of, target, ...rest);
+    };
+    await start(60);
+    const { replyTo } = await order('1.1.0');
+    const trouble = ['cannot roll back: WORM_VIOLATED: a second document lies in its place'];
+    await expect.poll(async () => (await status()).trouble, POLL).toEqual(trouble);
+    expect(await update('rollback', envelope('older'))).toMatchObject({ by: 'olga' });
+    await handle.signal(decisionSignal('rollback'), envelope('oldest'));
+    for (let noise = 0; noise < 16; noise += 1) await handle.signal('noise', noise);
+    await on.zones.called('resumeEndpoint', 2);
+    const targets = () => new Set(on.zones.argsOf('rollBack').map(([, target]) => target));
+    await expect.poll(targets, POLL).toEqual(new Set([null, 'older', 'oldest']));
+    expect(replies()).toEqual([]);
+
+    // Once it can be undone, a run that is handed on undoes it.
+    on.zones.acts.rollBack = rollBack;
+    for (let noise = 0; noise < 30; noise += 1) await handle.signal('noise', noise);
+    await on.zones.called('replyRollout');
+    expect(replies()).toMatchObject([{ to: replyTo, kind: 'rolled back', reason: 'fail: worse' }]);
+  });
 });
 
 describe('messages without a meaning', () => {

@@ -5,15 +5,18 @@ import { Router } from '../../../activities/router.js';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
 import type { AuditRecord } from '../../../domain/audit.js';
+import { CustodyError } from '../../../domain/errors.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import type { Route, World } from '../../support/world.js';
 
-/** Control's desk over a store in memory that has the first policy, without gateways and with a log that is a list. */
+/** Control's desk over a store in memory that has the first policy, without gateways and with a log that is a list of records. */
 export interface DeskRig {
   readonly records: Records;
   readonly router: Router;
   readonly log: AuditRecord[];
+  /** While it is down, the log takes no record. */
+  readonly audit: { isDown: boolean };
   readonly desk: Desk;
   put(key: string, body: Buffer): Promise<unknown>;
   keep(route: Route): Promise<unknown>;
@@ -22,7 +25,15 @@ export interface DeskRig {
 export async function startDesk(world: World): Promise<DeskRig> {
   const records = new Records(createMemoryStore().bucket('test-custody'), world.root);
   const log: AuditRecord[] = [];
-  const audit = { append: async (added: readonly AuditRecord[]): Promise<void> => void log.push(...added) };
+  // As in the real one, an id counts once.
+  const isNew = ({ id }: AuditRecord): boolean => !log.some((record) => record.id === id);
+  const audit = {
+    isDown: false,
+    append: async (added: readonly AuditRecord[]): Promise<void> => {
+      if (audit.isDown) throw new CustodyError('STORE_UNAVAILABLE', 'the log takes no record');
+      log.push(...added.filter(isNew));
+    },
+  };
   const router = new Router({
     ...{ records, key: world.keys.control, id: 'control', gateways: [], audit },
     onJunk: (key, error) => expect.fail(`${key}: ${error.message}`),
@@ -31,7 +42,7 @@ export async function startDesk(world: World): Promise<DeskRig> {
     records.bucket.createOnce(key, body, { retainUntil: '2099-01-01T00:00:00Z' });
   await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   return {
-    ...{ records, router, log, put },
+    ...{ records, router, log, audit, put },
     desk: { records, router, journal: new Journal(audit), id: 'control' } as unknown as Desk,
     keep: ({ document, envelope }) => put(storeKeys.route(document.model, document.revision), canonicalBytes(envelope)),
   };

@@ -1,6 +1,7 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createRollouts } from '../../../activities/rollout.js';
+import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
 import { createWorld, type Release, type World } from '../../support/world.js';
 import { startDesk, type DeskRig } from './rig.js';
@@ -19,9 +20,13 @@ beforeEach(async () => {
   const serving = world.inService(first);
   const second = world.release({ version: '1.1.0', after: serving.at(-1)! });
   for (const route of [...serving, world.routePlan(serving.at(-1)!, second)]) await rig.keep(route);
+  for (const { release, manifestText } of [first, second])
+    await rig.put(storeKeys.manifest(release), Buffer.from(manifestText));
 });
 
 let act = 0;
+const inActivity = <T>(run: () => Promise<T>): Promise<T> =>
+  new MockActivityEnvironment().run<[], T, () => Promise<T>>(run);
 /** What an order comes to: `rolled back to <release>`, or the code it is refused with. `id`: of the activity. */
 async function order(envelope: unknown, id = `act ${(act += 1)}`): Promise<string> {
   const { checkRollback } = createRollouts(rig.desk);
@@ -39,6 +44,38 @@ describe('an order to roll back', () => {
     const answered = await order(envelope, 'one');
     expect(answered).toBe(`rolled back to ${first.release}`);
     expect(await order(envelope, 'one')).toBe(answered);
+  });
+
+  test('waits for no log, and is in it as soon as that is there', async () => {
+    const { checkRollback, rollBack, noteRollback, noteRoute } = createRollouts(rig.desk);
+    rig.audit.isDown = true;
+    const { target, reason, statement, unnoted } = await inActivity(() =>
+      checkRollback(MODEL, world.rollbackOrder().envelope),
+    );
+    const moved = await inActivity(() => rollBack(MODEL, target, reason, statement));
+    expect(moved).toMatchObject({ serving: [{ release: first.release, weight: 100 }], unnoted: moved.revision });
+    expect(unnoted).toBe(true);
+    const note = async (): Promise<void> => {
+      await inActivity(() => noteRollback(MODEL, statement, target));
+      await inActivity(() => noteRoute(MODEL, moved.revision));
+    };
+    await expect(note()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    rig.audit.isDown = false;
+    await note();
+    await note();
+    expect(rig.log).toMatchObject([
+      { change: 'decision.accepted', actor: { id: 'oscar', statement }, subject: { release: target } },
+      { change: 'route.changed', after: moved.document, reason: expect.stringMatching(/^rollback, /) as string },
+    ]);
+  });
+
+  test('attack: nothing is audited as an order that was not kept as one', async () => {
+    const { noteRollback } = createRollouts(rig.desk);
+    const alert = world.alert();
+    await rig.records.keep(alert.envelope);
+    for (const digest of [alert.digest, 'e'.repeat(64)])
+      await expect(inActivity(() => noteRollback(MODEL, digest, first.release))).rejects.toBeDefined();
+    expect(rig.log).toEqual([]);
   });
 
   test('attack: sent again by somebody else, within its hour, is a replay, and audited as one', async () => {

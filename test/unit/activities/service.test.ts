@@ -59,6 +59,19 @@ describe('a breach in service', () => {
     expect((await rig.router.current(MODEL))?.document.change).toBe('rollback');
   });
 
+  test('goes back while the log takes no record, and is in it once that does', async () => {
+    rig.audit.isDown = true;
+    await expect(revert()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect((await rig.router.current(MODEL))?.document).toMatchObject({
+      change: 'rollback',
+      revision: chain.length + 1,
+    });
+    rig.audit.isDown = false;
+    expect(await revert()).toMatchObject({ kind: 'rolled back', position: { revision: chain.length + 1 } });
+    expect(rig.log.map(({ change }) => change)).toEqual(['route.changed', 'service.breached']);
+    expect(breaches()).toEqual(['9 of 20 answers failed; rolled back']);
+  });
+
   test('of what was rolled back to is an alarm: it was not promoted in the window', async () => {
     await revert();
     expect(await revert(chain.length + 1, first.release)).toMatchObject({
