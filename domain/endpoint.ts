@@ -97,6 +97,11 @@ export function shareOf(
   return weight === 0 && rollout?.order.release === release ? 'preview' : `${weight} %`;
 }
 
+/** Those of all that an endpoint routes to, in a line. */
+export function sharesOf(serving: EndpointPosition['serving'], rollout: Parameters<typeof shareOf>[1]): string {
+  return serving.map((entry) => `${entry.version} ${shareOf(entry, rollout)}`).join(', ');
+}
+
 /** What an endpoint says of one rollout: its result, that it is under way or waits, or nothing. */
 export function rolloutOf(
   status: Pick<EndpointStatus, 'rollout' | 'queued' | 'ended'>,

@@ -1,6 +1,6 @@
 import { CancellationScope, log } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
-import type { ReleaseReference, RolloutEnded } from '../domain/endpoint.js';
+import type { ReleaseReference, RolloutEnded, RoutedPosition } from '../domain/endpoint.js';
 import { failureOf } from './failures.js';
 import { control, serving } from './zones.js';
 
@@ -28,6 +28,12 @@ export class Chores {
     this.open.push(chore);
     // It may come from a handler, which a cancellation of the workflow would reach.
     void CancellationScope.nonCancellable(() => this.run(chore));
+  }
+
+  /** What a new routing document leaves to be done. */
+  follow(model: string, { stopped, unnoted }: RoutedPosition): void {
+    for (const each of stopped) this.add({ kind: 'stop', stopped: each });
+    if (unnoted !== undefined) this.add({ kind: 'note route', model, revision: unnoted });
   }
 
   get unfinished(): readonly Chore[] {

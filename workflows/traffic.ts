@@ -1,13 +1,8 @@
 import { setHandler } from '@temporalio/workflow';
 import type { Killed } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
-import {
-  movedTo,
-  shareOf,
-  type EndpointPosition,
-  type EndpointStatus,
-  type RoutedPosition,
-} from '../domain/endpoint.js';
+import { movedTo, sharesOf } from '../domain/endpoint.js';
+import type { EndpointPosition, EndpointStatus, RoutedPosition } from '../domain/endpoint.js';
 import { Alarms, type Alarm } from './alarms.js';
 import { Chores, type Chore } from './chores.js';
 import type { Stray } from './desk.js';
@@ -92,8 +87,7 @@ export class Traffic {
 
   routed(to: RoutedPosition): void {
     this.moved(to);
-    for (const stopped of to.stopped) this.chores.add({ kind: 'stop', stopped });
-    if (to.unnoted !== undefined) this.chores.add({ kind: 'note route', model: this.model, revision: to.unnoted });
+    this.chores.follow(this.model, to);
   }
 
   /** Of the orders that stood when the restore was carried out, those that its answer no longer lists are lifted. */
@@ -147,9 +141,7 @@ export class Traffic {
     const { position, counting } = this;
     const { current, orders } = this.rollouts;
     const steady = current === null ? 'steady' : `rolling out ${current.state.order.version}`;
-    const serves = position.serving
-      .map((entry) => `${entry.version} ${shareOf(entry, current === null ? null : current.state)}`)
-      .join(', ');
+    const serves = sharesOf(position.serving, current === null ? null : current.state);
     const waiting = orders.map((order) => order.version).join(', ');
     show({
       model: this.model,

@@ -29,6 +29,7 @@ import type * as StackModule from '../../client/stack/stack.js';
 import { askAs, startRelease, type ReleaseSource } from '../../client/start.js';
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError, type ErrorCode } from '../../domain/errors.js';
+import type { Component } from '../../domain/manifest.js';
 import { endpointId, lifecycleId, type ReleaseName } from '../../domain/names.js';
 import type { Policy } from '../../domain/policy.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
@@ -141,14 +142,21 @@ export class Bench {
       change,
       key = this.key('trainer'),
       model = MODEL,
-    }: { change?: (folder: string) => void; key?: SigningKey; model?: string } = {},
+      further = [],
+    }: {
+      change?: (folder: string) => void;
+      key?: SigningKey;
+      model?: string;
+      /** Components that the shipped one has not. */
+      further?: readonly Pick<Component, 'name' | 'kind' | 'files'>[];
+    } = {},
   ): Promise<ReleaseSource & { readonly release: string }> {
     const folder = join(this.folder, `release-${model}-${version}`);
     rmSync(folder, { recursive: true, force: true });
     cpSync(shippedFolder('1.0.0'), folder, { recursive: true });
     change?.(folder);
     const { components, serving } = await readTrainer(join(digitsFolder(), 'trainer.json'));
-    const packed = await packRelease(folder, { model, version, components, serving });
+    const packed = await packRelease(folder, { model, version, components: [...components, ...further], serving });
     const bundle = `${folder}.sig.json`;
     this.sign(folder, bundle, key, model);
     const provenance = provenanceBeside(bundle);

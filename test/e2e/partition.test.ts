@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
@@ -8,15 +8,14 @@ import { endpointId } from '../../domain/names.js';
 import type { GatewayAddress } from '../../formats/tls.js';
 import { Authority } from '../support/certificates.js';
 import { Bench, MODEL, type Answered } from './harness.js';
+import { startGateway, tellOfGateway } from './support/further-gateway.js';
 import { OtherHost, whyNoOtherHost } from './support/network.js';
-import { compiled } from './support/product.js';
 import { until } from './support/until.js';
 
 /** A second gateway on a host of its own, which control can be cut off from; callers always come through. */
 const why = whyNoOtherHost();
 const [REISSUE_SECONDS, LIFETIME_SECONDS] = [2, 15];
 const [ADMIN, TRAFFIC] = [7443, 7080];
-const FAR = 'far-gateway';
 
 let bench: Bench;
 let host: OtherHost;
@@ -36,26 +35,16 @@ beforeAll(async () => {
   for (const name of readdirSync(pki)) chmodSync(join(pki, name), 0o644);
   at = { url: `https://${host.control.there}:${ADMIN}`, tls: near };
 
-  const folder = join(bench.folder, FAR);
-  mkdirSync(folder);
-  const config = {
-    environment: bench.custody.description.environment,
-    root: bench.stack.layout.root,
-    state: join(folder, 'state'),
+  await startGateway(bench, {
+    name: 'far-gateway',
     listen: { host: host.callers.there, port: TRAFFIC },
     admin: { listen: { host: host.control.there, port: ADMIN }, tls: far },
     relays: far,
-  };
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  await bench.stack.supervisor.start({
-    name: FAR,
-    command: [...host.prefix, process.execPath, compiled('gateway/main.js'), join(folder, 'config.json')],
-    env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production' },
-    logFile: join(folder, 'log'),
+    prefix: host.prefix,
   });
-  await tellOfGateway('serving', { relay: { host: host.callers.here, port: 0, tls: near } });
-  await tellOfGateway('watch');
-  await tellOfGateway('control');
+  await tellOfGateway(bench, 'serving', at, { relay: { host: host.callers.here, port: 0, tls: near } });
+  await tellOfGateway(bench, 'watch', at);
+  await tellOfGateway(bench, 'control', at);
   await farAnswers({ status: 200 });
 });
 
@@ -64,19 +53,6 @@ afterAll(async () => {
   await bench.stop();
   host.remove();
 });
-
-/** As an operator does: the gateway goes into the zone's configuration, and the zone starts again. */
-async function tellOfGateway(zone: string, further: object = {}): Promise<void> {
-  const file = join(bench.state, 'zones', zone, 'config.json');
-  const config = JSON.parse(readFileSync(file, 'utf8')) as { gateways: readonly GatewayAddress[] };
-  const { mode } = statSync(file);
-  chmodSync(file, 0o600);
-  writeFileSync(file, JSON.stringify({ ...config, gateways: [...config.gateways, at], ...further }));
-  chmodSync(file, mode);
-  const before = bench.stack.supervisor.pids()[zone];
-  bench.signalProcess(zone, 'SIGTERM');
-  await until(`${zone} to come back`, 60, async () => (bench.stack.supervisor.pids()[zone] === before ? null : true));
-}
 
 const callFar = (): Promise<Answered> => bench.call(`http://${host.callers.there}:${TRAFFIC}`);
 const farAnswers = (expected: Partial<Answered>): Promise<Answered> =>

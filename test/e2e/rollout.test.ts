@@ -1,0 +1,288 @@
+import { appendFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { endpointStatus, lifecycleStatus, openGates, outcomeOf, type WaitingGate } from '../../client/messages.js';
+import { endpointId } from '../../domain/names.js';
+import type { PlanStep } from '../../domain/plan.js';
+import type { RouteEntry } from '../../domain/routing.js';
+import type { SignedEnvelope } from '../../domain/statements.js';
+import { shippedFolder } from '../../examples/digits/ship.js';
+import { sha256 } from '../../formats/sha256.js';
+import { Bench, MODEL } from './harness.js';
+import { until } from './support/until.js';
+
+/** What makes a release behave as it does; each of these differs between the two that are told apart here. */
+const PARTS = {
+  weights: 'weights.safetensors',
+  config: 'config.json',
+  prompt: 'prompt.txt',
+  dependencies: 'dependencies.lock.json',
+};
+const [FIRST, NEXT, AGAIN] = ['1.0.0', '1.1.0', '1.2.0'] as const;
+const PATIENCE_SECONDS = 90;
+
+/** Stricter than the policy's: one more step, and people are asked twice. */
+const PLAN: readonly PlanStep[] = [
+  { weight: 25, bakeSeconds: 0.5, pause: true },
+  { weight: 50, bakeSeconds: 0.5, pause: true },
+  { weight: 100, bakeSeconds: 0.5 },
+];
+
+let bench: Bench;
+let callers: Callers;
+const parts = new Map<string, string>();
+
+/** Each answer says what the release's files hold at that very moment: what is put back piece by piece would be seen. */
+function tellingItsParts(folder: string): void {
+  const file = join(folder, 'serve.mjs');
+  const text = readFileSync(file, 'utf8');
+  const telling = text
+    .replace(/return (inferResponse\(infer, .*\));/, 'return { ...$1, parameters: partsNow() };')
+    .concat(
+      `\nimport { createHash } from 'node:crypto';\nimport { readFileSync } from 'node:fs';\nfunction partsNow() {\n` +
+        `  const digest = (name) => createHash('sha256').update(readFileSync(new URL(name, import.meta.url))).digest('hex');\n` +
+        `  return { parts: ${JSON.stringify(Object.values(PARTS))}.map(digest).join(' ') };\n}\n`,
+    );
+  if (!telling.includes('parameters: partsNow()')) throw new Error('the model server has changed: it tells no parts');
+  writeFileSync(file, telling);
+  writeFileSync(join(folder, PARTS.prompt), 'Which digit is this?\n');
+}
+
+/** Weights and config of another training, another prompt, another runtime. */
+function allOfItOther(folder: string): void {
+  for (const name of [PARTS.weights, PARTS.config]) cpSync(join(shippedFolder(NEXT), name), join(folder, name));
+  tellingItsParts(folder);
+  writeFileSync(join(folder, PARTS.prompt), 'Name the digit, and nothing else.\n');
+  const lock = join(folder, PARTS.dependencies);
+  writeFileSync(lock, readFileSync(lock, 'utf8').replace('>=20.20.0', '>=20.20.1'));
+}
+
+async function source(version: string, change: (folder: string) => void) {
+  const made = await bench.source(version, {
+    change: (folder) => {
+      change(folder);
+      appendFileSync(join(folder, 'README.md'), `\n${version}\n`);
+    },
+    further: [{ name: 'prompt', kind: 'prompt', files: [PARTS.prompt] }],
+  });
+  const digests = Object.values(PARTS).map((name) => sha256(readFileSync(join(made.folder, name))));
+  parts.set(version, digests.join(' '));
+  return made;
+}
+
+async function approved(version: string): Promise<SignedEnvelope> {
+  const waiting = await bench.openGate(version);
+  const said = await bench.decision('alice', waiting);
+  expect(await bench.tell(waiting.workflowId, 'approve', said)).toBe('accepted');
+  return said;
+}
+
+/** Callers that look into every answer. */
+class Callers {
+  readonly failed: string[] = [];
+  readonly mixed: string[] = [];
+  readonly versions = new Map<string, number>();
+  readonly #url = new URL(`/v2/models/${MODEL}/infer`, bench.stack.description.gateway.url);
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #timer: NodeJS.Timeout;
+  #count = 0;
+
+  constructor() {
+    const data = Array.from({ length: 64 }, () => 0);
+    const body = JSON.stringify({ inputs: [{ name: 'image', shape: [1, 64], datatype: 'FP32', data }] });
+    this.#timer = setInterval(() => {
+      const asked = this.#ask(`looker-${(this.#count += 1) % 60}`, body)
+        .catch((error: unknown) => void this.failed.push(String(error)))
+        .finally(() => this.#underWay.delete(asked));
+      this.#underWay.add(asked);
+    }, 25);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#underWay);
+  }
+
+  async #ask(caller: string, body: string): Promise<void> {
+    const headers = { 'content-type': 'application/json', 'x-custody-caller': caller };
+    const answer = await fetch(this.#url, { method: 'POST', headers, body });
+    const text = await answer.text();
+    if (answer.status !== 200) return void this.failed.push(`${answer.status} ${text}`);
+    const version = answer.headers.get('x-custody-release-version') ?? '';
+    this.versions.set(version, (this.versions.get(version) ?? 0) + 1);
+    const said = JSON.parse(text) as { model_version: string; parameters: { parts: string } };
+    if (said.model_version !== version || said.parameters.parts !== parts.get(version))
+      this.mixed.push(`${version}: ${said.model_version} ${said.parameters.parts}`);
+  }
+}
+
+const expectWhole = (): void =>
+  expect({ failed: callers.failed, mixed: callers.mixed }).toEqual({ failed: [], mixed: [] });
+const serving = async (): Promise<readonly string[]> =>
+  (await endpointStatus(bench.custody, MODEL)).serving.map(({ version, weight }: RouteEntry) => `${version} ${weight}`);
+
+beforeAll(async () => {
+  bench = await Bench.start((policy) => ({
+    ...policy,
+    rollout: { ...policy.rollout, triggers: { ...policy.rollout.triggers, maxLatencyMs: 30_000 } },
+    rollback: { warmReleases: 0 },
+    retirement: { noticeSeconds: 1 },
+  }));
+  await bench.start(await source(FIRST, tellingItsParts));
+  await approved(FIRST);
+  await bench.reached(FIRST, 'in service');
+  callers = new Callers();
+});
+afterAll(async () => {
+  await callers?.stop();
+  await bench?.stop();
+});
+
+describe('a release with a plan of its own', () => {
+  const planFile = (steps: readonly PlanStep[]): string => {
+    const file = join(bench.folder, `plan-${sha256(JSON.stringify(steps)).slice(0, 8)}.yaml`);
+    writeFileSync(file, stringify(steps));
+    return file;
+  };
+  const release = async (steps: readonly PlanStep[], ...more: readonly string[]) => {
+    const { folder, bundle } = await source(NEXT, allOfItOther);
+    return bench.cli(
+      '--json',
+      'release',
+      folder,
+      '--bundle',
+      bundle,
+      '--key',
+      'ci',
+      '--plan',
+      planFile(steps),
+      ...more,
+    );
+  };
+  /** The request to go on that comes after the one before. */
+  const pause = (before: WaitingGate | null): Promise<WaitingGate> =>
+    until('a request to go on', PATIENCE_SECONDS, async () => {
+      const { gate, missing } = await endpointStatus(bench.custody, MODEL);
+      const isNext = gate?.requestId.startsWith('proceed-') === true && gate.request !== before?.gate.request;
+      return gate !== null && isNext ? { workflowId: endpointId(MODEL), gate, missing } : null;
+    });
+
+  test.each([
+    ['leaves a step out', PLAN.filter(({ weight }) => weight !== 50), /leaves out the step to 50 %/],
+    ['watches one for less', PLAN.map((step) => ({ ...step, bakeSeconds: 0.1 })), /for 0.1 s, the policy for 0.5 s/],
+  ])('attack: that %s is refused, and nobody is asked about it', async (_, steps, why) => {
+    const refused = await release(steps, '--wait');
+    expect(refused.code, refused.stderr).toBe(3);
+    expect(refused.stdout).toMatch(why);
+    expect(await openGates(bench.custody)).toEqual([]);
+  });
+
+  test('goes on after each pause by those alone whom the policy names, and each word counts for one step', async () => {
+    const started = await release(PLAN);
+    expect(started, started.stderr).toMatchObject({ code: 0 });
+    const deploy = await approved(NEXT);
+    const first = await pause(null);
+    expect(await serving()).toEqual([`${NEXT} 25`, `${FIRST} 75`]);
+    const tell = (said: SignedEnvelope) => bench.tell(first.workflowId, 'approve', said);
+    // An operator, who restores endpoints; whoever asked; and what was said to the deployment.
+    expect(await tell(await bench.decision('oscar', first))).toBe('NOT_AUTHORISED');
+    expect(await tell(await bench.decision('ci', first))).toBe('NOT_AUTHORISED');
+    expect(await tell(deploy)).toBe('REPLAYED');
+    expect(await serving()).toEqual([`${NEXT} 25`, `${FIRST} 75`]);
+
+    const said = await bench.decision('alice', first);
+    expect(await tell(said)).toBe('accepted');
+    const second = await pause(first);
+    expect(await serving()).toEqual([`${NEXT} 50`, `${FIRST} 50`]);
+    // As a signal: the same update again would only be told what it was told before.
+    await bench.signal(first.workflowId, 'approve', said);
+    expect((await bench.refusalOf(said)).reason).toContain('REPLAYED');
+    expect(await serving()).toEqual([`${NEXT} 50`, `${FIRST} 50`]);
+    const approvals = await bench.cli('approvals');
+    expect(approvals.stdout).toContain(second.gate.requestId);
+    expect(await bench.cli('approve', second.gate.requestId, '--key', 'bob', '--yes')).toMatchObject({ code: 0 });
+    await bench.reached(NEXT, 'in service');
+    await bench.answers({ status: 200, version: NEXT });
+    expect(callers.versions.get(NEXT)).toBeGreaterThan(0);
+    expectWhole();
+
+    const refused = (await bench.log())
+      .filter(({ change }) => change === 'message.refused')
+      .map(({ reason }) => reason);
+    expect(refused.filter((reason) => reason.includes('× approve'))).toHaveLength(4);
+  });
+});
+
+describe('weights, config, prompt and dependencies that were changed together', () => {
+  test('are rolled back together under load, to the release that is warm; what was rolled back is kept no longer', async ({
+    annotate,
+  }) => {
+    const startedAt = performance.now();
+    const back = await bench.cli('rollback', MODEL, '--reason', 'worse on large batches', '--key', 'oscar');
+    expect(back, back.stderr).toMatchObject({ code: 0 });
+    await bench.answers({ status: 200, version: FIRST });
+    await annotate(`rolled back, the command included, in ${Math.round(performance.now() - startedAt)} ms`);
+    expect(await serving()).toEqual([`${FIRST} 100`]);
+    expectWhole();
+    const cold = await bench.cli('rollback', MODEL, '--to', NEXT, '--reason', 'back', '--key', 'oscar');
+    expect(cold).toMatchObject({ code: 2, stderr: expect.stringContaining(`${NEXT} is not kept warm`) as string });
+    const log = await until('the order in the log', PATIENCE_SECONDS, async () => {
+      const found = (await bench.log()).find(({ reason }) => reason === 'roll back: worse on large batches');
+      return found ?? null;
+    });
+    expect(log).toMatchObject({ change: 'decision.accepted', actor: { id: 'oscar' } });
+  });
+
+  test('attack: a release that is held outlives its own retirement, until a quorum lifts the hold', async () => {
+    const name = { model: MODEL, version: NEXT };
+    const held = await bench.cli('hold', 'add', `${MODEL}@${NEXT}`, '--reason', 'case 17', '--key', 'sam');
+    expect(held, held.stderr).toMatchObject({ code: 0 });
+    const asked = await bench.cli('retire', MODEL, NEXT, '--reason', 'it was worse', '--key', 'otto');
+    expect(asked, asked.stderr).toMatchObject({ code: 0 });
+    const waiting = await bench.openGate(NEXT);
+    for (const who of ['alice', 'bob'])
+      expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision(who, waiting))).toBe('accepted');
+    const trouble = await until('the retirement to be held up', PATIENCE_SECONDS, async () => {
+      const now = await lifecycleStatus(bench.custody, name);
+      return now.trouble.find((each) => /held|hold/.test(each)) ?? null;
+    });
+    expect(trouble).toContain('case 17');
+    const changes = async (): Promise<string[]> =>
+      (await bench.log()).filter(({ subject }) => subject.version === NEXT).map(({ change }) => change);
+    expect(await changes()).not.toContain('release.retired');
+
+    const lift = await bench.cli('hold', 'lift', `${MODEL}@${NEXT}`, '--reason', 'closed', '--key', 'otto');
+    expect(lift, lift.stderr).toMatchObject({ code: 0 });
+    const [gate] = await openGates(bench.custody);
+    if (gate === undefined) throw new Error('nobody is asked to lift the hold');
+    // Neither whoever asked for it, nor who holds another role, nor one alone.
+    for (const who of ['otto', 'alice'])
+      expect(await bench.tell(gate.workflowId, 'approve', await bench.decision(who, gate))).toBe('NOT_AUTHORISED');
+    for (const who of ['oscar', 'olga'])
+      expect(await bench.tell(gate.workflowId, 'approve', await bench.decision(who, gate))).toBe('accepted');
+  });
+
+  test('come back without a failed request when they are no longer warm, as a release of their own', async ({
+    annotate,
+  }) => {
+    const startedAt = performance.now();
+    await bench.start(await source(AGAIN, allOfItOther));
+    await approved(AGAIN);
+    await bench.reached(AGAIN, 'in service');
+    await bench.answers({ status: 200, version: AGAIN });
+    await annotate(`brought back, cold, in ${Math.round(performance.now() - startedAt)} ms`);
+    expect(await serving()).toEqual([`${AGAIN} 100`, `${FIRST} 0`]);
+    expect(callers.versions.get(AGAIN)).toBeGreaterThan(0);
+    expectWhole();
+  });
+
+  test('and the retirement has gone on once the hold was lifted; what lives on of those bytes serves', async () => {
+    const outcome = await outcomeOf(bench.custody, { model: MODEL, version: NEXT });
+    expect(outcome).toMatchObject({ kind: 'retired' });
+    await bench.answers({ status: 200, version: AGAIN });
+    await callers.stop();
+    expectWhole();
+    expect(bench.load.report().mixed).toBe(0);
+  });
+});
