@@ -9,6 +9,7 @@ import type {
   ServiceReverted,
   ServiceVerdict,
   StepVerdict,
+  Unnoted,
 } from '../domain/endpoint.js';
 import type {
   Admission,
@@ -242,7 +243,7 @@ export interface EndpointControl {
    */
   revertService(model: string, revision: number, release: Digest, reason: string): Promise<ServiceReverted>;
   /** Puts a document into the log that has taken effect. */
-  noteRoute(model: string, revision: number): Promise<void>;
+  noteRoute(model: string, what: Unnoted): Promise<void>;
   /** Verifies an operator's rollback order. One that counts waits for no log: it is for `noteRollback`. */
   checkRollback(
     model: string,
@@ -252,10 +253,11 @@ export interface EndpointControl {
     readonly reason: string;
     readonly by: string;
     readonly statement: Digest;
-    readonly unnoted?: true;
+    /** Since when it counts; not in the log yet. */
+    readonly unnoted?: string;
   }>;
   /** Audits an order to roll back to `target` that counts. */
-  noteRollback(model: string, order: Digest, target: Digest | null): Promise<void>;
+  noteRollback(model: string, order: Digest, target: Digest | null, since: string): Promise<void>;
   /**
    * Verifies security alerts in the order they came and keeps those that count, each of which counts in this one activity and
    * in no other. Says what has to follow; the others are alarms.

@@ -153,7 +153,7 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       return { ...(await router.routed(model)), ...(unnoted === null ? {} : { unnoted }) };
     },
 
-    noteRoute: (model, revision) => router.note(model, revision),
+    noteRoute: (model, what) => router.note(model, what),
 
     checkRollback: (model, envelope) =>
       journal.refusing({ name: 'rollback', envelope, subject: { model, version: null, release: null } }, async () => {
@@ -175,10 +175,10 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
           throw new CustodyError('POLICY_REFUSED', 'there is no such release to go back to: it is not kept warm');
         await records.spend(said.nonce, { statement: verified.digest, request: thisAct() });
         await records.keep(order);
-        return { target, reason: said.reason, by, statement: verified.digest, unnoted: true };
+        return { target, reason: said.reason, by, statement: verified.digest, unnoted: isoTime(Date.now()) };
       }),
 
-    noteRollback: async (model, order, target) => {
+    noteRollback: async (model, order, target, since) => {
       const { digest, signers, predicate } = (await records.get('rollback', order)).verified;
       await journal.note({
         change: 'decision.accepted',
@@ -186,6 +186,7 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
         actor: { id: signers.join(' and '), statement: digest },
         subject: { model, version: null, release: target },
         after: digest,
+        time: since,
         reason: `roll back: ${predicate.reason}`,
       });
     },

@@ -4,7 +4,7 @@ import { gatherProvisional } from '../adapters/provisions.js';
 import type { Found, Records } from '../adapters/records.js';
 import { authoriseRoute } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
-import type { EndpointPosition, Proceeding, ReleaseReference, RoutedPosition } from '../domain/endpoint.js';
+import type { EndpointPosition, Proceeding, ReleaseReference, RoutedPosition, Unnoted } from '../domain/endpoint.js';
 import { CustodyError } from '../domain/errors.js';
 import { NOT_PROVISIONAL, type ProceedEvidence, type RouteDelivery } from '../domain/evidence.js';
 import { endpointId } from '../domain/names.js';
@@ -107,26 +107,27 @@ export class Router {
     if (unnoted !== null) await this.note(model, unnoted);
   }
 
-  /** The same, but what lowers exposure does not wait for the log: the answer is the revision that is to be noted. */
-  async act(model: string, gateways = this.#deps.gateways): Promise<number | null> {
+  /** The same, but what lowers exposure does not wait for the log: the answer is what is to be noted. */
+  async act(model: string, gateways = this.#deps.gateways): Promise<Unnoted | null> {
     const newest = await this.current(model);
     if (newest === null) return null;
     const lowers = newest.document.change === 'rollback' || newest.document.change === 'withdraw';
     if (!lowers) await this.#note(newest);
     const results = await Promise.allSettled(gateways.map((gateway) => this.#catchUp(gateway, newest)));
+    const since = isoTime(Date.now());
     const failed = results.find((result) => result.status === 'rejected');
-    if (failed === undefined) return lowers ? newest.document.revision : null;
+    if (failed === undefined) return lowers ? { revision: newest.document.revision, since } : null;
     // Nobody can tell how long it will be tried again.
-    if (lowers) await this.#note(newest);
+    if (lowers) await this.#note(newest, since);
     throw failed.reason;
   }
 
   /** Puts a document into the log that has taken effect. */
-  async note(model: string, revision: number): Promise<void> {
-    await this.#note(await this.#routes.mustHave(model, revision));
+  async note(model: string, { revision, since }: Unnoted): Promise<void> {
+    await this.#note(await this.#routes.mustHave(model, revision), since);
   }
 
-  async #note({ digest, document }: Route): Promise<void> {
+  async #note({ digest, document }: Route, time = isoTime(Date.now())): Promise<void> {
     const { audit, id } = this.#deps;
     const serves = document.releases.map(({ version, weight }) => `${version} ${weight} %`).join(', ');
     const entry = {
@@ -137,6 +138,7 @@ export class Router {
       before: document.previous,
       after: digest,
       policy: document.policy,
+      time,
       reason: `${document.change}, revision ${document.revision}: ${serves === '' ? 'nothing' : serves}`,
     } as const;
     await audit.append([toRecord(entry, null)]);

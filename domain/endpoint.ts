@@ -57,8 +57,13 @@ export interface ReleaseReference {
 export interface RoutedPosition extends EndpointPosition {
   /** The releases that the document before listed and this one does not: their replicas are to be stopped. */
   readonly stopped: readonly ReleaseReference[];
-  /** The revision of a document that has lowered exposure, and is not in the log yet. */
-  readonly unnoted?: number;
+  readonly unnoted?: Unnoted;
+}
+
+/** A document that has lowered exposure, since when, and is not in the log yet. */
+export interface Unnoted {
+  readonly revision: number;
+  readonly since: string;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { CancellationScope, log } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
-import type { ReleaseReference, RolloutEnded, RoutedPosition } from '../domain/endpoint.js';
+import type { ReleaseReference, RolloutEnded, RoutedPosition, Unnoted } from '../domain/endpoint.js';
 import { failureOf } from './failures.js';
 import { control, serving } from './zones.js';
 
@@ -10,8 +10,14 @@ export type Chore =
   | { readonly kind: 'stop'; readonly stopped: ReleaseReference }
   | { readonly kind: 'confirm'; readonly model: string; readonly order: Digest }
   | { readonly kind: 'note'; readonly model: string; readonly alerts: readonly Digest[]; readonly outcome: string }
-  | { readonly kind: 'note rollback'; readonly model: string; readonly order: Digest; readonly target: Digest | null }
-  | { readonly kind: 'note route'; readonly model: string; readonly revision: number };
+  | {
+      readonly kind: 'note rollback';
+      readonly model: string;
+      readonly order: Digest;
+      readonly target: Digest | null;
+      readonly since: string;
+    }
+  | { readonly kind: 'note route'; readonly model: string; readonly what: Unnoted };
 
 /** Each chore runs by itself, tried again by its activity until it is done; a continued run begins the rest anew. */
 export class Chores {
@@ -33,7 +39,7 @@ export class Chores {
   /** What a new routing document leaves to be done. */
   follow(model: string, { stopped, unnoted }: RoutedPosition): void {
     for (const each of stopped) this.add({ kind: 'stop', stopped: each });
-    if (unnoted !== undefined) this.add({ kind: 'note route', model, revision: unnoted });
+    if (unnoted !== undefined) this.add({ kind: 'note route', model, what: unnoted });
   }
 
   get unfinished(): readonly Chore[] {
@@ -68,9 +74,9 @@ export class Chores {
       case 'note':
         return control.noteAlerts(chore.model, chore.alerts, chore.outcome);
       case 'note rollback':
-        return control.noteRollback(chore.model, chore.order, chore.target);
+        return control.noteRollback(chore.model, chore.order, chore.target, chore.since);
       case 'note route':
-        return control.noteRoute(chore.model, chore.revision);
+        return control.noteRoute(chore.model, chore.what);
     }
   }
 }

@@ -92,7 +92,8 @@ async function rollbackDesk(traffic: Traffic): Promise<never> {
           message.decision.envelope,
         );
         // It waits for nothing, and nothing for it.
-        if (unnoted === true) traffic.chores.add({ kind: 'note rollback', model, order: statement, target });
+        if (unnoted !== undefined)
+          traffic.chores.add({ kind: 'note rollback', model, order: statement, target, since: unnoted });
         const undone = await traffic.rollouts.stop(reason);
         // Undoing the rollout has brought the stable release back; anything else takes one more document.
         if (!undone || target !== null) traffic.routed(await control.rollBack(model, target, reason, statement));

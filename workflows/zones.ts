@@ -62,7 +62,7 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     rollBack: (model, target) =>
       `rolls ${model} back to ${target === null ? 'its stable release' : shortDigest(target)}`,
     revertService: (model, revision) => `goes back from what revision ${revision} of ${model} serves`,
-    noteRoute: (model, revision) => `audits that revision ${revision} of ${model} has taken effect`,
+    noteRoute: (model, { revision }) => `audits that revision ${revision} of ${model} has taken effect`,
     checkRollback: (model) => `verifies an order to roll ${model} back`,
     noteRollback: (model) => `audits an order to roll ${model} back`,
     takeAlerts: (model, alerts) => `verifies ${alerts.length} security alerts about ${model}`,

@@ -127,6 +127,8 @@ export function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T)
   return { promise, resolve };
 }
 
+const AT = '2026-01-01T00:00:00.000Z';
+
 interface Said {
   readonly by: string;
   readonly requestId: string;
@@ -308,11 +310,11 @@ export class FakeZones {
       promoteRelease: async (model, order) => this.move(at(this.position.revision + 1, order.version, model)),
       rollBack: async (model) => {
         const revision = this.position.revision + 1;
-        return { ...this.move(at(revision, '1.0.0', model)), unnoted: revision };
+        return { ...this.move(at(revision, '1.0.0', model)), unnoted: { revision, since: AT } };
       },
       checkRollback: async (_model, order) => {
         const target = (order as SignedEnvelope).payload;
-        const said = { reason: 'slow', by: 'olga', statement: digestOf('rollback'), unnoted: true } as const;
+        const said = { reason: 'slow', by: 'olga', statement: digestOf('rollback'), unnoted: AT };
         return { target: target === '' ? null : target, ...said };
       },
       takeAlerts: async (_model, alerts) => {

@@ -8,6 +8,7 @@ import {
   type RolloutOrder,
   type ServiceVerdict,
   type StepVerdict,
+  type Unnoted,
 } from '../../domain/endpoint.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import type { endpoint, lifecycle } from '../../workflows/index.js';
@@ -452,7 +453,7 @@ describe('an order to roll back', () => {
         await watching(log.promise);
         noted.push(order);
       },
-      noteRoute: async (_model: string, revision: number) => {
+      noteRoute: async (_model: string, { revision }: Unnoted) => {
         await watching(log.promise);
         noted.push(`revision ${revision}`);
       },

@@ -53,11 +53,14 @@ describe('an order to roll back', () => {
       checkRollback(MODEL, world.rollbackOrder().envelope),
     );
     const moved = await inActivity(() => rollBack(MODEL, target, reason, statement));
-    expect(moved).toMatchObject({ serving: [{ release: first.release, weight: 100 }], unnoted: moved.revision });
-    expect(unnoted).toBe(true);
+    expect(moved).toMatchObject({
+      serving: [{ release: first.release, weight: 100 }],
+      unnoted: { revision: moved.revision },
+    });
+    const since = [unnoted, moved.unnoted?.since];
     const note = async (): Promise<void> => {
-      await inActivity(() => noteRollback(MODEL, statement, target));
-      await inActivity(() => noteRoute(MODEL, moved.revision));
+      await inActivity(() => noteRollback(MODEL, statement, target, unnoted ?? ''));
+      await inActivity(() => noteRoute(MODEL, moved.unnoted ?? { revision: 0, since: '' }));
     };
     await expect(note()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     rig.audit.isDown = false;
@@ -67,6 +70,8 @@ describe('an order to roll back', () => {
       { change: 'decision.accepted', actor: { id: 'oscar', statement }, subject: { release: target } },
       { change: 'route.changed', after: moved.document, reason: expect.stringMatching(/^rollback, /) as string },
     ]);
+    // By the log it was so since it was so, however late that was written down.
+    expect(rig.log.map(({ time }) => time)).toEqual(since);
   });
 
   test('attack: nothing is audited as an order that was not kept as one', async () => {
@@ -74,7 +79,7 @@ describe('an order to roll back', () => {
     const alert = world.alert();
     await rig.records.keep(alert.envelope);
     for (const digest of [alert.digest, 'e'.repeat(64)])
-      await expect(inActivity(() => noteRollback(MODEL, digest, first.release))).rejects.toBeDefined();
+      await expect(inActivity(() => noteRollback(MODEL, digest, first.release, world.at(0)))).rejects.toBeDefined();
     expect(rig.log).toEqual([]);
   });
 
