@@ -8,7 +8,9 @@ import { until } from './until.js';
 interface FurtherGateway {
   readonly name: string;
   readonly listen: { readonly host: string; readonly port: number; readonly tls?: TlsFiles };
-  readonly admin: { readonly listen: { readonly host: string; readonly port: number }; readonly tls: TlsFiles };
+  readonly admin:
+    | { readonly listen: { readonly host: string; readonly port: number }; readonly tls: TlsFiles }
+    | { readonly socket: string };
   readonly relays?: TlsFiles;
   /** Put before its command. */
   readonly prefix?: readonly string[];
