@@ -26,6 +26,7 @@ const MORE_IS_WEAKER = [
   /^freshness\.(reissueSeconds|lifetimeSeconds)$/,
   /^override\.holdsSeconds$/,
   /^training\./,
+  /^drills\.\w+(Ms|Seconds)$/,
   /^validation\.suites\.\d+\.maximumGap$/,
 ];
 const LESS_IS_WEAKER = [
@@ -46,6 +47,8 @@ const EXCEPTIONS = [
   /^override\./,
   /^emergency\.deployment\./,
   /^versioning\.config\.keys\./,
+  // There a machine takes back what it has stopped, without people.
+  /^drills\.model$/,
 ];
 
 /**
