@@ -81,7 +81,7 @@ describe('an order of a drill at the desks of people', () => {
     [
       'to stop another model',
       () =>
-        createKill({ ...rig.desk, gateways: [] } as unknown as Desk).killEndpoint(
+        createKill({ ...rig.desk, gateways: [] }).killEndpoint(
           'letters',
           world.kill('driller', { model: 'letters' }).envelope,
         ),
