@@ -2,7 +2,6 @@ import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Desk } from '../../../activities/control.js';
 import { createDrill, noteOverdueDrill, type DrillDeps } from '../../../activities/drill.js';
 import { createKill } from '../../../activities/kill.js';
 import { createRollouts } from '../../../activities/rollout.js';
