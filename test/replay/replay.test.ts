@@ -8,6 +8,7 @@ import { IDENTITY, readHistory, workflowBundle } from '../support/temporal.js';
 // To capture them anew after a change that is meant to break running workflows: CUSTODY_CAPTURE=1, then the workflow tests.
 const HISTORIES = [
   'consumer-declared.json',
+  'drill-within.json',
   'endpoint-alerted.json',
   'endpoint-killed.json',
   'endpoint-paused-rejected.json',
