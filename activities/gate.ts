@@ -4,6 +4,7 @@ import type { Found, Records } from '../adapters/records.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { personAsks, policyInForce, type Rules } from '../domain/authorise.js';
 import { emergencyQuorum, reviewQuorum, reviewTerms } from '../domain/emergency.js';
+import { drillRestores } from '../domain/authorise-drill.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { liftQuorum } from '../domain/hold.js';
@@ -20,6 +21,7 @@ import { openGate } from './ask.js';
 import { judgeAll } from './ballot.js';
 import type { Desk } from './control.js';
 import type { Act, Counted, LifecycleControl } from './contract.js';
+import { isDrills, killsDrilled } from './drilled.js';
 import { demandGround, demandUnchanged, groundOf } from './ground.js';
 import { demandPlan, ownPlan } from './own-plan.js';
 import { refusal } from './journal.js';
@@ -141,6 +143,9 @@ async function termsOf(
   return { quorum, apart: reviewTerms(deployed, rules).approvers };
 }
 
+/** Of what a drill restores: every gateway sees for itself that it is the drill's own. */
+const AGREED_BEFOREHAND = { role: 'drill', count: 0 } as const;
+
 /** What a person asks for in its own name. */
 type AskedAct = 'restore' | 'retire' | 'lift';
 
@@ -181,20 +186,33 @@ export function openAskedGate(
   return journal.refusing({ name: kind, envelope, subject }, async () => {
     const { envelope: request, verified } = await records.receive('request', envelope);
     const { predicate, digest } = verified;
-    const { newest, newestDigest } = await records.policies();
+    const policies = await records.policies();
+    const { newest, newestDigest } = policies;
     const now = isoTime(Date.now());
     const rules: Rules = { environment: records.environment, gate: newest, newest, now };
     demand(policyInForce(rules));
     // An older policy could ask for fewer people.
     if (predicate.policy !== newestDigest)
       throw new CustodyError('POLICY_REFUSED', 'the policy has changed since the request was made: ask again');
-    demand(personAsks(rules, verified, kind, workflowId));
+    const isDrill = kind === 'restore' && isDrills(verified, newest, newest);
+    const kills = isDrill ? await killsDrilled(records, verified, policies) : [];
+    if (!isDrill) demand(personAsks(rules, verified, kind, workflowId));
+    else
+      demand(
+        drillRestores(
+          verified,
+          kills.map((kill) => kill.verified),
+          rules,
+        ),
+      );
+    if (predicate.workflowId !== workflowId)
+      throw new CustodyError('REPLAYED', `the request is for workflow ${predicate.workflowId}`);
     const outside = outsideValidity(predicate, now);
     if (outside !== null) throw new CustodyError('EXPIRED', `the request is ${outside}`);
     await check(predicate, newest);
     await records.keep(request, storeKeys.request(digest));
     await records.spend(predicate.nonce, { statement: digest, request: digest });
-    const { role, count } = askedQuorum(kind, newest);
+    const { role, count } = isDrill ? AGREED_BEFOREHAND : askedQuorum(kind, newest);
     const { requestId, expiresAt, requester, policy } = predicate;
     await journal.note({
       change: 'gate.opened',
@@ -203,7 +221,9 @@ export function openAskedGate(
       subject,
       after: digest,
       policy,
-      reason: `${count} × ${role} must approve ${requestId} before ${expiresAt}`,
+      reason: isDrill
+        ? `${requestId} is a drill's: the policy has agreed beforehand`
+        : `${count} × ${role} must approve ${requestId} before ${expiresAt}`,
     });
     return { request: digest, requestId, role, count, expiresAt, envelope: request };
   });

@@ -3,6 +3,7 @@ import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { lateKills, type GatewayState } from '../domain/gateway.js';
 import { endpointId } from '../domain/names.js';
+import { returned } from '../domain/drill.js';
 import { restored } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
@@ -11,6 +12,7 @@ import { parseEnvelope } from '../formats/dsse.js';
 import { readKillOrder } from '../formats/kill-order.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
+import { isDrills } from './drilled.js';
 import { openAskedGate } from './gate.js';
 import { refusals, verdictOn } from './journal.js';
 import type { Route } from './router.js';
@@ -156,19 +158,24 @@ export function createKill(desk: Desk): Kill {
       const orders = await Promise.all(
         action.kills.map(async (order) => ({ order, until: (await router.killOrder(model, order)).expiresAt })),
       );
+      const { requester, policy } = request.verified.predicate;
+      const policies = await records.policies();
+      const isDrill = isDrills(request.verified, policies.byDigest(policy), policies.newest);
       const draw = (): Promise<Route> => {
-        const intent = restored(current.document, orders, digest, isoTime(Date.now()));
+        const lifting = restored(current.document, orders, digest, isoTime(Date.now()));
+        const intent = isDrill ? { ...lifting, releases: returned(current.document) } : lifting;
         return router.draw(model, current, intent, { request, approvals });
       };
       const { document } = current.document.restore === digest ? current : await draw();
+      const by = isDrill ? requester : approvers.join(' and ');
       await journal.note({
         change: 'endpoint.restored',
         key: digest,
-        actor: { id: approvers.join(' and '), statement: digest },
+        actor: { id: by, statement: digest },
         subject: { model, version: null, release: current.document.releases[0]?.release ?? null },
         before: action.kills[0] ?? null,
         after: digest,
-        reason: `lifted by ${approvers.join(' and ')}`,
+        reason: isDrill ? `a drill's own kill, lifted by ${by}` : `lifted by ${by}`,
       });
       for (const { order } of orders) await router.lifted.keep(model, order, document.revision);
       await router.deliver(model);

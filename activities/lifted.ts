@@ -4,6 +4,7 @@ import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { demand } from '../formats/evidence.js';
+import { killsDrilled } from './drilled.js';
 import type { StoredRoutes } from './stored-routes.js';
 
 /**
@@ -62,7 +63,8 @@ export class LiftedOrders {
     const found = await Promise.all((grounds ?? []).map((each) => this.#records.get('approval', each, then)));
     const approvals = found.map(({ verified }) => verified);
     const rules = { environment: gate.environment, gate, newest: gate, now: document.issuedAt };
-    const rest = { proceed: null, override: null, emergency: null, isNewest: true, baked: null };
+    const kills = (await killsDrilled(this.#records, request, then)).map(({ verified }) => verified);
+    const rest = { proceed: null, override: null, emergency: null, kills, isNewest: true, baked: null };
     demand(authoriseRoute({ current, next, request, approvals, ...rest }, rules));
   }
 }

@@ -1,7 +1,7 @@
 import { keepLocked, walk } from '../adapters/lock-keeper.js';
 import type { Bucket } from '../adapters/object-store/port.js';
 import type { Records } from '../adapters/records.js';
-import { newestRun, startOfRecords } from '../adapters/retention-runs.js';
+import { newestExtension, startOfRecords } from '../adapters/retention-runs.js';
 import {
   addTrouble,
   inUse,
@@ -107,7 +107,7 @@ function told({ checked, extended, earliest, troubled, troubles }: RetentionPred
  */
 export async function noteOverdueRetention(records: Records, audit: Audit, id: string): Promise<void> {
   const now = Date.now();
-  const since = (await newestRun(records, now))?.startedAt ?? (await startOfRecords(records));
+  const since = (await newestExtension(records, now))?.startedAt ?? (await startOfRecords(records));
   const late = since === null ? null : overdue(since, now);
   if (late === null) return;
   const entry = {

@@ -1,15 +1,26 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { progressOf } from '../adapters/dossier.js';
 import { rolloutOf, type EndpointStatus, type RolloutOrder } from '../domain/endpoint.js';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { endpointId } from '../domain/names.js';
-import { holdsRole } from '../domain/policy.js';
-import { establishedOf, planStep, promote, rollbackTo, stableOf } from '../domain/routing.js';
+import { holdsRole, mayDrill } from '../domain/policy.js';
+import { drilledBack } from '../domain/drill.js';
+import {
+  establishedOf,
+  planStep,
+  promote,
+  rollbackTo,
+  stableOf,
+  type RouteIntent,
+  type RoutingDocument,
+} from '../domain/routing.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { rolloutSignal, startEndpoint } from '../workflows/messages.js';
 import { thisAct } from './act.js';
 import type { Desk } from './control.js';
 import type { EndpointControl, LifecycleControl } from './contract.js';
+import { isDrills } from './drilled.js';
 import type { Grounds } from './router.js';
 
 type Rollouts = Pick<
@@ -41,6 +52,16 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       if (error instanceof WorkflowNotFoundError) return { rollout: null, queued: [], ended: [] };
       throw error;
     }
+  };
+
+  /** As its order has it: a drill keeps what it goes back from. */
+  const ordered = async (document: RoutingDocument, target: Digest, order: Digest): Promise<RouteIntent> => {
+    const { newest } = await records.policies();
+    const { verified } = await records.get('rollback', order);
+    if (!isDrills(verified, newest, newest)) return rollbackTo(document, target);
+    const intent = drilledBack(document, order);
+    if (intent?.releases[0]?.release === target) return intent;
+    throw new CustodyError('POLICY_REFUSED', 'the endpoint has moved on since the drill began');
   };
 
   return {
@@ -148,7 +169,7 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       const isOwnPlan = target === null && document.plan?.request === actor;
       const isOrdered = target !== null && (document.plan !== null || stable !== target);
       if (isOwnPlan) await router.draw(model, current, rollbackTo(document, stable), null);
-      else if (isOrdered) await router.draw(model, current, rollbackTo(document, target), null);
+      else if (isOrdered) await router.draw(model, current, await ordered(document, target, actor), null);
       const unnoted = await router.act(model);
       return { ...(await router.routed(model)), ...(unnoted === null ? {} : { unnoted }) };
     },
@@ -160,7 +181,9 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
         const { envelope: order, verified } = await records.receive('rollback', envelope);
         const said = verified.predicate;
         const { newest } = await records.policies();
-        const by = verified.signers.find((signer) => holdsRole(newest, newest, signer, 'operator'));
+        const operator = verified.signers.find((signer) => holdsRole(newest, newest, signer, 'operator'));
+        const drill = verified.signers.find((signer) => mayDrill(newest, newest, signer, said.model));
+        const by = operator ?? drill;
         if (by === undefined)
           throw new CustodyError('NOT_AUTHORISED', `${verified.signers.join(', ')} does not hold the role operator`);
         if (said.environment !== records.environment || said.model !== model)
@@ -171,6 +194,8 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
         const established = establishedOf(current?.document ?? null);
         const inPlan = (current?.document.plan ?? null) !== null;
         const target = said.target ?? established[inPlan ? 0 : 1]?.release ?? null;
+        if (isDrills(verified, newest, newest) && (inPlan || target !== established[1]?.release))
+          throw new CustodyError('POLICY_REFUSED', 'a drill goes back by one release, and stops no rollout');
         if (target === null || !established.some(({ release }) => release === target))
           throw new CustodyError('POLICY_REFUSED', 'there is no such release to go back to: it is not kept warm');
         await records.spend(said.nonce, { statement: verified.digest, request: thisAct() });

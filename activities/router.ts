@@ -19,6 +19,7 @@ import { readKillOrder } from '../formats/kill-order.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
+import { killsDrilled } from './drilled.js';
 import { toRecord, type Audit } from './journal.js';
 import { LiftedOrders } from './lifted.js';
 import { StoredRoutes, type Route } from './stored-routes.js';
@@ -33,7 +34,7 @@ export interface Grounds {
   readonly proceed?: Proceeding | null;
 }
 
-const NO_GROUNDS = { approvals: [], proceed: null, provisional: NOT_PROVISIONAL } as const;
+const NO_GROUNDS = { approvals: [], proceed: null, provisional: NOT_PROVISIONAL, kills: [] } as const;
 
 export interface RouterDeps {
   readonly records: Records;
@@ -90,7 +91,9 @@ export class Router {
     const proceed = verifyProceed(await this.#proceedEvidence(grounds?.proceed ?? null), policies);
     // The gateways will ask the same; a document they would refuse is never made.
     const evidence = request === null ? NOT_PROVISIONAL : await gatherProvisional(records, request.predicate);
-    const rests = { proceed, ...verifyProvisional(evidence, policies) };
+    const drilled = request === null ? [] : await killsDrilled(records, request, policies);
+    const kills = drilled.map(({ verified }) => verified);
+    const rests = { proceed, ...verifyProvisional(evidence, policies), kills };
     demand(authoriseRoute({ current, next, request, approvals, ...rests, isNewest: true, baked: null }, rules));
     if (grounds !== null) await records.recordOnce(storeKeys.grounds(next.digest), grounds.approvals);
     if (grounds?.proceed != null) await records.recordOnce(storeKeys.proceed(next.digest), grounds.proceed);
@@ -250,7 +253,8 @@ export class Router {
 
   async #delivery({ envelope, document }: Route, isNewest: boolean): Promise<RouteDelivery> {
     const { records } = this.#deps;
-    const { envelopes: policies } = await records.policies();
+    const chain = await records.policies();
+    const policies = chain.envelopes;
     const rests = document.plan?.request ?? document.restore;
     if (rests === null || (document.change !== 'plan' && document.change !== 'restore'))
       return { policies, document: envelope, request: null, ...NO_GROUNDS, isNewest };
@@ -265,6 +269,7 @@ export class Router {
       approvals: (await this.#approvals(approvals ?? [])).map((each) => each.envelope),
       proceed: await this.#proceedEvidence(proceed),
       provisional: await gatherProvisional(records, request.verified.predicate),
+      kills: (await killsDrilled(records, request.verified, chain)).map((each) => each.envelope),
       isNewest,
     };
   }

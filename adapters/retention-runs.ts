@@ -1,35 +1,15 @@
-import { CustodyError, isPermanent } from '../domain/errors.js';
-import { holdsRole } from '../domain/policy.js';
 import { overdue, type LastRun } from '../domain/retention.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import type { Records } from './records.js';
+import { newestRun } from './runs.js';
 
 /** How far back a run is looked for: one that is older is as good as none. */
 const LOOK_BACK_MS = 30 * 86_400_000;
 
-/** The newest run that control has signed; `null` where there has been none for long. Whatever else lies there is passed over. */
-export async function newestRun(records: Records, now: number): Promise<LastRun | null> {
-  const keys: string[] = [];
-  const startAfter = storeKeys.retention(Math.max(0, now - LOOK_BACK_MS));
-  for await (const key of records.bucket.list(storeKeys.retentions, { startAfter })) keys.push(key);
-  for (const key of keys.reverse()) {
-    try {
-      const found = await records.find('retention', key);
-      if (found === null) continue;
-      const { predicate, signers, digest } = found.verified;
-      const { newest } = await records.policies();
-      const isOurs =
-        signers.some((id) => holdsRole(newest, newest, id, 'control')) &&
-        predicate.environment === records.environment &&
-        Date.parse(predicate.startedAt) <= now &&
-        key === storeKeys.retention(Date.parse(predicate.startedAt));
-      if (isOurs) return { ...predicate, statement: digest };
-    } catch (error) {
-      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-    }
-  }
-  return null;
+/** The newest run that control has signed; `null` where there has been none for long. */
+export function newestExtension(records: Records, now: number): Promise<LastRun | null> {
+  return newestRun(records, 'retention', { now, lookBackMs: LOOK_BACK_MS });
 }
 
 /** Since when there has been anything to keep; `null` before that. */
@@ -42,7 +22,7 @@ export async function lockReport(
   records: Records,
 ): Promise<{ readonly last: LastRun | null; readonly troubles: readonly string[] }> {
   const now = Date.now();
-  const last = await newestRun(records, now);
+  const last = await newestExtension(records, now);
   const late = overdue(last?.startedAt ?? (await startOfRecords(records)) ?? isoTime(now), now);
   const more = last === null ? 0 : last.troubled - last.troubles.length;
   const troubles = [

@@ -19,6 +19,8 @@ import type { Layout } from './stack/layout.js';
 const YEAR_MS = 365 * 86_400_000;
 /** Signs what Alertmanager tells the api. */
 export const ALERT_KEY = 'alertmanager';
+/** Orders drills. */
+export const DRILL_KEY = 'drill';
 
 interface Member {
   readonly id: string;
@@ -48,6 +50,7 @@ const MEMBERS: readonly Member[] = [
   { id: 'api', kind: 'workload', roles: ['api'] },
   { id: ALERT_KEY, kind: 'workload', roles: ['monitor'] },
   { id: 'serving', kind: 'workload', roles: ['serving'] },
+  { id: DRILL_KEY, kind: 'workload', roles: ['drill'] },
 ];
 /** The log's own key: no authority, its public half is what verifiers pin. */
 export const AUDIT_KEY = 'audit-log';

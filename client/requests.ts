@@ -1,15 +1,6 @@
 import type { ConsumerPredicate } from '../domain/consumers.js';
 import type { Digest } from '../domain/digest.js';
-import {
-  consumerId,
-  endpointId,
-  holdId,
-  lifecycleId,
-  liftId,
-  resignId,
-  trainingId,
-  type ReleaseName,
-} from '../domain/names.js';
+import { consumerId, holdId, lifecycleId, liftId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
 import type { OverridePredicate, RiskAssessment } from '../domain/provisional-predicates.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
@@ -19,13 +10,11 @@ import { newNonce as nonce, signRequest, validity, type Asked, type Signer } fro
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 
-export type { Signer } from '../formats/requests.js';
+export { orderKill, orderRollback, requestRestore, type Signer } from '../formats/requests.js';
 
 const REQUEST_SECONDS = 24 * 3600;
 const DECISION_SECONDS = 3600;
 const DAY_SECONDS = 86_400;
-/** An order to stop is acted on at once; the short life bounds how long a copy of it could do harm. */
-const KILL_SECONDS = 600;
 
 function request(
   signer: Signer,
@@ -131,16 +120,6 @@ export function requestLift(
   return request(signer, liftId(name), { ...name, release }, { kind: 'lift', holds, reason }, withinSeconds);
 }
 
-export function requestRestore(
-  signer: Signer,
-  model: string,
-  { kills, revision }: { kills: readonly Digest[]; revision: number },
-  withinSeconds: number,
-): SignedEnvelope {
-  const about = { model, version: null, release: null };
-  return request(signer, endpointId(model), about, { kind: 'restore', kills, revision }, withinSeconds);
-}
-
 /** One person's decision on one request, which they have seen. */
 export function decide(
   { key }: Pick<Signer, 'key'>,
@@ -170,25 +149,6 @@ export function declareConsumer(
   const declared = { environment, ...said, ...validity(days * DAY_SECONDS) };
   const subject = { name: consumerId(said.consumer, said.sequence), sha256: sha256(canonicalBytes(declared)) };
   return signStatement('consumer', subject, declared, [key]);
-}
-
-export function orderKill(
-  { key, environment }: Pick<Signer, 'key' | 'environment'>,
-  model: string,
-  reason: string,
-): SignedEnvelope {
-  const order = { environment, model, nonce: nonce(), reason, ...validity(KILL_SECONDS) };
-  return signStatement('kill', { name: endpointId(model), sha256: sha256(canonicalBytes(order)) }, order, [key]);
-}
-
-export function orderRollback(
-  { key, environment }: Signer,
-  model: string,
-  target: Digest | null,
-  reason: string,
-): SignedEnvelope {
-  const order = { environment, model, nonce: nonce(), target, reason, ...validity(DECISION_SECONDS) };
-  return signStatement('rollback', { name: endpointId(model), sha256: sha256(canonicalBytes(order)) }, order, [key]);
 }
 
 export function askAuditor(

@@ -29,6 +29,8 @@ export const CHANGES = [
   'release.unheld',
   'locks.extended',
   'locks.alarm',
+  'drill.ended',
+  'drill.alarm',
   'release.revoked',
   'keys.destroyed',
   'release.retired',

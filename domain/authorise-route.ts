@@ -1,28 +1,22 @@
 import { mayProceed, type VerifiedProceed } from './authorise-proceed.js';
-import {
-  denied,
-  personAsks,
-  policyInForce,
-  quorumReached,
-  signedInRole,
-  type Permission,
-  type Rules,
-} from './authorise.js';
+import { drillGoesBack } from './authorise-drill.js';
+import { restoreFollows } from './authorise-restore.js';
+import { denied, policyInForce, quorumReached, signedInRole, type Permission, type Rules } from './authorise.js';
 import type { Digest } from './digest.js';
 import { isEmergency, type VerifiedEmergency } from './emergency.js';
-import { endpointId, lifecycleId } from './names.js';
+import { matches } from './intent.js';
+import { lifecycleId } from './names.js';
 import type { VerifiedOverride } from './override.js';
 import { deployQuorum, stands, weakerThanAgreed } from './provisional.js';
-import {
-  planStep,
-  promote,
-  rollbackTo,
-  stableOf,
-  withdraw,
-  type RouteIntent,
-  type RoutingDocument,
-} from './routing.js';
-import type { ApprovalPredicate, PlanStep, RequestAction, RequestPredicate, Verified } from './statements.js';
+import { planStep, promote, rollbackTo, stableOf, withdraw, type RoutingDocument } from './routing.js';
+import type {
+  ApprovalPredicate,
+  KillPredicate,
+  PlanStep,
+  RequestAction,
+  RequestPredicate,
+  Verified,
+} from './statements.js';
 import { MAX_SKEW_MS, plusSeconds } from './time.js';
 
 type DeployAction = Extract<RequestAction, { kind: 'deploy' }>;
@@ -39,6 +33,8 @@ export interface RouteCase {
   /** What the deploy request provisionally rests on. */
   readonly override: VerifiedOverride | null;
   readonly emergency: VerifiedEmergency | null;
+  /** The orders that a drill lifts. */
+  readonly kills: readonly Verified<KillPredicate>[];
   /** Whether no later document follows: one that is being caught up with may have been due in the past. */
   readonly isNewest: boolean;
   /** When the step in `current` has been watched for its time, by `bakedAt`; `null` to whoever cannot know. */
@@ -109,6 +105,7 @@ export function authoriseRoute(route: RouteCase, rules: Rules): Permission {
     }
     case 'rollback': {
       if (current === null) return denied('POLICY_REFUSED', 'there is nothing to go back from');
+      if (document.drill !== undefined) return drillGoesBack(current.document, document, rules);
       return matches(document, rollbackTo(current.document, document.releases[0]?.release ?? null));
     }
     case 'withdraw': {
@@ -208,64 +205,4 @@ function stepBefore(
   if (Date.parse(issuedAt) >= Date.parse(current.issuedAt) + bakeSeconds * 1000)
     return { allowed: true, approvers: [] };
   return denied('POLICY_REFUSED', `step ${before.step} was to be watched for ${bakeSeconds} s`);
-}
-
-function restoreFollows({ current, next, request, approvals }: RouteCase, rules: Rules): Permission {
-  const document = next.predicate;
-  if (current === null) return denied('POLICY_REFUSED', 'there is nothing to restore');
-  const inForce = policyInForce(rules);
-  if (!inForce.allowed) return inForce;
-  if (request === null || document.restore !== request.digest)
-    return denied('NOT_AUTHORISED', 'the document does not come with the request to restore');
-  const asked = request.predicate;
-  const admissible = personAsks(rules, request, 'restore', endpointId(document.model));
-  if (!admissible.allowed) return admissible;
-  if (asked.action.kind !== 'restore' || asked.action.revision !== current.document.revision)
-    return denied('REPLAYED', 'the request was made for another revision');
-
-  if (document.policy !== asked.policy)
-    return denied('POLICY_REFUSED', 'the document names another policy than its request');
-
-  const before = new Map(current.document.lifted.map(({ order, until }) => [order, until]));
-  if (new Set(document.lifted.map(({ order }) => order)).size !== document.lifted.length)
-    return denied('POLICY_REFUSED', 'the document lifts an order twice');
-  const { kills } = asked.action;
-  for (const { order, until } of document.lifted) {
-    if (kills.includes(order)) continue;
-    if (before.get(order) !== until)
-      return denied('NOT_AUTHORISED', 'the document lifts an order nobody asked to lift');
-  }
-  if (!kills.every((order) => document.lifted.some((lifted) => lifted.order === order)))
-    return denied('POLICY_REFUSED', 'the document does not lift what was asked for');
-  const dropped = [...before].find(
-    ([order, until]) => until > rules.now && !document.lifted.some((lifted) => lifted.order === order),
-  );
-  if (dropped !== undefined) return denied('POLICY_REFUSED', 'the document forgets an order that was lifted');
-  const same = matches(document, {
-    change: 'restore',
-    releases: current.document.releases,
-    plan: current.document.plan,
-    triggers: current.document.triggers,
-    lifted: document.lifted,
-    restore: document.restore,
-  });
-  return same.allowed ? quorumReached(rules, request, approvals, rules.gate.approvals.restore) : same;
-}
-
-/** The document must say what the rules say, and no more. Objects here are built in one place, so their text decides. */
-function matches(document: RoutingDocument, intent: RouteIntent): Permission {
-  const { change, releases, plan, triggers, lifted, restore } = document;
-  const said = JSON.stringify(sorted({ change, releases, plan, triggers, lifted, restore }));
-  if (said === JSON.stringify(sorted(intent))) return { allowed: true, approvers: [] };
-  return denied('POLICY_REFUSED', `the document is not what a ${change} makes of the one before`);
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, member]) => [key, sorted(member)]),
-  );
 }

@@ -93,5 +93,7 @@ export interface RouteDelivery {
   /** What people said after the step before, where that one pauses. */
   readonly proceed: ProceedEvidence | null;
   readonly provisional: ProvisionalEvidence;
+  /** The orders that a drill lifts, which are its own. */
+  readonly kills: readonly SignedEnvelope[];
   readonly isNewest: boolean;
 }

@@ -25,6 +25,7 @@ const MORE_IS_WEAKER = [
   /^freshness\.(reissueSeconds|lifetimeSeconds)$/,
   /^override\.holdsSeconds$/,
   /^training\./,
+  /^drills\.\w+(Ms|Seconds)$/,
   /^validation\.suites\.[^.]+\.maximumGap$/,
 ];
 const LESS_IS_WEAKER = [
@@ -47,6 +48,8 @@ const EXCEPTIONS = [
   /^versioning\.config\.keys\./,
   // What is listed here may come in.
   /^artifacts\.(formats|scanners)\./,
+  // There a machine takes back what it has stopped, without people.
+  /^drills\.model$/,
 ];
 
 /**

@@ -1,5 +1,6 @@
 import type { ArtifactRules } from './artifacts.js';
 import type { BreakerLimits } from './breaker.js';
+import type { DrillRules } from './drill.js';
 import type { PlanStep } from './statements.js';
 import type { SuiteGroup } from './suite.js';
 import type { Triggers } from './routing.js';
@@ -33,6 +34,7 @@ export const WORKLOAD_ROLES = [
   'api',
   'consumer',
   'monitor',
+  'drill',
 ] as const;
 
 /** More and more callers; or a preview for whoever asks for it, and then all of them at once. */
@@ -158,6 +160,8 @@ export interface Policy {
       readonly bakeSeconds: number;
     };
   };
+  /** Without it nothing is drilled. */
+  readonly drills?: DrillRules;
   /** Without it, callers that nobody has declared are recorded. */
   readonly inventory?: {
     /** What a gateway does with a caller that does not prove to be a consumer declared for the model. */
@@ -191,7 +195,13 @@ export function holdsRole(gate: Policy, newest: Policy, id: string, role: Role):
   return then !== null && now !== null && then.roles.includes(role) && now.roles.includes(role);
 }
 
-/** One operator may stop an endpoint; so may control and gateways, by orders of their own. */
-export function mayKill(policy: Policy, id: string): boolean {
-  return (['operator', 'control', 'gateway'] as const).some((role) => holdsRole(policy, policy, id, role));
+/** Whether `id` orders drills of this model: of the one endpoint that is declared for them, then and now. */
+export function mayDrill(gate: Policy, newest: Policy, id: string, model: string): boolean {
+  return holdsRole(gate, newest, id, 'drill') && gate.drills?.model === model && newest.drills?.model === model;
+}
+
+/** One operator may stop an endpoint; so may control and gateways, by orders of their own, and a drill its own endpoint. */
+export function mayKill(policy: Policy, id: string, model: string): boolean {
+  const roles = ['operator', 'control', 'gateway'] as const;
+  return roles.some((role) => holdsRole(policy, policy, id, role)) || mayDrill(policy, policy, id, model);
 }

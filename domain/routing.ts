@@ -60,6 +60,8 @@ export interface RoutingDocument {
   readonly lifted: readonly { readonly order: Digest; readonly until: string }[];
   /** Digest of the restore request, in a document that lifts. */
   readonly restore: Digest | null;
+  /** Digest of the order that drills a rollback, in the document that it made: what it went back from is there, last. */
+  readonly drill?: Digest;
   readonly policy: Digest;
   readonly issuedAt: string;
 }
@@ -80,7 +82,10 @@ export function weightOf(document: RoutingDocument | null, release: Digest): num
 }
 
 /** The part of a new document that says what is to be served; control fills in the rest and signs. */
-export type RouteIntent = Pick<RoutingDocument, 'change' | 'releases' | 'plan' | 'triggers' | 'lifted' | 'restore'>;
+export type RouteIntent = Pick<
+  RoutingDocument,
+  'change' | 'releases' | 'plan' | 'triggers' | 'lifted' | 'restore' | 'drill'
+>;
 
 interface StepTarget {
   readonly release: Digest;

@@ -28,6 +28,10 @@ export const storeKeys = {
   /** What one run that extends locks has found, by the time it began. */
   retention: (atMs: number): string => `${storeKeys.retentions}${digits(atMs, 15)}`,
   retentions: 'records/retention/runs/',
+  /** What a drill has shown, by the time it began; and what it has ordered, by its run. */
+  drill: (atMs: number): string => `${storeKeys.drills}${digits(atMs, 15)}`,
+  drills: 'records/drills/runs/',
+  drillOrder: (run: string, step: string): string => `records/drills/orders/${run}/${step}`,
   nonce: (nonce: string): string => `nonces/${nonce}`,
   policy: (version: number): string => `policies/${digits(version, 9)}`,
   /** `beside`: how many objects that are no routing document have taken the places before it. */

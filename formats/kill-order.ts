@@ -20,10 +20,10 @@ export function readKillOrder(input: unknown, policy: Policy, environment: strin
   const order = verifyStatement(envelope, 'kill', named.length > 0 ? named : keyRing(policy));
   if (named.length === 0)
     throw new CustodyError('MALFORMED', 'a kill order is relayed unchanged: its keyid names no key of the policy');
-  if (!order.signers.some((id) => mayKill(policy, id)))
+  if (!order.signers.some((id) => mayKill(policy, id, order.predicate.model)))
     throw new CustodyError(
       'NOT_AUTHORISED',
-      `${order.signers.join(', ')} may not stop an endpoint: that takes the role operator`,
+      `${order.signers.join(', ')} may not stop ${order.predicate.model}: that takes the role operator`,
     );
   if (order.predicate.environment !== environment)
     throw new CustodyError('REPLAYED', `the order is for environment ${order.predicate.environment}`);

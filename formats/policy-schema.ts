@@ -13,6 +13,7 @@ import {
 import { isId, lookOf } from '../domain/names.js';
 import { isIsoTime } from '../domain/time.js';
 import { DEMANDS } from '../domain/versioning.js';
+import { drillRulesSchema } from './drill-schema.js';
 import { enrolledKey } from './enrolled.js';
 import { oidcProblems, oidcSchema } from './policy-oidc.js';
 import { planSchema } from './plan-schema.js';
@@ -61,6 +62,10 @@ const authority = z
     },
     { message: 'a person cannot hold a workload role, nor a workload a role of people', path: ['roles'] },
   )
+  .refine(({ roles }) => !roles.includes('drill') || roles.length === 1, {
+    message: 'who drills does nothing else: give it no other role',
+    path: ['roles'],
+  })
   .refine(({ kind, keys }) => kind === 'person' || keys.every((held) => 'pem' in held), {
     message: 'a workload signs by itself: its keys are PEM',
     path: ['keys'],
@@ -169,6 +174,7 @@ export const policySchema: z.ZodType<Policy> = z
         .strictObject({ approval: z.strictObject(some), review: quorum, bakeSeconds: seconds(30 * 86_400) })
         .exactOptional(),
     }),
+    drills: drillRulesSchema.exactOptional(),
     inventory: z.strictObject({ unknownCallers: z.enum(['record', 'refuse']) }).exactOptional(),
     training: z.strictObject({
       limits: z.strictObject({
@@ -189,7 +195,7 @@ export const policySchema: z.ZodType<Policy> = z
         path: ['lifetimeSeconds'],
       }),
   })
-  .superRefine(({ authorities, rootThreshold, approvals, override, emergency }, context) => {
+  .superRefine(({ authorities, rootThreshold, approvals, override, emergency, drills }, context) => {
     const problem = (message: string, ...path: (string | number)[]): void =>
       context.addIssue({ code: 'custom', message, path });
     const ids = new Set<string>();
@@ -230,6 +236,12 @@ export const policySchema: z.ZodType<Policy> = z
     };
     for (const [act, { role, count }] of Object.entries(approvals)) demandHolders(role, count, 'approvals', act);
     if (override !== undefined) demandHolders('override-authority', override.count, 'override');
+    if (drills !== undefined) {
+      if (!authorities.some(({ roles }) => roles.includes('drill')))
+        problem('nobody holds the role drill', 'drills', 'model');
+      if (drills.killMs > emergency.killResponseSeconds * 1000)
+        problem('more than emergency.killResponseSeconds gives a kill', 'drills', 'killMs');
+    }
     const { deployment } = emergency;
     if (deployment === undefined) return;
     const { approval, review } = deployment;

@@ -9,6 +9,7 @@ import { count, environment, id, model, nonce, time, version } from './fields.js
 import { alertSchema } from './alert-schema.js';
 import { consumerSchema } from './consumer-schema.js';
 import { endingSchemas } from './ending-schema.js';
+import { drillSchema } from './drill-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 import { planSchema } from './plan-schema.js';
@@ -81,6 +82,7 @@ const route = z.strictObject({
   triggers: triggersSchema.nullable(),
   lifted: z.array(z.strictObject({ order: digest, until: time })).max(1000),
   restore: maybeDigest,
+  drill: digest.exactOptional(),
   policy: digest,
   issuedAt: time,
 });
@@ -143,6 +145,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   rollback: z.strictObject({ environment, model, nonce, target: maybeDigest, reason, ...timed }),
   hold: holdSchema,
   retention: retentionSchema,
+  drill: drillSchema,
   status: z.strictObject({
     environment,
     version: z.int().min(1),

@@ -72,3 +72,38 @@ export function signAlert(
   const subject = { name: endpointId(said.model), sha256: said.release ?? sha256(canonicalBytes(alert)) };
   return signStatement('alert', subject, alert, [key]);
 }
+
+/** An order to stop is acted on at once; the short life bounds how long a copy of it could do harm. */
+const KILL_SECONDS = 600;
+const ROLLBACK_SECONDS = 3600;
+
+export function orderKill(
+  { key, environment }: Pick<Signer, 'key' | 'environment'>,
+  model: string,
+  reason: string,
+): SignedEnvelope {
+  const order = { environment, model, nonce: newNonce(), reason, ...validity(KILL_SECONDS) };
+  return signStatement('kill', { name: endpointId(model), sha256: sha256(canonicalBytes(order)) }, order, [key]);
+}
+
+export function orderRollback(
+  { key, environment }: Pick<Signer, 'key' | 'environment'>,
+  model: string,
+  target: Digest | null,
+  reason: string,
+  seconds = ROLLBACK_SECONDS,
+): SignedEnvelope {
+  const order = { environment, model, nonce: newNonce(), target, reason, ...validity(seconds) };
+  return signStatement('rollback', { name: endpointId(model), sha256: sha256(canonicalBytes(order)) }, order, [key]);
+}
+
+export function requestRestore(
+  signer: Signer,
+  model: string,
+  { kills, revision }: { readonly kills: readonly Digest[]; readonly revision: number },
+  seconds: number,
+): SignedEnvelope {
+  const about = { model, version: null, release: null };
+  const action = { kind: 'restore', kills, revision } as const;
+  return signRequest(signer, { workflowId: endpointId(model), about, action, seconds });
+}

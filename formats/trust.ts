@@ -69,7 +69,7 @@ export class Trust {
 
   /** A delivered document with everything it rests on, each signature checked, and the rules it is to be judged by. */
   routeCase(
-    { request, approvals, proceed, provisional, isNewest }: RouteDelivery,
+    { request, approvals, proceed, provisional, kills, isNewest }: RouteDelivery,
     at: Pick<RouteCase, 'current' | 'next' | 'baked'>,
     now: string,
   ): { readonly routed: RouteCase; readonly rules: Rules } {
@@ -83,6 +83,7 @@ export class Trust {
         approvals: approvals.map((approval) => this.verify('approval', approval)),
         proceed: verifyProceed(proceed, policies),
         ...verifyProvisional(provisional, policies),
+        kills: kills.map((kill) => this.verify('kill', kill)),
         isNewest,
       },
       rules:

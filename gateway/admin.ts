@@ -30,6 +30,7 @@ const deliverySchema: z.ZodType<RouteDelivery> = z.strictObject({
   approvals,
   proceed: z.strictObject({ request: envelope, approvals }).nullable(),
   provisional: provisionalSchema,
+  kills: z.array(envelope).max(100),
   isNewest: z.boolean(),
 });
 const policiesSchema = z.strictObject({ policies });

@@ -32,21 +32,35 @@ const gateways = z.array(gatewayAddressSchema).min(1);
 const desk = z.url();
 
 const schema = z.discriminatedUnion('zone', [
-  z.strictObject({
-    zone: z.literal('control'),
-    ...common,
-    key,
-    gateways,
-    /** Sockets of the api listeners; there may be none. */
-    apis: z.array(path),
-    audit: z.strictObject({
-      store: z.strictObject({ accessKey: z.string(), secretKey: z.string() }),
-      key: path,
-      origin: z.string(),
-      port: z.int(),
+  z
+    .strictObject({
+      zone: z.literal('control'),
+      ...common,
+      key,
+      gateways,
+      /** Sockets of the api listeners; there may be none. */
+      apis: z.array(path),
+      audit: z.strictObject({
+        store: z.strictObject({ accessKey: z.string(), secretKey: z.string() }),
+        key: path,
+        origin: z.string(),
+        port: z.int(),
+      }),
+      mail: z.strictObject({ smtp: z.string(), from: z.string(), directory: path }),
+      /** Who orders drills; and where callers reach each gateway, in the order of `gateways`. */
+      drills: z
+        .strictObject({
+          key,
+          callers: z.array(z.url({ protocol: /^https?$/ })).min(1),
+          /** A file with the bearer token of a declared consumer. */
+          token: path.exactOptional(),
+        })
+        .exactOptional(),
+    })
+    .refine(({ gateways: at, drills }) => drills === undefined || drills.callers.length === at.length, {
+      message: 'where callers reach each gateway: as many as there are gateways',
+      path: ['drills', 'callers'],
     }),
-    mail: z.strictObject({ smtp: z.string(), from: z.string(), directory: path }),
-  }),
   z.strictObject({
     zone: z.literal('intake'),
     ...common,

@@ -3,12 +3,15 @@ import { Freshness } from '../activities/freshness.js';
 import { Inventory } from '../activities/inventory.js';
 import { beating } from '../activities/heartbeat.js';
 import { notePolicies } from '../activities/policy.js';
+import { createDrill, noteOverdueDrill } from '../activities/drill.js';
 import { createRetention, noteOverdueRetention } from '../activities/retention.js';
 import { Router } from '../activities/router.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
+import { drillMetrics } from '../adapters/drill-metrics.js';
 import { StoredConsumers } from '../adapters/consumers.js';
 import { createApiClient } from '../adapters/api/client.js';
 import { openAuditLog } from '../adapters/audit/log.js';
+import { createCaller } from '../adapters/gateway/caller.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
 import { createMailer } from '../adapters/mail.js';
 import { checkOwnLock } from '../adapters/object-store/proof.js';
@@ -18,7 +21,7 @@ import { bucketNames } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { startEndpoint } from '../workflows/messages.js';
 import { loadKey, type ConfigOf } from './config.js';
-import { ensureRetentionSchedule } from './schedule.js';
+import { DrillSchedule, ensureRetentionSchedule } from './schedule.js';
 import { checkSearchAttributes, connectClient } from './temporal.js';
 import { storeOf, type Zone, type ZoneBase } from './zone.js';
 
@@ -36,7 +39,15 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
   const { origin, port } = config.audit;
   const auditLog = await openAuditLog({ ...buckets, key: auditKey, origin, lock: () => records.lock('auditDays') });
   await notePolicies(await records.policies(), auditLog);
-  const desk = new AuditDesk({ records, audit: auditLog, buckets, key: auditKey, origin, log });
+  const desk = new AuditDesk({
+    records,
+    audit: auditLog,
+    buckets,
+    key: auditKey,
+    origin,
+    log,
+    metrics: drillMetrics(records),
+  });
   await desk.listen(port);
 
   const key = loadKey(config.key);
@@ -63,12 +74,18 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
         workflowIdConflictPolicy: 'USE_EXISTING',
       });
     },
-    noteOverdue: () => noteOverdueRetention(records, auditLog, config.key.id),
+    noteOverdue: async () => {
+      await noteOverdueRetention(records, auditLog, config.key.id);
+      await noteOverdueDrill(records, auditLog, config.key.id);
+    },
     onError,
   });
   freshness.start();
   await ensureRetentionSchedule(temporal);
+  const drills = new DrillSchedule(temporal, records, (error) => onError(error, 'the schedule of drills'));
+  drills.start();
 
+  const driller = config.drills === undefined ? null : drillerOf(config.drills);
   const activities = createControlActivities({
     records,
     key,
@@ -84,13 +101,21 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
   return {
     activities: {
       ...beating(activities),
+      ...beating(
+        createDrill({ records, audit: auditLog, key, id: config.key.id, router, temporal, gateways, driller }),
+      ),
       ...createRetention({ records, audit: auditLog, key, id: config.key.id, log: buckets.audit }),
     },
     stop: async () => {
+      drills.stop();
       await freshness.stop();
       await desk.close();
       await auditLog.close();
       await temporal.connection.close();
     },
   };
+}
+
+function drillerOf({ key, callers, token }: NonNullable<ConfigOf<'control'>['drills']>) {
+  return { id: key.id, key: loadKey(key), callers: callers.map((url) => createCaller(url, token)) };
 }

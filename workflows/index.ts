@@ -8,3 +8,4 @@ export { consumer } from './consumer.js';
 export { hold } from './hold.js';
 export { lift } from './lift.js';
 export { retention } from './retention.js';
+export { drill } from './drill.js';

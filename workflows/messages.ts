@@ -103,5 +103,6 @@ export const startLift = (name: ReleaseName) =>
   started(liftId(name), `holds of ${name.model} ${name.version} are to be lifted`);
 /** Of a schedule, which adds the time to the id. */
 export const startRetention = () => started('retention', 'locks are extended');
+export const startDrill = () => started('drill', 'rollback, kill and restore are drilled');
 export const startResign = (name: ReleaseName) =>
   started(resignId(name), `one more signature for ${name.model} ${name.version}`);

@@ -30,6 +30,8 @@ export interface DeskDeps {
   readonly key: SigningKey;
   readonly origin: string;
   readonly log: Logger;
+  /** What Prometheus reads at `/metrics`, on this host alone. */
+  readonly metrics: () => Promise<string>;
 }
 
 export type Answer =
@@ -62,6 +64,11 @@ export class AuditDesk {
         request.url = `/${rest.join('/')}`;
         return void tiles(request, response);
       }
+      if (first === 'metrics' && request.method === 'GET')
+        return void deps.metrics().then(
+          (text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text),
+          (error: unknown) => this.#refuse(response, error),
+        );
       this.#answer(request).then(
         (answer) => send(response, 200, answer),
         (error: unknown) => this.#refuse(response, error),

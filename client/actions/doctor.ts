@@ -1,5 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import colors from 'picocolors';
+import { drillReport, said } from '../../adapters/drill-runs.js';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
 import { lockReport } from '../../adapters/retention-runs.js';
@@ -70,6 +71,16 @@ export async function doctor(session: Session, options: { store?: true }): Promi
     return last === null
       ? 'not extended yet'
       : `extended ${last.startedAt}, the first ends ${last.earliest ?? 'never'}`;
+  });
+  await look('drill', async () => {
+    const { records } = openReading(layout);
+    const { rules, last, held, troubles } = await drillReport(records);
+    if (troubles.length > 0) throw new CustodyError('INTERNAL', troubles.join('; '));
+    if (rules === null) return 'the policy declares none';
+    const told = [...new Set([held, last])].flatMap((each) =>
+      each === null ? [] : [`${each.startedAt} ${said(each)}`],
+    );
+    return told.length === 0 ? `none of ${rules.model} yet` : told.join('; ');
   });
   await look('gateway', async () => {
     const { admin, others } = readDescription(layout).gateway;

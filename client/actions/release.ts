@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { progressOf } from '../../adapters/dossier.js';
 import { openHolds } from '../../adapters/holds.js';
+import { drillReport } from '../../adapters/drill-runs.js';
 import { lockReport } from '../../adapters/retention-runs.js';
 import type { Digest } from '../../domain/digest.js';
 import { shareOf } from '../../domain/endpoint.js';
@@ -187,7 +188,9 @@ async function showEndpoint(
   assertModelName(model);
   const status = await endpointStatus(session.custody, model);
   const { serving, killedBy, revision, rollout, gate, missing } = status;
-  const trouble = [...status.trouble, ...(await lockReport(session.custody.records)).troubles];
+  const drills = await drillReport(session.custody.records);
+  const ofDrills = drills.rules?.model === model ? drills.troubles : [];
+  const trouble = [...status.trouble, ...(await lockReport(session.custody.records)).troubles, ...ofDrills];
   answer(session, { ...status, trouble }, [
     heading(
       `${model}: ${killedBy.length > 0 ? 'killed' : rollout === null ? 'steady' : `rolling out ${rollout.order.version}`}`,

@@ -4,7 +4,7 @@ import type { Scanner } from '../../adapters/scan/external.js';
 import { ZONES, type Zone } from '../../domain/names.js';
 import { replaceFile } from '../files.js';
 import { sha256 } from '../../formats/sha256.js';
-import { ALERT_KEY, AUDIT_KEY } from '../init.js';
+import { ALERT_KEY, AUDIT_KEY, DRILL_KEY } from '../init.js';
 import type { Layout, Ports } from './layout.js';
 import type { EmbeddedStack } from './store.js';
 import type { ProcessSpec } from './supervisor.js';
@@ -85,6 +85,14 @@ export class ZoneProcesses {
     return { alerts: { key: this.#key('api', ALERT_KEY), token, temporal: this.#temporal() } };
   }
 
+  /** An environment that was made before there were drills has nobody to order them. */
+  #drills(): object {
+    const { layout, ports } = this.#settings;
+    if (!existsSync(layout.key(DRILL_KEY))) return {};
+    const callers = [`http://127.0.0.1:${ports.gateway}`];
+    return { drills: { key: this.#key('control', DRILL_KEY), callers } };
+  }
+
   #temporal(): object {
     const { ports, namespace } = this.#settings;
     return { address: `127.0.0.1:${ports.temporal}`, namespace };
@@ -107,7 +115,7 @@ export class ZoneProcesses {
         const key = this.#key('control', AUDIT_KEY).path;
         const audit = { store: { accessKey, secretKey }, key, origin: auditOrigin(environment), port: ports.desk };
         const apis = [this.socket('api', 'api-admin')];
-        return { key: this.#key('control', 'control'), gateways, apis, audit, mail };
+        return { key: this.#key('control', 'control'), gateways, apis, audit, mail, ...this.#drills() };
       }
       case 'intake':
         return { key: this.#key('intake', 'intake'), vault: this.socket('vault', 'vault-create'), scanners };

@@ -464,7 +464,7 @@ describe("with control's key, its credentials and every right in the namespace, 
     async function deliver(document: SignedEnvelope, isNewest = true): Promise<string> {
       const { envelopes: policies } = await insider.records.policies();
       const request = asked.gate.envelope;
-      const rests = { proceed: null, provisional: NOT_PROVISIONAL };
+      const rests = { proceed: null, provisional: NOT_PROVISIONAL, kills: [] };
       return insider.gateway
         .deliverRoute({ policies, document, request, approvals: [approval], ...rests, isNewest })
         .then(

@@ -397,6 +397,7 @@ describe('attack: with all that control has, and no key of a designated person,'
           approvals,
           proceed: null,
           provisional: NOT_PROVISIONAL,
+          kills: [],
           isNewest: true,
         })
         .then(

@@ -49,6 +49,7 @@ export function verdictsOf(world: World, now: string = world.at(0)) {
       const rests = {
         proceed: verifyProceed(delivery.proceed, policies),
         ...verifyProvisional(delivery.provisional, policies),
+        kills: delivery.kills.map((kill) => verifyStatement(kill, 'kill', ring)),
       };
       const { isNewest } = delivery;
       return authoriseRoute({ current, next, request, approvals, ...rests, isNewest, baked }, { ...rules, ...over });

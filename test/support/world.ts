@@ -7,6 +7,7 @@ import { createWords } from './world/words.js';
 export {
   nonce,
   PIPELINE,
+  withDrills,
   withProvisions,
   type KeyName,
   type Signed,

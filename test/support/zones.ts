@@ -18,8 +18,10 @@ import type {
   TrainingActivities,
   WatchActivities,
 } from '../../activities/contract.js';
+import type { DrillControl } from '../../activities/drill-contract.js';
 import type { HoldControl, KeepingActivities, RetentionControl } from '../../activities/keeping-contract.js';
 import { beating } from '../../activities/heartbeat.js';
+import { judgeDrill } from '../../domain/drill.js';
 import type { EndpointPosition, RolloutOrder, RoutedPosition } from '../../domain/endpoint.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { OpenGate, Progress } from '../../domain/lifecycle.js';
@@ -35,6 +37,7 @@ export type Activities = LifecycleControl &
   ConsumerControl &
   HoldControl &
   RetentionControl &
+  DrillControl &
   KeepingActivities &
   IntakeActivities &
   SigningActivities &
@@ -91,6 +94,9 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   extendRecords: 'control',
   extendLog: 'control',
   recordRetention: 'control',
+  beginDrill: 'control',
+  drillStep: 'control',
+  recordDrill: 'control',
   ingest: 'intake',
   validate: 'intake',
   signRelease: 'signing',
@@ -364,6 +370,19 @@ export class FakeZones {
         ...{ environment: 'test', startedAt, ...found },
         endedAt: new Date(await this.env.currentTimeMs()).toISOString(),
       }),
+      beginDrill: async () => ({
+        ...{ kind: 'ready', model: 'digits', serving: digestOf('digits 1.1.0'), earlier: digestOf('digits 1.0.0') },
+      }),
+      drillStep: async () => ({ ms: 90, trouble: null }),
+      recordDrill: async ({ startedAt, begun, steps, notHeld }) => {
+        const measures = steps.map((taken) => ({ ...taken, agreedMs: 100 }));
+        return {
+          ...{ environment: 'test', model: begun?.model ?? 'digits', startedAt },
+          endedAt: new Date(await this.env.currentTimeMs()).toISOString(),
+          ...{ serving: begun?.serving ?? null, earlier: begun?.earlier ?? null, steps: measures },
+          ...(notHeld === null ? judgeDrill(measures) : { outcome: notHeld.kind, reason: notHeld.why }),
+        };
+      },
       admitResign: async () => digestOf('resign'),
       recordResigned: async () => undefined,
       resignRelease: async (name) => ({ release: release(name), signature: digestOf('signature 2'), already: false }),

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { DEVELOPMENT_VERSIONING } from '../../../client/init.js';
 import type { Digest } from '../../../domain/digest.js';
+import type { DrillRules } from '../../../domain/drill.js';
 import type { Authority, OidcIdentity, Policy, Role } from '../../../domain/policy.js';
 import type { PredicateName, PredicateOf, SignedEnvelope } from '../../../domain/statements.js';
 import { CONSTRUCTS, DATA_FORMATS } from '../../../domain/artifacts.js';
@@ -41,6 +42,7 @@ const WORKLOADS = {
   gateway: ['gateway'],
   api: ['api'],
   siem: ['monitor'],
+  driller: ['drill'],
 } as const satisfies Record<string, readonly Role[]>;
 
 /** By which tokens `pipeline`, which has no key, is known to the api. */
@@ -149,6 +151,14 @@ export function withProvisions(policy: Policy): Policy {
     },
   };
 }
+
+/** The policy of an organisation that drills an endpoint: by default the one of digits. */
+export const withDrills =
+  (change: Partial<DrillRules> = {}) =>
+  (policy: Policy): Policy => ({
+    ...policy,
+    drills: { model: 'digits', everySeconds: 3600, rollbackMs: 1000, killMs: 500, restoreMs: 2000, ...change },
+  });
 
 function firstPolicy(
   environment: string,

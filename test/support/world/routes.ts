@@ -48,6 +48,7 @@ interface RouteOptions {
   /** Without it, alice has agreed to go on wherever the plan pauses. */
   readonly proceed?: ProceedEvidence | null;
   readonly provisional?: ProvisionalEvidence;
+  readonly kills?: readonly Signed<KillPredicate>[];
   readonly isNewest?: boolean;
 }
 
@@ -81,6 +82,7 @@ export function createRoutes(
       approvals: approvals.map((approval) => approval.envelope),
       proceed: options.proceed ?? null,
       provisional: options.provisional ?? NOT_PROVISIONAL,
+      kills: (options.kills ?? []).map(({ envelope: order }) => order),
       isNewest: options.isNewest ?? true,
     };
     return { digest, document, envelope, request: asked, approvals, delivery };

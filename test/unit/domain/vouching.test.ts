@@ -183,7 +183,7 @@ describe('the key of the api', () => {
   });
 
   test('attack: stops nothing and issues no status', () => {
-    expect(mayKill(policy, 'api')).toBe(false);
+    expect(mayKill(policy, 'api', 'digits')).toBe(false);
     const { evidence } = world.release({ ...vouched, evidence: { status: world.status({}, 'api').envelope } });
     expect(verdicts.loading(evidence)).toEqual(denial('NOT_AUTHORISED', /may not issue the status/));
   });

@@ -28,6 +28,11 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     endedAt: at(1),
     ...{ checked: 2, extended: 1, earliest: at(9), troubled: 1, troubles: ['blobs/1 had no lock'] },
   },
+  drill: {
+    ...{ environment: 'test', model: 'digits', startedAt: at(0), endedAt: at(1), serving: digest, earlier: digest },
+    steps: [{ step: 'kill', ms: 80, agreedMs: 100, trouble: null }],
+    ...{ outcome: 'within', reason: 'kill 80 of 100 ms' },
+  },
   override: {
     requestId: 'override-1',
     nonce: NONCE,

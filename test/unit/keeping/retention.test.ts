@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRetention, noteOverdueRetention } from '../../../activities/retention.js';
 import { keepLocked, walk, type Cursor } from '../../../adapters/lock-keeper.js';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
-import { lockReport, newestRun } from '../../../adapters/retention-runs.js';
+import { lockReport, newestExtension } from '../../../adapters/retention-runs.js';
 import { after, inUse, KEPT_PREFIXES, NOTHING_YET, shortRetention, type LockTally } from '../../../domain/retention.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
@@ -189,7 +189,7 @@ describe('an alarm', () => {
     await rig.run(() => control().recordRetention(NOTHING_YET, isoTime(Date.now())));
     expect((await lockReport(rig.records)).troubles).toEqual([]);
     days(40);
-    expect(await newestRun(rig.records, Date.now())).toBeNull();
+    expect(await newestExtension(rig.records, Date.now())).toBeNull();
     expect((await lockReport(rig.records)).troubles).toHaveLength(1);
   });
 

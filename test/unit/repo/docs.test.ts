@@ -14,6 +14,7 @@ const PAGES = [
   'docs/policy.md',
   'docs/rollout.md',
   'docs/alerts.md',
+  'docs/drills.md',
   'docs/approvals.md',
   'docs/versioning.md',
   'docs/provenance.md',
