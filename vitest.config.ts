@@ -19,6 +19,8 @@ const tier = (name: (typeof TIERS)[number], options: object = {}) => ({
 export default defineConfig({
   test: {
     pool: 'forks',
+    // Where CI or FORCE_COLOR is set, what is compared would be coloured.
+    env: { NO_COLOR: '1' },
     passWithNoTests: false,
     projects: [
       tier('unit', { maxWorkers: Math.max(2, availableParallelism()) }),

@@ -1,5 +1,6 @@
 import type { Records } from '../adapters/records.js';
-import { describeFindings } from '../domain/artifacts.js';
+import { MAX_DOCUMENT_BYTES } from '../adapters/source/folder.js';
+import { describeFindings, type ScannedFile } from '../domain/artifacts.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';
@@ -11,6 +12,9 @@ import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 import type { Look } from './look.js';
+
+/** With names of 1,024 bytes, these take half of what a report may have. */
+const MAX_COUNTED = 4000;
 
 /** What a scan came to, signed, and the report that it names: neither is kept yet. */
 export interface SignedScan {
@@ -31,10 +35,26 @@ export function signScan(
   const means = { isolation, reader, ...(takenFrom === null ? {} : { takenFrom }) };
   const told = files.map((file) => (reused.has(file.path) ? { ...file, takenFrom: 'base' } : file));
   const about = { release, model, version, rules, ...means };
-  const report = canonicalBytes({ ...about, ...concluded, files: told, scanners: verdicts });
+  const whole = canonicalBytes({ ...about, ...concluded, files: told, scanners: verdicts });
+  const report = whole.length <= MAX_DOCUMENT_BYTES ? whole : shortened({ ...about, ...concluded }, files);
   const predicate: ScanPredicate = { ...concluded, version, ...means, report: sha256(report) };
   const subject = { name: `${model} ${version}`, sha256: release };
   return { predicate, report, envelope: signStatement('scan', subject, predicate, [key]) };
+}
+
+/**
+ * The report of a release with more findings than the store takes at once: the statement's are in it, and of each file how many
+ * it has. POLICY_REFUSED for what would be clean: everything that is borne with must be told.
+ */
+function shortened(
+  about: Pick<ScanPredicate, 'verdict' | 'findings'> & { readonly release: Digest },
+  files: readonly ScannedFile[],
+): Buffer {
+  if (about.verdict === 'clean')
+    throw new CustodyError('POLICY_REFUSED', 'the policy bears with more in this release than a report can hold');
+  const refused = files.filter(({ findings }) => findings.length > 0);
+  const counts = refused.map(({ path, findings }) => [path, findings.length] as const);
+  return canonicalBytes({ ...about, files: [], refused: counts.slice(0, MAX_COUNTED) });
 }
 
 /** Keeps both; answers the statement's digest. */

@@ -68,6 +68,7 @@ function untried({ suite, data }: Measure, why: string): SuiteRun {
   const verdict = 'inconclusive' as const;
   const { command } = suite;
   const own = command === undefined ? [] : [{ id: COMMAND_CASE, kind: command.kind, weight: 1, verdict, failure: why }];
-  const labelled = data === null ? null : { right: 0, rows: data.rows.length, groups: {}, unanswered: why };
+  const labelled =
+    data === null ? null : { right: 0, rows: data.rows.length, groups: {}, untried: data.rows.length, unanswered: why };
   return { cases: [...alike(suite.cases, verdict, why), ...own], labelled };
 }

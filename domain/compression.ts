@@ -11,13 +11,30 @@ export interface Evidence {
 
 /** How many bits an element has, of the types that weights are kept in. */
 const BITS: Readonly<Record<string, number>> = {
-  ...{ F64: 64, F32: 32, F16: 16, BF16: 16, F8_E5M2: 8, F8_E4M3: 8 },
+  ...{
+    C64: 64,
+    F64: 64,
+    F32: 32,
+    F16: 16,
+    BF16: 16,
+    F8_E5M2: 8,
+    F8_E4M3: 8,
+    F8_E5M2FNUZ: 8,
+    F8_E4M3FNUZ: 8,
+    F8_E8M0: 8,
+  },
+  ...{ F6_E2M3: 6, F6_E3M2: 6, F4: 4 },
   ...{ I64: 64, U64: 64, I32: 32, U32: 32, I16: 16, U16: 16, I8: 8, U8: 8, BOOL: 8 },
 };
 /** Weights of which fewer are left than are gone. */
 const MOSTLY = 0.5;
 /** Below it, weights of one name and shape were trained anew. Independent ones are alike by 0 ± 1/8. */
 const ALIKE = 0.6;
+/** Of weights under another name, of which there are many to choose from. */
+const SAME = 0.9;
+const COMPARED_PLACES = 16;
+/** Enough for two thousand tensors of one shape, and no more work than hostile ones may make. */
+const MAX_COMPARED = 2_000_000;
 /** What is not a table of weights, such as a bias or a norm, is often kept as it was. */
 const TABLE = 2;
 
@@ -47,14 +64,14 @@ function isQuantised(setting: string): boolean {
  * alike, most of their elements narrower or mostly zero. `null` where it is not.
  */
 export function compressedFrom(facts: ReleaseFacts, other: ReleaseFacts): Evidence | null {
-  const before = new Map(tensorsOf(other).map((tensor) => [tensor.name, tensor]));
+  const find = finderIn(tensorsOf(other));
   let [all, narrower, sparser, measured] = [0, 0, 0, 0];
   for (const tensor of tensorsOf(facts)) {
     if (tensor.shape.length < TABLE) continue;
     const size = elements(tensor);
     all += size;
-    const was = before.get(tensor.name);
-    if (was === undefined || String(was.shape) !== String(tensor.shape)) continue;
+    const was = find(tensor);
+    if (was === null) continue;
     const alike = likeness(was.measure, tensor.measure);
     if (alike !== null && alike < ALIKE) continue;
     if (alike !== null) measured += size;
@@ -73,6 +90,53 @@ export function compressedFrom(facts: ReleaseFacts, other: ReleaseFacts): Eviden
       isMeasured,
     };
   return null;
+}
+
+interface Known {
+  readonly tensor: TensorFacts;
+  readonly direction: Float64Array | null;
+}
+
+/** The tensor of the other release that one is: by its name or, where it was renamed, by what is in it. */
+function finderIn(tensors: readonly TensorFacts[]): (tensor: TensorFacts) => TensorFacts | null {
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  const byShape = new Map<string, Known[]>();
+  for (const tensor of tensors) {
+    const shape = String(tensor.shape);
+    const alike = byShape.get(shape) ?? [];
+    alike.push({ tensor, direction: directionOf(tensor) });
+    byShape.set(shape, alike);
+  }
+  let left = MAX_COMPARED;
+  return (tensor) => {
+    const shape = String(tensor.shape);
+    const was = byName.get(tensor.name);
+    const named = was !== undefined && String(was.shape) === shape ? was : null;
+    if (named !== null && (likeness(named.measure, tensor.measure) ?? 1) >= ALIKE) return named;
+    const own = directionOf(tensor);
+    if (own === null) return named;
+    for (const { tensor: other, direction } of byShape.get(shape) ?? []) {
+      if (left === 0) break;
+      left -= 1;
+      if (direction !== null && product(own, direction) >= SAME) return other;
+    }
+    return named;
+  };
+}
+
+/** A sketch brought to the length of one and to as many places as every sketch has; `null` where it cannot be told. */
+function directionOf({ measure }: TensorFacts): Float64Array | null {
+  if (measure === null || measure.nonFinite > 0 || measure.sketch.length < COMPARED_PLACES) return null;
+  const folded = new Float64Array(COMPARED_PLACES);
+  measure.sketch.forEach((value, at) => (folded[at % COMPARED_PLACES] = (folded[at % COMPARED_PLACES] ?? 0) + value));
+  const norm = Math.hypot(...folded);
+  return norm === 0 ? null : folded.map((value) => value / norm);
+}
+
+function product(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let at = 0; at < a.length; at += 1) sum += (a[at] as number) * (b[at] as number);
+  return sum;
 }
 
 function tensorsOf({ components }: ReleaseFacts): readonly TensorFacts[] {

@@ -104,11 +104,13 @@ function thresholds({ rule, suite, run }: JudgedSuite): Criterion[] {
   // The policy's own floor stands there by its name, also where the suite's is stricter.
   for (const floor of floors) found.push(accuracy(name, floor, labelled));
   const { minimumRows, minimumGroupRows } = rule;
+  const untried = labelled?.untried ?? 0;
   if (minimumRows !== undefined)
-    found.push(atLeast(name, `rows/${name}`, labelled?.rows ?? 0, minimumRows, 'labelled rows were tried'));
+    found.push(atLeast(name, `rows/${name}`, (labelled?.rows ?? 0) - untried, minimumRows, 'labelled rows were tried'));
   if (minimumGroupRows !== undefined) {
     const rows = Object.values(labelled?.groups ?? {}).map((group) => group.rows);
-    const smallest = rows.length === 0 ? 0 : Math.min(...rows);
+    // Of which groups those are that were not tried, nobody says.
+    const smallest = rows.length === 0 ? 0 : Math.max(0, Math.min(...rows) - untried);
     const of = 'labelled rows of the smallest group were tried';
     found.push(atLeast(name, `rows/${name}/group`, smallest, minimumGroupRows, of));
   }
@@ -145,12 +147,13 @@ function accuracy(suite: string, floor: number, labelled: SuiteRun['labelled']):
   const id = `accuracy/${suite}>=${floor}`;
   if (labelled === null || labelled.rows === 0)
     return { id, suite, verdict: 'inconclusive', says: 'no labelled row was tried' };
-  const { right, rows, unanswered } = labelled;
+  const { right, rows, untried = 0, unanswered } = labelled;
   const found = right / rows;
   if (found >= floor) return { id, suite, verdict: 'passed', says: `${percent(found)} of ${rows} rows are right` };
   const why = unanswered === null ? '' : `; unanswered: ${unanswered}`;
   const miss = `${percent(found)} of ${rows} rows are right, ${percent(floor)} are needed: ${percent(floor - found)} too few`;
-  return { id, suite, verdict: 'failed', says: `${miss}${why}` };
+  const hoped = (right + untried) / rows;
+  return { id, suite, verdict: hoped >= floor ? 'inconclusive' : 'failed', says: `${miss}${why}` };
 }
 
 /** The accuracy of the group that fares best, less that of the group that fares worst. */
@@ -166,6 +169,9 @@ function gap(suite: string, most: number, labelled: SuiteRun['labelled']): Crite
     return { id, suite, verdict: 'inconclusive', says: 'the labelled data name fewer than two groups' };
   const found = best.share - worst.share;
   const between = `${percent(best.share)} of ${best.name}, ${percent(worst.share)} of ${worst.name}`;
+  const untried = labelled?.untried ?? 0;
+  if (untried > 0)
+    return { id, suite, verdict: 'inconclusive', says: `${between}, but ${untried} labelled rows were not tried` };
   return found <= most
     ? { id, suite, verdict: 'passed', says: between }
     : { id, suite, verdict: 'failed', says: `${between}: ${percent(found - most)} more apart than ${percent(most)}` };

@@ -30,6 +30,12 @@ export interface Component {
   readonly files: readonly string[];
 }
 
+/**
+ * Files that a release may have: with names of 75 characters, the manifest of so many, the signature over it and the report of
+ * their scan still fit into what the store keeps as one object, 8 MiB.
+ */
+export const MAX_FILES = 32_000;
+
 /** The name of the manifest inside a release. */
 export const MANIFEST_FILE = 'custody.json';
 

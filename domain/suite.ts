@@ -109,6 +109,8 @@ export interface LabelledResult {
   readonly right: number;
   readonly rows: number;
   readonly groups: Readonly<Record<string, { readonly right: number; readonly rows: number }>>;
+  /** Of all rows, those that nobody could be asked: none of them is right. Older reports do not say. */
+  readonly untried?: number;
   /** Why rows got no answer: the first problem, `null` when all had one. */
   readonly unanswered: string | null;
 }

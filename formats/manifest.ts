@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
-import { COMPONENT_KINDS, MANIFEST_FILE, type Manifest } from '../domain/manifest.js';
+import { COMPONENT_KINDS, MANIFEST_FILE, MAX_FILES, type Manifest } from '../domain/manifest.js';
 import { isModelName, isVersion } from '../domain/names.js';
 import { PROTOCOLS } from '../domain/protocol.js';
 import { digestSchema } from './in-toto.js';
@@ -34,7 +34,7 @@ const schema = z.strictObject({
   files: z
     .array(z.strictObject({ path: pathSchema, size: z.int().min(0), sha256: digestSchema }))
     .min(1)
-    .max(100_000),
+    .max(MAX_FILES),
   serving: z.strictObject({
     protocol: z.enum(PROTOCOLS),
     command: z.array(z.string().min(1).max(1024)).min(1).max(64),

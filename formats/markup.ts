@@ -10,7 +10,10 @@ const UNPRINTABLE = /[^\P{C}\n\t]|[\u2028\u2029]|[\ufffe\uffff]/gu;
 
 /** Somebody else's text as text in HTML and XML, also between quotes. */
 export function escaped(text: string): string {
-  return text
-    .replace(UNPRINTABLE, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`)
-    .replace(/[&<>"']/g, (char) => ENTITIES[char] ?? '');
+  return visible(text).replace(/[&<>"']/g, (char) => ENTITIES[char] ?? '');
+}
+
+/** The same text with what hides in it spelled out. */
+export function visible(text: string): string {
+  return text.replace(UNPRINTABLE, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
 }

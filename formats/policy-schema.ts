@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CONSTRUCTS, DATA_FORMATS, SCANNABLE_FORMATS } from '../domain/artifacts.js';
 import { CustodyError } from '../domain/errors.js';
+import { MAX_FILES } from '../domain/manifest.js';
 import {
   PERSON_ROLES,
   STRATEGIES,
@@ -106,7 +107,7 @@ export const policySchema: z.ZodType<Policy> = z
     authorities: z.array(authority).min(1).max(1000),
     versioning,
     artifacts: z.strictObject({
-      maxFiles: z.int().min(1).max(100_000),
+      maxFiles: z.int().min(1).max(MAX_FILES),
       maxFileBytes: z.int().min(1),
       formats: z.array(z.enum(DATA_FORMATS)).exactOptional(),
       denied: z.array(z.enum(CONSTRUCTS)).exactOptional(),

@@ -1,5 +1,6 @@
 import type { ReportedResult, ValidationReport } from '../domain/report.js';
 import { MANIFEST_FILE } from '../domain/manifest.js';
+import { visible } from './markup.js';
 
 const SCHEMA = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json';
 
@@ -7,7 +8,7 @@ const SCHEMA = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schem
 export function sarifReport({ model, version, release, results, suites, verdict, remedy }: ValidationReport): string {
   const rules = results.map(({ id, suite }) => ({
     id,
-    shortDescription: { text: `${suite}: ${id}` },
+    shortDescription: { text: plain(`${suite}: ${id}`) },
   }));
   const log = {
     $schema: SCHEMA,
@@ -38,7 +39,7 @@ function resultOf({ id, suite, verdict, says, tolerated }: ReportedResult, ruleI
     ruleIndex,
     kind: passed ? 'pass' : 'fail',
     level: passed ? 'none' : tolerated ? 'note' : 'error',
-    message: { text: about === '' ? verdict : about },
+    message: { text: about === '' ? verdict : plain(about) },
     locations: [
       {
         physicalLocation: { artifactLocation: { uri: MANIFEST_FILE } },
@@ -46,4 +47,9 @@ function resultOf({ id, suite, verdict, says, tolerated }: ReportedResult, ruleI
       },
     ],
   };
+}
+
+/** Somebody else's text as SARIF's plain text: brackets would make links of it (section 3.11.6), and nothing hides in it. */
+function plain(text: string): string {
+  return visible(text).replace(/[\\[\]]/g, (character) => `\\${character}`);
 }

@@ -2,6 +2,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import { isVersion } from '../domain/names.js';
+import type { StatusPattern } from '../domain/assertion.js';
 import { PROTOCOLS } from '../domain/protocol.js';
 import { SUITE_GROUPS, type Suite, type SuiteRequest } from '../domain/suite.js';
 import { expectSchema } from './assertions.js';
@@ -56,13 +57,20 @@ const http = z
   )
   .transform((request): SuiteRequest => ({ kind: 'http', ...request }));
 
-const caseSchema = z.strictObject({
-  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,99}$/, 'lower-case letters, digits and dashes'),
-  kind,
-  weight: z.number().positive().max(1000).default(1),
-  request: z.union([chat, http]),
-  expect: expectSchema,
-});
+const caseSchema = z
+  .strictObject({
+    id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,99}$/, 'lower-case letters, digits and dashes'),
+    kind,
+    weight: z.number().positive().max(1000).default(1),
+    request: z.union([chat, http]),
+    expect: expectSchema,
+  })
+  // Whoever answers nothing, or with an error, says nothing that would have to be absent.
+  .transform((each) => {
+    if (each.expect.some((assertion) => assertion.kind === 'status')) return each;
+    const any: readonly StatusPattern[] = each.request.kind === 'chat' ? [200] : ['2xx', '3xx', '4xx'];
+    return { ...each, expect: [{ kind: 'status', any } as const, ...each.expect] };
+  });
 
 const path = z.string().max(200);
 const command = z.strictObject({

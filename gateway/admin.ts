@@ -1,7 +1,7 @@
 import { chmodSync, rmSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, ListenOptions } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { CustodyError, type ErrorCode } from '../domain/errors.js';
@@ -15,6 +15,7 @@ import { checkShape, parseJson } from '../formats/json.js';
 import { closeGently } from './closing.js';
 import type { GatewayConfig } from './config.js';
 import type { Gateway } from './gateway.js';
+import { listening } from './listening.js';
 import type { Metrics } from './metrics.js';
 import { mutualTls } from './tls.js';
 
@@ -104,13 +105,6 @@ async function listenOnSocket(server: Server, socket: string): Promise<void> {
   // Where others cannot get into its folder, the folder's group says which zones may knock.
   const isClosed = (statSync(dirname(socket)).mode & 0o007) === 0;
   if (isClosed) chmodSync(socket, 0o660);
-}
-
-function listening(server: Server, at: ListenOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(at, resolve);
-  });
 }
 
 const STATUS: Partial<Record<ErrorCode, number>> = {

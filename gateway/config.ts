@@ -12,6 +12,11 @@ const path = z.string().startsWith('/');
 /** Port 0: one that is free. */
 const listen = z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) });
 
+/** A listening socket that this process was started with: several gateways may have the same one. */
+const inherited = z.strictObject({ fd: z.int().min(3) });
+
+const callerTls = { tls: callerTlsSchema.optional() };
+
 const configSchema = z.strictObject({
   environment: z.string().min(1),
   /** The pinned root: a JSON file that only the host's administrator writes. */
@@ -19,7 +24,7 @@ const configSchema = z.strictObject({
   /** A folder of this process's own. */
   state: path,
   /** Where callers connect: over TLS, or in the clear. */
-  listen: listen.extend({ tls: callerTlsSchema.optional() }),
+  listen: z.union([listen.extend(callerTls), inherited.extend(callerTls)]),
   /** For control, serving and watch: a socket on their host, of which the operating system knows no longer names, or an
    * address where both ends prove who they are. */
   admin: z.union([

@@ -5,6 +5,7 @@ import { createAccessLog } from './access-log.js';
 import { listenAdmin } from './admin.js';
 import { loadConfig } from './config.js';
 import { Gateway } from './gateway.js';
+import { listening } from './listening.js';
 import { createMetrics } from './metrics.js';
 import { createDataPlane } from './proxy.js';
 import { Upstreams } from './upstreams.js';
@@ -21,10 +22,7 @@ async function main(): Promise<void> {
   const access = config.accessLog ? createAccessLog(report) : null;
   const dataPlane = createDataPlane(gateway, { limits, tls: listen.tls, log: access, upstreams, report });
   const control = await listenAdmin(gateway, createMetrics(gateway), admin, report);
-  await new Promise<void>((resolve, reject) => {
-    dataPlane.server.once('error', reject);
-    dataPlane.server.listen(listen.port, listen.host, resolve);
-  });
+  await listening(dataPlane.server, listen);
   const { port } = dataPlane.server.address() as AddressInfo;
   process.stdout.write(`${JSON.stringify({ ready: true, port, admin: control.port })}\n`);
 
@@ -44,8 +42,7 @@ async function main(): Promise<void> {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    const isBusy = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-    const code = error instanceof CustodyError ? error.code : isBusy ? 'PORT_IN_USE' : 'INTERNAL';
+    const code = error instanceof CustodyError ? error.code : 'INTERNAL';
     log.fatal({ err: error, code }, error instanceof Error ? error.message : 'the gateway failed');
     process.exit(exitCodeOf(code));
   },

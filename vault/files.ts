@@ -7,7 +7,7 @@ import { checkShape, parseJson } from '../formats/json.js';
 
 /** What a write leaves behind when the process dies in it; never read. */
 const UNFINISHED = '.new';
-/** Room for the destruction of a release of 100,000 files. */
+/** Room for the destruction of a release of the most files that there may be. */
 const MAX_FILE_BYTES = 128 * 1024 * 1024;
 
 /** Makes a folder that only this user may enter, where it is missing. */

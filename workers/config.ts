@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { PrometheusOptions } from '../adapters/metrics/prometheus.js';
-import type { Scanner } from '../adapters/scan/external.js';
+import { scannersSchema } from '../adapters/scan/known.js';
 import { CustodyError } from '../domain/errors.js';
 import { ZONES } from '../domain/names.js';
 import { importPrivateKey, type SigningKey } from '../formats/keys.js';
@@ -28,20 +28,6 @@ const common = {
     proof: path,
   }),
 };
-const codes = z.array(z.int().min(0).max(255));
-const pattern = z.string().min(1).refine(isPattern, 'not a regular expression');
-const scanner: z.ZodType<Scanner> = z.strictObject({
-  command: z.tuple([z.string().min(1)], z.string()).refine((words) => words.some((word) => word.includes('{file}')), {
-    message: 'it does not say where {file} goes',
-  }),
-  mounts: z.array(path).exactOptional(),
-  env: z.record(z.string(), z.string()).exactOptional(),
-  limits: z.strictObject({ wallSeconds: z.int().min(1), memoryMb: z.int().min(1) }),
-  answers: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('sarif') }),
-    z.strictObject({ kind: z.literal('exit-code'), clean: codes.min(1), findings: codes, scanned: pattern }),
-  ]),
-});
 const gateways = z.array(gatewayAddressSchema).min(1);
 const desk = z.url();
 
@@ -69,7 +55,7 @@ const schema = z.discriminatedUnion('zone', [
     /** `optional`: this host may be without a sandbox. What is found so counts only where the policy says so, too. */
     isolation: z.enum(['required', 'optional']).default('required'),
     /** Scanners of other people's that this host can run, by the name by which a policy demands them. */
-    scanners: z.record(z.string(), scanner).default({}),
+    scanners: scannersSchema.default({}),
   }),
   z.strictObject({ zone: z.literal('signing'), ...common, key, vault: path }),
   z
@@ -128,14 +114,6 @@ export function loadKey({ path: file }: { readonly path: string }): SigningKey {
 /** With the token itself in place of its file. */
 export function prometheusOf({ url, token }: NonNullable<ConfigOf<'watch'>['prometheus']>): PrometheusOptions {
   return token === undefined ? { url } : { url, token: readText(token).trim() };
-}
-
-function isPattern(text: string): boolean {
-  try {
-    return new RegExp(text) instanceof RegExp;
-  } catch {
-    return false;
-  }
 }
 
 function readText(file: string): string {

@@ -12,8 +12,8 @@ export interface Silence {
 
 export type Ask = (asked: Asked) => Promise<Answer | Silence>;
 
-export function isSilence(answer: Answer | Silence): answer is Silence {
-  return 'why' in answer;
+export function isSilence(answer: Answer | Silence | string | readonly unknown[]): answer is Silence {
+  return typeof answer !== 'string' && 'why' in answer;
 }
 
 const GONE: ReadonlySet<string | undefined> = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE']);

@@ -2,7 +2,7 @@ import type { Protocol } from '../../domain/protocol.js';
 import type { LabelledData, LabelledResult, LabelledRow } from '../../domain/suite.js';
 import { CHAT_PATH, chatRequest, readChat } from '../../formats/openai-chat.js';
 import type { Answer } from './ask.js';
-import { isSilence, type Ask } from './asking.js';
+import { isSilence, type Ask, type Silence } from './asking.js';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 
@@ -14,17 +14,23 @@ interface Measuring {
   readonly signal: AbortSignal | undefined;
 }
 
+/** The labels of some rows, or why there are none: a text where they were asked for. */
+type Told = readonly unknown[] | string | Silence;
+
 /** Asks for the label of every row. A row that is not answered is not right. */
 export async function measureAccuracy(ask: Ask, measuring: Measuring): Promise<LabelledResult> {
   const { protocol, data, signal } = measuring;
   const size = protocol === 'openai-chat' ? 1 : measuring.batch;
   const groups = new Map<string, { right: number; rows: number }>();
   let right = 0;
+  let untried = 0;
   let unanswered: string | null = null;
   for (let from = 0; from < data.rows.length; from += size) {
     signal?.throwIfAborted();
     const rows = data.rows.slice(from, from + size);
-    const labels = await (protocol === 'openai-chat' ? askChat : askTensor)(ask, measuring, rows);
+    const told = await (protocol === 'openai-chat' ? askChat : askTensor)(ask, measuring, rows);
+    const labels = isSilence(told) ? told.why : told;
+    if (isSilence(told) && told.verdict === 'inconclusive') untried += rows.length;
     if (typeof labels === 'string') unanswered ??= labels;
     rows.forEach(({ label, group }, at) => {
       const isRight = typeof labels !== 'string' && labels[at] === label;
@@ -34,14 +40,14 @@ export async function measureAccuracy(ask: Ask, measuring: Measuring): Promise<L
       groups.set(group, { right: counted.right + Number(isRight), rows: counted.rows + 1 });
     });
   }
-  return { right, rows: data.rows.length, groups: Object.fromEntries([...groups].sort()), unanswered };
+  return { right, rows: data.rows.length, groups: Object.fromEntries([...groups].sort()), untried, unanswered };
 }
 
 async function askTensor(
   ask: Ask,
   { data: { input, output }, model }: Measuring,
   rows: readonly LabelledRow[],
-): Promise<readonly unknown[] | string> {
+): Promise<Told> {
   const data = rows.flatMap(({ values }) => (typeof values === 'string' ? [] : values));
   const shape = [rows.length, data.length / rows.length];
   const answer = await ask({
@@ -50,7 +56,7 @@ async function askTensor(
     body: Buffer.from(JSON.stringify({ inputs: [{ name: input, shape, datatype: 'FP32', data }] })),
     timeoutMs: REQUEST_TIMEOUT_MS,
   });
-  return isSilence(answer) ? answer.why : labelsOf(answer, output, rows.length);
+  return isSilence(answer) ? answer : labelsOf(answer, output, rows.length);
 }
 
 function labelsOf({ status, body }: Answer, output: string, count: number): readonly unknown[] | string {
@@ -67,15 +73,11 @@ function labelsOf({ status, body }: Answer, output: string, count: number): read
 }
 
 /** A chat model has said the label whose word, alone of all labels, stands in its answer. */
-async function askChat(
-  ask: Ask,
-  { data, model }: Measuring,
-  [row]: readonly LabelledRow[],
-): Promise<readonly unknown[] | string> {
+async function askChat(ask: Ask, { data, model }: Measuring, [row]: readonly LabelledRow[]): Promise<Told> {
   const text = typeof row?.values === 'string' ? row.values : '';
   const body = chatRequest(model, [{ role: 'user', content: text }], false);
   const answer = await ask({ method: 'POST', path: CHAT_PATH, body, timeoutMs: REQUEST_TIMEOUT_MS });
-  if (isSilence(answer)) return answer.why;
+  if (isSilence(answer)) return answer;
   if (answer.status !== 200) return `status ${answer.status ?? 'none'}`;
   const said = readChat(answer.body, false);
   if (typeof said === 'string') return said;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { ScannedFile } from '../../domain/artifacts.js';
+import type { Finding, ScannedFile } from '../../domain/artifacts.js';
 import type { Digest } from '../../domain/digest.js';
 import type { Isolation } from '../../domain/isolation.js';
 import type { FileContent, ReleaseFacts } from '../../domain/release-facts.js';
@@ -13,6 +13,9 @@ import { scanFile } from './file.js';
 
 /** What of a release is run rather than read. */
 const CODE_COMPONENTS: readonly ComponentKind[] = ['serving', 'guardrail'];
+
+/** Beyond so many in a release, each further file is told to show a thing once: what it is refused for stays the same. */
+const MANY_FINDINGS = 5000;
 
 export interface InspectedFile {
   readonly scanned: ScannedFile;
@@ -40,18 +43,25 @@ export async function* inspectFiles(
 ): AsyncGenerator<InspectedFile> {
   const kinds = new Map(components.flatMap(({ kind, files: paths }) => paths.map((path) => [path, kind] as const)));
   const count: TensorCount = { tensors: 0 };
+  let told = 0;
   for (const file of files) {
     const kind = kinds.get(file.path) ?? 'documentation';
     const facts = new ContentReader(file, kind, count);
     const options = { also: facts, holdsCode: CODE_COMPONENTS.includes(kind) };
-    const scanned = await scanFile(join(folder, file.path), file.path, {
+    const found = await scanFile(join(folder, file.path), file.path, {
       ...options,
       ...(onBytes === undefined ? {} : { onBytes }),
     });
+    const scanned = told < MANY_FINDINGS ? found : { ...found, findings: firstOfEach(found.findings) };
+    told += scanned.findings.length;
     const isAsListed = scanned.size === file.size && scanned.sha256 === file.sha256;
     const isRead = isAsListed && scanned.findings.length === 0;
     yield { scanned, content: isRead ? facts.content() : { kind: 'opaque' } };
   }
+}
+
+function firstOfEach(findings: readonly Finding[]): readonly Finding[] {
+  return [...new Map([...findings].reverse().map((each) => [each.rule, each])).values()].reverse();
 }
 
 /** What was scanned must be what was signed: DIGEST_MISMATCH otherwise. */

@@ -2,7 +2,7 @@ import { lstatSync, opendirSync, type Dir, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
 import { takenOver } from '../../domain/base.js';
-import { MANIFEST_FILE, type Manifest, type ManifestFile } from '../../domain/manifest.js';
+import { MANIFEST_FILE, MAX_FILES, type Manifest, type ManifestFile } from '../../domain/manifest.js';
 import { quote } from '../../formats/json.js';
 import { findTwins, manifestBytes, parseManifest, unsafePath } from '../../formats/manifest.js';
 import { readSmall, unsafe } from './file.js';
@@ -17,7 +17,7 @@ export interface FolderLimits {
 }
 
 /** For folders on which no policy has a say yet. */
-export const NO_LIMITS: FolderLimits = { maxFiles: 100_000, maxFileBytes: Number.MAX_SAFE_INTEGER };
+export const NO_LIMITS: FolderLimits = { maxFiles: MAX_FILES, maxFileBytes: Number.MAX_SAFE_INTEGER };
 
 export interface FoundFile {
   /** As in a manifest: relative, `/`-separated. */

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { readScanners } from '../../adapters/scan/known.js';
 import { CustodyError } from '../../domain/errors.js';
 import { initialise } from '../init.js';
 import { interruption, whenAborted } from '../interruption.js';
@@ -17,14 +18,16 @@ export async function init(session: Session, options: { suite: string; environme
 
 export async function dev(
   session: Session,
-  options: { uiPort?: string; gatewayPort?: string; smtp: string },
+  options: { uiPort?: string; gatewayPort?: string; smtp: string; scanners?: string },
 ): Promise<void> {
   const ports = {
     ...(options.uiPort === undefined ? {} : { ui: port(options.uiPort) }),
     ...(options.gatewayPort === undefined ? {} : { gateway: port(options.gatewayPort) }),
   };
+  const scanners = options.scanners === undefined ? {} : await readScanners(options.scanners);
   const signal = interruption();
-  const stack = await startStack({ ...digitsStack(session.layout, options.smtp), ports, say: talk, signal });
+  const set = { ...digitsStack(session.layout, options.smtp), scanners, ports };
+  const stack = await startStack({ ...set, say: talk, signal });
   const { temporal, gateway, api } = stack.description;
   if (stack.shared !== null) talk(`the zones share one user: ${stack.shared}`);
   talk('the embedded store is safe against crashes of processes, not of power: it is for development');

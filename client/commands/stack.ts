@@ -16,6 +16,7 @@ export function stackCommands(program: Command): void {
     .option('--ui-port <port>', 'for the Temporal UI')
     .option('--gateway-port <port>', 'for callers')
     .option('--smtp <url>', 'the mail server that takes notices', 'smtp://127.0.0.1:1025')
-    .addHelpText('after', '\nExample:\n  custody dev --gateway-port 8080')
+    .option('--scanners <file>', 'JSON that says how other scanners are run, as in intake’s configuration')
+    .addHelpText('after', '\nExamples:\n  custody dev --gateway-port 8080\n  custody dev --scanners scanners.json')
     .action(action(async () => (await import('../actions/stack.js')).dev));
 }

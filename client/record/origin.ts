@@ -1,4 +1,5 @@
 import { personAsks } from '../../domain/authorise.js';
+import { baseOf } from '../../domain/base.js';
 import { CustodyError } from '../../domain/errors.js';
 import { lifecycleId } from '../../domain/names.js';
 import { holdsRole } from '../../domain/policy.js';
@@ -92,6 +93,8 @@ export async function provenance(exam: Examination): Promise<void> {
   const { startedOn, finishedOn } = made.predicate.runDetails.metadata;
   exam.detail('created', `${finishedOn} (begun ${startedOn})`, made);
   exam.detail('build', made.predicate.buildDefinition.buildType, made);
+  const base = baseOf(made.predicate);
+  if (base !== null) exam.detail('base', `${base.model} ${base.version}, release ${base.release}`, made);
   for (const kind of KINDS) tell(exam, kind, made);
 }
 

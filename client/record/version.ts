@@ -25,9 +25,10 @@ export async function scan(exam: Examination): Promise<void> {
   await exam.check('scan', checked, async () => {
     const verified = await exam.statement('scan', ingested.scan);
     demand(contentHolds({ release: ingested.release, version: exam.name.version }, exam.rules, verified));
-    const { verdict, formats, isolation } = verified.predicate;
+    const { verdict, formats, isolation, takenFrom } = verified.predicate;
     const told = formats.map(({ format, files }) => `${files} ${format}`).join(', ');
-    const says = `${verdict}: ${told}; isolation: ${isolation}`;
+    const taken = takenFrom === undefined ? '' : `; ${takenFrom.files} of the base, ${takenFrom.reused} by its scan`;
+    const says = `${verdict}: ${told}${taken}; isolation: ${isolation}`;
     return { value: null, says, by: verified.signers, statement: verified.digest };
   });
 }

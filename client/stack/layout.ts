@@ -106,25 +106,30 @@ export async function choosePorts(layout: Layout, asked: Partial<Ports> = {}): P
   const file = layout.path('ports.json');
   const before = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<Ports>) : {};
   const chosen: Record<string, number> = {};
+  const isOurs = (port: number): boolean => Object.values(chosen).includes(port);
   for (const name of PORTS) {
     const wanted = asked[name];
-    if (wanted !== undefined && !(await isFree(wanted)))
+    if (wanted === undefined) continue;
+    if (isOurs(wanted) || !(await isFree(wanted)))
       throw new CustodyError(
         'PORT_IN_USE',
         `port ${wanted} for ${name} is in use: stop what uses it, or choose another`,
       );
-    const usual = wanted ?? before[name];
-    chosen[name] = usual !== undefined && (await isFree(usual)) ? usual : await freePort();
+    chosen[name] = wanted;
+  }
+  for (const name of PORTS) {
+    const usual = before[name] ?? 0;
+    chosen[name] ??= usual !== 0 && !isOurs(usual) && (await isFree(usual)) ? usual : await freePort(isOurs);
   }
   replaceFile(file, JSON.stringify(chosen));
   return chosen as Ports;
 }
 
 /** Not one of those that the system gives to connections: one of them could take it before it is listened on. */
-export async function freePort(): Promise<number> {
+export async function freePort(isTaken: (port: number) => boolean = () => false): Promise<number> {
   for (;;) {
     const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
-    if (await isFree(port)) return port;
+    if (!isTaken(port) && (await isFree(port))) return port;
   }
 }
 

@@ -29,6 +29,7 @@ export interface StackOptions {
   /** Further files that the suite names by digest, such as its data set. */
   readonly documents: readonly string[];
   readonly trainers: ZoneSettings['trainers'];
+  readonly scanners?: ZoneSettings['scanners'];
   readonly mail: ZoneSettings['mail'];
   readonly say: (line: string) => void;
   /** Aborted, it ends what has been started, and the start fails with the signal's reason. */
@@ -76,6 +77,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     users,
     dist: DIST,
     trainers: options.trainers,
+    scanners: options.scanners ?? {},
     mail: options.mail,
   });
 

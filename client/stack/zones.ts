@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Scanner } from '../../adapters/scan/external.js';
 import { ZONES, type Zone } from '../../domain/names.js';
 import { replaceFile } from '../files.js';
 import { sha256 } from '../../formats/sha256.js';
@@ -20,6 +21,8 @@ export interface ZoneSettings {
   readonly dist: string;
   /** Trainer files, by name. */
   readonly trainers: Readonly<Record<string, string>>;
+  /** Other people's scanners, by name. */
+  readonly scanners: Readonly<Record<string, Scanner>>;
   readonly mail: { readonly smtp: string; readonly from: string; readonly directory: string };
 }
 
@@ -96,7 +99,7 @@ export class ZoneProcesses {
   }
 
   #own(zone: Zone): object {
-    const { environment, ports, store, users, trainers, mail, layout } = this.#settings;
+    const { environment, ports, store, users, trainers, scanners, mail, layout } = this.#settings;
     const gateways = [this.socket('gateway', 'gateway-admin')];
     switch (zone) {
       case 'control': {
@@ -107,7 +110,7 @@ export class ZoneProcesses {
         return { key: this.#key('control', 'control'), gateways, apis, audit, mail };
       }
       case 'intake':
-        return { key: this.#key('intake', 'intake'), vault: this.socket('vault', 'vault-create') };
+        return { key: this.#key('intake', 'intake'), vault: this.socket('vault', 'vault-create'), scanners };
       case 'signing':
         return { key: this.#key('signing', 'release-signer'), vault: this.socket('vault', 'vault-destroy') };
       case 'serving':

@@ -25,7 +25,7 @@ try {
       await whenAborted(signal);
     }
   } finally {
-    narrator.say('stopping …');
+    narrator.last('stopping …');
     await scene.close();
   }
 } catch (error) {

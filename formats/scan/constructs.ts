@@ -35,16 +35,20 @@ const IMPORTED: Readonly<Record<string, RegExp>> = {
   tokenizer_class: /^sentence_transformers(?:\.\w+)*\.[A-Z]\w*$/,
   // The configurations of latent diffusion.
   target: /^(?!)/,
+  // mmengine calls what is not in its registry. Others build only what is their own, which is checked where they do.
+  type: /^(?:(?:torch\.(?:nn|optim)|sentence_transformers|haystack\w*|pyannote)(?:\.\w+)*\.[A-Z]\w*|mm\w*\.[A-Z]\w*)$/,
 };
 /** Members that are always imported. */
 const MODULES: Readonly<Record<string, RegExp>> = {
   // peft.
   parent_library: /^(?:transformers|diffusers|peft)(?:\.\w+)*$/,
+  megatron_core: /^megatron\.core$/,
   // MLflow.
   loader_module: /^mlflow(?:\.\w+)*$/,
 };
 const SENTENCE_MODULE = /^sentence_transformers(?:\.\w+)*\.(?:models|modules)(?:\.\w+)*\.[A-Z]\w*$/;
-const NUMBER_TYPE = /^(?:torch|np|numpy)\.(?:b?float|int|uint|complex|bool|double|half|long|short)\w*$/;
+const NUMBER_TYPE =
+  /^(?:torch|np|numpy)\.(?:(?:b?float|int|uint|complex|bool|double|half|long|short)\w*|\w*Tensor|ndarray)$/;
 /** What an object with such a member is built of is imported by its other one: of haystack, of pyannote. */
 const BUILT: readonly (readonly [options: string, name: string, own: RegExp])[] = [
   ['init_parameters', 'type', /^haystack(?:_\w+)?\./],
@@ -69,6 +73,10 @@ export function checkObject(
 ): void {
   // Vocabularies have hundreds of thousands of members that are numbers.
   for (const [key, value] of members) if (typeof value !== 'number') checkMember(key, value, offset, report);
+  for (const key of Object.keys(SWITCHES)) {
+    const value = members.get(key);
+    if (typeof value === 'number' && value !== 0) checkMember(key, value, offset, report);
+  }
   checkClass(members, offset, report);
   checkModule(members, offset, report);
   checkBuilt(members, offset, report);
@@ -115,16 +123,20 @@ function checkMember(key: string, value: unknown, offset: () => number, report: 
   if (typeof value !== 'string') return;
   if (key === 'model_file' && MODEL_CODE.test(value))
     report(offset(), 'remote-code', `${quote(key)} makes a loader run ${quote(value)}`);
-  const imported = Object.hasOwn(IMPORTED, key) ? IMPORTED[key] : undefined;
+  if (isForeign(key, value)) report(offset(), 'import-path', `${quote(key)} would be imported: ${quote(value)}`);
+}
+
+function isForeign(key: string, value: string): boolean {
   const module = Object.hasOwn(MODULES, key) ? MODULES[key] : undefined;
-  if ((imported !== undefined && DOTTED.test(value) && !imported.test(value)) || module?.test(value) === false)
-    report(offset(), 'import-path', `${quote(key)} would be imported: ${quote(value)}`);
+  if (module?.test(value) === false) return true;
+  const imported = Object.hasOwn(IMPORTED, key) ? IMPORTED[key] : undefined;
+  return imported !== undefined && DOTTED.test(value) && !imported.test(value) && !NUMBER_TYPE.test(value);
 }
 
 /** sentence-transformers imports the `type` of each module that it finds at a `path`. */
 function checkModule(members: ReadonlyMap<string, unknown>, offset: () => number, report: Report): void {
   const type = members.get('type');
-  if (typeof type !== 'string' || typeof members.get('path') !== 'string') return;
+  if (typeof type !== 'string' || typeof members.get('path') !== 'string' || isForeign('type', type)) return;
   if ((DOTTED.test(type) || members.has('idx')) && !SENTENCE_MODULE.test(type))
     report(offset(), 'import-path', `a module of the type ${quote(type)} would be imported`);
 }
@@ -133,7 +145,7 @@ function checkBuilt(members: ReadonlyMap<string, unknown>, offset: () => number,
   for (const [options, key, own] of BUILT) {
     const name = members.get(key);
     if (!members.has(options) || typeof members.get(options) === 'number' || typeof name !== 'string') continue;
-    if (DOTTED.test(name) && !own.test(name))
+    if (DOTTED.test(name) && !own.test(name) && !isForeign(key, name))
       report(offset(), 'import-path', `${quote(key)} would be imported: ${quote(name)}`);
   }
 }

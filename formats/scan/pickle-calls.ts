@@ -1,7 +1,7 @@
 import { held, HOLDS, VALUE } from './pickle-stack.js';
 
 /** How picklers call what may be imported. A call in another way could take memory or time without end. */
-export const CALL = { freely: 0, never: 1, measured: 2, gathering: 3, pair: 4, encode: 5 } as const;
+export const CALL = { freely: 0, never: 1, measured: 2, gathering: 3, pair: 4, encode: 5, type: 6 } as const;
 type Call = (typeof CALL)[keyof typeof CALL];
 
 const BUILTINS: Readonly<Record<string, Call>> = {
@@ -12,6 +12,7 @@ const BUILTINS: Readonly<Record<string, Call>> = {
   ...{ set: CALL.gathering, frozenset: CALL.gathering },
 };
 const ARRAYS: Readonly<Record<string, Call>> = { _reconstruct: CALL.measured, scalar: CALL.pair };
+const BUFFERS: Readonly<Record<string, Call>> = { _frombuffer: CALL.gathering };
 const INSTANCES: Readonly<Record<string, Call>> = { _reconstructor: CALL.measured };
 
 const CALLS: Readonly<Record<string, Readonly<Record<string, Call>>>> = {
@@ -24,9 +25,11 @@ const CALLS: Readonly<Record<string, Readonly<Record<string, Call>>>> = {
   _codecs: { encode: CALL.encode },
   copyreg: INSTANCES,
   copy_reg: INSTANCES,
-  numpy: { ndarray: CALL.never },
+  numpy: { ndarray: CALL.never, dtype: CALL.type },
   'numpy.core.multiarray': ARRAYS,
   'numpy._core.multiarray': ARRAYS,
+  'numpy.core.numeric': BUFFERS,
+  'numpy._core.numeric': BUFFERS,
   torch: { Tensor: CALL.never, Size: CALL.gathering },
 };
 
@@ -50,6 +53,8 @@ export function flawOfCall(kind: number, given: number): string | null {
       return (holds & HOLDS.pair) !== 0 ? null : 'it makes an element without its bytes, as large as its type says';
     case CALL.encode:
       return given === VALUE.latin ? null : 'it encodes otherwise than picklers do, who write bytes as latin1';
+    case CALL.type:
+      return given === VALUE.typeName ? null : 'it makes a type whose elements are no plain numbers or texts';
     default:
       return null;
   }

@@ -1,5 +1,5 @@
 import { printable } from '../json.js';
-import { kindOfCall } from './pickle-calls.js';
+import { CALL, kindOfCall } from './pickle-calls.js';
 import { isAllowedImport, partText } from './pickle-imports.js';
 import type { RecentBytes } from './pickle-names.js';
 import { allowedValue, offsetOf, VALUE } from './pickle-stack.js';
@@ -13,6 +13,8 @@ export class ImportReporter {
   count = 0;
   /** Those that a loader could carry out: another name than these is of nothing. */
   possible = 0;
+  /** Whether one of them makes NumPy's types. */
+  hasTypes = false;
   private readonly report: Report;
   private readonly recent: RecentBytes;
 
@@ -24,7 +26,11 @@ export class ImportReporter {
   byName(at: number, module: string, name: string): number {
     this.count += 1;
     if (NAME.test(module) && NAME.test(name)) this.possible += 1;
-    if (isAllowedImport(module, name)) return allowedValue(kindOfCall(module, name));
+    if (isAllowedImport(module, name)) {
+      const kind = kindOfCall(module, name);
+      this.hasTypes ||= kind === CALL.type;
+      return allowedValue(kind);
+    }
     this.report(at, 'unsafe-global', `it imports ${printable(`${module}.${name}`)}, which is not known to be safe`);
     return VALUE.unsafe;
   }
@@ -40,7 +46,8 @@ export class ImportReporter {
     return VALUE.unsafe;
   }
 
-  private textOf(value: number, now: number): string | null {
+  /** What a string says; `null`: it is none. */
+  textOf(value: number, now: number): string | null {
     if (value >= 0) return partText(value);
     const offset = offsetOf(value);
     if (offset < 0 && value !== VALUE.text) return null;

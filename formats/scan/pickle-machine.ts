@@ -5,6 +5,7 @@ import { MAX_NAMED_BYTES, type RecentBytes } from './pickle-names.js';
 import { OP } from './pickle-ops.js';
 import { passData } from './pickle-run.js';
 import { kindOf, MAX_DEPTH, MAX_EXPANDED, PickleStack, stringValue, VALUE } from './pickle-stack.js';
+import { typePart } from './pickle-types.js';
 import type { Report } from './reader.js';
 
 /** Picklers use each place of the memo once: one that is further above their number than this makes a loader's table as large as it says. */
@@ -32,11 +33,15 @@ export class PickleMachine {
   resolvesPersistentIds: boolean;
   private readonly report: Report;
   private readonly stack = new PickleStack();
+  readonly recent: RecentBytes;
   private isFar = false;
+  /** Whether the last call made one of NumPy's types, which nothing can have used yet. */
+  private isTypeNew = false;
 
   constructor(report: Report, recent: RecentBytes, resolvesPersistentIds: boolean) {
     this.report = report;
     this.imported = new ImportReporter(report, recent);
+    this.recent = recent;
     this.resolvesPersistentIds = resolvesPersistentIds;
   }
 
@@ -161,15 +166,15 @@ export class PickleMachine {
         if (this.demand(1)) this.push(stack.valueAt(0), stack.sizes[stack.depth - 1]);
         return;
       case OP.TUPLE1:
-        return void (this.demand(1) && this.tuple(1));
+        return void (this.demand(1) && this.tuple(1, at));
       case OP.TUPLE2:
-        return void (this.demand(2) && this.tuple(2));
+        return void (this.demand(2) && this.tuple(2, at));
       case OP.TUPLE3:
-        return void (this.demand(3) && this.tuple(3));
+        return void (this.demand(3) && this.tuple(3, at));
       case OP.TUPLE:
       case OP.FROZENSET: {
         const from = this.unmark();
-        if (from >= 0) this.tuple(stack.depth - from);
+        if (from >= 0) this.tuple(stack.depth - from, at);
         return;
       }
       case OP.LIST:
@@ -202,6 +207,8 @@ export class PickleMachine {
       }
       case OP.BUILD:
         if (!this.demand(2)) return;
+        if (stack.valueAt(1) === VALUE.type && !(this.isTypeNew && stack.valueAt(0) === VALUE.typeState))
+          this.report(at, 'unsafe-call', 'it makes a type of numbers or texts into one that arrays take for another');
         this.countCall(stack.valueAt(1));
         if (kindOf(stack.valueAt(1)) >= 0)
           this.report(at, 'unsafe-call', 'it changes what was imported, for everybody who uses it');
@@ -226,13 +233,17 @@ export class PickleMachine {
   private answer(at: number, callee: number, given: number): number {
     const kind = kindOf(callee);
     const flaw = flawOfCall(kind, given);
-    if (flaw !== null) this.report(at, 'resource-limit', flaw);
-    return kind === CALL.encode && flaw === null ? VALUE.inert : VALUE.object;
+    this.isTypeNew = kind === CALL.type && flaw === null;
+    if (flaw !== null) this.report(at, kind === CALL.type ? 'unsafe-call' : 'resource-limit', flaw);
+    if (flaw !== null || (kind !== CALL.encode && kind !== CALL.type)) return VALUE.object;
+    return kind === CALL.encode ? VALUE.inert : VALUE.type;
   }
 
   /** Nothing runs where it is data that is called, or given a state. */
   private countCall(callee: number): void {
-    if (kindOf(callee) >= 0 || callee === VALUE.unsafe || callee === VALUE.object) this.calls += 1;
+    const isData = kindOf(callee) < 0 && callee !== VALUE.unsafe && callee !== VALUE.object && callee !== VALUE.type;
+    if (!isData) this.calls += 1;
+    this.isTypeNew = false;
   }
 
   private fill(at: number, from: number): void {
@@ -245,8 +256,9 @@ export class PickleMachine {
     this.bound();
   }
 
-  private tuple(count: number): void {
-    this.gather(count, this.stack.together(count));
+  private tuple(count: number, at: number): void {
+    const part = this.imported.hasTypes ? typePart(this.stack, count, at, this) : null;
+    this.gather(count, part ?? this.stack.together(count));
   }
 
   private gather(count: number, value: number): void {

@@ -50,6 +50,11 @@ export class RecentBytes {
     return text.toString(op === OP.UNICODE ? 'latin1' : 'utf8');
   }
 
+  /** So many bytes that stand before an offset. */
+  before(offset: number, count: number): Buffer {
+    return Buffer.from(Array.from({ length: count }, (_, at) => this.byteAt(offset - count + at)));
+  }
+
   private byteAt(offset: number): number {
     if (offset >= this.chunkAt) return this.chunk[offset - this.chunkAt] ?? NEWLINE;
     return this.ring?.[offset % KEPT_BYTES] ?? NEWLINE;

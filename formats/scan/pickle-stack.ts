@@ -8,10 +8,15 @@ export const VALUE = {
   object: -2,
   /** An import that is not allowed: it has been told. */
   unsafe: -3,
+  /** A NumPy type of plain numbers or texts: what its elements are, arrays of it take on trust. */
+  type: -4,
   /** A string that no allowed import is made of, and of which nothing more is known. */
   text: -5,
   /** A text and `latin1`, in a tuple. */
   latin: -6,
+  /** What NumPy makes such a type of, and the state that it gives it then. */
+  typeName: -7,
+  typeState: -24,
   /** Data that holds more: a large number, what can still be changed, what a call answered, or a shape of many dimensions. */
   telling: -9,
 } as const;
@@ -24,6 +29,8 @@ const FIRST_ALLOWED = -32;
 /** What data holds, as a sum of `HOLDS`. A call's answer, taken for arguments, may hold anything. */
 export function held(value: number): number {
   if (value === VALUE.object) return HOLDS.telling | HOLDS.object;
+  if (value === VALUE.type) return HOLDS.telling;
+  if (value === VALUE.typeName || value === VALUE.typeState) return HOLDS.telling | HOLDS.several;
   return value < FIRST_DATA && value > FIRST_ALLOWED ? FIRST_DATA - value : 0;
 }
 

@@ -10,6 +10,9 @@ interface Field {
 
 const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 const MAX_PIECE_FIELDS = 8;
+/** Of what `TrainerSpec` and a SavedModel's `MetaGraphDef` both have, what is text in the former. */
+const SPEC_TEXTS: readonly number[] = [1, 2, 5, 7];
+const LAST_SHARED = 7;
 
 /** The fields of a message in order; after the last one, `null` where the rest of the bytes is none. */
 function* fieldsOf(bytes: Uint8Array): Generator<Field | null> {
@@ -55,7 +58,9 @@ export function formatOfMessage(head: Uint8Array): ArtifactFormat | null {
 export function isSentencePiece(bytes: Uint8Array): boolean {
   for (const field of fieldsOf(bytes)) {
     if (field === null || field.wire !== WIRE.bytes || field.number > 5) return false;
-    if (field.number === 1 && !isPiece(bytes.subarray(field.from, field.to))) return false;
+    const content = bytes.subarray(field.from, field.to);
+    if (field.number === 1 && !isPiece(content)) return false;
+    if (field.number === 2 && !isTrainerSpec(content)) return false;
   }
   return bytes.length > 0;
 }
@@ -71,6 +76,25 @@ function isPiece(bytes: Uint8Array): boolean {
     if (count > MAX_PIECE_FIELDS) return false;
   }
   return count > 0;
+}
+
+/**
+ * `TrainerSpec`: in a SavedModel the graphs have its number, and there these fields are messages. No message that says anything
+ * is a text.
+ */
+function isTrainerSpec(bytes: Uint8Array): boolean {
+  for (const field of fieldsOf(bytes)) {
+    if (field === null) return false;
+    if (field.number > LAST_SHARED) continue;
+    const isText = SPEC_TEXTS.includes(field.number);
+    if (isText !== (field.wire === WIRE.bytes)) return false;
+    if (isText && bytes.subarray(field.from, field.to).some(isControl)) return false;
+  }
+  return true;
+}
+
+function isControl(byte: number): boolean {
+  return byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d;
 }
 
 function contentOf(bytes: Uint8Array, at: number, wire: number): { readonly from: number; readonly to: number } | null {

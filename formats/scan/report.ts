@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ARTIFACT_FORMATS, RULE_IDS, type Finding, type ScannedFile } from '../../domain/artifacts.js';
 import type { Digest } from '../../domain/digest.js';
+import { MAX_FILES } from '../../domain/manifest.js';
 import type { FileContent } from '../../domain/release-facts.js';
 import { digestSchema } from '../in-toto.js';
 import { checkShape, parseJson } from '../json.js';
@@ -29,7 +30,7 @@ const scannedSchema: z.ZodType<ScannedFile> = z.strictObject(scanned);
 /** In a report: of a file that was taken over, from where is passed over. */
 const fileSchema: z.ZodType<ScannedFile> = z.object(scanned);
 
-const reportSchema = z.object({ release: digestSchema, rules: z.unknown(), files: z.array(fileSchema).max(100_000) });
+const reportSchema = z.object({ release: digestSchema, rules: z.unknown(), files: z.array(fileSchema).max(MAX_FILES) });
 
 /** What a scan found in each file, as its report keeps it, and by which rules that was judged. */
 export function parseScanReport(bytes: Uint8Array): {

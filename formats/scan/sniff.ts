@@ -64,7 +64,9 @@ export function formatOfHead(head: Uint8Array, size: number): ArtifactFormat | n
 function isZlib(head: Uint8Array): boolean {
   if (head[0] !== 0x78 || ((head[0] << 8) + (head[1] ?? 0)) % 31 !== 0) return false;
   try {
-    return inflateSync(head, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MAX_UNPACKED }).length > 0;
+    const unpacked = inflateSync(head, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MAX_UNPACKED });
+    // So many bytes without an error are no chance, though blocks that hold nothing come first.
+    return unpacked.length > 0 || head.length >= HEAD_BYTES;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
   }

@@ -25,7 +25,9 @@ const FEW_ELEMENTS = 4;
 const DISPUTED_BREAK = /[\x85\u2028\u2029]/;
 const DIRECTIVE = /(?:^|[\n\r\x85\u2028\u2029\ufeff])%TAG[ \t]/;
 const TYPES = 'binary|bool|float|int|map|merge|null|omap|pairs|seq|set|str|timestamp|value';
-/** Tags that make a loader build plain data. */
+/** As tags are resolved. */
+const TOLD_TAG = new RegExp(`^(?:!|tag:yaml\\.org,2002:(?:${TYPES}|python/.*))$`, 's');
+/** Tags that make a loader build plain data, as they are spelled. */
 const PLAIN_TAG = new RegExp(`^(?:!|!!(?:${TYPES})|!<tag:yaml\\.org,2002:(?:${TYPES})>)$`);
 /** Each letter may be written as `%` and two digits. */
 const escapable = (text: string): string =>
@@ -111,7 +113,7 @@ function composed(text: string, isClaimed: boolean, report: Report): void {
     if (error !== undefined && isClaimed)
       report(error.pos[0], 'malformed', `it is no YAML that can be looked through: ${error.message}`);
     if (!isClaimed && (error !== undefined || isScalar(document.contents) || document.contents === null)) continue;
-    new Documents(document, isClaimed ? report : onlyConstructs(report)).look();
+    new Documents(document, report, isClaimed).look();
   }
 }
 
@@ -124,11 +126,13 @@ function onlyConstructs(report: Report): Report {
 class Documents {
   private readonly document: Document.Parsed;
   private readonly report: Report;
+  private readonly isClaimed: boolean;
   private readonly anchors = new Map<string, unknown>();
 
-  constructor(document: Document.Parsed, report: Report) {
+  constructor(document: Document.Parsed, report: Report, isClaimed: boolean) {
     this.document = document;
-    this.report = report;
+    this.report = isClaimed ? report : onlyConstructs(report);
+    this.isClaimed = isClaimed;
   }
 
   look(): void {
@@ -138,8 +142,11 @@ class Documents {
   /** What an object is shown with: a text, a truth value, `null`, a short list of those, or `undefined`. */
   private value(node: unknown, under: string): unknown {
     if (isAlias(node)) return this.anchors.get(node.source);
+    const { tag, anchor } = (node ?? {}) as { readonly tag?: string; readonly anchor?: string };
+    // Those of Python have been told by how they are spelled, and so has any in what is called YAML.
+    if (!this.isClaimed && tag !== undefined && !TOLD_TAG.test(tag))
+      this.report(startOf(node) ?? 0, 'unsafe-yaml', `the tag ${quote(tag)} makes a loader build more than data`);
     const value = this.read(node, under);
-    const anchor = (node as { anchor?: string } | null)?.anchor;
     if (anchor !== undefined) this.anchors.set(anchor, value);
     return value;
   }
@@ -168,9 +175,10 @@ class Documents {
     const at = startOf(node) ?? 0;
     const value = textOf(node);
     checkText(value, () => at, this.report);
-    if (node.type !== 'PLAIN') return value;
-    if (/^(?:false|no|off|n)$/i.test(value)) return false;
-    return /^(?:null|~|)$/i.test(value) ? null : value;
+    // Only these are false, and nothing, to the readers of every version: to some of them `off` is a text, which is true.
+    if (node.type !== 'PLAIN' || node.tag !== undefined) return value;
+    if (/^(?:false|False|FALSE)$/.test(value)) return false;
+    return /^(?:null|Null|NULL|~|)$/.test(value) ? null : value;
   }
 }
 

@@ -64,7 +64,8 @@ import argparse, collections, datetime, decimal, pickle, types
 try:
     import numpy
     arrays = [numpy.arange(4000.0).reshape(40, 100), numpy.float64(1.5), numpy.array(['a', 'bc']), numpy.dtype('f4'),
-              numpy.arange(9)[::-1], numpy.zeros((0, 7)), numpy.array([(1, 2.0)], dtype=[('a', 'i4'), ('b', 'f8')])]
+              numpy.arange(9)[::-1], numpy.zeros((0, 7)), numpy.array([b'abc', b'']), numpy.array([True, False]),
+              numpy.array([1+2j]), numpy.arange(3, dtype='>i2'), numpy.float16(0.5)]
 except ImportError:
     arrays = []
 values = [b'', b'abc', bytes(5000), bytearray(b''), bytearray(5000), {1, 'a', 10**9}, frozenset([2**40, (1, 2)]), 1+2j, range(9),

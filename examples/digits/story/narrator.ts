@@ -4,6 +4,7 @@ import colors from 'picocolors';
 export class Narrator {
   readonly #startedAt = performance.now();
   #step = 0;
+  #ended = false;
 
   step(title: string): void {
     this.#step += 1;
@@ -12,6 +13,12 @@ export class Narrator {
 
   say(line: string): void {
     this.write(`   ${line}`);
+  }
+
+  /** The last line: what still happens after it is not told any more. */
+  last(line: string): void {
+    this.say(line);
+    this.#ended = true;
   }
 
   /** Somebody's decision. */
@@ -37,6 +44,6 @@ export class Narrator {
 
   /** Where a line goes. */
   protected write(line: string): void {
-    process.stderr.write(`${line}\n`);
+    if (!this.#ended) process.stderr.write(`${line}\n`);
   }
 }

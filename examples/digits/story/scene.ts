@@ -74,17 +74,25 @@ async function openWith(
       mailbox,
       load,
       moments: new Map(),
-      close: async () => {
-        await load.stop();
-        await custody.close();
-        await stack.stop();
-        await mailbox.close();
-      },
+      close: () =>
+        closeAll(
+          () => load.stop(),
+          () => custody.close(),
+          () => stack.stop(),
+          () => mailbox.close(),
+        ),
     };
   } catch (error) {
     await stack.stop();
     throw error;
   }
+}
+
+/** One after the other, each whether or not the one before could be closed; fails as the first that could not. */
+async function closeAll(...closings: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const close of closings) await close().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 export async function signer({ stack, custody }: Scene, id: string): Promise<Signer> {

@@ -1,5 +1,6 @@
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { replaceFile } from '../../../client/files.js';
 import { readKey } from '../../../client/init.js';
 import { provenanceBeside, writeProvenance } from '../../../client/provenance.js';
@@ -95,10 +96,12 @@ export class Terminal {
     await this.#ends();
   }
 
-  /** Ctrl-C; answers the exit code. */
-  async interrupts(): Promise<unknown> {
-    this.#running?.signal('SIGINT');
-    return this.#ends();
+  /** Ctrl-C; it ends with this exit code, and no stack is described any more. */
+  async interrupts(code: number): Promise<void> {
+    const running = this.#running;
+    running?.signal('SIGINT');
+    expect(await this.#ends(), running?.text).toBe(code);
+    expect(existsSync(this.#layout.description), running?.text).toBe(false);
   }
 
   #description(): StackDescription {

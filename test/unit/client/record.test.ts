@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
 import { recordOf } from '../../../client/record/record.js';
+import { baseDependency } from '../../../domain/base.js';
 import type { ErrorCode } from '../../../domain/errors.js';
 import { failuresOf, type RecordLine, type ReleaseRecord } from '../../../domain/record.js';
 import { storeKeys } from '../../../domain/store-keys.js';
@@ -55,6 +56,22 @@ const states = ({ lines }: ReleaseRecord): Record<string, RecordLine['state']> =
   Object.fromEntries(lines.map(({ part, state }) => [part, state]));
 const lineOf = ({ lines }: ReleaseRecord, wanted: string): RecordLine | undefined =>
   lines.find(({ part }) => part === wanted);
+
+describe('the record of a release that builds on another one', () => {
+  it('names its base, as its provenance does, and that of any other names none', async () => {
+    const base = { model: 'digits', version: '0.9.0', release: 'f'.repeat(64) };
+    const { release, report } = made({
+      provenance: ({ buildDefinition, ...usual }) => {
+        const resolvedDependencies = [...buildDefinition.resolvedDependencies, baseDependency(base)];
+        return { ...usual, buildDefinition: { ...buildDefinition, resolvedDependencies } };
+      },
+    });
+    expect(lineOf(await shown(objectsOf({ release, report })), 'base')).toMatchObject({
+      ...{ state: 'holds', says: `digits 0.9.0, release ${base.release}`, statement: expect.any(String) as string },
+    });
+    expect(lineOf(await shown(objectsOf(made())), 'base')).toBeUndefined();
+  });
+});
 
 const part = (name: string): string => storeKeys.record(NAME, name);
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { ReportedResult, ValidationReport } from '../../../domain/report.js';
 import { REPORTS, renderReports } from '../../../formats/reports.js';
 
-const NASTY = '</td><script>alert(1)</script> & "quoted" \u001b[2J \u202e \ufffe ]]>';
+const NASTY = '</td><script>alert(1)</script> & "quoted" \u001b[2J \u202e \ufffe ]]> [a](https://evil.example)\\';
 const result = (
   id: string,
   verdict: ReportedResult['verdict'],
@@ -51,7 +51,7 @@ describe('the page', () => {
   });
 
   it('attack: runs nothing and loads nothing, whatever the candidate said', () => {
-    expect(text('html')).not.toMatch(/<script|\u001b|\u202e|https?:\/\/|<link|<img|url\(/);
+    expect(text('html')).not.toMatch(/<script|\u001b|\u202e|(?:src|href)=|<a |<link|<img|url\(/);
     expect(text('html')).toContain('&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;quoted&quot;');
     expect(text('html')).toContain("default-src 'none'");
   });
@@ -99,6 +99,13 @@ describe('SARIF', () => {
   it('is what the schema of 2.1.0 asks for', () => {
     expect(isSarif(log), JSON.stringify(isSarif.errors)).toBe(true);
     expect(isSarif({ ...log, runs: [{}] })).toBe(false);
+  });
+
+  it('attack: holds no link and nothing hidden, whatever the candidate said', () => {
+    expect(text('sarif')).not.toMatch(/\u202e|\ufffe/);
+    const told = (log.runs[0].results[1] as unknown as { message: { text: string } }).message.text;
+    expect(told).toContain('\\[a\\](https://evil.example)\\\\');
+    expect(told).not.toMatch(/(?<!\\)[[\]]/);
   });
 
   it('has a result for each criterion: errors, what was tolerated as a note, and what passed', () => {

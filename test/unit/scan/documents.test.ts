@@ -70,6 +70,7 @@ describe('a format that is let in by nobody', () => {
     ['compressed', Buffer.from('1f8b0800', 'hex')],
     ['compressed', Buffer.from('377abcaf271c0004', 'hex')],
     ['compressed', Buffer.from('789c6b6099ca05000000', 'hex')],
+    ['compressed', Buffer.concat([Buffer.from('785e', 'hex'), Buffer.from('000000ffff'.repeat(1000), 'hex')])],
     ['pdf', Buffer.from('%PDF-1.7\n')],
     ['unknown', Buffer.from('0001020304fffefd', 'hex')],
     ['unknown', Buffer.from('\ufeff{"a":1}', 'utf16le')],
@@ -83,12 +84,35 @@ describe('a format that is let in by nobody', () => {
   });
 });
 
+/** A field of a protobuf message, of fewer than 128 bytes. */
+function field(number: number, content: Uint8Array | string): Buffer {
+  const bytes = Buffer.from(content as string);
+  return Buffer.concat([Buffer.from([number * 8 + 2, bytes.length]), bytes]);
+}
+
 describe('a tokenizer', () => {
   const piece = Buffer.from('0a0e0a053c756e6b3e150000000018020a0a0a0161150000803f1801'.slice(0, 32), 'hex');
 
   it('of SentencePiece is one if all of it is', () => {
     expect(scanBytes(piece)).toMatchObject({ format: 'tokenizer', findings: [] });
     expect(scanBytes(Buffer.concat([piece, Buffer.from('and more')]))).toMatchObject({ format: 'unknown' });
+  });
+
+  it('has a specification of its training, which is text and numbers', () => {
+    const spec = field(
+      2,
+      Buffer.concat([field(1, 'a.txt'), field(2, 'spm'), Buffer.from('1801', 'hex'), field(5, 'en')]),
+    );
+    expect(scanBytes(Buffer.concat([piece, spec]))).toMatchObject({ format: 'tokenizer', findings: [] });
+  });
+
+  it('attack: is no SavedModel, whose graphs TensorFlow takes from where that specification stands', () => {
+    const node = field(1, Buffer.concat([field(1, 'r'), field(2, 'ReadFile')]));
+    for (const graph of [field(2, node), field(2, Buffer.concat([node, field(1, field(1, 's'))]))]) {
+      const both = Buffer.concat([piece, field(2, Buffer.concat([field(1, field(4, 'serve')), graph]))]);
+      expect(scanBytes(both)).toMatchObject({ format: 'unknown' });
+    }
+    expect(scanBytes(Buffer.concat([piece, field(2, field(3, 'x'))]))).toMatchObject({ format: 'unknown' });
   });
 });
 

@@ -162,6 +162,25 @@ describe('a pickle that hides what it does', () => {
     expect(scanBytes(torchZip(calls('posix', 'system'))).rules).toEqual(['unsafe-global']);
   });
 
+  it('is none where NumPy has written plain numbers', () => {
+    const array = [
+      'cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01K\x01\x85',
+      ...['cnumpy\ndtype\nU\x02f8K\0K\x01\x87R(K\x03U\x01<NNNJ', u32(0xffffffff), 'J', u32(0xffffffff), 'K\0tb'],
+      ...[0x89, 'U\x08', Buffer.alloc(8), 'tb.'],
+    ];
+    for (const chunk of [1, 7, 4096]) expect(told(pickle(0x80, 2, ...array), chunk)).toEqual([]);
+  });
+
+  it('attack: NumPy types of objects, or that were changed otherwise than NumPy does, are told by what they are', () => {
+    const seeds = readdirSync(CORPUS).filter((name) => name.startsWith('pickle-numpy-'));
+    expect(seeds.length).toBeGreaterThan(6);
+    for (const name of seeds) {
+      const bytes = Buffer.from(readFileSync(join(CORPUS, name), 'utf8').trim(), 'hex');
+      const rule = name.includes('view') ? 'resource-limit' : 'unsafe-call';
+      for (const chunk of [1, 7, 4096]) expect([name, scanBytes(bytes, chunk).rules]).toEqual([name, [rule]]);
+    }
+  });
+
   it('attack: all that was found before is still found', () => {
     const seeds = readdirSync(CORPUS).filter((name) => name.startsWith('pickle-'));
     expect(seeds.length).toBeGreaterThan(10);

@@ -67,6 +67,18 @@ describe('YAML', () => {
     expect(new Set(yaml(`${text}\n`).rules)).toEqual(new Set([rule]));
   });
 
+  it.each(['n', 'N', 'nO', 'off', 'no', 'fAlse', 'nUll', '!!str false', '!!str ~', '!!bool n', '"false"', '1', '.nan'])(
+    'attack: with a switch that is on, since to some reader %j is a text or a number, and no falsehood',
+    (value) => {
+      expect(yaml(`trust_remote_code: ${value}\n`).rules).toEqual(['remote-code']);
+      expect(yaml(`off: &off ${value}\nmodel: {trust_remote_code: *off}\n`).rules).toEqual(['remote-code']);
+    },
+  );
+
+  it.each(['false', 'False', 'FALSE', 'null', 'Null', 'NULL', '~', ''])('has a switch that is off: %j', (value) => {
+    expect(yaml(`trust_remote_code: ${value}\n`).findings).toEqual([]);
+  });
+
   it.each([
     ['brackets', `a: ${'['.repeat(50_000)}`],
     ['lists in one line', '- '.repeat(50_000)],
@@ -84,6 +96,9 @@ describe('YAML', () => {
   it.each(['config.txt', 'MLmodel', 'params', 'x.cfg'])('attack: in a file called %s', (name) => {
     expect(named(name, '_target_: os.system\ncommand: id\n').rules).toEqual(['import-path']);
     expect(named(name, '!!%70ython/object/apply:os.system ["id"]\n').rules).toContain('unsafe-yaml');
+    expect(named(name, 'a: 1\nb: {c: !apply:os.system [id]}\n').rules).toEqual(['unsafe-yaml']);
+    expect(named(name, 'a: !new:subprocess.Popen\n  args: id\n').rules).toEqual(['unsafe-yaml']);
+    expect(named(name, 'a: !!set {x, y}\nb: ! c\nd: !!binary aGk=\n').findings).toEqual([]);
   });
 
   it('attack: in the front matter of a card', () => {
@@ -190,7 +205,12 @@ describe('JSON', () => {
     ['code deep in a configuration', { a: { b: [{ c: { auto_map: { AutoConfig: 'x.Y' } } }] } }, 'remote-code'],
     ['code of a tokenizer', { auto_map: { AutoTokenizer: ['x.Y', null] } }, 'remote-code'],
     ['the switch as a text', { trust_remote_code: 'true' }, 'remote-code'],
-    ['the switch as a number of one', { a: { trust_remote_code: [1] } }, 'remote-code'],
+    ['the switch as a list of one number', { a: { trust_remote_code: [1] } }, 'remote-code'],
+    ['the switch as a number', { a: { trust_remote_code: 1 } }, 'remote-code'],
+    ['the switch of Keras as a number', { enable_unsafe_deserialization: -0.5 }, 'lambda-layer'],
+    ['what mmengine calls', { model: { type: 'os.system', command: 'id' } }, 'import-path'],
+    ['what mmengine calls of torch', { model: { type: 'torch.hub.load', repo_or_dir: 'x/y' } }, 'import-path'],
+    ['the core that peft imports', { megatron_config: { a: 1 }, megatron_core: 'evil.module' }, 'import-path'],
     ['a later word of jsonpickle', { 'py/newargs': ['x'] }, 'import-path'],
     ['langchain', { lc: 1, type: 'constructor', id: ['langchain', 'llms', 'OpenAI'], kwargs: {} }, 'import-path'],
     ['a secret of langchain', { chain: [{ lc: 1, type: 'secret', id: ['AWS_SECRET_ACCESS_KEY'] }] }, 'import-path'],
@@ -231,7 +251,15 @@ describe('JSON', () => {
     ],
     ['a table with such columns', { lc: 1, type: 'a' }],
     ['a vocabulary with such words', { model: { vocab: { lc: 1, type: 2, id: 3, kwargs: 4 } } }],
-    ['an adapter', { auto_mapping: null, target_modules: ['q', 'v'], peft_type: 'LORA' }],
+    [
+      'types of mmengine and of torch',
+      [{ type: 'mmdet.ResNet' }, { type: 'torch.nn.Conv2d' }, { type: 'torch.float16' }],
+    ],
+    ['a switch that is no number but zero', { trust_remote_code: 0 }],
+    [
+      'an adapter',
+      { megatron_core: 'megatron.core', auto_mapping: null, target_modules: ['q', 'v'], peft_type: 'LORA' },
+    ],
     [
       'a tokenizer',
       {

@@ -201,6 +201,23 @@ describe('criteria', () => {
     expect(demandedOf({ ...rule, ...ask })).toEqual(expect.arrayContaining(['rows/own>=2', 'rows/own/group>=2']));
   });
 
+  it('attack: rows that nobody could be asked were not tried: the time was over, or the candidate never started', () => {
+    const ask = { minimumAccuracy: 0.5, minimumRows: 6, minimumGroupRows: 2, maximumGap: 1 };
+    const groups = { a: rows(5, 5), b: rows(0, 5) };
+    const over = { ...rows(5, 10), groups, untried: 5, unanswered: 'the time of the suite was over' };
+    const never = { ...rows(0, 10), groups: {}, untried: 10, unanswered: 'it never started' };
+    const inconclusive = {
+      'rows/own>=6': 'inconclusive',
+      'rows/own/group>=2': 'inconclusive',
+      'gap/own<=1': 'inconclusive',
+    };
+    expect(verdicts(ask, { labelled: over })).toMatchObject({ ...inconclusive, 'accuracy/own>=0.5': 'passed' });
+    expect(verdicts(ask, { labelled: never })).toMatchObject({ ...inconclusive, 'accuracy/own>=0.5': 'inconclusive' });
+    const floor = { minimumAccuracy: 0.9 };
+    expect(verdicts(floor, { labelled: { ...over, right: 3 } })).toMatchObject({ 'accuracy/own>=0.9': 'failed' });
+    expect(verdicts(floor, { labelled: { ...over, right: 4 } })).toMatchObject({ 'accuracy/own>=0.9': 'inconclusive' });
+  });
+
   it('attack: a row that stands there many times is one row', () => {
     const twice = { input: 'x', output: 'y', cases: [1, 2, 1].map((each) => ({ x: [each], y: 'a' })) };
     const read = () => parseLabelledData(Buffer.from(JSON.stringify(twice)));
@@ -241,10 +258,28 @@ describe('a smaller form of a release', () => {
     ['mostly zero', [tensor('F32', [0, 2, 3, 4], 60)], 'pruned'],
     ['with more bits', [tensor('F64', [1, 2, 3, 4])], null],
     ['trained anew in fewer bits', [tensor('F16', [4, -3, 2, -1])], null],
-    ['under another name', [tensor('F16', [1, 2, 3, 4], 0, 'v')], null],
+    ['under another name, with too short a sketch to tell', [tensor('F16', [1, 2, 3, 4], 0, 'v')], null],
     ['somewhat sparse', [tensor('F32', [1, 2, 3, 4], 40)], null],
   ])('is told by the same tensors %s', (_, tensors, how) => {
     expect(compressedFrom(facts(tensors, '2.0.0'), whole)?.how ?? null).toBe(how);
+  });
+
+  it('attack: is told though all its tensors have other names, and some those of others', () => {
+    const sketch = (seed: number): readonly number[] =>
+      Array.from({ length: 16 }, (_, at) => Math.sin(seed * 7 + at * at));
+    const named = (dtype: string, names: readonly string[]): TensorFacts[] =>
+      names.map((name, at) => tensor(dtype, sketch(at), 0, name));
+    const before = facts(named('F32', ['a', 'b', 'c', 'd']));
+    for (const names of [
+      ['e', 'f', 'g', 'h'],
+      ['b', 'c', 'd', 'a'],
+      ['b', 'x', 'a', 'y'],
+    ]) {
+      const found = compressedFrom(facts(named('I8', names), '2.0.0'), before);
+      expect(found).toMatchObject({ how: 'quantised', isMeasured: true });
+    }
+    const anew = ['e', 'f', 'g', 'h'].map((name, at) => tensor('I8', sketch(at + 100), 0, name));
+    expect(compressedFrom(facts(anew, '2.0.0'), before)).toBeNull();
   });
 
   it('attack: unrelated weights are not alike because they are much smaller', () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { judge, type JudgedAnswer } from '../../../domain/assertion.js';
-import { withModel } from '../../../domain/suite.js';
+import { withModel, type Suite } from '../../../domain/suite.js';
 import { boundedSearch } from '../../../adapters/model-server/search.js';
 import { expectSchema } from '../../../formats/assertions.js';
 import { parseLabelledData } from '../../../formats/labelled-data.js';
@@ -18,6 +18,9 @@ protocol: open-inference-v2
 accuracy: { dataset: d.json, sha256: ${'a'.repeat(64)}, split: held-out, floor: 0.5, batch: 4 }
 cases:
 ${cases}`);
+/** A case that says what must not stand there, and of the status nothing. */
+const ABSENT = (request: string): string =>
+  `  - { id: a, kind: contract, request: ${request}, expect: { notContains: secret, notMatches: x } }\n`;
 const ONE = '  - { id: a, kind: contract, request: { method: GET, path: /v2 }, expect: { status: 200 } }\n';
 
 describe('a validation suite', () => {
@@ -48,6 +51,22 @@ describe('a validation suite', () => {
   ])('attack: with %s is refused', (_, cases) => {
     expect(() => parseSuite(small(ONE))).not.toThrow();
     expect(() => parseSuite(small(cases))).toThrow(MALFORMED);
+  });
+
+  it('attack: a candidate that closes every connection, or answers with an error, has not said what is absent', () => {
+    const passes = (suite: Suite, status: number | null): boolean => {
+      const answer = { status, text: '', body: '', refused: false, ms: 5 };
+      const [only] = suite.cases;
+      return judge(only?.expect ?? [], answer, { model: 'm', prompts: [], search: boundedSearch }).verdict === 'passed';
+    };
+    const plain = parseSuite(small(ABSENT('{ method: GET, path: /v2 }')));
+    expect([200, 404, 500, null].map((status) => passes(plain, status))).toEqual([true, true, false, false]);
+    const yaml = small(ABSENT('{ chat: hello }'))
+      .toString()
+      .replace('open-inference-v2', 'openai-chat')
+      .replace(/^accuracy.*\n/m, '');
+    const chat = parseSuite(Buffer.from(yaml));
+    expect([200, 404, 500, null].map((status) => passes(chat, status))).toEqual([true, false, false, false]);
   });
 
   it.each([
