@@ -3,8 +3,7 @@ import type { ApiClient } from '../adapters/api/client.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { PolicyChain, Records } from '../adapters/records.js';
 import { isDigest, type Digest } from '../domain/digest.js';
-import type { GatewayState } from '../domain/gateway.js';
-import { isModelName } from '../domain/names.js';
+import type { ModelState } from '../domain/gateway.js';
 import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
@@ -16,7 +15,8 @@ import { signStatement } from '../formats/statements.js';
 import type { Inventory } from './inventory.js';
 import type { Audit } from './journal.js';
 import { notePolicies } from './policy.js';
-import type { Router } from './router.js';
+import type { Router, Standing } from './router.js';
+import { keysByModel } from './stored-routes.js';
 import { noteCoveredPolicies, policiesOrNote } from './tampering.js';
 
 const DAY_MS = 86_400_000;
@@ -39,6 +39,12 @@ export interface FreshnessDeps {
   /** Says in the log that the daily extension of locks has not come. */
   readonly noteOverdue: () => Promise<void>;
   readonly onError: (error: unknown, doing: string) => void;
+}
+
+/** What the gateways of one round are compared with; the store is asked once, when the first of them has answered. */
+interface Round {
+  readonly policies: PolicyChain;
+  readonly standings: () => Promise<readonly Standing[]>;
 }
 
 /**
@@ -133,40 +139,37 @@ export class Freshness {
   async #kills(): Promise<StatusPredicate['kills']> {
     const { router } = this.#deps;
     const kills: StatusPredicate['kills'][number][] = [];
-    for (const model of await this.#modelsUnder('kills/')) {
+    for (const model of (await keysByModel(this.#deps.records, 'kills/')).keys()) {
       const active = await router.activeKills(model, await router.current(model));
       for (const { verified } of active) kills.push({ model, order: verified.digest });
     }
     return kills;
   }
 
-  async #modelsUnder(prefix: string): Promise<readonly string[]> {
-    const models = new Set<string>();
-    for await (const key of this.#deps.records.bucket.list(prefix)) models.add(key.split('/')[1] ?? '');
-    return [...models].filter(isModelName);
-  }
-
   /** Each gateway by itself: one that hangs keeps no other from what it lacks. */
   async #reconcile(): Promise<void> {
-    const { gateways, records, audit } = this.#deps;
+    const { gateways, records, router, audit } = this.#deps;
     const policies = await policiesOrNote(records, audit);
     // Whoever can write to the store can bring a well-signed policy there without asking control.
     if (this.#noted !== policies.newest.version) await notePolicies(policies, audit);
     this.#noted = policies.newest.version;
-    await Promise.all(gateways.map((gateway, at) => this.#alone(gateway, at, policies)));
+    let asked: Promise<readonly Standing[]> | null = null;
+    const round = { policies, standings: () => (asked ??= router.standings(policies)) };
+    await Promise.all(gateways.map((gateway, at) => this.#alone(gateway, at, round)));
   }
 
   /** The next round does not wait for a gateway that is still busy with an earlier one. */
-  async #alone(gateway: GatewayClient, at: number, policies: PolicyChain): Promise<void> {
+  async #alone(gateway: GatewayClient, at: number, round: Round): Promise<void> {
     if (this.#busy.has(at)) return;
     this.#busy.add(at);
-    const done = this.#bring(gateway, at, policies)
+    const done = this.#bring(gateway, at, round)
       .catch((error: unknown) => this.#deps.onError(error, `keeping gateway ${at + 1} up to date`))
       .finally(() => this.#busy.delete(at));
     await Promise.race([done, delay(RECONCILE_MS, null, { ref: false })]);
   }
 
-  async #bring(gateway: GatewayClient, at: number, { envelopes, newest: policy }: PolicyChain): Promise<void> {
+  async #bring(gateway: GatewayClient, at: number, { policies, standings }: Round): Promise<void> {
+    const { envelopes, newest: policy } = policies;
     let state = await gateway.state();
     // A gateway believes nothing before it knows the policy that says whom to believe.
     if (state.policyVersion !== policy.version) {
@@ -175,9 +178,10 @@ export class Freshness {
     }
     const status = this.#newest;
     if (status !== null && (state.statusVersion ?? 0) < this.#issuedAt) await gateway.deliverStatus(status);
-    for (const model of await this.#modelsUnder('routes/'))
+    const has = new Map(state.models.map((served) => [served.model, served]));
+    for (const { model, stands } of await standings())
       try {
-        await this.#bringModel(gateway, model, state);
+        if (!isAbreast(has.get(model), stands)) await this.#bringModel(gateway, model, has.get(model));
       } catch (error) {
         // What one endpoint is missing must not keep the others from theirs.
         this.#deps.onError(error, `keeping the gateways up to date with ${model}`);
@@ -187,9 +191,9 @@ export class Freshness {
     await this.#deps.inventory.noteRefused(gateway, at);
   }
 
-  async #bringModel(gateway: GatewayClient, model: string, state: GatewayState): Promise<void> {
+  /** By the store as it is now: since it was looked at for all models, this one may have moved on. */
+  async #bringModel(gateway: GatewayClient, model: string, has: ModelState | undefined): Promise<void> {
     const { router } = this.#deps;
-    const has = state.models.find((served) => served.model === model);
     const current = await router.current(model);
     // Orders first: what hinders the route must not hold them up.
     const kills = await router.activeKills(model, current);
@@ -230,4 +234,13 @@ export class Freshness {
     await tell(model, order);
     this.#told.set(digest, Date.now());
   }
+}
+
+/** Whether a gateway lacks nothing of a model, and holds no order that the store does not know. */
+function isAbreast(has: ModelState | undefined, stands: Standing['stands']): boolean {
+  if (stands === null) return false;
+  const { revision, kills } = stands;
+  const killedBy = new Set(has?.killedBy.map(({ order }) => order) ?? []);
+  const isStopped = kills.length === killedBy.size && kills.every((order) => killedBy.has(order));
+  return isStopped && (revision === null || has?.revision === revision);
 }

@@ -9,8 +9,8 @@ const EVERY_MS = 5000;
 export async function withHeartbeat<T>(progress: () => unknown, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const context = Context.current();
   const beat = (): void => context.heartbeat(progress());
-  beat();
-  // Several within the time after which the worker is taken for dead: one may be late.
+  // Several within the time after which the worker is taken for dead, one of which may be late. That time begins with the act
+  // itself, so that a short one need not say anything.
   const timer = setInterval(beat, Math.min(EVERY_MS, (context.info.heartbeatTimeoutMs ?? Infinity) / 4));
   try {
     return await work(context.cancellationSignal);

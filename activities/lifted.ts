@@ -29,8 +29,13 @@ export class LiftedOrders {
     await this.#records.recordOnce(storeKeys.lifted(model, order, revision), { revision });
   }
 
+  /** Whether it has been proved to be lifted before: no look at the store is needed. */
+  isKnown(order: string): boolean {
+    return this.#proved.has(order);
+  }
+
   async has(model: string, order: Digest): Promise<boolean> {
-    if (this.#proved.has(order)) return true;
+    if (this.isKnown(order)) return true;
     const prefix = storeKeys.liftedOf(model, order);
     for await (const key of this.#records.bucket.list(prefix)) {
       if (this.#junk.has(key)) continue;

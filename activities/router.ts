@@ -1,7 +1,7 @@
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import { nameOf } from '../adapters/dossier.js';
 import { gatherProvisional } from '../adapters/provisions.js';
-import type { Found, Records } from '../adapters/records.js';
+import type { Found, PolicyChain, Records } from '../adapters/records.js';
 import { authoriseRoute } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
 import type { EndpointPosition, Proceeding, ReleaseReference, RoutedPosition, Unnoted } from '../domain/endpoint.js';
@@ -15,13 +15,13 @@ import { isoTime } from '../domain/time.js';
 import { demand, rulesFor, verifyProceed, verifyProvisional } from '../formats/evidence.js';
 import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
-import { readKillOrder } from '../formats/kill-order.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 import { killsDrilled } from './drilled.js';
 import { toRecord, type Audit } from './journal.js';
 import { LiftedOrders } from './lifted.js';
+import { StoredKills } from './stored-kills.js';
 import { StoredRoutes, type Route } from './stored-routes.js';
 
 export type { Route } from './stored-routes.js';
@@ -46,16 +46,24 @@ export interface RouterDeps {
   readonly onJunk: (key: string, error: CustodyError) => void;
 }
 
+export interface Standing {
+  readonly model: string;
+  /** `null`: it cannot be told. `revision` is `null` where no document is genuine; `kills` may name some that were lifted. */
+  readonly stands: { readonly revision: number | null; readonly kills: readonly Digest[] } | null;
+}
+
 /** The routing documents of WORM and the gateways that serve by them. `routes/` is create-once, so revisions never fork. */
 export class Router {
   readonly #deps: RouterDeps;
   readonly #routes: StoredRoutes;
   readonly lifted: LiftedOrders;
+  readonly #kills: StoredKills;
 
   constructor(deps: RouterDeps) {
     this.#deps = deps;
     this.#routes = new StoredRoutes(deps.records, deps.onJunk);
     this.lifted = new LiftedOrders(deps.records, this.#routes, deps.onJunk);
+    this.#kills = new StoredKills(deps.records, this.#routes, this.lifted);
   }
 
   /** The newest routing document of a model; `null` before the first. */
@@ -202,31 +210,34 @@ export class Router {
   }
 
   /** Kill orders that no document in force has lifted. */
-  async activeKills(model: string, current: Route | null): Promise<readonly Found<KillPredicate>[]> {
-    const lifted = new Set(current?.document.lifted.map(({ order }) => order) ?? []);
-    const kills: Found<KillPredicate>[] = [];
-    for await (const key of this.#deps.records.bucket.list(`kills/${model}/`)) {
-      if (lifted.has(key.split('/').at(-1) ?? '')) continue;
-      const found = await this.#orderAt(model, key);
-      if (found !== null && !(await this.lifted.has(model, found.verified.digest))) kills.push(found);
-    }
-    return kills;
+  activeKills(model: string, current: Route | null): Promise<readonly Found<KillPredicate>[]> {
+    return this.#kills.active(model, current);
   }
 
   /** A kill order that was kept. WORM_VIOLATED when it is there no more. */
-  async killOrder(model: string, order: Digest): Promise<KillPredicate> {
-    const found = await this.#orderAt(model, storeKeys.kill(model, order));
-    if (found === null) throw new CustodyError('WORM_VIOLATED', `the store has lost the order ${order}`);
-    return found.verified.predicate;
+  killOrder(model: string, order: Digest): Promise<KillPredicate> {
+    return this.#kills.order(model, order);
   }
 
-  /** A gateway that took an order in time holds it, whenever the store got it: so its date there says nothing. */
-  #orderAt(model: string, key: string): Promise<Found<KillPredicate> | null> {
-    return this.#routes.statement('kill', key, ({ envelope }, { newest }) => {
-      const { digest, predicate } = readKillOrder(envelope, newest, this.#deps.records.environment);
-      if (predicate.model !== model || key !== storeKeys.kill(model, digest))
-        throw new CustodyError('REPLAYED', `${key} holds an order for ${predicate.model}`);
-    });
+  /** Where every routed model stands, by two looks at the store however many there are. */
+  async standings(policies: PolicyChain): Promise<readonly Standing[]> {
+    const [routes, killsOf] = await Promise.all([
+      this.#routes.newestOfAll(policies),
+      this.#kills.standingOfAll(policies),
+    ]);
+    const standings: Standing[] = [];
+    for (const { model, newest } of routes) {
+      try {
+        const current = await newest();
+        const kills = await killsOf(model, current);
+        const revision = current?.document.revision ?? null;
+        standings.push({ model, stands: { revision, kills: kills.map(({ verified }) => verified.digest) } });
+      } catch {
+        // What is wrong with it is said when it alone is looked at: it keeps no other from being told of.
+        standings.push({ model, stands: null });
+      }
+    }
+    return standings;
   }
 
   /** Releases that the document before listed and this one no longer does: nothing routes to them any more. */

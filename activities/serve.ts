@@ -13,7 +13,7 @@ const INCIDENTS_MS = 2000;
 
 interface ServingHost {
   readonly supervisor: Pick<Supervisor, 'start' | 'stop'>;
-  readonly announcer: Pick<Announcer, 'announce'>;
+  readonly announcer: Pick<Announcer, 'announceOne'>;
 }
 
 /** Starting and stopping the releases of this host. */
@@ -28,7 +28,7 @@ export function createServingActivities({ supervisor, announcer }: ServingHost):
           // Who no longer waits does not end the start: the next attempt finds it under way or done.
           await Promise.race([started, aborted(signal)]);
           // Traffic may come at once; a gateway that hangs is told later.
-          const { told } = await announcer.announce();
+          const { told } = await announcer.announceOne(release);
           await Promise.race([told, delay(ANNOUNCE_MS, null, { ref: false })]);
         },
       );

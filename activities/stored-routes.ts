@@ -1,6 +1,7 @@
 import type { Found, PolicyChain, Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
+import { isModelName } from '../domain/names.js';
 import { holdsRole } from '../domain/policy.js';
 import type { RoutingDocument } from '../domain/routing.js';
 import type { PredicateOf, SignedEnvelope } from '../domain/statements.js';
@@ -12,12 +13,22 @@ export interface Route {
   readonly document: RoutingDocument;
 }
 
+interface Newest {
+  readonly key: string;
+  readonly route: Route;
+  /** Digest of the policy that it verified under. */
+  readonly under: Digest;
+}
+
+/** Throws what is wrong with a statement where it lies. */
+type Check<K extends 'route' | 'kill'> = (found: Found<PredicateOf[K]>, policies: PolicyChain) => void;
+
 /** The routing documents in the store, among whatever else lies there. */
 export class StoredRoutes {
   readonly #records: Records;
   readonly #onJunk: (key: string, error: CustodyError) => void;
-  /** The newest key seen of each model: nothing older can become the newest again. */
-  readonly #newest = new Map<string, string>();
+  /** The newest seen of each model, nothing older than which can become the newest again; as it verified under one policy. */
+  readonly #newest = new Map<string, Newest>();
   /** Whoever can write to the store can put anything there: it is passed over, or the endpoint could never change again. */
   readonly #junk = new Set<string>();
 
@@ -29,16 +40,49 @@ export class StoredRoutes {
   /** The newest routing document of a model; `null` before the first. Objects of others are passed over. */
   async newest(model: string): Promise<Route | null> {
     const known = this.#newest.get(model);
-    const after = known === undefined ? {} : { startAfter: known };
+    // From just before the one that is known, which must still be there.
+    const after = known === undefined ? {} : { startAfter: known.key.slice(0, -1) };
     const keys: string[] = [];
     for await (const key of this.#records.bucket.list(`routes/${model}/`, after)) keys.push(key);
-    for (const key of keys.reverse()) {
-      const route = await this.#genuine(model, key);
+    return this.#newestOf(model, keys, known, await this.#records.usablePolicies());
+  }
+
+  /** The same of every model, by one look at all that is there. `newest` fails where it would fail for that model. */
+  async newestOfAll(
+    policies: PolicyChain,
+  ): Promise<readonly { readonly model: string; readonly newest: () => Promise<Route | null> }[]> {
+    const known = new Map(this.#newest);
+    const keys = await keysByModel(this.#records, 'routes/');
+    return [...keys].map(([model, of]) => ({
+      model,
+      newest: () => this.#newestOf(model, of, known.get(model), policies),
+    }));
+  }
+
+  async #newestOf(
+    model: string,
+    keys: readonly string[],
+    known: Newest | undefined,
+    policies: PolicyChain,
+  ): Promise<Route | null> {
+    if (known !== undefined && !keys.includes(known.key)) throw lost(known.key);
+    const under = policies.newestDigest;
+    for (const key of keys.slice(known === undefined ? 0 : keys.indexOf(known.key) + 1).reverse()) {
+      const route = await this.#genuine(model, key, policies);
       if (route === null) continue;
-      this.#newest.set(model, key);
+      this.#know(model, { key, route, under });
       return route;
     }
-    return known === undefined ? null : this.#read(known);
+    if (known === undefined || known.under === under) return known?.route ?? null;
+    // Another policy may have taken the right to sign it away.
+    const route = await this.#read(known.key, policies);
+    this.#know(model, { key: known.key, route, under });
+    return route;
+  }
+
+  #know(model: string, found: Newest): void {
+    const known = this.#newest.get(model);
+    if (known === undefined || known.key <= found.key) this.#newest.set(model, found);
   }
 
   /** In the first place that no other document has: so revisions never fork, whatever lies in the places before. */
@@ -50,14 +94,14 @@ export class StoredRoutes {
         return;
       } catch (error) {
         if (!(error instanceof CustodyError) || error.code !== 'STORE_CONFLICT') throw error;
-        if ((await this.#genuine(model, key)) !== null) throw error;
+        if ((await this.#genuine(model, key, await this.#records.usablePolicies())) !== null) throw error;
       }
     }
   }
 
   async revision(model: string, revision: number): Promise<Route | null> {
     for await (const key of this.#records.bucket.list(storeKeys.route(model, revision))) {
-      const route = await this.#genuine(model, key);
+      const route = await this.#genuine(model, key, await this.#records.usablePolicies());
       if (route !== null) return route;
     }
     return null;
@@ -70,15 +114,16 @@ export class StoredRoutes {
   }
 
   /** `null` for what control has not signed, or not for this place. */
-  async #genuine(model: string, key: string): Promise<Route | null> {
-    const found = await this.statement('route', key, ({ verified: { predicate, signers } }, { newest }) => {
+  async #genuine(model: string, key: string, policies: PolicyChain): Promise<Route | null> {
+    const check: Check<'route'> = ({ verified: { predicate, signers } }, { newest }) => {
       const { environment, model: of, revision } = predicate;
       const place = storeKeys.route(model, revision);
       if (!signers.some((id) => holdsRole(newest, newest, id, 'control')))
         throw new CustodyError('NOT_AUTHORISED', `${signers.join(', ')} does not hold the role control`);
       if (environment !== this.#records.environment || of !== model || (key !== place && !key.startsWith(`${place}-`)))
         throw new CustodyError('REPLAYED', `${key} holds revision ${revision} of ${of} in ${environment}`);
-    });
+    };
+    const found = await this.statement('route', key, check, policies);
     return found === null ? null : routeOf(found);
   }
 
@@ -89,9 +134,9 @@ export class StoredRoutes {
   async statement<K extends 'route' | 'kill'>(
     name: K,
     key: string,
-    check: (found: Found<PredicateOf[K]>, policies: PolicyChain) => void,
+    check: Check<K>,
+    policies: PolicyChain,
   ): Promise<Found<PredicateOf[K]> | null> {
-    const policies = await this.#records.usablePolicies();
     const place = `${key} under ${policies.newestDigest}`;
     if (this.#junk.has(place)) return null;
     const stored = await this.#records.bucket.read(key);
@@ -108,14 +153,33 @@ export class StoredRoutes {
     }
   }
 
-  async #read(key: string): Promise<Route> {
+  async #read(key: string, policies: PolicyChain): Promise<Route> {
     const stored = await this.#records.bucket.read(key);
-    if (stored === null) throw new CustodyError('WORM_VIOLATED', `the store has lost ${key}`);
-    const policies = await this.#records.usablePolicies();
+    if (stored === null) throw lost(key);
     return routeOf(await this.#records.verify('route', stored.body.toString('utf8'), policies));
   }
 }
 
 function routeOf({ verified, envelope }: Found<RoutingDocument>): Route {
   return { digest: verified.digest, envelope, document: verified.predicate };
+}
+
+function lost(key: string): CustodyError {
+  return new CustodyError('WORM_VIOLATED', `the store has lost ${key}`);
+}
+
+/** All keys under `<prefix><model>/`, in order, by one look at all of them. */
+export async function keysByModel(
+  { bucket }: Records,
+  prefix: string,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = new Map<string, string[]>();
+  for await (const key of bucket.list(prefix)) {
+    const model = key.slice(prefix.length).split('/')[0] ?? '';
+    if (!isModelName(model)) continue;
+    const keys = found.get(model);
+    if (keys === undefined) found.set(model, [key]);
+    else keys.push(key);
+  }
+  return found;
 }

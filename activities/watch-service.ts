@@ -3,12 +3,15 @@ import { isTally, tallied, type Tally } from '../domain/analysis.js';
 import type { ServiceVerdict } from '../domain/endpoint.js';
 import { breachIn, inService, judgeService, shutOut, type ServiceWindow } from '../domain/service.js';
 import type { WatchActivities } from './contract.js';
+import { TOGETHER_MS } from './gateway-states.js';
 import { createMetricLook } from './metrics.js';
-import { askGateways, type WatchDeps } from './watch.js';
+import type { WatchDeps } from './watch.js';
 
 const POLL_MS = 1_000;
+/** So often it says that it is alive, and hears that it is to end: each time is a write in Temporal, of every endpoint. */
+const BEAT_MS = 3_000;
 /** A watch ends by itself after this long, and the workflow begins another: about four a day. */
-const ROUND_MS = 6 * 3600 * 1000;
+export const ROUND_MS = 6 * 3600 * 1000;
 
 interface Progress {
   readonly revision: number;
@@ -27,8 +30,9 @@ export function createServiceWatch({ gateways, metrics }: WatchDeps): Pick<Watch
       const metricLook = createMetricLook(metrics);
       const startedAt = Date.now();
       let progress = resumed(context.info.heartbeatDetails, revision, startedAt);
+      let beatenAt = -Infinity;
       while (Date.now() - startedAt < ROUND_MS) {
-        const seen = await askGateways(gateways, model);
+        const seen = await gateways.of(model);
         const tally = tallied(progress.tally, seen, watched);
         const serving = inService(seen, watched, tally);
         let breach: string | null = null;
@@ -40,9 +44,12 @@ export function createServiceWatch({ gateways, metrics }: WatchDeps): Pick<Watch
           progress = { ...progress, window: judged.window };
         }
         progress = { ...progress, tally };
-        context.heartbeat(progress);
+        if (performance.now() - beatenAt >= BEAT_MS) {
+          context.heartbeat(progress);
+          beatenAt = performance.now();
+        }
         if (breach !== null) return { kind: 'breach', revision, reason: breach };
-        await context.sleep(POLL_MS);
+        await context.sleep(POLL_MS - TOGETHER_MS);
       }
       return { kind: 'again', revision };
     },

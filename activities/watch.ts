@@ -1,5 +1,4 @@
 import { Context } from '@temporalio/activity';
-import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { MetricSource } from '../adapters/metrics/port.js';
 import {
   atRevision,
@@ -17,6 +16,7 @@ import {
 import type { StepVerdict } from '../domain/endpoint.js';
 import { CustodyError } from '../domain/errors.js';
 import type { WatchActivities } from './contract.js';
+import { TOGETHER_MS, type GatewayStates } from './gateway-states.js';
 import { createMetricLook, type MetricLook } from './metrics.js';
 
 const POLL_MS = 200;
@@ -33,7 +33,7 @@ interface Progress {
 }
 
 export interface WatchDeps {
-  readonly gateways: readonly GatewayClient[];
+  readonly gateways: GatewayStates;
   /** `null`: this watch has none, and no step whose triggers ask for one can pass. */
   readonly metrics: MetricSource | null;
 }
@@ -47,7 +47,7 @@ export function createStepWatch({ gateways, metrics }: WatchDeps): Pick<WatchAct
       const metricLook = createMetricLook(metrics);
       let progress = resumed(context.info.heartbeatDetails, revision, attemptStartedAt);
       for (;;) {
-        const seen = await askGateways(gateways, model);
+        const seen = await gateways.of(model);
         const now = Date.now();
         progress = { ...progress, tally: tallied(progress.tally, seen, watched) };
         const sight = combine([judgeStep(seen, watched, progress.tally), ...sightsOf(metricLook, seen, watched)]);
@@ -64,18 +64,10 @@ export function createStepWatch({ gateways, metrics }: WatchDeps): Pick<WatchAct
         }
         if (now - attemptStartedAt >= ATTEMPT_MS)
           throw new CustodyError('PENDING', 'the watch goes on in its next attempt');
-        await context.sleep(POLL_MS);
+        await context.sleep(POLL_MS - TOGETHER_MS);
       }
     },
   };
-}
-
-/** The model as each gateway has it; one that does not answer says nothing. */
-export async function askGateways(gateways: readonly GatewayClient[], model: string): Promise<readonly Seen[]> {
-  const states = await Promise.allSettled(gateways.map((gateway) => gateway.state()));
-  return states.map((state) =>
-    state.status === 'rejected' ? null : (state.value.models.find((each) => each.model === model) ?? 'unknown'),
-  );
 }
 
 /** What the metric source says of the release, by the rules of the document in force. */

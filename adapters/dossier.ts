@@ -31,8 +31,11 @@ const PARTS = [
 
 /** How far a release has come, by its records. They are references: whoever acts on them checks what they lead to. */
 export async function progressOf(records: Records, name: ReleaseName): Promise<Progress> {
+  const there = new Set<string>();
+  for await (const key of records.bucket.list(storeKeys.recordsOf(name))) there.add(key);
+  const made = PARTS.filter((part) => there.has(storeKeys.record(name, part)));
   const found = await Promise.all(
-    PARTS.map(async (part) => [part, await records.record(storeKeys.record(name, part))] as const),
+    made.map(async (part) => [part, await records.record(storeKeys.record(name, part))] as const),
   );
   return Object.fromEntries(found.filter(([, value]) => value !== null));
 }

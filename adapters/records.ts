@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { PredicateName, PredicateOf, SignedEnvelope, Verified } from '../domain/statements.js';
@@ -33,6 +34,7 @@ export interface Found<P> {
 export class Records {
   readonly bucket: Bucket;
   readonly root: PinnedRoot;
+  private asking: Promise<readonly string[]> | null = null;
   private chain: { readonly count: number; readonly value: PolicyChain } | null = null;
 
   constructor(bucket: Bucket, root: PinnedRoot) {
@@ -45,8 +47,7 @@ export class Records {
   }
 
   async policies(): Promise<PolicyChain> {
-    const keys: string[] = [];
-    for await (const key of this.bucket.list('policies/')) keys.push(key);
+    const keys = await this.policyKeys();
     if (this.chain?.count === keys.length) return this.chain.value;
     const envelopes: SignedEnvelope[] = [];
     for (const key of keys) envelopes.push(parseEnvelope((await this.mustRead(key)).toString('utf8')));
@@ -56,6 +57,20 @@ export class Records {
     const value: PolicyChain = { ...policies, newestDigest: policyDigest(policies.newest), envelopes };
     this.chain = { count: keys.length, value };
     return value;
+  }
+
+  /** Whoever checks many statements asks as often: all who ask in one turn of the event loop share a look that begins after it. */
+  private policyKeys(): Promise<readonly string[]> {
+    this.asking ??= this.listPolicies();
+    return this.asking;
+  }
+
+  private async listPolicies(): Promise<readonly string[]> {
+    await setImmediate();
+    this.asking = null;
+    const keys: string[] = [];
+    for await (const key of this.bucket.list('policies/')) keys.push(key);
+    return keys;
   }
 
   /** The policies this process has last read: enough to lower exposure with, also while the store does not answer. */

@@ -13,6 +13,7 @@ import { progressOf } from './dossier.js';
 import type { Records } from './records.js';
 
 const PART_BYTES = 4 * 1024 * 1024;
+const KEPT_BYTES = 16 * 1024 * 1024;
 
 /** The facts of a release in WORM; answers the digest that `readFacts` takes. */
 export async function keepFacts(records: Records, facts: ReleaseFacts): Promise<Digest> {
@@ -24,10 +25,65 @@ export async function keepFacts(records: Records, facts: ReleaseFacts): Promise<
 }
 
 export async function readFacts(records: Records, digest: Digest): Promise<ReleaseFacts> {
+  const { facts: kept } = knowledgeOf(records);
+  const known = kept.get(digest);
+  if (known !== null) return known;
   const parts: Buffer[] = [];
   for (const part of parseIndex(await records.getBytes(digest, storeKeys.facts)))
     parts.push(await records.getBytes(part, storeKeys.facts));
-  return parseFacts(Buffer.concat(parts));
+  const bytes = Buffer.concat(parts);
+  const facts = parseFacts(bytes);
+  kept.keep(digest, facts, bytes.length);
+  return facts;
+}
+
+/** Facts that were read before, the last ones used, up to so many bytes of what they were read from. */
+class KeptFacts {
+  readonly #kept = new Map<Digest, { readonly facts: ReleaseFacts; readonly bytes: number }>();
+  #bytes = 0;
+
+  get(digest: Digest): ReleaseFacts | null {
+    const found = this.#kept.get(digest);
+    if (found === undefined) return null;
+    this.#kept.delete(digest);
+    this.#kept.set(digest, found);
+    return found.facts;
+  }
+
+  keep(digest: Digest, facts: ReleaseFacts, bytes: number): void {
+    if (this.#kept.has(digest)) return;
+    this.#kept.set(digest, { facts, bytes });
+    this.#bytes += bytes;
+    for (const [oldest, { bytes: freed }] of this.#kept) {
+      if (this.#bytes <= KEPT_BYTES) break;
+      this.#kept.delete(oldest);
+      this.#bytes -= freed;
+    }
+  }
+}
+
+/** What a validator has stated of a release; `under`: the policy by which whoever signed it may. */
+interface Stated {
+  readonly release: Digest;
+  readonly facts: Digest;
+  readonly under: Digest;
+}
+
+/**
+ * A new release is compared with all that were tried before it. What they were ingested as is a record that nobody can make
+ * again, and everything it leads to lies under its digest: so it is read once, and again where the policy has changed.
+ */
+interface Knowledge {
+  readonly facts: KeptFacts;
+  readonly stated: Map<string, Stated>;
+}
+
+const knowledge = new WeakMap<Records, Knowledge>();
+
+function knowledgeOf(records: Records): Knowledge {
+  const known = knowledge.get(records) ?? { facts: new KeptFacts(), stated: new Map<string, Stated>() };
+  knowledge.set(records, known);
+  return known;
 }
 
 export interface KnownRelease {
@@ -37,10 +93,16 @@ export interface KnownRelease {
 
 /** What a validator has found out about a release when it was ingested. PENDING where it never was. */
 export async function factsOf(records: Records, name: ReleaseName): Promise<KnownRelease> {
-  const { ingested } = await progressOf(records, name);
-  if (ingested === undefined)
-    throw new CustodyError('INPUT_MISSING', `there is no release ${name.model} ${name.version}`);
-  return statedFacts(records, name, ingested);
+  const { stated } = knowledgeOf(records);
+  const place = storeKeys.recordsOf(name);
+  const known = stated.get(place);
+  if (known?.under === (await records.policies()).newestDigest)
+    return { release: known.release, facts: await readFacts(records, known.facts) };
+  const ingested = (await records.record(storeKeys.record(name, 'ingested'))) as Ingested | null;
+  if (ingested === null) throw new CustodyError('INPUT_MISSING', `there is no release ${name.model} ${name.version}`);
+  const found = await stateOf(records, name, ingested);
+  stated.set(place, found);
+  return { release: found.release, facts: await readFacts(records, found.facts) };
 }
 
 /** The same, of a release whose ingestion ended so. */
@@ -49,13 +111,23 @@ export async function statedFacts(
   name: ReleaseName,
   ingested: Pick<Ingested, 'release' | 'change'>,
 ): Promise<KnownRelease> {
-  const { verified } = await records.get('change', ingested.change);
-  const { newest } = await records.policies();
+  const { release, facts } = await stateOf(records, name, ingested);
+  return { release, facts: await readFacts(records, facts) };
+}
+
+async function stateOf(
+  records: Records,
+  name: ReleaseName,
+  ingested: Pick<Ingested, 'release' | 'change'>,
+): Promise<Stated> {
+  const policies = await records.policies();
+  const { newest, newestDigest } = policies;
+  const { verified } = await records.get('change', ingested.change, policies);
   if (!verified.signers.some((id) => holdsRole(newest, newest, id, 'validator')))
     throw new CustodyError('NOT_AUTHORISED', `${verified.signers.join(', ')} may not say what has changed`);
   if (verified.subject !== ingested.release || verified.predicate.version !== name.version)
     throw new CustodyError('REPLAYED', `the facts of ${name.model} ${name.version} are about another release`);
-  return { release: verified.subject, facts: await readFacts(records, verified.predicate.facts) };
+  return { release: verified.subject, facts: verified.predicate.facts, under: newestDigest };
 }
 
 /**

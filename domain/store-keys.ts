@@ -12,14 +12,15 @@ export const storeKeys = {
   request: (digest: Digest): string => `requests/${digest}`,
   statement: (digest: Digest): string => `statements/${digest}`,
   /** What a release's stage ended with; the name is the stage's part of `Progress`. */
-  record: ({ model, version }: ReleaseName, part: string): string => `records/${model}/${version}/${part}`,
+  record: (name: ReleaseName, part: string): string => `${storeKeys.recordsOf(name)}${part}`,
+  recordsOf: ({ model, version }: ReleaseName): string => `records/${model}/${version}/`,
   /** The beginning of the keys of all records of a model. */
   records: (model: string): string => `records/${model}/`,
   recordsOfAll: 'records/',
   /** A later release signature, by the time it was made: the newest one that is valid counts. */
   resigned: (name: ReleaseName, atMs: number, signature: Digest): string =>
     `${storeKeys.resignedOf(name)}${digits(atMs, 15)}-${signature}`,
-  resignedOf: ({ model, version }: ReleaseName): string => `records/${model}/${version}/resigned/`,
+  resignedOf: (name: ReleaseName): string => `${storeKeys.recordsOf(name)}resigned/`,
   /** A legal hold, and the approved request that ended it. */
   hold: (release: Digest, hold: Digest): string => `${storeKeys.holdsOf(release)}${hold}`,
   holdsOf: (release: Digest): string => `holds/${release}/`,

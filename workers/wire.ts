@@ -29,9 +29,10 @@ export async function wire(config: ZoneConfig, log: Logger): Promise<Zone> {
     case 'watch': {
       const { createStepWatch } = await import('../activities/watch.js');
       const { createServiceWatch } = await import('../activities/watch-service.js');
+      const { GatewayStates } = await import('../activities/gateway-states.js');
       const { createPrometheus } = await import('../adapters/metrics/prometheus.js');
       const deps = {
-        gateways: config.gateways.map(createGatewayClient),
+        gateways: new GatewayStates(config.gateways.map(createGatewayClient)),
         metrics: config.prometheus === undefined ? null : createPrometheus(prometheusOf(config.prometheus)),
       };
       return idle({ ...createStepWatch(deps), ...createServiceWatch(deps) });

@@ -1,3 +1,4 @@
+import type { Digest } from '../../domain/digest.js';
 import { lifecycleId } from '../../domain/names.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
 import { isoTime } from '../../domain/time.js';
@@ -37,13 +38,21 @@ export class Announcer {
 
   /** Begins to tell each gateway that is not still being told. What is answered settles when all have heard or failed. */
   async announce(): Promise<{ readonly told: Promise<unknown> }> {
-    const live = await this.#supervisor.live();
-    if (live.length === 0) return { told: Promise.resolve() };
+    const statements = this.#statementsOf(await this.#supervisor.live());
+    return { told: Promise.all(this.#receivers.map((receiver) => this.#tell(receiver, statements(receiver)))) };
+  }
+
+  /** The same of one release alone, also to those who are still being told of all. */
+  async announceOne(release: Digest): Promise<{ readonly told: Promise<unknown> }> {
+    const statements = this.#statementsOf(await this.#supervisor.live(release));
+    return { told: Promise.all(this.#receivers.map((receiver) => this.#deliver(receiver, statements(receiver)))) };
+  }
+
+  #statementsOf(live: readonly LiveReplica[]): (receiver: Receiver) => readonly SignedEnvelope[] {
     const here = live.map((replica) => this.#statement(replica, { host: HOST, port: replica.port }));
     const relay = this.#relay;
     const away = relay === null ? [] : live.map((replica) => this.#statement(replica, relay));
-    const tell = (receiver: Receiver): Promise<void> => this.#tell(receiver, receiver.gateway.isHere ? here : away);
-    return { told: Promise.all(this.#receivers.map(tell)) };
+    return ({ gateway }) => (gateway.isHere ? here : away);
   }
 
   #statement({ model, version, release }: LiveReplica, { host, port }: RelayAddress): SignedEnvelope {
@@ -63,6 +72,7 @@ export class Announcer {
 
   /** A gateway that is down is told again at the next turn; the log says when it went and when it came back. */
   async #deliver(receiver: Receiver, statements: readonly SignedEnvelope[]): Promise<void> {
+    if (statements.length === 0) return;
     const { log } = this.#deps;
     const answers = await Promise.allSettled(statements.map((each) => receiver.gateway.deliverReplica(each)));
     const failed = answers.find((answer) => answer.status === 'rejected');

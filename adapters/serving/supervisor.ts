@@ -97,10 +97,11 @@ export class Supervisor {
     return removal;
   }
 
-  /** Those whose server answers now. */
-  async live(): Promise<LiveReplica[]> {
+  /** Those whose server answers now; of all, or of one release. */
+  async live(release: Digest | null = null): Promise<LiveReplica[]> {
+    const asked = [...this.#replicas.values()].filter((replica) => release === null || replica.release === release);
     const found = await Promise.all(
-      [...this.#replicas.values()].map(async (replica) => {
+      asked.map(async (replica) => {
         const port = await replica.livePort();
         return port === null ? null : { ...replica.name, release: replica.release, port };
       }),

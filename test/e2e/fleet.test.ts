@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { handIn, saidBy } from '../../client/declaring.js';
-import { endpointStatus, outcomeOf } from '../../client/messages.js';
+import { endpointStatus, openGates, outcomeOf } from '../../client/messages.js';
 import { orderKill } from '../../client/requests.js';
 import { endpointId } from '../../domain/names.js';
 import type { Policy } from '../../domain/policy.js';
@@ -12,12 +12,15 @@ import { Consumers, type Consumer } from './support/consumers.js';
 import { until } from './support/until.js';
 
 /** Many models and many systems that depend on them, on one stack: what happens to one is no matter of the others. */
-const MODELS = Array.from({ length: 12 }, (_, at) => `fleet-${at + 1}`);
-const CONSUMERS = 48;
+const MODELS = Array.from({ length: 50 }, (_, at) => `fleet-${at + 1}`);
+const CONSUMERS = 200;
 /** Those that get another release, all at once; the first is killed while its callers are shared between both. */
-const MOVING = MODELS.slice(0, 4);
+const MOVING = MODELS.slice(0, 10);
 const [KILLED = ''] = MOVING;
 const AT_ONCE = 6;
+/** The whole fleet is asked after at once, and has long to come. */
+const PATIENCE_SECONDS = 400;
+const POLL_MS = 1_000;
 
 /** Few cases, so that so many releases are validated in a minute. What a suite can find is tried elsewhere. */
 const SUITE = `suite: fleet
@@ -35,7 +38,8 @@ cases:
 `;
 
 let bench: Bench;
-let consumers: Consumers;
+let consumers: readonly Consumer[];
+let calls: Consumers;
 const folder = mkdtempSync(join(tmpdir(), 'custody-fleet-'));
 
 function small(policy: Policy): Policy {
@@ -59,48 +63,71 @@ async function forEach<T>(all: readonly T[], act: (one: T) => Promise<unknown>):
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-async function release(model: string, version: string): Promise<void> {
+async function begin(model: string, version: string): Promise<void> {
   const change = (of: string): void => appendFileSync(join(of, 'README.md'), `\n${model} ${version}\n`);
   await bench.start(await bench.source(version, { model, change }));
-  const waiting = await bench.openGate(version, model);
-  expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision('alice', waiting))).toBe('accepted');
+}
+
+/** Approves whatever waits, until so many releases of this version are in service. */
+async function allInService(version: string, count: number): Promise<void> {
+  const { workflow } = bench.custody.temporal;
+  const approved = new Set<string>();
+  const query = `WorkflowType = 'lifecycle' AND CustodyVersion = '${version}' AND CustodyStage = 'in service'`;
+  await until(
+    `${count} releases ${version} in service`,
+    PATIENCE_SECONDS,
+    async () => {
+      const waiting = (await openGates(bench.custody)).filter(({ gate }) => !approved.has(gate.requestId));
+      await forEach(waiting, async (each) => {
+        approved.add(each.gate.requestId);
+        expect(await bench.tell(each.workflowId, 'approve', await bench.decision('alice', each))).toBe('accepted');
+      });
+      const reached = await workflow.count(query);
+      if (reached.count < count) throw new Error(`${reached.count} are`);
+      return true;
+    },
+    POLL_MS,
+  );
 }
 
 beforeAll(async () => {
   const suite = join(folder, 'suite.yaml');
   writeFileSync(suite, SUITE);
   bench = await Bench.start(small, { suite, documents: [] });
-  const said = Array.from({ length: CONSUMERS }, (_, at): Consumer => ({
+  // The consumers are the callers here.
+  await bench.load.stop();
+  consumers = Array.from({ length: CONSUMERS }, (_, at): Consumer => ({
     id: `consumer-${at + 1}`,
     token: join(folder, `consumer-${at + 1}.token`),
     // Every fourth depends on a second one.
     models: [0, ...(at % 4 === 0 ? [7] : [])].map((more) => MODELS[(at + more) % MODELS.length] ?? ''),
   }));
   const signer = await bench.signer('oscar');
-  await forEach(said, async ({ id, models, token }) =>
+  await forEach(consumers, async ({ id, models, token }) =>
     handIn(bench.custody, signer, saidBy(id, { model: models, token, days: '1' }, null, 'oscar'), 1),
   );
-  consumers = new Consumers(bench.stack.description.gateway.url, said);
 });
 
 afterAll(async () => {
-  await consumers?.stop();
+  await calls?.stop();
   await bench?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
 describe('many endpoints and consumers on one stack', () => {
   test('their releases go into service side by side', async () => {
-    await forEach(MODELS, (model) => release(model, '1.0.0'));
-    for (const model of MODELS) await bench.reached('1.0.0', 'in service', model);
-    await consumers.allServed();
+    // No step is passed without callers: they are there from the first on.
+    calls = new Consumers(bench.stack.description.gateway.url, consumers);
+    await forEach(MODELS, (model) => begin(model, '1.0.0'));
+    await allInService('1.0.0', MODELS.length);
+    await calls.allServed();
   });
 
   test('every consumer is known by its token, and seen at what it depends on', async () => {
     const shown = await bench.cli('--json', 'consumers', 'show', MODELS[7] ?? '');
     expect(shown, shown.stderr).toMatchObject({ code: 0 });
     const { consumers: rows } = JSON.parse(shown.stdout) as { consumers: { id: string; lastSeen: string | null }[] };
-    const dependent = consumers.of(MODELS[7] ?? '').map(({ id }) => id);
+    const dependent = consumers.filter(({ models }) => models.includes(MODELS[7] ?? '')).map(({ id }) => id);
     expect(dependent.length).toBeGreaterThan(4);
     expect(
       rows
@@ -108,35 +135,37 @@ describe('many endpoints and consumers on one stack', () => {
         .map(({ id }) => id)
         .sort(),
     ).toEqual([...dependent].sort());
-    const stranger = await fetch(consumers.address(KILLED), { method: 'POST', body: consumers.body });
+    const stranger = await fetch(calls.address(KILLED), { method: 'POST', body: calls.body });
     expect(stranger.status).toBe(401);
   });
 
   test('several rollouts go on side by side, one is killed, and the others come to their end unhurt', async () => {
-    consumers.forget();
-    await forEach(MOVING, (model) => release(model, '1.0.1'));
-    await until('both releases at once', 90, async () => {
+    calls.forget();
+    await forEach(MOVING, (model) => begin(model, '1.0.1'));
+    const others = allInService('1.0.1', MOVING.length - 1);
+    others.catch(() => undefined);
+    await until('both releases at once', PATIENCE_SECONDS, async () => {
       const { serving } = await endpointStatus(bench.custody, KILLED);
       return serving.some(({ weight }) => weight === 50) ? true : null;
     });
     const order = orderKill(await bench.signer('oscar'), KILLED, 'one of fifty');
     expect(await bench.tell(endpointId(KILLED), 'kill', order)).toBe('accepted');
-    consumers.killed(KILLED);
+    calls.killed(KILLED);
     const outcome = await outcomeOf(bench.custody, { model: KILLED, version: '1.0.1' });
     expect(outcome).toMatchObject({ kind: 'rolled back' });
-    for (const model of MOVING.slice(1)) await bench.reached('1.0.1', 'in service', model);
-    await consumers.allServed();
+    await others;
+    await calls.allServed();
 
-    expect(consumers.afterKill(KILLED)).toMatchObject({ served: 0 });
-    expect(consumers.afterKill(KILLED).refused).toBeGreaterThan(0);
+    expect(calls.afterKill(KILLED)).toMatchObject({ served: 0 });
+    expect(calls.afterKill(KILLED).refused).toBeGreaterThan(0);
     for (const model of MODELS.slice(1)) {
-      const { failed, versions } = consumers.seen(model);
+      const { failed, versions } = calls.seen(model);
       expect(failed, model).toEqual([]);
       expect(versions, model).toContain(MOVING.includes(model) ? '1.0.1' : '1.0.0');
       if (!MOVING.includes(model)) expect(versions, model).toEqual(['1.0.0']);
       const { killedBy, revision } = await endpointStatus(bench.custody, model);
       expect({ killedBy, moved: revision > 3 }).toEqual({ killedBy: [], moved: MOVING.includes(model) });
     }
-    expect(consumers.mixed).toBe(0);
+    expect(calls.mixed).toBe(0);
   });
 });

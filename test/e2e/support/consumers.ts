@@ -15,16 +15,23 @@ interface Seen {
   readonly versions: Set<string>;
 }
 
-const EVERY_MS = 2_000;
+interface Caller {
+  readonly bearer: string;
+  readonly person: string;
+}
 
-/** Systems that each call, all the time, what they depend on. */
+const EVERY_MS = 4_000;
+/** Each of them calls for so many people in turn, who have their own places among the weights. */
+const PEOPLE = 10;
+
+/** Systems that each call, all the time, what they depend on: one after the other, all of them in `EVERY_MS`. */
 export class Consumers {
   readonly body: string;
   /** Answers whose body names another release than their header. */
   mixed = 0;
   readonly #gateway: string;
   readonly #all: readonly Consumer[];
-  readonly #timers: readonly NodeJS.Timeout[];
+  readonly #timer: NodeJS.Timeout;
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #seen = new Map<string, Seen>();
   readonly #afterKill = new Map<string, { served: number; refused: number }>();
@@ -34,20 +41,18 @@ export class Consumers {
     this.#all = all;
     const data = Array.from({ length: 64 }, () => 0);
     this.body = JSON.stringify({ inputs: [{ name: 'image', shape: [1, 64], datatype: 'FP32', data }] });
-    this.#timers = all.map((consumer) => {
-      const token = readFileSync(consumer.token, 'utf8').trim();
-      return setInterval(() => {
-        for (const model of consumer.models) this.#begin(token, model);
-      }, EVERY_MS);
-    });
+    const calling = all.map((consumer) => ({ ...consumer, bearer: readFileSync(consumer.token, 'utf8').trim() }));
+    let turn = 0;
+    this.#timer = setInterval(() => {
+      const round = Math.floor(turn / calling.length);
+      const { id = '', bearer = '', models = [] } = calling[turn % calling.length] ?? {};
+      turn += 1;
+      for (const model of models) this.#begin({ bearer, person: `${id}/${round % PEOPLE}` }, model);
+    }, EVERY_MS / all.length);
   }
 
   address(model: string): URL {
     return new URL(`/v2/models/${model}/infer`, this.#gateway);
-  }
-
-  of(model: string): readonly Consumer[] {
-    return this.#all.filter(({ models }) => models.includes(model));
   }
 
   /** Counts from now on. */
@@ -82,21 +87,29 @@ export class Consumers {
   }
 
   async stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#timer);
     await Promise.all(this.#underWay);
   }
 
-  #begin(token: string, model: string): void {
+  #begin(caller: Caller, model: string): void {
     const after = this.#afterKill.get(model);
-    const asked = this.#ask(token, model, after)
+    const asked = this.#ask(caller, model, after)
       .catch((error: unknown) => this.#of(model).failed.push(String(error)))
       .finally(() => this.#underWay.delete(asked));
     this.#underWay.add(asked);
   }
 
-  async #ask(token: string, model: string, after: { served: number; refused: number } | undefined): Promise<void> {
+  async #ask(
+    { bearer, person }: Caller,
+    model: string,
+    after: { served: number; refused: number } | undefined,
+  ): Promise<void> {
     const seen = this.#of(model);
-    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const headers = {
+      authorization: `Bearer ${bearer}`,
+      'x-custody-caller': person,
+      'content-type': 'application/json',
+    };
     const answer = await fetch(this.address(model), { method: 'POST', headers, body: this.body });
     const text = await answer.text();
     if (answer.status !== 200) {

@@ -1,33 +1,26 @@
-import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Freshness } from '../../../activities/freshness.js';
-import { Inventory } from '../../../activities/inventory.js';
 import { Router, type Route as Stored } from '../../../activities/router.js';
-import { StoredConsumers } from '../../../adapters/consumers.js';
-import { createGatewayClient, type GatewayClient } from '../../../adapters/gateway/client.js';
-import { createMemoryStore } from '../../../adapters/object-store/memory.js';
+import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
 import { withdraw } from '../../../domain/routing.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { createWorld, type Release, type Route, type World } from '../../support/world.js';
-import { Cleanup, startRig, temporaryFolder } from '../gateway/rig.js';
 
 const MODEL = 'digits';
 const lock = { retainUntil: '2099-01-01T00:00:00Z' };
 
 let world: World;
+let store: MemoryStore;
 let records: Records;
 let release: Release;
 let chain: Route[];
 let junk: string[];
-let cleanup: Cleanup;
 
 beforeEach(async () => {
   world = createWorld();
-  cleanup = new Cleanup();
-  const bucket = createMemoryStore().bucket('test-custody');
+  store = createMemoryStore();
+  const bucket = store.bucket('test-custody');
   await bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   records = new Records(bucket, world.root);
   release = world.release();
@@ -35,9 +28,8 @@ beforeEach(async () => {
   junk = [];
   for (const route of chain) await keep(route);
 });
-afterEach(async () => {
+afterEach(() => {
   vi.restoreAllMocks();
-  await cleanup.run();
 });
 
 async function keep({ document, envelope, request, approvals, digest }: Route): Promise<void> {
@@ -50,9 +42,9 @@ async function keep({ document, envelope, request, approvals, digest }: Route): 
 }
 
 const put = (key: string, body: Buffer) => records.bucket.createOnce(key, body, lock);
-const routerOf = (gateways: readonly GatewayClient[] = []): Router =>
+const routerOf = (): Router =>
   new Router({
-    ...{ records, key: world.keys.control, id: 'control', gateways },
+    ...{ records, key: world.keys.control, id: 'control', gateways: [] },
     audit: { append: async () => undefined },
     onJunk: (key) => void junk.push(key),
   });
@@ -88,6 +80,25 @@ describe('the routes of an endpoint', () => {
     vi.spyOn(Date, 'now').mockReturnValue(later);
     await expect(takeOut(router, current)).rejects.toMatchObject({ code: 'STORE_CONFLICT' });
     expect(await records.bucket.read(storeKeys.route(MODEL, current.document.revision + 1, 1))).toBeNull();
+  });
+
+  test('attack: a document that was the newest is so no more by a policy that knows no control', async () => {
+    const router = routerOf();
+    expect(await router.current(MODEL)).not.toBeNull();
+    const authorities = world.policy.authorities.filter(({ id }) => id !== 'control');
+    const { envelope } = world.nextPolicy((policy) => ({ ...policy, authorities }));
+    await put(storeKeys.policy(2), canonicalBytes(envelope));
+    await expect(router.current(MODEL)).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
+  });
+
+  test('attack: the newest document is taken out of the store: nothing older takes its place', async () => {
+    const next = world.withdraw(chain.at(-1)!, release.release);
+    const key = storeKeys.route(MODEL, next.document.revision);
+    const { versionId } = await records.bucket.createOnce(key, canonicalBytes(next.envelope));
+    const router = routerOf();
+    expect((await router.current(MODEL))?.digest).toBe(next.digest);
+    store.deleteVersion(records.bucket.name, key, versionId);
+    await expect(router.current(MODEL)).rejects.toMatchObject({ code: 'WORM_VIOLATED' });
   });
 
   test('attack: garbage among the kills lifts none and hides none', async () => {
@@ -142,36 +153,5 @@ describe('the routes of an endpoint', () => {
     await keep(world.withdraw(alone, release.release, { document: { lifted: [], restore: null } }));
     await put(storeKeys.lifted(MODEL, order.digest, alone.document.revision), Buffer.from('{}'));
     expect(await active()).toEqual([order.digest]);
-  });
-});
-
-describe('what keeps the gateways up to date', () => {
-  test('attack: a gateway that takes connections and never answers keeps no other from status, kills and routes', async () => {
-    const mute = createServer(() => undefined);
-    const socket = join(temporaryFolder(cleanup), 'mute.sock');
-    await new Promise<void>((done) => mute.listen(socket, done));
-    cleanup.add(() => mute.close());
-    const order = world.kill('oscar');
-    await put(storeKeys.kill(MODEL, order.digest), canonicalBytes(order.envelope));
-    const rig = await startRig(world, cleanup);
-    const server = await rig.serve(release);
-    const gateways = [createGatewayClient(socket), rig.client];
-    const deps = { records, key: world.keys.control, gateways, apis: [], router: routerOf(gateways) };
-    const audit = { append: async () => undefined };
-    const consumers = new StoredConsumers(records);
-    const freshness = new Freshness({
-      ...deps,
-      audit,
-      inventory: new Inventory({ records, consumers, audit, id: 'control', onError: () => undefined }),
-      tell: async () => undefined,
-      noteOverdue: async () => undefined,
-      onError: () => undefined,
-    });
-    freshness.start();
-    cleanup.add(() => freshness.stop());
-    await expect
-      .poll(() => rig.client.state(), { timeout: 30_000 })
-      .toMatchObject({ fresh: true, models: [{ revision: chain.length, killedBy: [{ order: order.digest }] }] });
-    await server.stop();
   });
 });

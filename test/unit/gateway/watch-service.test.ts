@@ -1,5 +1,6 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { GatewayStates } from '../../../activities/gateway-states.js';
 import { createServiceWatch } from '../../../activities/watch-service.js';
 import type { MetricSource } from '../../../adapters/metrics/port.js';
 import type { ServiceVerdict } from '../../../domain/endpoint.js';
@@ -34,7 +35,8 @@ interface Options {
   readonly revision?: number;
 }
 function watch({ metrics, environment = new MockActivityEnvironment(), revision }: Options = {}) {
-  const { watchService } = createServiceWatch({ gateways: [rig.client], metrics: metrics ?? new FakeMetrics() });
+  const gateways = new GatewayStates([rig.client]);
+  const { watchService } = createServiceWatch({ gateways, metrics: metrics ?? new FakeMetrics() });
   return environment.run<[], ServiceVerdict, () => Promise<ServiceVerdict>>(() =>
     watchService('digits', revision ?? promoted.document.revision, release.release),
   );

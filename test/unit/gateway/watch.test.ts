@@ -1,5 +1,6 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { GatewayStates } from '../../../activities/gateway-states.js';
 import { createStepWatch } from '../../../activities/watch.js';
 import type { MetricSource } from '../../../adapters/metrics/port.js';
 import { judgeStep, tallied, type Seen } from '../../../domain/analysis.js';
@@ -32,7 +33,7 @@ function watch(
 ): Promise<StepVerdict> {
   const environment = options.environment ?? new MockActivityEnvironment({ heartbeatDetails: options.details });
   const { watchStep } = createStepWatch({
-    gateways: rigs.map(({ client }) => client),
+    gateways: new GatewayStates(rigs.map(({ client }) => client)),
     metrics: options.metrics ?? null,
   });
   const revision = options.revision ?? step.document.revision;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { factsOf, keepFacts, readFacts } from '../../../adapters/release-facts.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { signOms } from '../../../formats/oms.js';
@@ -155,6 +155,24 @@ describe('what a release changes', () => {
 });
 
 describe('facts', () => {
+  it('that were read once are not read again, and attack: count no more once who stated them may state nothing', async () => {
+    await release('1.0.0');
+    const name = { model: 'digits', version: '1.0.0' };
+    const first = await factsOf(intake.records, name);
+    const read = vi.spyOn(intake.records.bucket, 'read');
+    expect(await factsOf(intake.records, name)).toEqual(first);
+    expect(read).not.toHaveBeenCalled();
+    const { envelope } = intake.world.nextPolicy((policy) => ({
+      ...policy,
+      authorities: policy.authorities.map((each) => ({
+        ...each,
+        roles: each.roles.map((role) => (role === 'validator' ? 'producer' : role)),
+      })),
+    }));
+    await intake.records.bucket.createOnce(storeKeys.policy(2), canonicalBytes(envelope));
+    await expect(factsOf(intake.records, name)).rejects.toMatchObject({ code: 'NOT_AUTHORISED' });
+  });
+
   it('that are larger than one object lie in parts, and are read back as they were', async () => {
     const words = Array.from({ length: 100_000 }, () => randomBytes(24).toString('hex'));
     const facts = factsOfParts({ words: { kind: 'vocabulary', files: { 'w.txt': words.join('\n') } } });

@@ -1,0 +1,223 @@
+import { rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Freshness } from '../../../activities/freshness.js';
+import { Inventory } from '../../../activities/inventory.js';
+import { Router } from '../../../activities/router.js';
+import { StoredConsumers } from '../../../adapters/consumers.js';
+import { createGatewayClient, type GatewayClient } from '../../../adapters/gateway/client.js';
+import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
+import { Records } from '../../../adapters/records.js';
+import type { KillPredicate, SignedEnvelope } from '../../../domain/statements.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { createWorld, type Route, type World } from '../../support/world.js';
+import type { Signed } from '../../support/world/organisation.js';
+import { Cleanup, startRig, temporaryFolder, type Rig } from '../gateway/rig.js';
+
+const lock = { retainUntil: '2099-01-01T00:00:00Z' };
+const cleanup = new Cleanup();
+const PATIENCE = { timeout: 30_000 };
+
+let world: World;
+let store: MemoryStore;
+let records: Records;
+let rig: Rig;
+/** What control could not do. */
+let troubles: string[];
+/** The orders that endpoints were told of. */
+let told: { model: string; order: SignedEnvelope }[];
+
+beforeEach(async () => {
+  world = createWorld();
+  store = createMemoryStore();
+  records = new Records(store.bucket('test-custody'), world.root);
+  await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
+  rig = await startRig(world, cleanup);
+  troubles = [];
+  told = [];
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await cleanup.run();
+});
+
+const put = (key: string, body: Buffer) => records.bucket.createOnce(key, body, lock);
+
+async function keep({ document, envelope, request, approvals, digest }: Route): Promise<void> {
+  await put(storeKeys.route(document.model, document.revision), canonicalBytes(envelope));
+  if (request === null) return;
+  await put(storeKeys.request(request.digest), canonicalBytes(request.envelope));
+  for (const each of approvals) await put(storeKeys.statement(each.digest), canonicalBytes(each.envelope));
+  await put(storeKeys.grounds(digest), canonicalBytes(approvals.map((each) => each.digest)));
+}
+
+const keepKill = ({ digest, envelope, predicate }: Signed<KillPredicate>) =>
+  put(storeKeys.kill(predicate.model, digest), canonicalBytes(envelope));
+
+/** Endpoints whose documents the store has: the newest of each. */
+async function endpoints(...models: readonly string[]): Promise<Route[]> {
+  const newest: Route[] = [];
+  for (const model of models) {
+    const release = world.release({ model });
+    const chain = world.inService(release);
+    await rig.serve(release);
+    for (const route of chain) await keep(route);
+    newest.push(chain.at(-1)!);
+  }
+  return newest;
+}
+
+/** Control, until the test has ended. */
+function start(gateways: readonly GatewayClient[] = [rig.client]): void {
+  const audit = { append: async () => undefined };
+  const onError = (error: unknown, doing: string): void => void troubles.push(`${doing}: ${String(error)}`);
+  const deps = { records, key: world.keys.control, gateways, audit, onError };
+  const freshness = new Freshness({
+    ...deps,
+    router: new Router({ ...deps, id: 'control', onJunk: () => undefined }),
+    inventory: new Inventory({ ...deps, id: 'control', consumers: new StoredConsumers(records) }),
+    apis: [],
+    tell: async (model, order) => void told.push({ model, order }),
+    noteOverdue: async () => undefined,
+  });
+  freshness.start();
+  cleanup.add(() => freshness.stop());
+}
+
+/** Of every model that a gateway knows: its revision, and what stops it. */
+async function standing(of: Pick<GatewayClient, 'state'> = rig.client): Promise<Record<string, [number, string[]]>> {
+  const { models } = await of.state();
+  return Object.fromEntries(
+    models.map(({ model, revision, killedBy }) => [model, [revision, killedBy.map(({ order }) => order)]]),
+  );
+}
+const unhurt = (routes: readonly Route[]): Record<string, [number, string[]]> =>
+  Object.fromEntries(routes.map(({ document: { model, revision } }) => [model, [revision, []]]));
+const allBrought = (routes: readonly Route[]) => expect.poll(() => standing(), PATIENCE).toEqual(unhurt(routes));
+
+/** Resolves once control has asked the gateway how it stands so many times more: so many rounds have begun. */
+function rounds(count: number): { readonly client: GatewayClient; readonly passed: () => Promise<void> } {
+  let left = Infinity;
+  let done = (): void => undefined;
+  const state: GatewayClient['state'] = () => {
+    left -= 1;
+    if (left === 0) done();
+    return rig.client.state();
+  };
+  const passed = (): Promise<void> =>
+    new Promise((resolve) => {
+      left = count;
+      done = resolve;
+    });
+  return { client: { ...rig.client, state }, passed };
+}
+
+describe('what keeps the gateways up to date', () => {
+  test('attack: a gateway that takes connections and never answers keeps no other from status, kills and routes', async () => {
+    const mute = createServer(() => undefined);
+    const socket = join(temporaryFolder(cleanup), 'mute.sock');
+    await new Promise<void>((done) => mute.listen(socket, done));
+    cleanup.add(() => mute.close());
+    const [{ document } = { document: null }] = await endpoints('digits');
+    const order = world.kill('oscar');
+    await keepKill(order);
+    start([createGatewayClient(socket), rig.client]);
+    await expect
+      .poll(() => rig.client.state(), PATIENCE)
+      .toMatchObject({ fresh: true, models: [{ revision: document?.revision, killedBy: [{ order: order.digest }] }] });
+  });
+
+  /** How often the store is asked from the beginning of one round to that of the next, once there is nothing to bring. */
+  async function questions(...models: readonly string[]): Promise<number> {
+    const { client, passed } = rounds(2);
+    const routes = await endpoints(...models);
+    start([client]);
+    await allBrought(routes);
+    await passed();
+    const asked = (['list', 'read', 'versions', 'head'] as const).map((way) => vi.spyOn(records.bucket, way));
+    await passed();
+    return asked.reduce((sum, { mock }) => sum + mock.calls.length, 0);
+  }
+
+  test('asks the store no more of many quiet endpoints than of one', async () => {
+    const ofOne = await questions('one');
+    vi.restoreAllMocks();
+    await cleanup.run();
+    rig = await startRig(world, cleanup);
+    const many = Array.from({ length: 12 }, (_, at) => `many-${at}`);
+    expect(await questions(...many)).toBeLessThanOrEqual(ofOne);
+  });
+
+  test('attack: a gateway that has lost its file is told of every document and every order again', async () => {
+    const routes = await endpoints('one', 'two', 'three');
+    const order = world.kill('oscar', { model: 'two' });
+    await keepKill(order);
+    start();
+    const expected = { ...unhurt(routes), two: [routes[1]!.document.revision, [order.digest]] };
+    await expect.poll(() => standing(), PATIENCE).toEqual(expected);
+    const { folder } = rig;
+    await rig.stop();
+    rmSync(join(folder, 'state.json'));
+    rig = await startRig(world, cleanup, { folder });
+    await expect.poll(() => standing(), PATIENCE).toEqual(expected);
+  });
+
+  test('attack: an order among many quiet endpoints stops its own, and no other', async () => {
+    const routes = await endpoints('one', 'two', 'three');
+    start();
+    await allBrought(routes);
+    const order = world.kill('oscar', { model: 'three' });
+    await keepKill(order);
+    const expected = { ...unhurt(routes), three: [routes[2]!.document.revision, [order.digest]] };
+    await expect.poll(() => standing(), PATIENCE).toEqual(expected);
+    expect(troubles).toEqual([]);
+  });
+
+  test('attack: one endpoint whose newest document was taken out of the store keeps no other from its next', async () => {
+    const [one, two] = await endpoints('one', 'two');
+    const release = one!.document.releases[0]!.release;
+    const next = world.withdraw(one!, release);
+    const key = storeKeys.route('one', next.document.revision);
+    const { versionId } = await records.bucket.createOnce(key, canonicalBytes(next.envelope));
+    start();
+    await expect.poll(async () => (await standing())['one']?.[0], PATIENCE).toBe(next.document.revision);
+    store.deleteVersion(records.bucket.name, key, versionId);
+    const after = world.withdraw(two!, two!.document.releases[0]!.release);
+    await keep(after);
+    await expect.poll(async () => (await standing())['two']?.[0], PATIENCE).toBe(after.document.revision);
+    await expect.poll(() => troubles, PATIENCE).toContainEqual(expect.stringContaining(`the store has lost ${key}`));
+  });
+
+  test('attack: an order that was lifted long ago stops nothing, also for a control that has just been started', async () => {
+    const [first] = await endpoints('digits');
+    const order = world.kill('oscar', { issuedAt: world.at(-100), expiresAt: world.at(-5) });
+    const second = world.kill('oscar');
+    const restored = world.restored(first!, [order]);
+    // The second quorum's document need not list an order any more that could not be replayed.
+    const newest = world.restored(restored, [second]);
+    expect(newest.document.lifted.map((lifted) => lifted.order)).toEqual([second.digest]);
+    for (const kill of [order, second]) await keepKill(kill);
+    for (const route of [restored, newest]) await keep(route);
+    const { revision } = restored.document;
+    await put(storeKeys.lifted('digits', order.digest, revision), canonicalBytes({ revision }));
+    const { client, passed } = rounds(3);
+    const deliverKill = vi.fn(rig.client.deliverKill);
+    start([{ ...client, deliverKill }]);
+    await allBrought([newest]);
+    await passed();
+    expect(deliverKill).not.toHaveBeenCalled();
+    expect(await standing()).toEqual(unhurt([newest]));
+    expect(told).toEqual([]);
+  });
+
+  test('an order that a gateway has taken without control is told to its endpoint, among many quiet ones', async () => {
+    const routes = await endpoints('one', 'two', 'three');
+    start();
+    await allBrought(routes);
+    const order = world.kill('oscar', { model: 'two' });
+    await rig.client.deliverKill(order.envelope);
+    await expect.poll(() => told, PATIENCE).toEqual([{ model: 'two', order: order.envelope }]);
+  });
+});
