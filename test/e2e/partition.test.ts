@@ -30,7 +30,7 @@ beforeAll(async () => {
   const pki = join(bench.folder, 'pki');
   const authority = await Authority.create(pki);
   const near = await authority.host('near', [host.control.here, host.callers.here]);
-  const far = await authority.host('far', [host.control.there, host.callers.there]);
+  const tls = await authority.host('far', [host.control.there, host.callers.there]);
   // Each zone runs as a user of its own, and this is one file for three of them.
   for (const name of readdirSync(pki)) chmodSync(join(pki, name), 0o644);
   at = { url: `https://${host.control.there}:${ADMIN}`, tls: near };
@@ -38,13 +38,14 @@ beforeAll(async () => {
   await startGateway(bench, {
     name: 'far-gateway',
     listen: { host: host.callers.there, port: TRAFFIC },
-    admin: { listen: { host: host.control.there, port: ADMIN }, tls: far },
-    relays: far,
+    admin: { listen: { host: host.control.there, port: ADMIN }, tls },
+    relays: tls,
     prefix: host.prefix,
   });
-  await tellOfGateway(bench, 'serving', at, { relay: { host: host.callers.here, port: 0, tls: near } });
-  await tellOfGateway(bench, 'watch', at);
-  await tellOfGateway(bench, 'control', at);
+  const far = { admin: at, url: farUrl() };
+  await tellOfGateway(bench, 'serving', far, { relay: { host: host.callers.here, port: 0, tls: near } });
+  await tellOfGateway(bench, 'watch', far);
+  await tellOfGateway(bench, 'control', far);
   await farAnswers({ status: 200 });
 });
 
@@ -54,9 +55,9 @@ afterAll(async () => {
   host.remove();
 });
 
-const callFar = (): Promise<Answered> => bench.call(`http://${host.callers.there}:${TRAFFIC}`);
-const farAnswers = (expected: Partial<Answered>): Promise<Answered> =>
-  bench.answers(expected, `http://${host.callers.there}:${TRAFFIC}`);
+const farUrl = (): string => `http://${host.callers.there}:${TRAFFIC}`;
+const callFar = (): Promise<Answered> => bench.call(farUrl());
+const farAnswers = (expected: Partial<Answered>): Promise<Answered> => bench.answers(expected, farUrl());
 
 describe.skipIf(why !== null)('two gateways, one of them on another host', () => {
   test('both serve; one that is cut off stops within the lifetime of its status document, and comes back killed', async () => {

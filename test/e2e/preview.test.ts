@@ -185,8 +185,9 @@ describe('a policy that refuses unknown callers', () => {
     });
     // Its zones have users of their own.
     chmodSync(socket, 0o666);
-    await tellOfGateway(bench, 'serving', socket);
-    await tellOfGateway(bench, 'control', socket);
+    const further = { admin: socket, url: `https://127.0.0.1:${port}` };
+    await tellOfGateway(bench, 'serving', further);
+    await tellOfGateway(bench, 'control', further);
 
     /** What a caller with this certificate is answered; the error of the connection where there is none. */
     const callWith = async (held: TlsFiles | null, headers: Record<string, string> = {}): Promise<unknown> => {

@@ -38,18 +38,29 @@ export async function startGateway(bench: Bench, { name, prefix = [], ...config 
   });
 }
 
-/** As an operator does: the gateway goes into the zone's configuration, and the zone starts again. */
+interface ZoneConfig {
+  readonly gateways: readonly GatewayAddress[];
+  readonly drills?: { readonly callers: readonly string[] };
+}
+
+/**
+ * As an operator does: the gateway goes into the zone's configuration, with where callers reach it where that is said, and
+ * the zone starts again.
+ */
 export async function tellOfGateway(
   bench: Bench,
   zone: string,
-  at: GatewayAddress,
+  { admin, url }: { readonly admin: GatewayAddress; readonly url: string },
   further: object = {},
 ): Promise<void> {
   const file = join(bench.state, 'zones', zone, 'config.json');
-  const config = JSON.parse(readFileSync(file, 'utf8')) as { gateways: readonly GatewayAddress[] };
+  const config = JSON.parse(readFileSync(file, 'utf8')) as ZoneConfig;
+  const { drills } = config;
   const { mode } = statSync(file);
   chmodSync(file, 0o600);
-  writeFileSync(file, JSON.stringify({ ...config, gateways: [...config.gateways, at], ...further }));
+  const gateways = [...config.gateways, admin];
+  const drilled = drills === undefined ? {} : { drills: { ...drills, callers: [...drills.callers, url] } };
+  writeFileSync(file, JSON.stringify({ ...config, gateways, ...drilled, ...further }));
   chmodSync(file, mode);
   const before = bench.stack.supervisor.pids()[zone];
   bench.signalProcess(zone, 'SIGTERM');

@@ -30,7 +30,7 @@ export interface Projection {
 }
 
 /** Says what happened around the story, or how often it was looked at; two runs may differ in it. */
-const ASIDE: ReadonlySet<string> = new Set(['log.read', 'load.refused', 'service.breached']);
+const ASIDE: ReadonlySet<string> = new Set(['log.read', 'load.refused', 'service.breached', 'locks.extended']);
 const READ = 'audit-question';
 
 export async function project(scene: SceneModule.Scene): Promise<Projection> {
