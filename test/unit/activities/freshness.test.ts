@@ -114,6 +114,14 @@ function rounds(count: number): { readonly client: GatewayClient; readonly passe
   return { client: { ...rig.client, state }, passed };
 }
 
+/** A gateway that hears of no status document any more from then on: they list kills, too. */
+function deafTo(client: GatewayClient): { readonly client: GatewayClient; readonly deafen: () => void } {
+  let isDeaf = false;
+  const deliverStatus: GatewayClient['deliverStatus'] = (envelope) =>
+    isDeaf ? Promise.resolve({ statusVersion: 0 }) : client.deliverStatus(envelope);
+  return { client: { ...client, deliverStatus }, deafen: () => (isDeaf = true) };
+}
+
 describe('what keeps the gateways up to date', () => {
   test('attack: a gateway that takes connections and never answers keeps no other from status, kills and routes', async () => {
     const mute = createServer(() => undefined);
@@ -154,9 +162,11 @@ describe('what keeps the gateways up to date', () => {
     const routes = await endpoints('one', 'two', 'three');
     const order = world.kill('oscar', { model: 'two' });
     await keepKill(order);
-    start();
+    const { client, deafen } = deafTo(rig.client);
+    start([client]);
     const expected = { ...unhurt(routes), two: [routes[1]!.document.revision, [order.digest]] };
     await expect.poll(() => standing(), PATIENCE).toEqual(expected);
+    deafen();
     const { folder } = rig;
     await rig.stop();
     rmSync(join(folder, 'state.json'));
@@ -166,8 +176,10 @@ describe('what keeps the gateways up to date', () => {
 
   test('attack: an order among many quiet endpoints stops its own, and no other', async () => {
     const routes = await endpoints('one', 'two', 'three');
-    start();
+    const { client, deafen } = deafTo(rig.client);
+    start([client]);
     await allBrought(routes);
+    deafen();
     const order = world.kill('oscar', { model: 'three' });
     await keepKill(order);
     const expected = { ...unhurt(routes), three: [routes[2]!.document.revision, [order.digest]] };
