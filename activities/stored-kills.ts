@@ -3,6 +3,7 @@ import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { KillPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
+import { parseEnvelope } from '../formats/dsse.js';
 import { readKillOrder } from '../formats/kill-order.js';
 import type { LiftedOrders } from './lifted.js';
 import { keysByModel, type Route, type StoredRoutes } from './stored-routes.js';
@@ -76,11 +77,25 @@ export class StoredKills {
 
   /** A gateway that took an order in time holds it, whenever the store got it: so its date there says nothing. */
   #at(model: string, key: string, policies: PolicyChain): Promise<Order | null> {
-    const check = ({ envelope }: Order, { newest }: PolicyChain): void => {
-      const { digest, predicate } = readKillOrder(envelope, newest, this.#records.environment);
+    const read = async (text: string): Promise<Order> => {
+      const order = { envelope: parseEnvelope(text), verified: this.#admitted(text, policies) };
+      const { digest, predicate } = order.verified;
       if (predicate.model !== model || key !== storeKeys.kill(model, digest))
         throw new CustodyError('REPLAYED', `${key} holds an order for ${predicate.model}`);
+      return order;
     };
-    return this.#routes.statement('kill', key, check, policies);
+    return this.#routes.statement(key, read, policies);
+  }
+
+  /** An order stands until it is lifted, whatever has become of who gave it: a policy without them must lift nothing. */
+  #admitted(text: string, { chain }: PolicyChain): Order['verified'] {
+    let refused: unknown = null;
+    for (const policy of [...chain].reverse())
+      try {
+        return readKillOrder(text, policy, this.#records.environment);
+      } catch (error) {
+        refused ??= error;
+      }
+    throw refused;
   }
 }

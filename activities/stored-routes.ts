@@ -4,7 +4,7 @@ import { CustodyError, isPermanent } from '../domain/errors.js';
 import { isModelName } from '../domain/names.js';
 import { holdsRole } from '../domain/policy.js';
 import type { RoutingDocument } from '../domain/routing.js';
-import type { PredicateOf, SignedEnvelope } from '../domain/statements.js';
+import type { SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 
 export interface Route {
@@ -20,8 +20,8 @@ interface Newest {
   readonly under: Digest;
 }
 
-/** Throws what is wrong with a statement where it lies. */
-type Check<K extends 'route' | 'kill'> = (found: Found<PredicateOf[K]>, policies: PolicyChain) => void;
+/** Reads a statement as the store has it; throws what is wrong with it where it lies. */
+type Read<P> = (text: string) => Promise<Found<P>>;
 
 /** The routing documents in the store, among whatever else lies there. */
 export class StoredRoutes {
@@ -115,36 +115,33 @@ export class StoredRoutes {
 
   /** `null` for what control has not signed, or not for this place. */
   async #genuine(model: string, key: string, policies: PolicyChain): Promise<Route | null> {
-    const check: Check<'route'> = ({ verified: { predicate, signers } }, { newest }) => {
+    const read: Read<RoutingDocument> = async (text) => {
+      const { newest } = policies;
+      const found = await this.#records.verify('route', text, policies);
+      const { predicate, signers } = found.verified;
       const { environment, model: of, revision } = predicate;
       const place = storeKeys.route(model, revision);
       if (!signers.some((id) => holdsRole(newest, newest, id, 'control')))
         throw new CustodyError('NOT_AUTHORISED', `${signers.join(', ')} does not hold the role control`);
       if (environment !== this.#records.environment || of !== model || (key !== place && !key.startsWith(`${place}-`)))
         throw new CustodyError('REPLAYED', `${key} holds revision ${revision} of ${of} in ${environment}`);
+      return found;
     };
-    const found = await this.statement('route', key, check, policies);
+    const found = await this.statement(key, read, policies);
     return found === null ? null : routeOf(found);
   }
 
   /**
-   * The statement under a key that is what it should be, as `check` throws otherwise. `null` for what is not, and never will
+   * The statement under a key that is what it should be, as `read` throws otherwise. `null` for what is not, and never will
    * be while the policy stays; a store that cannot be read, or refuses just now, says nothing about what it holds.
    */
-  async statement<K extends 'route' | 'kill'>(
-    name: K,
-    key: string,
-    check: Check<K>,
-    policies: PolicyChain,
-  ): Promise<Found<PredicateOf[K]> | null> {
+  async statement<P>(key: string, read: Read<P>, policies: PolicyChain): Promise<Found<P> | null> {
     const place = `${key} under ${policies.newestDigest}`;
     if (this.#junk.has(place)) return null;
     const stored = await this.#records.bucket.read(key);
     if (stored === null) return null;
     try {
-      const found = await this.#records.verify(name, stored.body.toString('utf8'), policies);
-      check(found, policies);
-      return found;
+      return await read(stored.body.toString('utf8'));
     } catch (error) {
       if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
       this.#junk.add(place);

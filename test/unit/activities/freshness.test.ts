@@ -187,6 +187,29 @@ describe('what keeps the gateways up to date', () => {
     expect(troubles).toEqual([]);
   });
 
+  test('attack: who loses the role, or leaves, lifts nothing by it: what they have stopped stays so, and can be restored', async () => {
+    const [route] = await endpoints('digits');
+    const order = world.kill('oscar');
+    await keepKill(order);
+    const without = world.nextPolicy((policy) => ({
+      ...policy,
+      authorities: policy.authorities.filter(({ id }) => id !== 'oscar'),
+    }));
+    await put(storeKeys.policy(2), canonicalBytes(without.envelope));
+    start();
+    const expected = { digits: [route!.document.revision, [order.digest]] };
+    await expect.poll(() => standing(), PATIENCE).toEqual(expected);
+    const audit = { append: async () => undefined };
+    const deps = { records, key: world.keys.control, gateways: [rig.client], audit, id: 'control' };
+    const router = new Router({ ...deps, onJunk: () => undefined });
+    expect((await router.position('digits')).killedBy).toEqual([order.digest]);
+    expect(await router.killOrder('digits', order.digest)).toEqual(order.predicate);
+    // Who never could, still cannot.
+    const forged = world.kill('ci');
+    await keepKill(forged);
+    expect((await router.position('digits')).killedBy).toEqual([order.digest]);
+  });
+
   test('attack: one endpoint whose newest document was taken out of the store keeps no other from its next', async () => {
     const [one, two] = await endpoints('one', 'two');
     const release = one!.document.releases[0]!.release;
