@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { developmentPolicy } from '../client/init.js';
 import type { Authority } from '../domain/policy.js';
 import type { RouteEntry, RoutingDocument } from '../domain/routing.js';
@@ -7,8 +9,25 @@ import { generateKey, importPrivateKey, type SigningKey } from '../formats/keys.
 import { policyDigest, signPolicy, type PinnedRoot } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
+import { Gateway } from '../gateway/gateway.js';
 
 const HOUR_MS = 3_600_000;
+
+export type BenchState = ReturnType<typeof gatewayState>;
+
+/** What goes wrong in a measured gateway ends the measurement. */
+export function report(error: unknown): void {
+  if (error instanceof Error) throw error;
+}
+
+/** A gateway in this process that goes on from there, with these replicas. */
+export function openGateway(folder: string, { root, durable }: BenchState, replicas: BenchState['replicas']): Gateway {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'state.json'), JSON.stringify(durable));
+  const gateway = new Gateway({ environment: 'bench', root, state: folder, report, reaches: () => true });
+  for (const replica of replicas) gateway.admitReplica(replica);
+  return gateway;
+}
 
 /** What a gateway has on disk while a second release has half of the callers, and the replicas of both, which are one server. */
 export function gatewayState(port: number): {

@@ -7,8 +7,7 @@ import { createInterface } from 'node:readline';
 import { createGatewayClient } from '../adapters/gateway/client.js';
 import { freePort } from '../client/stack/layout.js';
 import { CustodyError } from '../domain/errors.js';
-import { Gateway } from '../gateway/gateway.js';
-import { gatewayState } from './gateway-state.js';
+import { gatewayState, openGateway } from './gateway-state.js';
 import { median, round, say } from './measure.js';
 
 /**
@@ -159,12 +158,8 @@ async function start(core: number, command: readonly string[]): Promise<number> 
 
 /** Nanoseconds of the decision where a request goes, and bytes that it leaves on the heap. */
 function check(): object {
-  const state = join(folder, 'check');
-  mkdirSync(state);
-  const { root, durable, replicas } = gatewayState(1);
-  writeFileSync(join(state, 'state.json'), JSON.stringify(durable));
-  const checked = new Gateway({ environment: 'bench', root, state, report: () => undefined, reaches: () => true });
-  for (const replica of replicas) checked.admitReplica(replica);
+  const state = gatewayState(1);
+  const checked = openGateway(join(folder, 'check'), state, state.replicas);
   const now = Date.now();
   const times = 5_000_000;
   const round5M = (): number => {

@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { orderKill } from '../client/requests.js';
 import type { SigningKey } from '../formats/keys.js';
-import { Gateway } from '../gateway/gateway.js';
-import { gatewayState } from './gateway-state.js';
-import { round, say } from './measure.js';
+import type { Gateway } from '../gateway/gateway.js';
+import { gatewayState, openGateway } from './gateway-state.js';
+import { round, say, spread, type Spread } from './measure.js';
 
 /**
  * Milliseconds from a signed kill order to the moment when the last of many gateways in one process refuses callers, and to
@@ -56,14 +56,9 @@ function launchDarkly(): string {
 }
 
 function start(base: string): { readonly all: readonly Gateway[]; readonly operator: SigningKey } {
-  const { root, durable, operator } = gatewayState(1);
-  const all = Array.from({ length: gateways }, (_, at) => {
-    const state = join(base, String(at));
-    mkdirSync(state, { recursive: true });
-    writeFileSync(join(state, 'state.json'), JSON.stringify(durable));
-    return new Gateway({ environment: 'bench', root, state, report: () => undefined, reaches: () => true });
-  });
-  return { all, operator };
+  const state = gatewayState(1);
+  const all = Array.from({ length: gateways }, (_, at) => openGateway(join(base, String(at)), state, []));
+  return { all, operator: state.operator };
 }
 
 async function kill(
@@ -94,15 +89,4 @@ async function syncs(): Promise<readonly number[]> {
     took.push(performance.now() - startedAt);
   }
   return took;
-}
-
-interface Spread {
-  readonly p50: number;
-  readonly p99: number;
-}
-
-function spread(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number): number => round(sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN);
-  return { p50: at(0.5), p99: at(0.99) };
 }

@@ -69,6 +69,18 @@ export function median(values: readonly number[]): number {
   return round([...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN);
 }
 
+export interface Spread {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Nearest-rank percentiles. */
+export function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => round(sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN);
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
 export function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
