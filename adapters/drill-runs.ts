@@ -1,4 +1,4 @@
-import { isHeld, overdueDrill, type DrillRules, type LastDrill } from '../domain/drill.js';
+import { isHeld, overdueDrill, type DrillPredicate, type DrillRules, type LastDrill } from '../domain/drill.js';
 import { storeKeys } from '../domain/store-keys.js';
 import type { PolicyChain, Records } from './records.js';
 import { newestRun } from './runs.js';
@@ -16,21 +16,24 @@ export interface DrillReport {
   readonly overdue: string | null;
 }
 
-/** The last drills, and what is wrong with them, as people are told. */
+/** The last drills, and what is wrong with them, as people are told until one has shown that it is not any more. */
 export async function drillReport(records: Records, now = Date.now()): Promise<DrillReport> {
   const policies = await records.policies();
   const rules = policies.newest.drills ?? null;
   if (rules === null) return { rules, last: null, held: null, troubles: [], overdue: null };
   const lookBackMs = 2 * rules.everySeconds * 1000 + 30 * DAY_MS;
   const ofThis = ({ model }: { readonly model: string }): boolean => model === rules.model;
-  const last = await newestRun(records, 'drill', { now, lookBackMs, counts: ofThis });
-  const counts = (run: LastDrill | Omit<LastDrill, 'statement'>): boolean => ofThis(run) && isHeld(run);
-  const held = last === null || isHeld(last) ? last : await newestRun(records, 'drill', { now, lookBackMs, counts });
+  const newest = (counts: (run: DrillPredicate) => boolean): Promise<LastDrill | null> =>
+    newestRun(records, 'drill', { now, lookBackMs, counts: (run) => ofThis(run) && counts(run) });
+  const last = await newest(() => true);
+  // One that was put off says nothing of what the one before it has shown.
+  const told = last?.outcome !== 'postponed' ? last : await newest(({ outcome }) => outcome !== 'postponed');
+  const held = told === null || isHeld(told) ? told : await newest(isHeld);
   const declared = await declaredSince(records, policies, rules);
   const since = [declared, ...(held === null ? [] : [held.startedAt])].sort().at(-1) ?? declared;
   const overdue = overdueDrill(rules, since, now);
-  const isWrong = last !== null && (last.outcome === 'over' || last.outcome === 'failed');
-  const wrong = isWrong ? [`the drill of ${last.startedAt} ${said(last)}`] : [];
+  const isWrong = told?.outcome === 'over' || told?.outcome === 'failed';
+  const wrong = isWrong ? [`the drill of ${told.startedAt} ${said(told)}`] : [];
   return { rules, last, held, troubles: [...(overdue === null ? [] : [overdue]), ...wrong], overdue };
 }
 

@@ -249,6 +249,16 @@ describe('a step', () => {
       expect((await drillReport(rig.records, at + 1)).last).toMatchObject({ outcome: 'over' });
     });
 
+    test('attack: a drill that is put off hides nothing of what the one before it has shown', async () => {
+      await record(501);
+      const notHeld = { kind: 'postponed', why: 'a release is being rolled out' } as const;
+      const at = isoTime(Date.now());
+      await run(() => createDrill(deps()).recordDrill({ startedAt: at, begun: null, steps: [], notHeld }), info());
+      const { last, held, troubles } = await drillReport(rig.records);
+      expect([last?.outcome, held?.outcome]).toEqual(['postponed', 'over']);
+      expect(troubles).toEqual([expect.stringContaining('took longer than agreed')]);
+    });
+
     test('is missed when none comes: said once a day, until one is held', async () => {
       expect((await drillReport(rig.records)).overdue).toBeNull();
       expect((await drillReport(rig.records, Date.now() + 7_300_000)).overdue).toMatch(/no drill of digits/);
