@@ -56,8 +56,9 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
 
   /** As its order has it: a drill keeps what it goes back from. */
   const ordered = async (document: RoutingDocument, target: Digest, order: Digest): Promise<RouteIntent> => {
-    const { newest } = await records.policies();
-    const { verified } = await records.get('rollback', order);
+    const policies = await records.usablePolicies();
+    const { newest } = policies;
+    const { verified } = await records.get('rollback', order, policies);
     if (!isDrills(verified, newest, newest)) return rollbackTo(document, target);
     const intent = drilledBack(document, order);
     if (intent?.releases[0]?.release === target) return intent;
@@ -178,9 +179,10 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
 
     checkRollback: (model, envelope) =>
       journal.refusing({ name: 'rollback', envelope, subject: { model, version: null, release: null } }, async () => {
-        const { envelope: order, verified } = await records.receive('rollback', envelope);
+        const policies = await records.usablePolicies();
+        const { newest } = policies;
+        const { envelope: order, verified } = await records.receive('rollback', envelope, policies);
         const said = verified.predicate;
-        const { newest } = await records.policies();
         const operator = verified.signers.find((signer) => holdsRole(newest, newest, signer, 'operator'));
         const drill = verified.signers.find((signer) => mayDrill(newest, newest, signer, said.model));
         const by = operator ?? drill;
@@ -204,7 +206,8 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       }),
 
     noteRollback: async (model, order, target, since) => {
-      const { digest, signers, predicate } = (await records.get('rollback', order)).verified;
+      const { digest, signers, predicate } = (await records.get('rollback', order, await records.usablePolicies()))
+        .verified;
       await journal.note({
         change: 'decision.accepted',
         key: digest,

@@ -8,7 +8,7 @@ import type { EndpointPosition, Proceeding, ReleaseReference, RoutedPosition, Un
 import { CustodyError } from '../domain/errors.js';
 import { NOT_PROVISIONAL, type ProceedEvidence, type RouteDelivery } from '../domain/evidence.js';
 import { endpointId } from '../domain/names.js';
-import type { RouteIntent, RoutingDocument } from '../domain/routing.js';
+import { lowersExposure, type RouteIntent, type RoutingDocument } from '../domain/routing.js';
 import type { ApprovalPredicate, KillPredicate, RequestPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
@@ -77,7 +77,7 @@ export class Router {
    */
   async draw(model: string, current: Route | null, intent: RouteIntent, grounds: Grounds | null): Promise<Route> {
     const { records, key } = this.#deps;
-    const policies = await records.policies();
+    const policies = await this.#policiesFor(intent.change);
     const document: RoutingDocument = {
       environment: records.environment,
       model,
@@ -89,7 +89,7 @@ export class Router {
     };
     const subject = { name: endpointId(model), sha256: sha256(canonicalBytes(document)) };
     const envelope = signStatement('route', subject, document, [key]);
-    const next = (await records.verify('route', envelope)).verified;
+    const next = (await records.verify('route', envelope, policies)).verified;
     const request = grounds?.request.verified ?? null;
     const rules =
       request === null
@@ -122,7 +122,7 @@ export class Router {
   async act(model: string, gateways = this.#deps.gateways): Promise<Unnoted | null> {
     const newest = await this.current(model);
     if (newest === null) return null;
-    const lowers = newest.document.change === 'rollback' || newest.document.change === 'withdraw';
+    const lowers = lowersExposure(newest.document.change);
     if (!lowers) await this.#note(newest);
     const results = await Promise.allSettled(gateways.map((gateway) => this.#catchUp(gateway, newest)));
     const since = isoTime(Date.now());
@@ -251,6 +251,12 @@ export class Router {
     return Promise.all(gone.map(async ({ release }) => ({ ...(await nameOf(this.#deps.records, release)), release })));
   }
 
+  /** Somebody's forgery among the policies keeps callers from no release that is safer. */
+  #policiesFor(change: RoutingDocument['change']): Promise<PolicyChain> {
+    const { records } = this.#deps;
+    return lowersExposure(change) ? records.usablePolicies() : records.policies();
+  }
+
   #approvals(digests: readonly Digest[]): Promise<readonly Found<ApprovalPredicate>[]> {
     return Promise.all(digests.map((digest) => this.#deps.records.get('approval', digest)));
   }
@@ -264,7 +270,7 @@ export class Router {
 
   async #delivery({ envelope, document }: Route, isNewest: boolean): Promise<RouteDelivery> {
     const { records } = this.#deps;
-    const chain = await records.policies();
+    const chain = await this.#policiesFor(document.change);
     const policies = chain.envelopes;
     const rests = document.plan?.request ?? document.restore;
     if (rests === null || (document.change !== 'plan' && document.change !== 'restore'))

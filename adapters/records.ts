@@ -110,8 +110,8 @@ export class Records {
   }
 
   /** The same of what arrives now: whatever it says of its time, a key that has ended signs nothing any more. */
-  receive<K extends PredicateName>(name: K, envelope: unknown): Promise<Found<PredicateOf[K]>> {
-    return this.verify(name, envelope, undefined, isoTime(Date.now()));
+  receive<K extends PredicateName>(name: K, envelope: unknown, policies?: PolicyChain): Promise<Found<PredicateOf[K]>> {
+    return this.verify(name, envelope, policies, isoTime(Date.now()));
   }
 
   /** Keeps a statement under `key` (by default `statements/<digest>`); answers the digest of its envelope. */

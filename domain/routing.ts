@@ -81,6 +81,11 @@ export function weightOf(document: RoutingDocument | null, release: Digest): num
   return document?.releases.find((entry) => entry.release === release)?.weight ?? 0;
 }
 
+/** It takes callers to what was good before, or to nothing: it waits for no log and for nobody. */
+export function lowersExposure(change: RouteChange): boolean {
+  return change === 'rollback' || change === 'withdraw';
+}
+
 /** The part of a new document that says what is to be served; control fills in the rest and signs. */
 export type RouteIntent = Pick<
   RoutingDocument,

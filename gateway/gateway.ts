@@ -6,7 +6,7 @@ import type { RouteDelivery } from '../domain/evidence.js';
 import type { GatewayState, KillLatched, RouteAdmitted } from '../domain/gateway.js';
 import { holdsRole, type Role } from '../domain/policy.js';
 import { isLoopback } from '../domain/replica.js';
-import type { RoutingDocument } from '../domain/routing.js';
+import { lowersExposure, type RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
@@ -222,7 +222,7 @@ export class Gateway {
         throw new CustodyError('PENDING', `no replica of ${model} ${target.version} is alive yet`);
     }
     // A document that is only being caught up with adds no exposure: the one in force stays, until the newest has come.
-    const takesForce = isNewest || change === 'rollback' || change === 'withdraw';
+    const takesForce = isNewest || lowersExposure(change);
     const inForce = takesForce ? next.predicate : (route?.inForce ?? null);
     await this.#put(model, { head: { digest: next.digest, document: next.predicate }, inForce, baked });
     return { model, revision, document: next.digest };

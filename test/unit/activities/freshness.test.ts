@@ -10,8 +10,10 @@ import { createGatewayClient, type GatewayClient } from '../../../adapters/gatew
 import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
 import type { KillPredicate, SignedEnvelope } from '../../../domain/statements.js';
+import { promote, withdraw } from '../../../domain/routing.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
+import { signPolicy } from '../../../formats/policy.js';
 import { createWorld, type Route, type World } from '../../support/world.js';
 import type { Signed } from '../../support/world/organisation.js';
 import { Cleanup, startRig, temporaryFolder, type Rig } from '../gateway/rig.js';
@@ -208,6 +210,31 @@ describe('what keeps the gateways up to date', () => {
     const forged = world.kill('ci');
     await keepKill(forged);
     expect((await router.position('digits')).killedBy).toEqual([order.digest]);
+  });
+
+  test('attack: a forged policy in the store keeps no release that is to go in service', async () => {
+    const [route] = await endpoints('digits');
+    const onJunk = (key: string): void => expect.fail(key);
+    const audit = { append: async () => undefined };
+    const router = new Router({
+      records,
+      key: world.keys.control,
+      gateways: [rig.client],
+      audit,
+      id: 'control',
+      onJunk,
+    });
+    const current = await router.current('digits');
+    expect(current?.digest).toBe(route!.digest);
+    await router.deliver('digits');
+    const { policy } = world.nextPolicy((next) => ({ ...next, authorities: [] }));
+    await put(storeKeys.policy(2), canonicalBytes(signPolicy(policy, [world.keys.oscar])));
+    await expect(records.policies()).rejects.toMatchObject({ code: expect.stringMatching(/./) as string });
+    await expect(router.draw('digits', current, promote(route!.document), null)).rejects.toBeDefined();
+    await router.draw('digits', current, withdraw(route!.document, route!.document.releases[0]!.release), null);
+    await router.deliver('digits');
+    const { models } = await rig.client.state();
+    expect(models).toMatchObject([{ revision: route!.document.revision + 1, serving: [] }]);
   });
 
   test('attack: one endpoint whose newest document was taken out of the store keeps no other from its next', async () => {

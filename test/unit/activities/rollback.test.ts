@@ -3,6 +3,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { createRollouts } from '../../../activities/rollout.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { signPolicy } from '../../../formats/policy.js';
 import { createWorld, type Release, type World } from '../../support/world.js';
 import { startDesk, type DeskRig } from './rig.js';
 
@@ -72,6 +74,19 @@ describe('an order to roll back', () => {
     ]);
     // By the log it was so since it was so, however late that was written down.
     expect(rig.log.map(({ time }) => time)).toEqual(since);
+  });
+
+  test('attack: counts also while somebody’s forgery lies among the policies', async () => {
+    const { checkRollback, rollBack, noteRollback, noteRoute } = createRollouts(rig.desk);
+    await rig.records.policies();
+    const { policy } = world.nextPolicy((next) => ({ ...next, authorities: [] }));
+    await rig.put(storeKeys.policy(2), canonicalBytes(signPolicy(policy, [world.keys.oscar])));
+    const { target, reason, statement } = await inActivity(() => checkRollback(MODEL, world.rollbackOrder().envelope));
+    const moved = await inActivity(() => rollBack(MODEL, target, reason, statement));
+    expect(moved).toMatchObject({ serving: [{ release: first.release, weight: 100 }] });
+    await inActivity(() => noteRollback(MODEL, statement, target, world.at(0)));
+    await inActivity(() => noteRoute(MODEL, moved.unnoted ?? { revision: 0, since: '' }));
+    expect(rig.log.map(({ change }) => change)).toEqual(['decision.accepted', 'route.changed']);
   });
 
   test('attack: nothing is audited as an order that was not kept as one', async () => {
