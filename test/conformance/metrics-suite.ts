@@ -30,7 +30,10 @@ export function metricSourceSuite(name: string, start: () => Promise<Measured>):
 
     test('answers with nothing where there is no such series', async () => {
       expect(await ask(requests, 'letters')).toEqual({ kind: 'series', series: [] });
-      expect(await ask('ALERTS{alertstate="firing",model="{{model}}"}')).toEqual({ kind: 'series', series: [] });
+      expect(await ask('ALERTS{alertname="NobodyHasWritten",model="{{model}}"}')).toEqual({
+        kind: 'series',
+        series: [],
+      });
     });
 
     test('answers with all series where there are several', async () => {

@@ -570,6 +570,7 @@ describe('a release', () => {
       'temporal',
       'policy',
       'locks',
+      'drill',
       'gateway',
       'api',
       'store',

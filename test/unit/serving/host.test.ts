@@ -133,8 +133,8 @@ describe('a serving host', () => {
     const second = await site.gateway.hears(() => true);
     const apart = Date.parse(second.predicate.issuedAt) - Date.parse(first.predicate.issuedAt);
     expect(apart).toBeGreaterThan(1500);
-    expect(apart).toBeLessThan(4000);
-    expect(hanging.deliverReplica).toHaveBeenCalledOnce();
+    // When the release was started, and by the first turn after it, which it still keeps waiting.
+    expect(hanging.deliverReplica).toHaveBeenCalledTimes(2);
   });
 
   it('keeps an incident in its spool until control has it in the log, also across a restart', async () => {
