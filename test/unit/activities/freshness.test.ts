@@ -20,7 +20,7 @@ import { Cleanup, startRig, temporaryFolder, type Rig } from '../gateway/rig.js'
 
 const lock = { retainUntil: '2099-01-01T00:00:00Z' };
 const cleanup = new Cleanup();
-const PATIENCE = { timeout: 30_000 };
+const PATIENCE = { timeout: 50_000 };
 
 let world: World;
 let store: MemoryStore;
@@ -156,7 +156,7 @@ describe('what keeps the gateways up to date', () => {
     vi.restoreAllMocks();
     await cleanup.run();
     rig = await startRig(world, cleanup);
-    const many = Array.from({ length: 12 }, (_, at) => `many-${at}`);
+    const many = Array.from({ length: 5 }, (_, at) => `many-${at}`);
     expect(await questions(...many)).toBeLessThanOrEqual(ofOne);
   });
 
