@@ -112,7 +112,7 @@ describe('the plain Temporal CLI, with the file and the commands that custody pr
     );
     const ended = await bench.shell(order.update);
     expect(ended.code).not.toBe(0);
-    expect(ended.stderr + ended.stdout).toContain('alice may not stop an endpoint: that takes the role operator');
+    expect(ended.stderr + ended.stdout).toContain('alice may not stop digits: that takes the role operator');
     expect(await bench.call()).toMatchObject({ status: 200 });
   });
 });
