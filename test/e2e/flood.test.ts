@@ -115,12 +115,12 @@ test('attack: more forged kills than Temporal takes, with no worker up, hide no 
     bench.signalProcess('control', 'SIGCONT');
   }
   // The one from the flood and the one that went straight to the gateway.
-  await until('control knows of both orders', 120, async () => {
+  await until('control knows of both orders', 240, async () => {
     const { killedBy } = await endpointStatus(bench.custody, MODEL);
     return killedBy.length === 2 ? true : null;
   });
   expect((await objects()) - stored).toBeLessThan(100);
-  await until('a new history', 120, async () => ((await eventsOf(ENDPOINT)) < 1_000 ? true : null));
+  await until('a new history', 240, async () => ((await eventsOf(ENDPOINT)) < 1_000 ? true : null));
   await bench.restore();
 
   await bench.signal(ENDPOINT, 'kill', orderKill(oscar, MODEL, 'by signal'));
