@@ -2,11 +2,12 @@ import { authoriseAlert, judgeAlerts, said, type Alert } from '../domain/alert.j
 import type { Digest } from '../domain/digest.js';
 import { isoTime } from '../domain/time.js';
 import { demand } from '../formats/evidence.js';
-import { decisionSignal, startEndpoint } from '../workflows/messages.js';
+import { decisionSignal } from '../workflows/messages.js';
 import { thisAct } from './act.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { refusals, verdictOn } from './journal.js';
+import { tellEndpoint } from './tell-endpoint.js';
 
 /** What monitors say of a model: whoever they are, they can only take away what it serves. */
 export function createAlerts({
@@ -18,13 +19,7 @@ export function createAlerts({
   return {
     strayAlert: async (model, alert) => {
       if ((await router.current(model)) !== null) {
-        await temporal.workflow.signalWithStart('endpoint', {
-          ...startEndpoint(model),
-          signal: decisionSignal('securityAlert'),
-          signalArgs: [alert],
-          args: [],
-          workflowIdConflictPolicy: 'USE_EXISTING',
-        });
+        await tellEndpoint(temporal, model, decisionSignal('securityAlert'), alert);
         return;
       }
       const subject = { model, version: null, release: null };

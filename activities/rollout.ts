@@ -16,12 +16,13 @@ import {
   type RoutingDocument,
 } from '../domain/routing.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
-import { rolloutSignal, startEndpoint } from '../workflows/messages.js';
+import { rolloutSignal } from '../workflows/messages.js';
 import { thisAct } from './act.js';
 import type { Desk } from './control.js';
 import type { EndpointControl, LifecycleControl } from './contract.js';
 import { isDrills } from './drilled.js';
 import type { Grounds } from './router.js';
+import { tellEndpoint } from './tell-endpoint.js';
 
 type Rollouts = Pick<
   EndpointControl,
@@ -66,15 +67,7 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
   };
 
   return {
-    askEndpoint: async (model, order) => {
-      await temporal.workflow.signalWithStart('endpoint', {
-        ...startEndpoint(model),
-        signal: rolloutSignal,
-        signalArgs: [order],
-        args: [],
-        workflowIdConflictPolicy: 'USE_EXISTING',
-      });
-    },
+    askEndpoint: (model, order) => tellEndpoint(temporal, model, rolloutSignal, order),
 
     rolloutState: async (model, request) => {
       const state = rolloutOf(await statusOf(model), request);

@@ -6,6 +6,7 @@ import { notePolicies } from '../activities/policy.js';
 import { createDrill, noteOverdueDrill } from '../activities/drill.js';
 import { createRetention, noteOverdueRetention } from '../activities/retention.js';
 import { Router } from '../activities/router.js';
+import { tellEndpoint } from '../activities/tell-endpoint.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
 import { drillMetrics } from '../adapters/drill-metrics.js';
 import { StoredConsumers } from '../adapters/consumers.js';
@@ -19,7 +20,6 @@ import { openBucket } from '../adapters/object-store/s3.js';
 import { OWN_PROBES } from '../domain/retention.js';
 import { bucketNames } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
-import { startEndpoint } from '../workflows/messages.js';
 import { loadKey, type ConfigOf } from './config.js';
 import { DrillSchedule, ensureRetentionSchedule } from './schedule.js';
 import { checkSearchAttributes, connectClient } from './temporal.js';
@@ -65,15 +65,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     gateways,
     audit: auditLog,
     apis: config.apis.map(createApiClient),
-    tell: async (model, order) => {
-      await temporal.workflow.signalWithStart('endpoint', {
-        ...startEndpoint(model),
-        args: [],
-        signal: 'kill',
-        signalArgs: [order],
-        workflowIdConflictPolicy: 'USE_EXISTING',
-      });
-    },
+    tell: (model, order) => tellEndpoint(temporal, model, 'kill', order),
     noteOverdue: async () => {
       await noteOverdueRetention(records, auditLog, config.key.id);
       await noteOverdueDrill(records, auditLog, config.key.id);
