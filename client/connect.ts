@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Client, Connection as TemporalConnection } from '@temporalio/client';
+import type { Client, Connection } from '@temporalio/client';
 import { openBucket } from '../adapters/object-store/s3.js';
 import { Records } from '../adapters/records.js';
 import { CustodyError } from '../domain/errors.js';
@@ -36,8 +36,8 @@ export async function connect(layout: Layout): Promise<Custody> {
   const reading = openReading(layout);
   const { address, namespace } = reading.description.temporal;
   // Loaded here, because many commands read the store alone.
-  const { Client, Connection } = await import('@temporalio/client');
-  const connection = await reach(Connection, address);
+  const { Client } = await import('@temporalio/client');
+  const connection = await reach(address);
   return {
     ...reading,
     temporal: new Client({ connection, namespace }),
@@ -45,9 +45,10 @@ export async function connect(layout: Layout): Promise<Custody> {
   };
 }
 
-async function reach(Connection: typeof TemporalConnection, address: string): Promise<TemporalConnection> {
+async function reach(address: string): Promise<Connection> {
+  const { connectTemporal } = await import('../adapters/temporal.js');
   try {
-    return await Connection.connect({ address, connectTimeout: CONNECT_MS });
+    return await connectTemporal(address, CONNECT_MS);
   } catch (cause) {
     throw new CustodyError(
       'TEMPORAL_UNAVAILABLE',

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { Client, Connection } from '@temporalio/client';
+import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type LogLevel } from '@temporalio/worker';
 import type { Logger } from 'pino';
+import { connectTemporal } from '../adapters/temporal.js';
 import { CustodyError } from '../domain/errors.js';
 import { SEARCH_ATTRIBUTES } from '../workflows/messages.js';
 import { bundlePath } from './bundle.js';
@@ -27,7 +28,7 @@ export function installRuntime(log: Logger): void {
 }
 
 export async function connectClient({ temporal }: ZoneConfig): Promise<Client> {
-  const connection = await Connection.connect({ address: temporal.address });
+  const connection = await connectTemporal(temporal.address);
   return new Client({ connection, namespace: temporal.namespace });
 }
 

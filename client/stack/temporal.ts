@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Connection } from '@temporalio/client';
 import { execa } from 'execa';
+import { connectTemporal } from '../../adapters/temporal.js';
 import { CustodyError } from '../../domain/errors.js';
 import { SEARCH_ATTRIBUTES } from '../../workflows/messages.js';
 import type { ProcessSpec } from './supervisor.js';
@@ -49,7 +49,7 @@ export function temporalProcess({
 }
 
 async function answers(address: string, namespace: string): Promise<void> {
-  const connection = await Connection.connect({ address, connectTimeout: 1_000 });
+  const connection = await connectTemporal(address, 1_000);
   try {
     await connection.workflowService.describeNamespace({ namespace });
     const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
