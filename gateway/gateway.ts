@@ -33,7 +33,6 @@ export interface GatewayDeps {
   readonly reaches: (host: string) => boolean;
 }
 
-const NOBODY: ReadonlySet<Digest> = new Set();
 const STALE: Refusal = { status: 503, code: 'STATUS_STALE', reason: 'there is no fresh status document' };
 
 /**
@@ -50,7 +49,7 @@ export class Gateway {
   /** Documents that are being written, by model: not in force before they are on disk. */
   readonly #pending = new Map<string, HeldRoute>();
   #status: Durable['status'] = null;
-  #revoked = NOBODY;
+  #revoked: ReadonlySet<Digest>;
   #freshUntil = 0;
   #draining = false;
   #turn: Promise<unknown> = Promise.resolve();
@@ -65,6 +64,7 @@ export class Gateway {
     if (this.#trust.version !== null) this.callers.follow(this.#trust.policies);
     this.#endpoints.limit(this.#breakerLimits());
     this.#endpoints.restore(before);
+    this.#revoked = new Set(before.revoked);
     if (before.status !== null) this.#takeStatus(before.status);
   }
 
@@ -205,7 +205,11 @@ export class Gateway {
     const endpoint = this.#endpoints.find(model);
     const route = endpoint?.route ?? null;
     const current = route?.head ?? null;
-    if (current?.digest === next.digest) return { model, revision, document: next.digest };
+    if (current?.digest === next.digest) {
+      // It may be in force and not yet on disk, where that could not be written.
+      if (lowersExposure(change)) await this.#file.save();
+      return { model, revision, document: next.digest };
+    }
     const due = (current?.document.revision ?? 0) + 1;
     if (revision !== due)
       throw new CustodyError('REPLAYED', `revision ${revision} of ${model} was delivered, ${due} is due`, {
@@ -236,13 +240,15 @@ export class Gateway {
   }
 
   async #put(model: string, route: HeldRoute): Promise<void> {
+    const endpoint = this.#endpoints.open(model);
+    // A full disk keeps no caller at a release that was taken back.
+    if (lowersExposure(route.head.document.change)) endpoint.use(route);
     this.#pending.set(model, route);
     try {
       await this.#file.save();
     } finally {
       this.#pending.delete(model);
     }
-    const endpoint = this.#endpoints.open(model);
     endpoint.use(route);
     this.#endpoints.lift(endpoint);
   }
@@ -252,7 +258,8 @@ export class Gateway {
     // However long control says it lives, the policy bounds how long a gateway that was cut off may rely on it.
     const lifetimeMs = this.#trust.newest.freshness.lifetimeSeconds * 1000;
     this.#status = status;
-    this.#revoked = new Set(revoked);
+    // No newer document of control takes a revocation back.
+    this.#revoked = new Set([...this.#revoked, ...revoked]);
     this.#freshUntil = Math.min(Date.parse(expiresAt), Date.parse(issuedAt) + lifetimeMs);
   }
 
@@ -277,6 +284,7 @@ export class Gateway {
 
   #snapshot(): Durable {
     const { envelopes: policies, since: policySince } = this.#trust;
-    return { policies, policySince, status: this.#status, ...this.#endpoints.durable(this.#pending) };
+    const revoked = [...this.#revoked];
+    return { policies, policySince, status: this.#status, revoked, ...this.#endpoints.durable(this.#pending) };
   }
 }

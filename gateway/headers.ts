@@ -47,7 +47,7 @@ export function toReplica(raw: readonly string[]): string[] {
 
 /** What goes on to a caller, of a replica's headers, after what the gateway says itself. */
 export function toCaller(headers: IncomingHttpHeaders, own: readonly string[]): string[] {
-  const passed = [...own];
+  const passed: string[] = [];
   for (const name in headers) {
     const value = headers[name];
     if (value === undefined || isOneOf(NOT_TO_CALLERS, name)) continue;
@@ -55,7 +55,8 @@ export function toCaller(headers: IncomingHttpHeaders, own: readonly string[]): 
     else for (const one of value) passed.push(name, one);
   }
   const named = namesIn([headers.connection].flat().join());
-  return named.length === 0 ? passed : without(passed, named);
+  // What the release calls a matter of this hop takes nothing away of what the gateway says of it.
+  return [...own, ...(named.length === 0 ? passed : without(passed, named))];
 }
 
 function isOneOf(names: Names, name: string): boolean {

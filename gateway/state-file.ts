@@ -38,19 +38,25 @@ export interface Durable {
   /** When the newest of them came. */
   readonly policySince: string | null;
   readonly status: { readonly digest: Digest; readonly predicate: StatusPredicate } | null;
+  /** Every release that any status document has revoked. */
+  readonly revoked: readonly Digest[];
   readonly routes: readonly HeldRoute[];
   readonly orders: readonly HeldOrder[];
   readonly breaches: readonly { readonly model: string; readonly breach: Breach }[];
 }
 
 const FILE = 'state.json';
-const EMPTY: Durable = { policies: [], policySince: null, status: null, routes: [], orders: [], breaches: [] };
+const EMPTY: Durable = {
+  ...{ policies: [], policySince: null, status: null },
+  ...{ revoked: [], routes: [], orders: [], breaches: [] },
+};
 
 const route = predicateSchema('route');
 const schema: z.ZodType<Durable> = z.strictObject({
   policies: z.array(z.unknown().transform(parseEnvelope)),
   policySince: z.string().nullable().default(null),
   status: z.strictObject({ digest: digestSchema, predicate: predicateSchema('status') }).nullable(),
+  revoked: z.array(digestSchema).default([]),
   routes: z.array(
     z.strictObject({
       head: z.strictObject({ digest: digestSchema, document: route }),

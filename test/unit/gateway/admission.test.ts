@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SignedEnvelope } from '../../../domain/statements.js';
@@ -193,6 +193,40 @@ describe('routing documents', () => {
     for (const delivery of [null, [], {}, { ...steady.delivery, more: 1 }, { ...steady.delivery, policies: [] }]) {
       await expect(rig.client.deliverRoute(delivery as never)).rejects.toMatchObject({ code: 'MALFORMED' });
     }
+  });
+});
+
+describe('a disk that takes nothing', () => {
+  const fill = (): void => void mkdirSync(join(rig.folder, 'state.json.partial'));
+  const free = (): void => rmSync(join(rig.folder, 'state.json.partial'), { recursive: true });
+
+  test('attack: keeps no caller at what is taken back, and none from being stopped; it is written once it can be', async () => {
+    const withdrawn = world.withdraw(steady, stable.release);
+    fill();
+    await expect(rig.client.deliverRoute(withdrawn.delivery)).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(await status()).toBe(410);
+    await expect(rig.client.deliverRoute(withdrawn.delivery)).rejects.toMatchObject({ code: 'INTERNAL' });
+    const order = world.kill();
+    await expect(rig.client.deliverKill(order.envelope)).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(await status()).toBe(503);
+    free();
+    await rig.client.deliverRoute(withdrawn.delivery);
+    await rig.client.deliverKill(order.envelope);
+    await rig.stop();
+    rig = await startRig(world, cleanup, { folder: rig.folder });
+    expect(await rig.model()).toMatchObject({ serving: [], killedBy: [{ order: order.digest }] });
+  });
+
+  test('attack: gives no release callers that could not be remembered', async () => {
+    const canary = world.release({ version: '1.1.0', after: steady });
+    await rig.serve(canary);
+    fill();
+    const step = world.routePlan(steady, canary);
+    await expect(rig.client.deliverRoute(step.delivery)).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(await versions(rig.port, 50)).toEqual({ '1.0.0': 50 });
+    free();
+    await rig.client.deliverRoute(step.delivery);
+    expect(await rig.model()).toMatchObject({ plan: { step: 0 } });
   });
 });
 
@@ -416,6 +450,19 @@ describe('status documents', () => {
       expect((await ask(short.port)).status).toBe(200);
     },
   );
+});
+
+test('attack: with the key of control alone no revocation is taken back, also not over a restart', async () => {
+  const version = Date.now() + 5000;
+  await rig.client.deliverStatus(world.status({ version, revoked: [stable.release] }).envelope);
+  expect(JSON.parse((await ask(rig.port)).body)).toMatchObject({ code: 'REVOKED' });
+  await rig.client.deliverStatus(world.status({ version: version + 1, revoked: [] }).envelope);
+  expect(await status()).toBe(503);
+  const { folder } = rig;
+  await rig.stop();
+  rig = await startRig(world, cleanup, { folder });
+  await rig.serve(stable);
+  expect(JSON.parse((await ask(rig.port)).body)).toMatchObject({ code: 'REVOKED' });
 });
 
 describe('replicas', () => {

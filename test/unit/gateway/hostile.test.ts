@@ -119,6 +119,16 @@ describe('attack: a replica that is hostile', () => {
     expect(await answering(text)).toMatch(/^HTTP\/1\.1 502 /);
   });
 
+  test('calls what the gateway says of it a matter of this hop alone: callers are told which release has answered', async () => {
+    server.behave((_, outgoing) => {
+      outgoing.writeHead(200, { connection: 'x-custody-release, x-custody-release-version, x-own', 'x-own': '1' });
+      outgoing.end('{}');
+    });
+    const { headers } = await ask(rig.port);
+    expect(headers).toMatchObject({ 'x-custody-release': release.release, 'x-custody-release-version': '1.0.0' });
+    expect(headers['x-own']).toBeUndefined();
+  });
+
   test('says less than it announced: the connection breaks off, as nobody must take it for whole', async () => {
     const answer = await answering('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc');
     expect(answer).toContain('content-length: 10');
