@@ -38,8 +38,13 @@ for (const name of PROCESSES) {
   for (const held of [config.store, config.audit?.store])
     if (held !== undefined) held.secretKey = secretOf(held.accessKey);
   if (config.alerts !== undefined) config.alerts.token = sha256(readFileSync(layout.alertToken, 'utf8').trim());
+  // An environment that was made before there were drills has nobody to order them: its policy knows no such key.
+  if (config.drills !== undefined && !existsSync(layout.key(config.drills.key.id))) {
+    put('', name, 'keys', `${config.drills.key.id}.pem`);
+    delete config.drills;
+  }
   put(`${JSON.stringify(config, null, 2)}\n`, name, 'config.json');
-  for (const path of [config.key?.path, config.alerts?.key.path, config.audit?.key])
+  for (const path of [config.key?.path, config.alerts?.key.path, config.audit?.key, config.drills?.key.path])
     if (path !== undefined) copyKey(path, name);
   configs[name] = config;
 }

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createPublicKey } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -54,6 +55,30 @@ describe('deploy/setup.mjs', () => {
     for (const { secretKey } of secrets) expect(secretKey.length).toBeGreaterThanOrEqual(32);
     expect(new Set(secrets.map(({ secretKey }) => secretKey)).size).toBe(secrets.length);
     expect(secrets.map(({ accessKey }) => accessKey)).not.toContain('admin');
+  });
+
+  it('lets control order drills, with the key that the policy lists for it, and ask the gateway as its callers do', () => {
+    const read = <T>(...path: string[]): T => JSON.parse(readFileSync(join(state, ...path), 'utf8')) as T;
+    const { drills } = read<{ drills: { key: { id: string }; callers: string[] } }>('control', 'config.json');
+    const { listen } = read<{ listen: { port: number } }>('gateway', 'config.json');
+    expect(drills.callers).toEqual([`http://127.0.0.1:${listen.port}`]);
+    const held = createPublicKey(readFileSync(join(state, 'control', 'keys', `${drills.key.id}.pem`)));
+    const policy = parse(readFileSync(join(state, 'policy.yaml'), 'utf8')) as {
+      authorities: { id: string; roles: string[]; keys: { pem: string }[] }[];
+    };
+    const drill = policy.authorities.find(({ roles }) => roles.includes('drill'));
+    expect(drill?.id).toBe(drills.key.id);
+    expect(drill?.keys.map(({ pem }) => createPublicKey(pem).equals(held))).toEqual([true]);
+  });
+
+  it('gives an environment without such a key none, and control no drills', async () => {
+    const older = join(folder, 'older');
+    await execa('node', ['deploy/setup.mjs', older]);
+    rmSync(join(older, 'keys', 'drill.pem'));
+    await execa('node', ['deploy/setup.mjs', older]);
+    const config = JSON.parse(readFileSync(join(older, 'control', 'config.json'), 'utf8')) as { drills?: unknown };
+    expect(config.drills).toBeUndefined();
+    expect(readFileSync(join(older, 'control', 'keys', 'drill.pem'), 'utf8')).toBe('');
   });
 
   it('changes nothing when it is run again', async () => {
