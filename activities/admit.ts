@@ -79,8 +79,9 @@ export function createAdmission(desk: Desk): Admissions {
         return kept;
       }),
 
-    record: async (name, part, value, release) => {
+    record: async (name, part, value, release, later = false) => {
       const kept = await records.recordOnce(storeKeys.record(name, part), value);
+      if (later) return kept;
       await journal.note({
         change: CHANGES[part],
         key: part,

@@ -6,7 +6,7 @@ import { decisionSignal } from '../workflows/messages.js';
 import { thisAct } from './act.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
-import { refusals, verdictOn } from './journal.js';
+import { verdictOn } from './journal.js';
 import { tellEndpoint } from './tell-endpoint.js';
 
 /** What monitors say of a model: whoever they are, they can only take away what it serves. */
@@ -52,15 +52,15 @@ export function createAlerts({
           }),
         ),
       );
-      await journal.note(...refusals(alerts, verdicts, { model, version: null, release: null }));
-      if (document === null) return { verdicts, act: null, alarms: [] };
+      const noted = await journal.noteRefused(alerts, verdicts, { model, version: null, release: null });
+      if (document === null) return { verdicts: noted, act: null, alarms: [] };
       const judged = judgeAlerts([...counted.values()], document);
       const alarms = judged.alarms.map((alarm) => ({
         statement: alarm.alert.digest,
         release: alarm.release,
         reason: said(alarm.alert),
       }));
-      return { verdicts, act: judged.act, alarms };
+      return { verdicts: noted, act: judged.act, alarms };
     },
 
     noteAlerts: async (model, alerts, outcome) => {

@@ -6,6 +6,7 @@ import type {
   RolloutEnded,
   RolloutOrder,
   RoutedPosition,
+  ServiceBreach,
   ServiceReverted,
   ServiceVerdict,
   StepVerdict,
@@ -30,7 +31,7 @@ import type { Proviso } from '../domain/provisional.js';
  * What the workflows ask of each zone. Arguments and answers are references and small facts, never bytes. Every one is
  * idempotent: what it makes is create-once, and a second call answers what the first one made. A refusal is an
  * `ApplicationFailure` of a permanent `ErrorCode`; anything else is tried again. An activity that refuses the envelope it
- * was given has audited that refusal before it throws.
+ * was given has audited that refusal before it throws, or says with it that the log did not take it (`unnoted`).
  */
 export interface Decision {
   readonly message: string;
@@ -46,15 +47,30 @@ export type DecisionVerdict =
       readonly warning?: string;
       /** What followed. */
       readonly outcome?: string;
+      /** The log has not taken it so far. */
+      readonly unnoted?: boolean;
     }
-  | { readonly accepted: false; readonly code: string; readonly reason: string };
+  | {
+      readonly accepted: false;
+      readonly code: string;
+      readonly reason: string;
+      /** The log has not taken the refusal so far: whoever asked has it audited. */
+      readonly unnoted?: boolean;
+    };
 
 export interface Counted {
   readonly verdicts: readonly DecisionVerdict[];
   readonly outcome:
     | { readonly kind: 'pending'; readonly missing: number }
     | { readonly kind: 'approved'; readonly approved: Approved }
-    | { readonly kind: 'rejected'; readonly by: string; readonly statement: Digest; readonly reason: string };
+    | {
+        readonly kind: 'rejected';
+        readonly by: string;
+        readonly statement: Digest;
+        readonly reason: string;
+        /** The log has not taken it so far: what it lowers does not wait. */
+        readonly unnoted?: boolean;
+      };
 }
 
 export interface RoutedStep {
@@ -94,6 +110,8 @@ export interface LifecycleControl {
     readonly counted: readonly Digest[];
     readonly decisions: readonly Decision[];
   }): Promise<Counted>;
+  /** Audits a rejection that counts, and that did not wait for the log. */
+  noteRejection(request: Digest, statement: Digest): Promise<void>;
   /** Audits messages that nothing waits for, as one record. */
   refuse(input: {
     readonly model: string;
@@ -102,12 +120,13 @@ export interface LifecycleControl {
     /** How many more were thrown away unread, in a flood. */
     readonly dropped: number;
   }): Promise<void>;
-  /** Keeps what a stage ended with, create-once, and audits it; answers what the record says. */
+  /** Keeps what a stage ended with, create-once, and audits it, unless that is for later; answers what the record says. */
   record<K extends StagePart>(
     name: ReleaseName,
     part: K,
     value: NonNullable<Progress[K]>,
     release: Digest | null,
+    later?: boolean,
   ): Promise<NonNullable<Progress[K]>>;
   askEndpoint(model: string, order: RolloutOrder): Promise<void>;
   /** What the endpoint says of a rollout (`rolloutOf`); `null` where there is no endpoint, or it knows nothing of it. */
@@ -122,14 +141,20 @@ export interface LifecycleControl {
     decisions: readonly Decision[],
   ): Promise<{ readonly verdicts: readonly DecisionVerdict[]; readonly proviso: Proviso | null }>;
   openReviewGate(name: ReleaseName, progress: Progress): Promise<OpenGate>;
-  /** Records that a release no longer stands, with a signed summary, and audits it; from then on no step of it is routed. */
+  /** Records that a release no longer stands; from then on no step of it is routed. It waits for no log. */
   recordLapse(name: ReleaseName, release: Digest, proviso: Proviso): Promise<Proviso>;
-  /** Takes the release out of its endpoint's routes, whose callers are served by the one before it, if there is one. */
+  /** Makes a signed summary of why a release no longer stands, and audits that. */
+  noteLapse(name: ReleaseName, release: Digest): Promise<void>;
+  /**
+   * Takes the release out of its endpoint's routes, whose callers are served by the one before it, if there is one. It waits for
+   * no log and no gateway, as `rollBack`.
+   */
   revertRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
   openRetireGate(name: ReleaseName, release: Digest, request: unknown): Promise<OpenGate>;
   giveNotice(name: ReleaseName, release: Digest, approved: Approved): Promise<Retirement>;
-  /** Takes the release out of its endpoint's routes; where it is not in them, nothing changes. */
+  /** Takes the release out of its endpoint's routes; where it is not in them, nothing changes. It waits as little. */
   withdrawRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
+  noteRoute: EndpointControl['noteRoute'];
 }
 
 /** Zone control: what a policy on its way into force needs. */
@@ -220,7 +245,8 @@ export interface AlertsTaken {
 
 /** Zone control: what an endpoint needs. */
 export interface EndpointControl {
-  resumeEndpoint(model: string): Promise<EndpointPosition>;
+  /** Where the records have it, and what of that may not be in the log yet. */
+  resumeEndpoint(model: string): Promise<EndpointPosition & Pick<RoutedPosition, 'unnoted'>>;
   /** Verifies an order and says where the records have it, so that nothing is done twice: not begun, at a step, ended. */
   resumeRollout(model: string, order: RolloutOrder): Promise<ResumedRollout>;
   /**
@@ -233,17 +259,20 @@ export interface EndpointControl {
   promoteRelease(model: string, order: RolloutOrder): Promise<RoutedPosition>;
   /**
    * One document back to `target`, which the order `actor` names. `null`: ends the plan of the request `actor`, so that the
-   * stable release serves all callers; where that plan is not under way nothing changes. It waits for no log: what it answers
-   * as not noted is for `noteRoute`.
+   * stable release serves all callers; where that plan is not under way nothing changes. It waits for no log and no gateway:
+   * what it answers as not noted is for `noteRoute`, what is missing for `confirmRoute`.
    */
   rollBack(model: string, target: Digest | null, reason: string, actor: Digest): Promise<RoutedPosition>;
   /**
    * What a breach in service leads to: back to the release before it, within the policy's window; otherwise an alarm. Where
-   * the endpoint has moved on from `revision` meanwhile nothing changes. Audited.
+   * the endpoint has moved on from `revision` meanwhile nothing changes. It waits for no log: that is for `noteBreach`.
    */
   revertService(model: string, revision: number, release: Digest, reason: string): Promise<ServiceReverted>;
+  noteBreach(model: string, breached: ServiceBreach): Promise<void>;
   /** Puts a document into the log that has taken effect. */
   noteRoute(model: string, what: Unnoted): Promise<void>;
+  /** Ends once all gateways serve by this revision, or by a later one. */
+  confirmRoute(model: string, revision: number): Promise<void>;
   /** Verifies an operator's rollback order. One that counts waits for no log: it is for `noteRollback`. */
   checkRollback(
     model: string,
@@ -280,6 +309,7 @@ export interface EndpointControl {
   restoreEndpoint(model: string, approved: Approved): Promise<EndpointPosition>;
   refuse: LifecycleControl['refuse'];
   decide: LifecycleControl['decide'];
+  noteRejection: LifecycleControl['noteRejection'];
   replyRollout(replyTo: string, ended: RolloutEnded): Promise<void>;
 }
 

@@ -44,6 +44,8 @@ export interface FreshnessDeps {
 /** What the gateways of one round are compared with; the store is asked once, when the first of them has answered. */
 interface Round {
   readonly policies: PolicyChain;
+  /** Whether they are in the log: until then gateways hear of kills and of what lowers exposure alone. */
+  readonly areNoted: boolean;
   readonly standings: () => Promise<readonly Standing[]>;
 }
 
@@ -57,6 +59,9 @@ export class Freshness {
   #issuedAt = 0;
   #noted = 0;
   readonly #told = new Map<Digest, number>();
+  #noting: Promise<boolean> | null = null;
+  /** Orders that an endpoint is being told of. */
+  readonly #telling = new Set<Digest>();
   #turn: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -73,13 +78,11 @@ export class Freshness {
         const { records, audit, noteOverdue } = this.#deps;
         const { newest } = await records.knownPolicies();
         const isDue = Date.now() - this.#issuedAt >= newest.freshness.reissueSeconds * 1000;
-        if (isDue) {
-          await this.reissue();
-          await noteCoveredPolicies(records, audit);
-        }
+        if (isDue) await this.reissue();
         await this.#reconcile();
         await this.#teachApis();
-        // Last: it keeps nothing from the gateways.
+        // Last: they keep nothing from the gateways.
+        if (isDue) await noteCoveredPolicies(records, audit);
         if (isDue) await noteOverdue();
       } catch (error) {
         this.#deps.onError(error, 'keeping the gateways up to date');
@@ -148,14 +151,35 @@ export class Freshness {
 
   /** Each gateway by itself: one that hangs keeps no other from what it lacks. */
   async #reconcile(): Promise<void> {
-    const { gateways, records, router, audit } = this.#deps;
-    const policies = await policiesOrNote(records, audit);
-    // Whoever can write to the store can bring a well-signed policy there without asking control.
-    if (this.#noted !== policies.newest.version) await notePolicies(policies, audit);
-    this.#noted = policies.newest.version;
+    const { gateways, records, router } = this.#deps;
+    const policies = await records.usablePolicies();
+    const areNoted = await this.#areNoted(policies);
     let asked: Promise<readonly Standing[]> | null = null;
-    const round = { policies, standings: () => (asked ??= router.standings(policies)) };
+    const round = { policies, areNoted, standings: () => (asked ??= router.standings(policies)) };
     await Promise.all(gateways.map((gateway, at) => this.#alone(gateway, at, round)));
+  }
+
+  /** Waits no longer for the log than for a gateway. */
+  #areNoted(policies: PolicyChain): Promise<boolean> {
+    this.#noting ??= this.#notePolicies(policies)
+      .then(
+        () => true,
+        (error: unknown) => {
+          this.#deps.onError(error, 'noting the policies in the log');
+          return false;
+        },
+      )
+      .finally(() => (this.#noting = null));
+    return Promise.race([this.#noting, delay(RECONCILE_MS, false, { ref: false })]);
+  }
+
+  /** Whoever can write to the store can bring a well-signed policy there without asking control: it is in the log first. */
+  async #notePolicies({ newest }: PolicyChain): Promise<void> {
+    const { records, audit } = this.#deps;
+    const policies = await policiesOrNote(records, audit);
+    if (this.#noted === newest.version) return;
+    await notePolicies(policies, audit);
+    this.#noted = newest.version;
   }
 
   /** The next round does not wait for a gateway that is still busy with an earlier one. */
@@ -168,11 +192,11 @@ export class Freshness {
     await Promise.race([done, delay(RECONCILE_MS, null, { ref: false })]);
   }
 
-  async #bring(gateway: GatewayClient, at: number, { policies, standings }: Round): Promise<void> {
+  async #bring(gateway: GatewayClient, at: number, { policies, areNoted, standings }: Round): Promise<void> {
     const { envelopes, newest: policy } = policies;
     let state = await gateway.state();
     // A gateway believes nothing before it knows the policy that says whom to believe.
-    if (state.policyVersion !== policy.version) {
+    if (state.policyVersion !== policy.version && (areNoted || state.policyVersion === null)) {
       await gateway.deliverPolicies(envelopes);
       state = await gateway.state();
     }
@@ -224,8 +248,17 @@ export class Freshness {
       // At first sight it may be on its way through control.
       const toldAt = this.#told.get(digest) ?? Date.now() - TELL_AGAIN_MS;
       if (!this.#told.has(digest)) this.#told.set(digest, toldAt);
-      else if (Date.now() - toldAt >= TELL_AGAIN_MS) await this.#tell(model, digest, order);
+      else if (Date.now() - toldAt >= TELL_AGAIN_MS) this.#tellSoon(model, digest, order);
     }
+  }
+
+  /** A Temporal that hangs keeps nothing else from the gateways. */
+  #tellSoon(model: string, digest: Digest, order: SignedEnvelope): void {
+    if (this.#telling.has(digest)) return;
+    this.#telling.add(digest);
+    void this.#tell(model, digest, order)
+      .catch((error: unknown) => this.#deps.onError(error, `telling the endpoint of ${model} of a kill`))
+      .finally(() => this.#telling.delete(digest));
   }
 
   async #tell(model: string, digest: Digest, order: SignedEnvelope): Promise<void> {

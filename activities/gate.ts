@@ -18,7 +18,7 @@ import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity, plusSeconds } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
 import { openGate } from './ask.js';
-import { judgeAll } from './ballot.js';
+import { accepted, described, judgeAll } from './ballot.js';
 import type { Desk } from './control.js';
 import type { Act, Counted, LifecycleControl } from './contract.js';
 import { isDrills, killsDrilled } from './drilled.js';
@@ -28,7 +28,7 @@ import { refusal } from './journal.js';
 import { decideOverride, overrideNamed } from './override.js';
 import { deployedBy } from './provisional.js';
 
-type Gates = Pick<LifecycleControl, 'openDeployGate' | 'decide' | 'refuse'>;
+type Gates = Pick<LifecycleControl, 'openDeployGate' | 'decide' | 'noteRejection' | 'refuse'>;
 
 /** Where people decide: a request is in WORM before anyone is asked, and each decision is checked against it. */
 export function createGates(desk: Desk): Gates {
@@ -83,7 +83,7 @@ export function createGates(desk: Desk): Gates {
       if (act === 'override') return decideOverride(desk, request, decisions);
       const rules = rulesFor(await records.policies(), request, isoTime(Date.now()));
       const terms = { request, ...rules, ...(await termsOf(desk, act, request, rules)) };
-      const verdicts = await judgeAll(desk, request, decisions, {
+      const verdicts = await judgeAll<'approval'>(desk, request, decisions, {
         kind: 'approval',
         check: (said, message) => {
           const { decision } = said.predicate;
@@ -92,12 +92,30 @@ export function createGates(desk: Desk): Gates {
           const reason = `a decision to ${decision} came as the message ${message}`;
           return { statement: said.digest, code: 'MALFORMED', reason };
         },
-        describe: ({ decision, requestId, reason }) => `${decision} ${requestId}: ${reason}`,
+        describe: described,
+        // A rejection takes back what serves.
+        ...(act === 'review' || act === 'proceed' ? { lowers: ({ decision }) => decision === 'reject' } : {}),
       });
-      const accepted = verdicts.flatMap((verdict) => (verdict.accepted ? [verdict.statement] : []));
-      const statements = await stillGenuine(records, new Set([...counted, ...accepted]));
+      const counts = verdicts.flatMap((verdict) => (verdict.accepted ? [verdict] : []));
+      const statements = await stillGenuine(
+        records,
+        new Set([...counted, ...counts.map(({ statement }) => statement)]),
+      );
       const count = tally({ ...terms, approvals: statements.map(({ verified }) => verified) });
-      return { verdicts, outcome: outcomeOf(count, gate) };
+      const outcome = outcomeOf(count, gate);
+      const unnoted =
+        outcome.kind === 'rejected' &&
+        counts.some((each) => each.statement === outcome.statement && each.unnoted === true);
+      return { verdicts, outcome: unnoted ? { ...outcome, unnoted } : outcome };
+    },
+
+    noteRejection: async (digest, statement) => {
+      const request = (await records.get('request', digest)).verified;
+      const { verified } = await records.get('approval', statement);
+      if (verified.subject !== digest || verified.predicate.decision !== 'reject')
+        throw new CustodyError('REPLAYED', 'it does not reject this request');
+      const by = verified.signers.join(' and ');
+      await journal.note(accepted(request, statement, by, described(verified.predicate)));
     },
 
     refuse: async ({ model, decisions, reason, dropped }) => {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { activityInfo } from '@temporalio/activity';
 import type { AuditRecord, Change } from '../domain/audit.js';
 import type { Digest } from '../domain/digest.js';
@@ -27,6 +28,8 @@ export interface Entry {
 }
 
 const MAX_REASON = 2000;
+/** So long what lowers exposure may wait for a log that seems to be there. */
+const SOON_MS = 500;
 
 /** Writes what an activity did, under an id that a retry of the same act repeats. */
 export class Journal {
@@ -44,19 +47,56 @@ export class Journal {
     await this.#audit.append(entries.map((entry) => toRecord(entry, workflow)));
   }
 
-  /** Runs an act that checks somebody's message; a refusal is in the log before anyone hears of it. */
-  async refusing<T>(
-    message: { readonly name: string; readonly envelope: unknown; readonly subject: AuditRecord['subject'] },
-    act: () => Promise<T>,
-  ): Promise<T> {
+  /** The same where nobody may be kept waiting; `false`: the log has not taken it so far, and it has to be noted again. */
+  async noteSoon(...entries: readonly Entry[]): Promise<boolean> {
+    const noted = this.note(...entries).then(
+      () => true,
+      () => false,
+    );
+    return Promise.race([noted, delay(SOON_MS, false, { ref: false })]);
+  }
+
+  /** What was refused of messages of which others lower exposure: the verdicts say what the log has not taken so far. */
+  async noteRefused(
+    messages: readonly Decision[],
+    verdicts: readonly DecisionVerdict[],
+    subject: AuditRecord['subject'],
+  ): Promise<readonly DecisionVerdict[]> {
+    if (await this.noteSoon(...refusals(messages, verdicts, subject))) return verdicts;
+    return verdicts.map((verdict) => (verdict.accepted ? verdict : { ...verdict, unnoted: true }));
+  }
+
+  /** As `refusing`, of a message that lowers exposure: the next one does not wait because the log takes no refusal of this. */
+  async refusingSoon<T>(message: Refusable, act: () => Promise<T>): Promise<T> {
     try {
       return await act();
     } catch (error) {
       if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-      await this.note(refusal(message.name, [message.envelope], message.subject, `${error.code}: ${error.message}`));
+      if (await this.noteSoon(refused(message, error))) throw error;
+      throw new CustodyError(error.code, error.message, { details: { ...error.details, unnoted: true }, cause: error });
+    }
+  }
+
+  /** Runs an act that checks somebody's message; a refusal is in the log before anyone hears of it. */
+  async refusing<T>(message: Refusable, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+      await this.note(refused(message, error));
       throw error;
     }
   }
+}
+
+interface Refusable {
+  readonly name: string;
+  readonly envelope: unknown;
+  readonly subject: AuditRecord['subject'];
+}
+
+function refused({ name, envelope, subject }: Refusable, { code, message }: CustodyError): Entry {
+  return refusal(name, [envelope], subject, `${code}: ${message}`);
 }
 
 /** One record for any number of refused messages, so that a flood cannot fill the log. */

@@ -1,7 +1,8 @@
+import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { PolicyChain } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
-import { lateKills, type GatewayState } from '../domain/gateway.js';
+import { lateKills, type GatewayState, type KillLatched } from '../domain/gateway.js';
 import { endpointId } from '../domain/names.js';
 import { returned } from '../domain/drill.js';
 import { restored } from '../domain/routing.js';
@@ -14,7 +15,7 @@ import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { isDrills } from './drilled.js';
 import { openAskedGate } from './gate.js';
-import { refusals, verdictOn } from './journal.js';
+import { verdictOn } from './journal.js';
 import type { Route } from './router.js';
 
 function limitSeconds({ newest }: PolicyChain): number {
@@ -31,6 +32,18 @@ async function unlessRefused(reissueStatus: () => Promise<void>): Promise<string
   } catch (error) {
     if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
     return `; no status document could be made: ${error.code}: ${error.message}`;
+  }
+}
+
+/** A gateway that refuses it may only lack the policy by which it counts. */
+async function relay(gateway: GatewayClient, order: SignedEnvelope, { envelopes }: PolicyChain): Promise<KillLatched> {
+  try {
+    return await gateway.deliverKill(order);
+  } catch (error) {
+    const isUnknown = error instanceof CustodyError && ['SIGNATURE_INVALID', 'NOT_AUTHORISED'].includes(error.code);
+    if (!isUnknown) throw error;
+    await gateway.deliverPolicies(envelopes);
+    return gateway.deliverKill(order);
   }
 }
 
@@ -66,18 +79,17 @@ export function createKill(desk: Desk): Kill {
           }),
         ),
       );
-      await journal.note(...refusals(orders, verdicts, { model, version: null, release: null }));
-      return verdicts;
+      return journal.noteRefused(orders, verdicts, { model, version: null, release: null });
     },
 
     killEndpoint: async (model, envelope) => {
       const startedAt = performance.now();
       const subject = { model, version: null, release: null };
       const policies = await records.knownPolicies();
-      const { order, kill, relayed } = await journal.refusing({ name: 'kill', envelope, subject }, async () => {
+      const { order, kill, relayed } = await journal.refusingSoon({ name: 'kill', envelope, subject }, async () => {
         const { order, kill } = assertGenuine(model, envelope, policies);
         // The gateways act before anything is written; one that knows the order was lifted refuses it.
-        const relayed = await Promise.allSettled(gateways.map((gateway) => gateway.deliverKill(order)));
+        const relayed = await Promise.allSettled(gateways.map((gateway) => relay(gateway, order, policies)));
         const outside = outsideValidity(kill.predicate, isoTime(Date.now()));
         // What a gateway holds it took in time: expiry bounds the acceptance of an order, never its effect.
         const isHeld = relayed.some(({ status }) => status === 'fulfilled');

@@ -25,7 +25,7 @@ import { openGate } from './ask.js';
 import type { LifecycleControl } from './contract.js';
 import type { Desk } from './control.js';
 
-type Provisions = Pick<LifecycleControl, 'proviso' | 'openReviewGate' | 'recordLapse' | 'revertRelease'>;
+type Provisions = Pick<LifecycleControl, 'proviso' | 'openReviewGate' | 'recordLapse' | 'noteLapse' | 'revertRelease'>;
 
 /** A release that stands only until a time: when that is, the review that can end it, and the way back. */
 export function createProvisions(desk: Desk): Provisions {
@@ -58,8 +58,12 @@ export function createProvisions(desk: Desk): Provisions {
       });
     },
 
-    recordLapse: async (name, release, proviso) => {
-      const kept = await records.recordOnce(storeKeys.record(name, 'lapsed'), proviso);
+    recordLapse: (name, _release, proviso) => records.recordOnce(storeKeys.record(name, 'lapsed'), proviso),
+
+    noteLapse: async (name, release) => {
+      const { lapsed } = await progressOf(records, name);
+      if (lapsed === undefined)
+        throw new CustodyError('PENDING', `${name.model} ${name.version} is not known to have lapsed`);
       const statement = await summarise(desk, name, release);
       await journal.note({
         change: 'release.lapsed',
@@ -67,9 +71,8 @@ export function createProvisions(desk: Desk): Provisions {
         actor: { id, statement },
         subject: { ...name, release },
         after: statement,
-        reason: `stood until ${kept.until}: ${kept.why}`,
+        reason: `stood until ${lapsed.until}: ${lapsed.why}`,
       });
-      return kept;
     },
 
     revertRelease: ({ model }, release) => router.takeOut(model, release, wayBack),

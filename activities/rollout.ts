@@ -21,7 +21,7 @@ import { thisAct } from './act.js';
 import type { Desk } from './control.js';
 import type { EndpointControl, LifecycleControl } from './contract.js';
 import { isDrills } from './drilled.js';
-import type { Grounds } from './router.js';
+import { notBefore, type Grounds } from './router.js';
 import { tellEndpoint } from './tell-endpoint.js';
 
 type Rollouts = Pick<
@@ -32,6 +32,7 @@ type Rollouts = Pick<
   | 'promoteRelease'
   | 'rollBack'
   | 'noteRoute'
+  | 'confirmRoute'
   | 'checkRollback'
   | 'noteRollback'
   | 'replyRollout'
@@ -107,10 +108,8 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       }
     },
 
-    resumeEndpoint: async (model) => {
-      await router.deliver(model);
-      return router.position(model);
-    },
+    // It waits for no gateway and no log: what gateways lack is brought to them in any case, and that order may lower exposure.
+    resumeEndpoint: (model) => router.resumed(model),
 
     routeStep: async (model, order, step, proceed) => {
       const grounds = { ...(await groundsOf(order)), proceed };
@@ -164,39 +163,43 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       const isOrdered = target !== null && (document.plan !== null || stable !== target);
       if (isOwnPlan) await router.draw(model, current, rollbackTo(document, stable), null);
       else if (isOrdered) await router.draw(model, current, await ordered(document, target, actor), null);
-      const unnoted = await router.act(model);
-      return { ...(await router.routed(model)), ...(unnoted === null ? {} : { unnoted }) };
+      return router.lower(model);
     },
 
     noteRoute: (model, what) => router.note(model, what),
 
+    confirmRoute: (model, revision) => router.confirm(model, revision),
+
     checkRollback: (model, envelope) =>
-      journal.refusing({ name: 'rollback', envelope, subject: { model, version: null, release: null } }, async () => {
-        const policies = await records.usablePolicies();
-        const { newest } = policies;
-        const { envelope: order, verified } = await records.receive('rollback', envelope, policies);
-        const said = verified.predicate;
-        const operator = verified.signers.find((signer) => holdsRole(newest, newest, signer, 'operator'));
-        const drill = verified.signers.find((signer) => mayDrill(newest, newest, signer, said.model));
-        const by = operator ?? drill;
-        if (by === undefined)
-          throw new CustodyError('NOT_AUTHORISED', `${verified.signers.join(', ')} does not hold the role operator`);
-        if (said.environment !== records.environment || said.model !== model)
-          throw new CustodyError('REPLAYED', `the order is for ${said.model} in ${said.environment}`);
-        const outside = outsideValidity(said, isoTime(Date.now()));
-        if (outside !== null) throw new CustodyError('EXPIRED', `the order is ${outside}`);
-        const current = await router.current(model);
-        const established = establishedOf(current?.document ?? null);
-        const inPlan = (current?.document.plan ?? null) !== null;
-        const target = said.target ?? established[inPlan ? 0 : 1]?.release ?? null;
-        if (isDrills(verified, newest, newest) && (inPlan || target !== established[1]?.release))
-          throw new CustodyError('POLICY_REFUSED', 'a drill goes back by one release, and stops no rollout');
-        if (target === null || !established.some(({ release }) => release === target))
-          throw new CustodyError('POLICY_REFUSED', 'there is no such release to go back to: it is not kept warm');
-        await records.spend(said.nonce, { statement: verified.digest, request: thisAct() });
-        await records.keep(order);
-        return { target, reason: said.reason, by, statement: verified.digest, unnoted: isoTime(Date.now()) };
-      }),
+      journal.refusingSoon(
+        { name: 'rollback', envelope, subject: { model, version: null, release: null } },
+        async () => {
+          const policies = await records.usablePolicies();
+          const { newest } = policies;
+          const { envelope: order, verified } = await records.receive('rollback', envelope, policies);
+          const said = verified.predicate;
+          const operator = verified.signers.find((signer) => holdsRole(newest, newest, signer, 'operator'));
+          const drill = verified.signers.find((signer) => mayDrill(newest, newest, signer, said.model));
+          const by = operator ?? drill;
+          if (by === undefined)
+            throw new CustodyError('NOT_AUTHORISED', `${verified.signers.join(', ')} does not hold the role operator`);
+          if (said.environment !== records.environment || said.model !== model)
+            throw new CustodyError('REPLAYED', `the order is for ${said.model} in ${said.environment}`);
+          const outside = outsideValidity(said, isoTime(Date.now()));
+          if (outside !== null) throw new CustodyError('EXPIRED', `the order is ${outside}`);
+          const current = await router.current(model);
+          const established = establishedOf(current?.document ?? null);
+          const inPlan = (current?.document.plan ?? null) !== null;
+          const target = said.target ?? established[inPlan ? 0 : 1]?.release ?? null;
+          if (isDrills(verified, newest, newest) && (inPlan || target !== established[1]?.release))
+            throw new CustodyError('POLICY_REFUSED', 'a drill goes back by one release, and stops no rollout');
+          if (target === null || !established.some(({ release }) => release === target))
+            throw new CustodyError('POLICY_REFUSED', 'there is no such release to go back to: it is not kept warm');
+          await records.spend(said.nonce, { statement: verified.digest, request: thisAct() });
+          await records.keep(order);
+          return { target, reason: said.reason, by, statement: verified.digest, unnoted: isoTime(Date.now()) };
+        },
+      ),
 
     noteRollback: async (model, order, target, since) => {
       const { digest, signers, predicate } = (await records.get('rollback', order, await records.usablePolicies()))
@@ -207,7 +210,7 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
         actor: { id: signers.join(' and '), statement: digest },
         subject: { model, version: null, release: target },
         after: digest,
-        time: since,
+        time: notBefore(predicate, since),
         reason: `roll back: ${predicate.reason}`,
       });
     },

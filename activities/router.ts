@@ -6,20 +6,20 @@ import { authoriseRoute } from '../domain/authorise-route.js';
 import type { Digest } from '../domain/digest.js';
 import type { EndpointPosition, Proceeding, ReleaseReference, RoutedPosition, Unnoted } from '../domain/endpoint.js';
 import { CustodyError } from '../domain/errors.js';
-import { NOT_PROVISIONAL, type ProceedEvidence, type RouteDelivery } from '../domain/evidence.js';
+import { NOT_PROVISIONAL } from '../domain/evidence.js';
 import { endpointId } from '../domain/names.js';
 import { lowersExposure, type RouteIntent, type RoutingDocument } from '../domain/routing.js';
-import type { ApprovalPredicate, KillPredicate, RequestPredicate } from '../domain/statements.js';
+import type { KillPredicate, RequestPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
-import { isoTime } from '../domain/time.js';
+import { isIsoTime, isoTime } from '../domain/time.js';
 import { demand, rulesFor, verifyProceed, verifyProvisional } from '../formats/evidence.js';
-import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 import { killsDrilled } from './drilled.js';
-import { toRecord, type Audit } from './journal.js';
+import { approvalsOf, Deliveries, policiesFor, proceedEvidence } from './deliveries.js';
+import type { Audit } from './journal.js';
 import { LiftedOrders } from './lifted.js';
 import { StoredKills } from './stored-kills.js';
 import { StoredRoutes, type Route } from './stored-routes.js';
@@ -33,8 +33,6 @@ export interface Grounds {
   /** What people said after the step before, where that one pauses. */
   readonly proceed?: Proceeding | null;
 }
-
-const NO_GROUNDS = { approvals: [], proceed: null, provisional: NOT_PROVISIONAL, kills: [] } as const;
 
 export interface RouterDeps {
   readonly records: Records;
@@ -58,12 +56,14 @@ export class Router {
   readonly #routes: StoredRoutes;
   readonly lifted: LiftedOrders;
   readonly #kills: StoredKills;
+  readonly #deliveries: Deliveries;
 
   constructor(deps: RouterDeps) {
     this.#deps = deps;
     this.#routes = new StoredRoutes(deps.records, deps.onJunk);
     this.lifted = new LiftedOrders(deps.records, this.#routes, deps.onJunk);
     this.#kills = new StoredKills(deps.records, this.#routes, this.lifted);
+    this.#deliveries = new Deliveries(deps, this.#routes);
   }
 
   /** The newest routing document of a model; `null` before the first. */
@@ -77,7 +77,7 @@ export class Router {
    */
   async draw(model: string, current: Route | null, intent: RouteIntent, grounds: Grounds | null): Promise<Route> {
     const { records, key } = this.#deps;
-    const policies = await this.#policiesFor(intent.change);
+    const policies = await policiesFor(records, intent.change);
     const document: RoutingDocument = {
       environment: records.environment,
       model,
@@ -95,8 +95,8 @@ export class Router {
       request === null
         ? { environment: records.environment, gate: policies.newest, newest: policies.newest, now: document.issuedAt }
         : rulesFor(policies, request, document.issuedAt);
-    const approvals = (await this.#approvals(grounds?.approvals ?? [])).map(({ verified }) => verified);
-    const proceed = verifyProceed(await this.#proceedEvidence(grounds?.proceed ?? null), policies);
+    const approvals = (await approvalsOf(records, grounds?.approvals ?? [])).map(({ verified }) => verified);
+    const proceed = verifyProceed(await proceedEvidence(records, grounds?.proceed ?? null), policies);
     // The gateways will ask the same; a document they would refuse is never made.
     const evidence = request === null ? NOT_PROVISIONAL : await gatherProvisional(records, request.predicate);
     const drilled = request === null ? [] : await killsDrilled(records, request, policies);
@@ -114,60 +114,50 @@ export class Router {
    * first. GATEWAY_UNAVAILABLE while one of them has not got the newest.
    */
   async deliver(model: string, gateways = this.#deps.gateways): Promise<void> {
-    const unnoted = await this.act(model, gateways);
-    if (unnoted !== null) await this.note(model, unnoted);
+    const newest = await this.current(model);
+    if (newest === null) return;
+    const { since, failures } = await this.#deliveries.bring(newest, gateways);
+    if (lowersExposure(newest.document.change)) await this.#deliveries.note(newest, since);
+    const [failed] = failures;
+    if (failed !== undefined) throw failed;
   }
 
-  /** The same, but what lowers exposure does not wait for the log: the answer is what is to be noted. */
-  async act(model: string, gateways = this.#deps.gateways): Promise<Unnoted | null> {
+  /**
+   * The same where the newest document lowers exposure, but it waits neither for the log nor for a gateway that does not answer:
+   * the answer says what is to be noted, and what is missing. Where it does not, gateways get it in any case.
+   */
+  async lower(model: string): Promise<RoutedPosition> {
     const newest = await this.current(model);
-    if (newest === null) return null;
-    const lowers = lowersExposure(newest.document.change);
-    if (!lowers) await this.#note(newest);
-    const results = await Promise.allSettled(gateways.map((gateway) => this.#catchUp(gateway, newest)));
-    const since = isoTime(Date.now());
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed === undefined) return lowers ? { revision: newest.document.revision, since } : null;
-    // Nobody can tell how long it will be tried again.
-    if (lowers) await this.#note(newest, since);
-    throw failed.reason;
+    if (newest === null || !lowersExposure(newest.document.change)) return this.routed(model);
+    const { since, failures } = await this.#deliveries.bring(newest, this.#deps.gateways);
+    return { ...(await this.routed(model)), unnoted: unnotedOf(newest, since, failures[0]) };
   }
 
   /** Puts a document into the log that has taken effect. */
   async note(model: string, { revision, since }: Unnoted): Promise<void> {
-    await this.#note(await this.#routes.mustHave(model, revision), since);
+    const route = await this.route(model, revision);
+    await this.#deliveries.note(route, notBefore(route.document, since));
   }
 
-  async #note({ digest, document }: Route, time = isoTime(Date.now())): Promise<void> {
-    const { audit, id } = this.#deps;
-    const serves = document.releases.map(({ version, weight }) => `${version} ${weight} %`).join(', ');
-    const entry = {
-      change: 'route.changed',
-      key: digest,
-      actor: { id, statement: digest },
-      subject: { model: document.model, version: null, release: document.releases[0]?.release ?? null },
-      before: document.previous,
-      after: digest,
-      policy: document.policy,
-      time,
-      reason: `${document.change}, revision ${document.revision}: ${serves === '' ? 'nothing' : serves}`,
-    } as const;
-    await audit.append([toRecord(entry, null)]);
+  /** WORM_VIOLATED where there is no such revision. */
+  route(model: string, revision: number): Promise<Route> {
+    return this.#routes.mustHave(model, revision);
   }
 
-  async #catchUp(gateway: GatewayClient, newest: Route): Promise<void> {
-    const { model, revision } = newest.document;
-    try {
-      await gateway.deliverRoute(await this.#delivery(newest, true));
-      return;
-    } catch (error) {
-      const has = lacking(error);
-      if (has === null || has >= revision) throw error;
-      for (let at = has + 1; at <= revision; at += 1) {
-        const route = at === revision ? newest : await this.#routes.mustHave(model, at);
-        await gateway.deliverRoute(await this.#delivery(route, at === revision));
-      }
-    }
+  /** What is in the log already counts there once. */
+  async resumed(model: string): Promise<EndpointPosition & Pick<RoutedPosition, 'unnoted'>> {
+    const current = await this.current(model);
+    const position = await this.#positionAt(model, current);
+    if (current === null || !lowersExposure(current.document.change)) return position;
+    return { ...position, unnoted: unnotedOf(current, current.document.issuedAt) };
+  }
+
+  /** GATEWAY_UNAVAILABLE while one of the gateways has not got this revision, or a later one. */
+  async confirm(model: string, revision: number): Promise<void> {
+    const states = await Promise.all(this.#deps.gateways.map((gateway) => gateway.state()));
+    const has = states.map(({ models }) => models.find((served) => served.model === model)?.revision ?? 0);
+    if (has.some((at) => at < revision))
+      throw new CustodyError('GATEWAY_UNAVAILABLE', `a gateway does not serve by revision ${revision} yet`);
   }
 
   /** Where the endpoint stands, by WORM alone. */
@@ -200,8 +190,7 @@ export class Router {
     const current = await this.current(model);
     if (current?.document.releases.some((entry) => entry.release === release) === true)
       await this.draw(model, current, intent(current.document, release), null);
-    await this.deliver(model);
-    return this.routed(model);
+    return this.lower(model);
   }
 
   /** The document of one revision; `null` where there is none. */
@@ -250,51 +239,16 @@ export class Router {
     );
     return Promise.all(gone.map(async ({ release }) => ({ ...(await nameOf(this.#deps.records, release)), release })));
   }
-
-  /** Somebody's forgery among the policies keeps callers from no release that is safer. */
-  #policiesFor(change: RoutingDocument['change']): Promise<PolicyChain> {
-    const { records } = this.#deps;
-    return lowersExposure(change) ? records.usablePolicies() : records.policies();
-  }
-
-  #approvals(digests: readonly Digest[]): Promise<readonly Found<ApprovalPredicate>[]> {
-    return Promise.all(digests.map((digest) => this.#deps.records.get('approval', digest)));
-  }
-
-  async #proceedEvidence(proceed: Proceeding | null): Promise<ProceedEvidence | null> {
-    if (proceed === null) return null;
-    const request = await this.#deps.records.get('request', proceed.request);
-    const approvals = await this.#approvals(proceed.approvals);
-    return { request: request.envelope, approvals: approvals.map(({ envelope }) => envelope) };
-  }
-
-  async #delivery({ envelope, document }: Route, isNewest: boolean): Promise<RouteDelivery> {
-    const { records } = this.#deps;
-    const chain = await this.#policiesFor(document.change);
-    const policies = chain.envelopes;
-    const rests = document.plan?.request ?? document.restore;
-    if (rests === null || (document.change !== 'plan' && document.change !== 'restore'))
-      return { policies, document: envelope, request: null, ...NO_GROUNDS, isNewest };
-    const request = await records.get('request', rests);
-    const digest = envelopeDigest(envelope);
-    const approvals = (await records.record(storeKeys.grounds(digest))) as readonly Digest[] | null;
-    const proceed = (await records.record(storeKeys.proceed(digest))) as Proceeding | null;
-    return {
-      policies,
-      document: envelope,
-      request: request.envelope,
-      approvals: (await this.#approvals(approvals ?? [])).map((each) => each.envelope),
-      proceed: await this.#proceedEvidence(proceed),
-      provisional: await gatherProvisional(records, request.verified.predicate),
-      kills: (await killsDrilled(records, request.verified, chain)).map((each) => each.envelope),
-      isNewest,
-    };
-  }
 }
 
-/** The revision a gateway says it has, where it refused because it lacks what lies between. */
-function lacking(error: unknown): number | null {
-  if (!(error instanceof CustodyError) || error.code !== 'REPLAYED') return null;
-  const { revision } = error.details;
-  return typeof revision === 'number' ? revision : null;
+/** Whoever says since when something is so: not since before it could be, nor since a time to come. */
+export function notBefore({ issuedAt }: Pick<RoutingDocument, 'issuedAt'>, since: string): string {
+  const now = isoTime(Date.now());
+  if (!isIsoTime(since) || since > now) return now;
+  return since < issuedAt ? issuedAt : since;
+}
+
+function unnotedOf({ document: { revision } }: Route, since: string, failed?: Error): Unnoted {
+  if (failed === undefined) return { revision, since };
+  return { revision, since, missing: failed.message };
 }

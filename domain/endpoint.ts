@@ -64,6 +64,8 @@ export interface RoutedPosition extends EndpointPosition {
 export interface Unnoted {
   readonly revision: number;
   readonly since: string;
+  /** Why some gateway does not serve by it yet: it gets it as soon as it answers. */
+  readonly missing?: string;
 }
 
 /**
@@ -128,8 +130,18 @@ export type ServiceVerdict =
   | { readonly kind: 'breach'; readonly revision: number; readonly reason: string }
   | { readonly kind: 'again'; readonly revision: number };
 
+/** What broke its limits in service, under the document of this revision, and what followed: not in the log yet. */
+export interface ServiceBreach {
+  readonly revision: number;
+  readonly release: Digest;
+  readonly reason: string;
+  readonly since: string;
+  readonly outcome: string;
+}
+
 /** What followed from a breach in service. */
-export type ServiceReverted =
+export type ServiceReverted = { readonly breached?: ServiceBreach } & (
   | { readonly kind: 'rolled back'; readonly position: RoutedPosition }
   /** It serves on, and people are to look at it: why nothing can be done by itself. */
-  | { readonly kind: 'alarm'; readonly reason: string };
+  | { readonly kind: 'alarm'; readonly reason: string }
+);

@@ -2,7 +2,8 @@ import { condition } from '@temporalio/workflow';
 import type { AlertAct } from '../domain/alert.js';
 import type { Digest } from '../domain/digest.js';
 import type { Alarm } from './alarms.js';
-import { settle, settleRefused } from './inbox.js';
+import { settle, settleRefused } from './verdicts.js';
+import { hasReverted } from './service.js';
 import type { Traffic } from './traffic.js';
 import { failureOf } from './failures.js';
 import { control } from './zones.js';
@@ -67,8 +68,8 @@ async function answered(traffic: Traffic, act: AlertAct): Promise<Followed> {
     while (serves(traffic, act.release)) {
       const { revision } = traffic.position;
       const reverted = await control.revertService(traffic.model, revision, act.release, act.reason);
+      hasReverted(traffic, reverted);
       if (reverted.kind === 'alarm') return alarm(reverted.reason);
-      traffic.routed(reverted.position);
       if (traffic.position.revision === revision) return alarm('a rollout is under way');
     }
     return { outcome: 'rolled back' };

@@ -1,6 +1,6 @@
 import { CancellationScope, log } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
-import type { ReleaseReference, RolloutEnded, RoutedPosition, Unnoted } from '../domain/endpoint.js';
+import type { ReleaseReference, RolloutEnded, RoutedPosition, ServiceBreach, Unnoted } from '../domain/endpoint.js';
 import { failureOf } from './failures.js';
 import { control, serving } from './zones.js';
 
@@ -17,15 +17,20 @@ export type Chore =
       readonly target: Digest | null;
       readonly since: string;
     }
-  | { readonly kind: 'note route'; readonly model: string; readonly what: Unnoted };
+  | { readonly kind: 'note route'; readonly model: string; readonly what: Unnoted }
+  | { readonly kind: 'note breach'; readonly model: string; readonly breached: ServiceBreach }
+  | { readonly kind: 'note rejection'; readonly request: Digest; readonly statement: Digest }
+  | { readonly kind: 'confirm route'; readonly model: string; readonly revision: number; readonly missing: string };
 
 /** Each chore runs by itself, tried again by its activity until it is done; a continued run begins the rest anew. */
 export class Chores {
   private open: Chore[] = [];
   private readonly confirmed: (order: Digest, took: string) => void;
+  private readonly changed: () => void;
 
-  constructor(carried: readonly Chore[], confirmed: (order: Digest, took: string) => void) {
+  constructor(carried: readonly Chore[], confirmed: (order: Digest, took: string) => void, changed: () => void) {
     this.confirmed = confirmed;
+    this.changed = changed;
     for (const chore of carried) this.add(chore);
   }
 
@@ -39,7 +44,19 @@ export class Chores {
   /** What a new routing document leaves to be done. */
   follow(model: string, { stopped, unnoted }: RoutedPosition): void {
     for (const each of stopped) this.add({ kind: 'stop', stopped: each });
-    if (unnoted !== undefined) this.add({ kind: 'note route', model, what: unnoted });
+    if (unnoted === undefined) return;
+    const { missing, ...what } = unnoted;
+    this.add({ kind: 'note route', model, what });
+    if (missing === undefined) return;
+    this.add({ kind: 'confirm route', model, revision: what.revision, missing });
+    this.changed();
+  }
+
+  /** Which documents have not reached every gateway, in words. */
+  get trouble(): readonly string[] {
+    return this.open.flatMap((chore) =>
+      chore.kind === 'confirm route' ? [`revision ${chore.revision} is not everywhere: ${chore.missing}`] : [],
+    );
   }
 
   get unfinished(): readonly Chore[] {
@@ -56,6 +73,7 @@ export class Chores {
       log.error(`an endpoint's chore was refused: ${chore.kind}`, { ...failure });
     }
     this.open = this.open.filter((other) => other !== chore);
+    if (chore.kind === 'confirm route') this.changed();
   }
 
   private async done(chore: Chore): Promise<void> {
@@ -77,6 +95,12 @@ export class Chores {
         return control.noteRollback(chore.model, chore.order, chore.target, chore.since);
       case 'note route':
         return control.noteRoute(chore.model, chore.what);
+      case 'note breach':
+        return control.noteBreach(chore.model, chore.breached);
+      case 'note rejection':
+        return control.noteRejection(chore.request, chore.statement);
+      case 'confirm route':
+        return control.confirmRoute(chore.model, chore.revision);
     }
   }
 }

@@ -1,7 +1,8 @@
 import { condition, log } from '@temporalio/workflow';
-import type { DecisionVerdict } from '../activities/contract.js';
-import { settle, settleRefused, type Inbox, type Item, type MessageName } from './inbox.js';
+import type { Decision, DecisionVerdict } from '../activities/contract.js';
+import type { Inbox } from './inbox.js';
 import { failureOf, refusalOf, type Failure } from './failures.js';
+import { settle, settleRefused, type Item, type MessageName } from './verdicts.js';
 import { control } from './zones.js';
 
 export interface Stray {
@@ -19,27 +20,42 @@ export async function refuseStrays(model: string, inbox: Inbox, strays: () => re
       [{ names: ['unknown' as const], reason: 'no message has this name' }, ...strays()].find(({ names }) =>
         inbox.has(...names),
       );
-    await condition(() => due() !== undefined || inbox.overflowed);
+    await condition(() => due() !== undefined || inbox.overflowed || inbox.refused.any);
     const stray = due();
     if (stray !== undefined) await refuse(model, inbox.take(stray.names), stray.reason, 0);
     if (inbox.overflowed) {
       const { items, count } = inbox.takeOverflow();
       await refuse(model, items, 'the message is too large, or too many are waiting', count);
     }
+    if (inbox.refused.any) {
+      const batch = inbox.refused.next();
+      await audited(model, batch);
+      inbox.refused.audited(batch);
+    }
   }
 }
 
 async function refuse(model: string, items: readonly Item[], reason: string, dropped: number): Promise<void> {
   const decisions = dropped > 0 ? [] : items.map((item) => item.decision);
+  await audited(model, { decisions, reason, dropped });
+  settleRefused(items, { code: 'POLICY_REFUSED', reason });
+}
+
+async function audited(
+  model: string,
+  refused: { readonly decisions: readonly Decision[]; readonly reason: string; readonly dropped: number },
+): Promise<void> {
   try {
-    await control.refuse({ model, decisions, reason, dropped });
+    await control.refuse({ model, ...refused });
   } catch (error) {
     // They stay refused; a log that takes no record is control's own alarm.
     const failure = failureOf(error);
     if (failure === null) throw error;
-    log.error('refused messages could not be audited', { ...failure, count: decisions.length + dropped });
+    log.error('refused messages could not be audited', {
+      ...failure,
+      count: refused.decisions.length + refused.dropped,
+    });
   }
-  settleRefused(items, { code: 'POLICY_REFUSED', reason });
 }
 
 /** Acts on one message, or copies of it, and gives each its verdict: what the act says, or the refusal it met. */

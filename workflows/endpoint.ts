@@ -4,6 +4,7 @@ import {
   CancellationScope,
   condition,
   continueAsNew,
+  patched,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
@@ -61,6 +62,9 @@ function isFull(): boolean {
   return historyLength > LONGEST_HISTORY.events || historySize > LONGEST_HISTORY.bytes;
 }
 
+/** Of histories that were begun earlier: there a rollback waited for the rollout that it ends. */
+const AT_ONCE = 'rolled-back-at-once';
+
 /** Reads the records at the start, and whenever somebody else has changed them. */
 async function recordsDesk(traffic: Traffic): Promise<never> {
   for (;;) {
@@ -72,7 +76,7 @@ async function recordsDesk(traffic: Traffic): Promise<never> {
     });
     if (position === null) continue;
     const overtaken = position.revision < traffic.position.revision;
-    traffic.moved(position);
+    traffic.routed({ ...position, stopped: [] });
     traffic.resumed = true;
     if (!overtaken) continue;
     await sleep(OVERTAKEN_MS, { summary: 'the records were read before their last change' });
@@ -94,7 +98,9 @@ async function rollbackDesk(traffic: Traffic): Promise<never> {
         // It waits for nothing, and nothing for it.
         if (unnoted !== undefined)
           traffic.chores.add({ kind: 'note rollback', model, order: statement, target, since: unnoted });
-        const undone = await traffic.rollouts.stop(reason);
+        const stopping = traffic.rollouts.stop(reason);
+        // An order that says where to goes there at once: a watch that has died is not waited for until it has ended.
+        const undone = target !== null && patched(AT_ONCE) ? false : await stopping;
         // Undoing the rollout has brought the stable release back; anything else takes one more document.
         if (!undone || target !== null) traffic.routed(await control.rollBack(model, target, reason, statement));
         return { by, statement };

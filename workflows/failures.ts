@@ -4,14 +4,18 @@ import { isErrorCode, needsHands, type ErrorCode } from '../domain/errors.js';
 export interface Failure {
   readonly code: ErrorCode;
   readonly reason: string;
+  /** The log has not taken the refusal so far. */
+  readonly unnoted?: boolean;
 }
 
 /** The refusal behind a failed activity, or `null` when it failed for another reason. */
 export function refusalOf(error: unknown): Failure | null {
   if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return null;
   if (error.cause.nonRetryable !== true) return null;
-  const code = error.cause.type;
-  return { code: isErrorCode(code) ? code : 'INTERNAL', reason: error.cause.message };
+  const { type: code, message: reason, details } = error.cause;
+  const [told] = (details ?? []) as readonly unknown[];
+  const unnoted = typeof told === 'object' && told !== null && 'unnoted' in told && told.unnoted === true;
+  return { code: isErrorCode(code) ? code : 'INTERNAL', reason, ...(unnoted ? { unnoted } : {}) };
 }
 
 /** What keeps an activity from going on until somebody lends a hand; `null` when it failed for another reason. */

@@ -1,6 +1,7 @@
+import { patched } from '@temporalio/workflow';
 import type { LifecycleOutcome } from '../domain/lifecycle.js';
 import { passGate } from './gate.js';
-import { weigh } from './provisional.js';
+import { AUDITED_LATER, weigh } from './provisional.js';
 import { retire } from './retire.js';
 import type { LifecycleRun } from './run.js';
 import { control } from './zones.js';
@@ -23,6 +24,11 @@ async function review(run: LifecycleRun): Promise<void> {
   const { by, statement } = outcome.kind === 'rejected' ? outcome : { by: '', statement: '' };
   const decided =
     outcome.kind === 'approved' ? outcome.approved : { request: gate.request, approvals: [statement], approvers: [by] };
-  await run.part('reviewed', 'in service', () => run.record('reviewed', decided));
+  // What takes it back waits for no log.
+  const later = outcome.kind === 'rejected' && patched(AUDITED_LATER);
+  const reviewed = await run.part('reviewed', 'in service', () => run.record('reviewed', decided, later));
+  if (later) run.audits.add(() => run.record('reviewed', reviewed));
+  if (outcome.kind === 'rejected' && outcome.unnoted === true)
+    run.audits.add(() => control.noteRejection(gate.request, outcome.statement));
   await weigh(run);
 }

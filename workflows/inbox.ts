@@ -6,29 +6,16 @@ import {
   setDefaultUpdateHandler,
   setHandler,
 } from '@temporalio/workflow';
-import type { Decision, DecisionVerdict } from '../activities/contract.js';
-import {
-  decisionSignal,
-  decisionUpdate,
-  type EndpointDecision,
-  type LifecycleDecision,
-  type Receipt,
-} from './messages.js';
-
-export type MessageName = LifecycleDecision | EndpointDecision | 'unknown';
-
-export interface Item {
-  readonly name: MessageName;
-  readonly decision: Decision;
-  /** In characters: measured once, because a flood is looked through again and again. */
-  readonly size: number;
-  verdict: DecisionVerdict | null;
-}
+import type { Decision } from '../activities/contract.js';
+import { Refused, type CarriedRefused } from './refused.js';
+import type { Item, MessageName } from './verdicts.js';
+import { decisionSignal, decisionUpdate, type Receipt } from './messages.js';
 
 /** The messages that a continued run takes over. */
 export interface CarriedMessages {
   readonly waiting: readonly Pick<Item, 'name' | 'decision'>[];
   readonly dropped: number;
+  readonly refused?: CarriedRefused;
 }
 
 const MAX_PAYLOAD_CHARS = 64 * 1024;
@@ -47,6 +34,7 @@ const MAX_TAKEN_CHARS = 512 * 1024;
 export class Inbox {
   /** While it holds and no sender waits, all messages but kills stay where they are: the next run takes them over. */
   rest: () => boolean = () => false;
+  readonly refused: Refused;
   private readonly names: readonly Exclude<MessageName, 'unknown'>[];
   private items: Item[];
   private lost: Item[] = [];
@@ -57,7 +45,8 @@ export class Inbox {
 
   constructor(names: readonly Exclude<MessageName, 'unknown'>[], carried?: CarriedMessages) {
     this.names = names;
-    this.items = (carried?.waiting ?? []).map((item) => ({ ...item, size: sizeOf(item.decision), verdict: null }));
+    this.refused = new Refused(MAX_TAKEN_CHARS, carried?.refused);
+    this.items = (carried?.waiting ?? []).map((item) => this.item(item.name, item.decision, sizeOf(item.decision)));
     for (const { name, size } of this.items) this.waiting.set(name, (this.waiting.get(name) ?? 0) + size);
     this.dropped = carried?.dropped ?? 0;
   }
@@ -133,7 +122,8 @@ export class Inbox {
       if (room >= 0) waiting.push({ name, decision });
       else dropped += 1;
     }
-    return { waiting, dropped };
+    const refused = this.refused.carry();
+    return { waiting, dropped, ...(refused === null ? {} : { refused }) };
   }
 
   private hold(items: Item[]): Item[] {
@@ -146,10 +136,14 @@ export class Inbox {
     const size = sizeOf(decision);
     const waiting = (this.waiting.get(name) ?? 0) + size;
     const fits = size <= (name === 'kill' ? MAX_KILL_CHARS : MAX_PAYLOAD_CHARS) && waiting <= MAX_WAITING_CHARS;
-    const item: Item = { name, decision: fits ? decision : { message, envelope: null }, size, verdict: null };
+    const item = this.item(name, fits ? decision : { message, envelope: null }, size);
     (fits ? this.items : this.lost).push(item);
     if (fits) this.waiting.set(name, waiting);
     return item;
+  }
+
+  private item(name: MessageName, decision: Decision, size: number): Item {
+    return { name, decision, size, verdict: null, refused: this.refused };
   }
 
   private async answered(item: Item): Promise<Receipt> {
@@ -162,21 +156,6 @@ export class Inbox {
 
 function sizeOf(decision: Decision): number {
   return JSON.stringify(decision).length;
-}
-
-/** Gives each message its verdict, in the same order. */
-export function settle(items: readonly Item[], verdicts: readonly DecisionVerdict[]): void {
-  items.forEach((item, index) => {
-    item.verdict = verdicts[index] ?? { accepted: false, code: 'INTERNAL', reason: 'no verdict was given' };
-  });
-}
-
-/** Gives all of them the same refusal. */
-export function settleRefused(items: readonly Item[], refusal: { code: string; reason: string }): void {
-  settle(
-    items,
-    items.map(() => ({ accepted: false, ...refusal })),
-  );
 }
 
 // A rejected update leaves no trace, so only what cannot be a message at all is rejected here.

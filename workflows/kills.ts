@@ -1,7 +1,7 @@
 import { condition, log } from '@temporalio/workflow';
 import type { DecisionVerdict } from '../activities/contract.js';
 import { answering } from './desk.js';
-import { settle, type Item } from './inbox.js';
+import { settle, type Item } from './verdicts.js';
 import type { Traffic } from './traffic.js';
 import { failureOf } from './failures.js';
 import { control } from './zones.js';

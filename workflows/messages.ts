@@ -42,6 +42,8 @@ export const decisionUpdate = (name: LifecycleDecision | EndpointDecision) =>
 export const rolloutSignal = defineSignal<[RolloutOrder]>('rollout');
 /** From the endpoint: how the rollout ended. The receiver asks again before it believes it. */
 export const rolloutEndedSignal = defineSignal<[RolloutEnded]>('rolloutEnded');
+/** To a lifecycle: a hold that may have kept its keys from being destroyed was lifted; it looks again by itself. */
+export const holdLiftedSignal = defineSignal('holdLifted');
 /** To the endpoint: somebody else has changed its routes or stopped it; it reads the records again. */
 export const routesChangedSignal = defineSignal('routesChanged');
 

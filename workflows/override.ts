@@ -1,7 +1,7 @@
 import { condition } from '@temporalio/workflow';
 import type { LifecycleOutcome } from '../domain/lifecycle.js';
 import { passGate } from './gate.js';
-import { settle, settleRefused } from './inbox.js';
+import { settle, settleRefused } from './verdicts.js';
 import type { LifecycleRun } from './run.js';
 import { failureOf } from './failures.js';
 import { control } from './zones.js';

@@ -1,5 +1,6 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { RoutedStep } from '../activities/contract.js';
+import type { Digest } from '../domain/digest.js';
 import type { Proceeding, RolloutOrder } from '../domain/endpoint.js';
 import { awaitGate, type Counting } from './gate.js';
 import type { Inbox } from './inbox.js';
@@ -9,6 +10,26 @@ import { watch } from './zones.js';
 /** A rollout that is not to go on, and why. */
 export class StepFailed extends Error {}
 
+const FOREIGN_VERDICTS = 3;
+
+/** Ends where a step has passed, having been watched for its time since then. A verdict on another revision says nothing of it. */
+export async function stepWatched(
+  model: string,
+  { release }: RolloutOrder,
+  { position: { revision }, bakeSeconds, timeoutSeconds }: RoutedStep,
+  since: string,
+): Promise<void> {
+  for (let foreign = 0; foreign < FOREIGN_VERDICTS; foreign += 1) {
+    const passed = (Date.now() - Date.parse(since)) / 1000;
+    const left = (seconds: number): number => Math.max(0, seconds - passed);
+    const verdict = await watch.watchStep(model, revision, release, left(bakeSeconds), left(timeoutSeconds));
+    if (verdict.revision !== revision) continue;
+    if (verdict.kind === 'pass') return;
+    throw new StepFailed(`${verdict.kind}: ${verdict.reason}`);
+  }
+  throw new StepFailed(`inconclusive: no watch answers for revision ${revision}`);
+}
+
 interface Pause {
   readonly model: string;
   readonly order: RolloutOrder;
@@ -17,6 +38,8 @@ interface Pause {
   readonly counting: Counting;
   readonly inbox: Inbox;
   readonly progressed: (counting: Counting) => void;
+  /** Told of a rejection that the log has not taken yet. */
+  readonly unnoted: (request: Digest, statement: Digest) => void;
 }
 
 /**
@@ -47,6 +70,7 @@ export async function awaitProceed(pause: Pause): Promise<Proceeding> {
     case 'approved':
       return { request: outcome.approved.request, approvals: outcome.approved.approvals };
     case 'rejected':
+      if (outcome.unnoted === true) pause.unnoted(counting.gate.request, outcome.statement);
       throw new StepFailed(`${outcome.by} rejected the next step: ${outcome.reason}`);
     case 'expired':
       if (around.consideredCancelled) await around.cancelRequested;

@@ -1,4 +1,4 @@
-import { getExternalWorkflowHandle, log } from '@temporalio/workflow';
+import { getExternalWorkflowHandle, log, patched } from '@temporalio/workflow';
 import type { RoutedPosition } from '../domain/endpoint.js';
 import type { LifecycleOutcome } from '../domain/lifecycle.js';
 import { endpointId } from '../domain/names.js';
@@ -21,7 +21,7 @@ export class Lapsed extends Error {
 export async function weigh(run: LifecycleRun): Promise<void> {
   const { admission, overridden } = run.progress;
   if (overridden === undefined && admission?.riskAssessment === undefined) return;
-  run.stand(await control.proviso(run.name));
+  run.stand(await run.insist(() => control.proviso(run.name)));
 }
 
 /** Nobody has to do anything for it: a provisional release whose time has passed goes back by itself. */
@@ -32,7 +32,13 @@ export async function rollBack(run: LifecycleRun, proviso: Proviso): Promise<Lif
   return { kind: 'rolled back', reason: why };
 }
 
-/** Recorded first: from then on no step of it is routed. Then callers get the release before it, if there is one. */
+/** Of histories that were begun earlier: there a lapse was audited before anything was taken back. */
+export const AUDITED_LATER = 'audited-later';
+
+/**
+ * Recorded first: from then on no step of it is routed. Then callers get the release before it, if there is one; the log is
+ * told last, however long it may take none.
+ */
 export async function takeBack(run: LifecycleRun, proviso: Proviso): Promise<Proviso> {
   const { name } = run;
   const release = run.progress.ingested?.release ?? '';
@@ -41,6 +47,7 @@ export async function takeBack(run: LifecycleRun, proviso: Proviso): Promise<Pro
     run.insist(() => control.recordLapse(name, release, proviso)),
   );
   await leaveRoutes(run, release, () => control.revertRelease(name, release));
+  if (patched(AUDITED_LATER)) run.audits.add(() => control.noteLapse(name, release));
   return lapsed;
 }
 
@@ -51,7 +58,8 @@ export async function leaveRoutes(
   act: () => Promise<RoutedPosition>,
 ): Promise<void> {
   const { name } = run;
-  const { stopped } = await run.insist(act);
+  const { stopped, unnoted } = await run.insist(act);
+  if (unnoted !== undefined) run.audits.add(() => control.noteRoute(name.model, unnoted));
   await tellEndpoint(name.model);
   for (const gone of [...stopped.filter((each) => each.release !== release), { ...name, release }])
     await run.insist(() => serving.stopRelease({ model: gone.model, version: gone.version }, gone.release));

@@ -1,3 +1,4 @@
+import type { Digest } from '../domain/digest.js';
 import type { Proceeding, RolloutOrder, RoutedPosition } from '../domain/endpoint.js';
 import type { Counting } from './gate.js';
 import type { Inbox } from './inbox.js';
@@ -34,4 +35,6 @@ export interface Surroundings {
   readonly inbox: Inbox;
   /** What people see has changed. */
   readonly display: () => void;
+  /** A rejection has ended it that the log has not taken yet. */
+  readonly rejected: (request: Digest, statement: Digest) => void;
 }

@@ -1,15 +1,13 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
 import type { RoutedStep } from '../activities/contract.js';
-import type { Proceeding, RolloutOrder, StepVerdict } from '../domain/endpoint.js';
+import type { Proceeding, RolloutOrder } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
 import { insist } from './desk.js';
 import { opened, type Counting } from './gate.js';
-import { awaitProceed, StepFailed } from './pause.js';
+import { awaitProceed, stepWatched } from './pause.js';
 import { AT_ITS_START, type RolloutState, type Surroundings } from './rollout-state.js';
 import { obstacleOf, reasonOf, refusalOf } from './failures.js';
-import { control, serving, watch } from './zones.js';
-
-const FOREIGN_VERDICTS = 3;
+import { control, serving } from './zones.js';
 
 /**
  * One release through the steps of its approved plan, in a scope of its own, so that a kill or an order to roll back ends
@@ -23,6 +21,8 @@ export class Rollout {
   asking: boolean;
   /** It was to be undone, and that was refused: it is tried again, by the next run if need be. */
   held = false;
+  /** Whoever stops it now takes back by itself what it has brought: its last act waits for whoever audits it. */
+  promoting = false;
   private scope = new CancellationScope();
   private yielding = false;
   private readonly around: Surroundings;
@@ -84,16 +84,14 @@ export class Rollout {
     for (let last = false; !last;) {
       const routed = await this.route(order);
       moved(routed.position);
-      if (this.state.counting === null) {
-        const verdict = await this.watched(order, routed);
-        if (verdict.kind !== 'pass') throw new StepFailed(`${verdict.kind}: ${verdict.reason}`);
-      }
+      if (this.state.counting === null) await this.watched(order, routed);
       last = routed.last;
       const agreed = routed.pauses && !last ? await this.proceeding(order, routed) : null;
       if (!last) this.set({ step: this.state.step + 1, ...AT_ITS_START, agreed });
       if (agreed !== null) this.around.display();
     }
-    // Not left half done: a stop that comes now is answered by a rollback of what has been promoted.
+    // Not left half done: a stop that comes now is answered by a rollback of what has been promoted, or was to be.
+    this.promoting = true;
     const position = await CancellationScope.nonCancellable(() => control.promoteRelease(model, order));
     moved(position);
     return { kind: 'promoted', revision: position.revision };
@@ -101,12 +99,15 @@ export class Rollout {
 
   /** A host whose disk is full is waited for, as long as the plan may still begin. */
   private async started({ version, release }: RolloutOrder): Promise<void> {
-    const { model } = this.around;
     const trouble = (why: string | null): void => this.around.trouble(`cannot start ${version}`, why);
     const pause = (ms: number): Promise<boolean> =>
       condition(() => false, ms, { summary: `before ${version} is started again` });
     try {
-      await insist(() => serving.startRelease({ model, version }, release), { trouble, pause }, obstacleOf);
+      await insist(
+        () => serving.startRelease({ model: this.around.model, version }, release),
+        { trouble, pause },
+        obstacleOf,
+      );
     } finally {
       trouble(null);
     }
@@ -124,23 +125,15 @@ export class Rollout {
     }
   }
 
-  /** A verdict on another revision says nothing of this step. */
-  private async watched(order: RolloutOrder, routed: RoutedStep): Promise<StepVerdict> {
-    const { revision } = routed.position;
-    const since = this.state.watchedSince ?? new Date(Date.now()).toISOString();
-    this.set({ watchedSince: since });
-    for (let foreign = 0; foreign < FOREIGN_VERDICTS; foreign += 1) {
-      const passed = (Date.now() - Date.parse(since)) / 1000;
-      const [bake, timeout] = [routed.bakeSeconds - passed, routed.timeoutSeconds - passed].map((s) => Math.max(0, s));
-      const verdict = await watch.watchStep(this.around.model, revision, order.release, bake ?? 0, timeout ?? 0);
-      if (verdict.revision === revision) return verdict;
-    }
-    return { kind: 'inconclusive', revision, reason: `no watch answers for revision ${revision}` };
+  private watched(order: RolloutOrder, routed: RoutedStep): Promise<void> {
+    const watchedSince = this.state.watchedSince ?? new Date(Date.now()).toISOString();
+    this.set({ watchedSince });
+    return stepWatched(this.around.model, order, routed, watchedSince);
   }
 
   /** What people agree to after this step. */
   private async proceeding(order: RolloutOrder, routed: RoutedStep): Promise<Proceeding> {
-    const { model, inbox, display } = this.around;
+    const { model, inbox, display, rejected: unnoted } = this.around;
     const count = (counting: Counting): void => {
       this.set({ counting });
       display();
@@ -150,7 +143,7 @@ export class Rollout {
       const counting =
         this.state.counting ?? opened('proceed', await control.openStepGate(model, order, this.state.step + 1));
       count(counting);
-      return await awaitProceed({ model, order, routed, counting, inbox, progressed: count });
+      return await awaitProceed({ model, order, routed, counting, inbox, progressed: count, unnoted });
     } finally {
       this.asking = false;
     }

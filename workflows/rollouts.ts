@@ -68,14 +68,14 @@ export class Rollouts {
 
   /**
    * Ends the rollout under way, if any, and waits until it is undone; whether that brought the stable release back. Where its
-   * undoing does not come about it is tried again, and nobody waits for that.
+   * undoing does not come about it is tried again, and nobody waits for that, nor for a promotion.
    */
   async stop(why: string): Promise<boolean> {
     const { current } = this;
     if (current === null) return false;
     current.stop(why);
-    await condition(() => this.current !== current || current.held);
-    if (current.held) return false;
+    await condition(() => this.current !== current || current.held || current.promoting);
+    if (current.held || current.promoting) return false;
     const end = this.ended.find((each) => each.request === current.state.order.request);
     return end?.result.kind !== 'promoted';
   }
@@ -132,6 +132,7 @@ export class Rollouts {
       trouble: (what, why) => traffic.held(what, why),
       inbox: traffic.inbox,
       display: () => traffic.display(),
+      rejected: (request, statement) => traffic.chores.add({ kind: 'note rejection', request, statement }),
     });
   }
 }

@@ -1,16 +1,16 @@
-import { allHandlersFinished, condition, continueAsNew, setHandler, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { StagePart } from '../activities/contract.js';
-import type { LifecycleStatus, Progress, Stage } from '../domain/lifecycle.js';
+import type { Progress, Stage } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { Proviso } from '../domain/provisional.js';
+import { Audits } from './audits.js';
 import { insist, refuseStrays } from './desk.js';
-import { show } from './display.js';
 import type { Counting } from './gate.js';
 import { Inbox, type CarriedMessages } from './inbox.js';
 import type { lifecycle } from './lifecycle.js';
-import { LIFECYCLE_DECISIONS, lifecycleStatusQuery, rolloutEndedSignal, type LifecycleInput } from './messages.js';
+import { LIFECYCLE_DECISIONS, type LifecycleInput } from './messages.js';
 import { Lapsed } from './provisional.js';
-import { factsOf, straysOf } from './strays.js';
+import { listenTo, showRun, straysOf } from './strays.js';
 import { obstacleOf, type Failure } from './failures.js';
 import { control } from './zones.js';
 
@@ -36,6 +36,10 @@ export class LifecycleRun {
   /** Set once no message can count any more. */
   closed: string | null = null;
   stage: Stage = 'admit';
+  /** Something has happened because of which what was refused may come about now. */
+  woken = false;
+  /** Before all of it is in the log the run neither ends nor is handed on. */
+  readonly audits = new Audits();
   private why: string | null = null;
   private resting = false;
   private readonly continueAfterEvents: number | null;
@@ -52,17 +56,7 @@ export class LifecycleRun {
     this.counting = carried?.counting ?? null;
     this.inbox = new Inbox(LIFECYCLE_DECISIONS, carried?.messages);
     this.inbox.rest = () => this.resting && this.due() && allHandlersFinished();
-    setHandler(rolloutEndedSignal, () => {
-      this.rolloutEnded = true;
-    });
-    setHandler(lifecycleStatusQuery, (): LifecycleStatus => ({
-      stage: this.stage,
-      progress: this.progress,
-      proviso: this.proviso,
-      gate: this.counting?.gate ?? null,
-      missing: this.counting?.missing ?? 0,
-      trouble: this.trouble(),
-    }));
+    listenTo(this);
     this.inbox.listen();
   }
 
@@ -86,22 +80,34 @@ export class LifecycleRun {
 
   /** An act that must come to pass: what keeps it from that is shown, and it is tried again. */
   async insist<T>(act: () => Promise<T>, by?: (error: unknown) => Failure | null): Promise<T> {
-    const pause = async (ms: number): Promise<boolean> => this.until(() => false, ms, 'before it is tried again');
+    // Whoever wakes it is not believed, it only looks again by itself.
+    const pause = async (ms: number): Promise<boolean> => {
+      await this.until(() => this.woken, ms, 'before it is tried again');
+      return false;
+    };
+    const attempt = (): Promise<T> => {
+      this.woken = false;
+      return act();
+    };
     const trouble = (why: string | null): void => {
       if (why !== this.why) this.held(why);
     };
-    // A pause that nothing interrupts ends by time.
-    return (await insist(act, { trouble, pause }, by)) as T;
+    // After a pause it is always tried again.
+    return (await insist(attempt, { trouble, pause }, by)) as T;
   }
 
-  /** Keeps what a stage ended with; answers what the record says. */
-  record<K extends StagePart>(part: K, value: NonNullable<Progress[K]>): Promise<NonNullable<Progress[K]>> {
-    return control.record<K>(this.name, part, value, this.progress.ingested?.release ?? null);
+  /** Keeps what a stage ended with; answers what the record says. `later`: it is audited by another call. */
+  record<K extends StagePart>(
+    part: K,
+    value: NonNullable<Progress[K]>,
+    later = false,
+  ): Promise<NonNullable<Progress[K]>> {
+    return control.record<K>(this.name, part, value, this.progress.ingested?.release ?? null, ...(later ? [true] : []));
   }
 
   stand(proviso: Proviso | null): void {
     this.proviso = proviso;
-    this.display();
+    showRun(this);
   }
 
   /**
@@ -122,7 +128,7 @@ export class LifecycleRun {
   }
 
   private async atRest(arrived: () => boolean, ms?: number, summary?: string): Promise<boolean> {
-    const ready = (): boolean => this.due() && allHandlersFinished() && this.inbox.settled;
+    const ready = (): boolean => this.due() && allHandlersFinished() && this.inbox.settled && this.audits.none;
     this.resting = true;
     const either = (): boolean => arrived() || ready();
     const happened =
@@ -137,22 +143,22 @@ export class LifecycleRun {
   /** Refuses all that still arrives, and returns when nothing is unanswered. */
   async close(reason: string): Promise<void> {
     this.closed = reason;
-    await condition(() => this.inbox.empty && this.inbox.settled && allHandlersFinished());
+    await condition(() => this.inbox.empty && this.inbox.settled && this.audits.none && allHandlersFinished());
   }
 
   enter(stage: Stage): void {
     this.stage = stage;
-    this.display();
+    showRun(this);
   }
 
   count(counting: Counting | null): void {
     this.counting = counting;
-    this.display();
+    showRun(this);
   }
 
   held(why: string | null): void {
     this.why = why;
-    this.display();
+    showRun(this);
   }
 
   private handOn(): Promise<never> {
@@ -165,19 +171,7 @@ export class LifecycleRun {
     return continueAsNewSuggested || historyLength > (this.continueAfterEvents ?? Infinity);
   }
 
-  private trouble(): string[] {
+  get trouble(): readonly string[] {
     return this.why === null ? [] : [this.why];
-  }
-
-  private display(): void {
-    show({
-      ...this.name,
-      title: `${this.name.model} ${this.name.version}`,
-      stage: this.stage,
-      digest: this.progress.ingested?.release ?? null,
-      facts: factsOf(this),
-      counting: this.counting,
-      trouble: this.trouble(),
-    });
   }
 }

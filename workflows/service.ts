@@ -1,5 +1,5 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
-import type { ServiceVerdict } from '../domain/endpoint.js';
+import type { ServiceReverted, ServiceVerdict } from '../domain/endpoint.js';
 import { insist } from './desk.js';
 import type { Traffic } from './traffic.js';
 import { failureOf } from './failures.js';
@@ -78,7 +78,7 @@ export class ServiceWatch {
       this.until({ revision, release }, 'cannot go back'),
     );
     traffic.reverting -= 1;
-    if (reverted?.kind === 'rolled back') traffic.routed(reverted.position);
+    if (reverted !== null) hasReverted(traffic, reverted);
     if (reverted?.kind !== 'alarm') return null;
     traffic.held(BREACHED, reverted.reason);
     return 'alarm';
@@ -104,6 +104,12 @@ export class ServiceWatch {
     if (!resumed || isBusy || position.killedBy.length > 0 || inbox.has('rollback')) return null;
     return first?.weight === 100 ? { revision: position.revision, release: first.release } : null;
   }
+}
+
+/** What followed from a breach takes effect here; it is audited beside all else. */
+export function hasReverted(traffic: Traffic, { breached, ...end }: ServiceReverted): void {
+  if (breached !== undefined) traffic.chores.add({ kind: 'note breach', model: traffic.model, breached });
+  if (end.kind === 'rolled back') traffic.routed(end.position);
 }
 
 interface Serving {

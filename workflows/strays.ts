@@ -1,5 +1,8 @@
+import { setHandler } from '@temporalio/workflow';
+import type { LifecycleStatus } from '../domain/lifecycle.js';
 import type { Stray } from './desk.js';
-import { LIFECYCLE_DECISIONS } from './messages.js';
+import { show } from './display.js';
+import { holdLiftedSignal, LIFECYCLE_DECISIONS, lifecycleStatusQuery, rolloutEndedSignal } from './messages.js';
 import type { LifecycleRun } from './run.js';
 
 /** What can never count for a lifecycle at the moment, and why. */
@@ -17,8 +20,33 @@ export function straysOf({ closed, asking, counting, inbox, progress }: Lifecycl
   return strays;
 }
 
+/** What tells it something, and what asks it. */
+export function listenTo(run: LifecycleRun): void {
+  setHandler(rolloutEndedSignal, () => {
+    run.rolloutEnded = true;
+  });
+  setHandler(holdLiftedSignal, () => {
+    run.woken = true;
+  });
+  setHandler(lifecycleStatusQuery, () => statusOf(run));
+}
+
+function statusOf({ stage, progress, proviso, counting, trouble }: LifecycleRun): LifecycleStatus {
+  return { stage, progress, proviso, gate: counting?.gate ?? null, missing: counting?.missing ?? 0, trouble };
+}
+
+/** What people see of it in the UI. */
+export function showRun(run: LifecycleRun): void {
+  const { name, stage, progress, counting, trouble } = run;
+  const title = `${name.model} ${name.version}`;
+  show({
+    ...name,
+    ...{ title, stage, counting, trouble, facts: factsOf(run), digest: progress.ingested?.release ?? null },
+  });
+}
+
 /** What people see of a lifecycle besides its stage. */
-export function factsOf({ proviso, progress: { validated, retirement, outcome } }: LifecycleRun): [string, string][] {
+function factsOf({ proviso, progress: { validated, retirement, outcome } }: LifecycleRun): [string, string][] {
   const facts: [string, string][] = [];
   for (const miss of validated?.misses ?? []) facts.push(['Failed', miss]);
   if (validated?.remedy !== undefined) facts.push(['An override would need', validated.remedy]);

@@ -51,7 +51,11 @@ export class Traffic {
   constructor(model: string, carried?: EndpointCarried) {
     this.model = model;
     this.inbox = new Inbox(ENDPOINT_DECISIONS, carried?.messages);
-    this.chores = new Chores(carried?.chores ?? [], (order, took) => this.tooLate(order, took));
+    this.chores = new Chores(
+      carried?.chores ?? [],
+      (order, took) => this.tooLate(order, took),
+      () => this.display(),
+    );
     this.late = new LateKills(carried?.late ?? []);
     this.alarms = new Alarms(carried?.alarms ?? []);
     this.restore = carried?.restore ?? null;
@@ -168,6 +172,6 @@ export class Traffic {
   private trouble(): string[] {
     const late = this.late.trouble(this.position.killedBy);
     const alarms = this.alarms.standing(this.position.serving).map(({ reason }) => reason);
-    return [...late, ...alarms, ...[...this.troubles].map(([what, why]) => `${what}: ${why}`)];
+    return [...late, ...alarms, ...this.chores.trouble, ...[...this.troubles].map(([what, why]) => `${what}: ${why}`)];
   }
 }

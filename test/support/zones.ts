@@ -58,9 +58,11 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   renewOverride: 'control',
   openReviewGate: 'control',
   recordLapse: 'control',
+  noteLapse: 'control',
   revertRelease: 'control',
   openDeployGate: 'control',
   decide: 'control',
+  noteRejection: 'control',
   refuse: 'control',
   record: 'control',
   askEndpoint: 'control',
@@ -76,7 +78,9 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   promoteRelease: 'control',
   rollBack: 'control',
   revertService: 'control',
+  noteBreach: 'control',
   noteRoute: 'control',
+  confirmRoute: 'control',
   checkRollback: 'control',
   noteRollback: 'control',
   takeAlerts: 'control',
@@ -253,6 +257,7 @@ export class FakeZones {
       }),
       openReviewGate: async () => this.gate('review-1', 'reviewer'),
       recordLapse: async (_name, _release, proviso) => proviso,
+      noteLapse: async () => undefined,
       revertRelease: async () => ({ ...at(2, '0.0.0', 'x'), stopped: [] }),
       openDeployGate: async () => {
         const gate = await this.gate('deploy-1', 'release-approver');
@@ -338,7 +343,10 @@ export class FakeZones {
       },
       noteAlerts: async () => undefined,
       strayAlert: async () => undefined,
+      noteBreach: async () => undefined,
       noteRoute: async () => undefined,
+      confirmRoute: async () => undefined,
+      noteRejection: async () => undefined,
       noteRollback: async () => undefined,
       sortKills: async (_model, orders) =>
         orders.map(({ envelope: sent }) => {

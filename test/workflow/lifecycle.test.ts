@@ -6,6 +6,7 @@ import type { LifecycleStatus, RolloutResult } from '../../domain/lifecycle.js';
 import {
   decisionSignal,
   decisionUpdate,
+  holdLiftedSignal,
   lifecycleStatusQuery,
   startLifecycle,
   type LifecycleDecision,
@@ -352,6 +353,37 @@ describe('a lifecycle that starts again', () => {
     expect(on.zones.calls.find((call) => call.name === 'withdrawRelease')!.at).toBeGreaterThanOrEqual(
       Date.parse(retiresAt),
     );
+  });
+
+  it('goes on at once when the hold is lifted that has kept its keys; who only says so gets it to look, and no further', async () => {
+    const retirement = {
+      request: digestOf('r'),
+      approvals: [],
+      notice: digestOf('n'),
+      retiresAt: '2020-01-01T00:00:00.000Z',
+    };
+    on.zones.progress = { ...behind, rollout: { kind: 'promoted', revision: 3 }, retirement };
+    let isHeld = true;
+    on.zones.acts.destroyKeys = async () => {
+      if (isHeld) throw refusal('HELD', 'held by sam: a lawsuit');
+      return digestOf('certificate');
+    };
+    const handle = await start();
+    await on.zones.called('destroyKeys');
+    await handle.signal(holdLiftedSignal);
+    await on.zones.called('destroyKeys', 2);
+    const trouble = ['HELD: held by sam: a lawsuit'];
+    await expect
+      .poll(async () => (await handle.query(lifecycleStatusQuery)).trouble, { timeout: 20_000 })
+      .toEqual(trouble);
+    isHeld = false;
+    await handle.signal(holdLiftedSignal);
+    await on.zones.called('destroyKeys', 3);
+    // Nobody has awaited its result so far: the clock of this server has stood still, no pause has ended by itself.
+    expect(await handle.result()).toMatchObject({ kind: 'retired' });
+    const [first, , last] = on.zones.calls.filter(({ name }) => name === 'destroyKeys').map(({ at }) => at);
+    expect(last! - first!).toBeLessThan(30_000);
+    expect(on.zones.argsOf('destroyKeys')).toHaveLength(3);
   });
 
   it('after its end answers what is recorded, and does nothing', async () => {

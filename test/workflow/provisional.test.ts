@@ -15,7 +15,7 @@ import {
 } from '../../workflows/messages.js';
 import type { lifecycle } from '../../workflows/index.js';
 import { capture, startTimeSkipping } from '../support/temporal.js';
-import { decision, digestOf, envelope, refusal, stage } from '../support/zones.js';
+import { decision, deferred, digestOf, envelope, refusal, stage } from '../support/zones.js';
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof lifecycle>;
 
@@ -153,7 +153,9 @@ describe('a release whose validation has failed', () => {
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: proviso?.why });
     expect(at('recordLapse')).toBeGreaterThanOrEqual(Date.parse(until));
     expect(at('recordLapse')).toBeLessThan(Date.parse(until) + 60_000);
-    expect(on.zones.names().slice(-4)).toEqual(['recordLapse', 'revertRelease', 'stopRelease', 'recordOutcome']);
+    const ending = on.zones.names().slice(-5);
+    expect(ending.slice(0, 3)).toEqual(['recordLapse', 'revertRelease', 'stopRelease']);
+    expect(ending.slice(3).sort()).toEqual(['noteLapse', 'recordOutcome']);
     await capture(handle, 'lifecycle-override-ended');
   });
 
@@ -283,7 +285,9 @@ describe('a release whose validation has failed', () => {
     };
     const handle = await start();
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: 'it had ended' });
-    expect(on.zones.names()).toEqual(['resumeLifecycle', 'revertRelease', 'stopRelease', 'recordOutcome']);
+    const [read, ...ending] = on.zones.names();
+    expect([read, ...ending.slice(0, 2)]).toEqual(['resumeLifecycle', 'revertRelease', 'stopRelease']);
+    expect(ending.slice(2).sort()).toEqual(['noteLapse', 'recordOutcome']);
   });
 });
 
@@ -337,6 +341,51 @@ describe('an emergency deployment', () => {
     proviso = { until: iso(await now()), why: 'rejected' };
     expect(await handle.result()).toMatchObject({ kind: 'rolled back' });
   });
+
+  it.each(['whose review is rejected', 'that nobody reviews'])(
+    '%s goes back while the log takes no record, and ends once that has all of it',
+    async (how) => {
+      const log = deferred();
+      const audits = ['noteLapse', 'noteRejection', 'noteRoute', 'recordOutcome'] as const;
+      for (const name of audits) {
+        const act = on.zones.acts[name] as (...args: unknown[]) => Promise<unknown>;
+        const waits = async (...args: unknown[]): Promise<unknown> => {
+          await log.promise;
+          return act(...args);
+        };
+        Object.assign(on.zones.acts, { [name]: waits });
+      }
+      const { record, decide } = on.zones.acts;
+      on.zones.acts.record = async (name, part, value, release, later) => {
+        if (part === 'reviewed' && later !== true) await log.promise;
+        return record(name, part, value, release, later);
+      };
+      on.zones.acts.decide = async (input) => {
+        const { verdicts, outcome } = await decide(input);
+        return { verdicts, outcome: outcome.kind === 'rejected' ? { ...outcome, unnoted: true } : outcome };
+      };
+      on.zones.acts.revertRelease = async () => ({
+        ...{ revision: 2, document: digestOf('d'), serving: [], killedBy: [], stopped: [] },
+        unnoted: { revision: 2, since: iso(0) },
+      });
+      urgent();
+      const handle = await start(true);
+      await approveDeploy(handle);
+      await on.zones.called('openReviewGate');
+      if (how === 'whose review is rejected') {
+        proviso = { until: iso(await now()), why: 'rejected' };
+        await reject(handle, 'review-1');
+      } else proviso = { until: iso((await now()) + 5_000), why: WHY };
+      const result = handle.result();
+      await on.zones.called('stopRelease');
+      await Promise.all([on.zones.called('noteLapse'), on.zones.called('noteRoute')]);
+      log.resolve();
+      expect(await result).toMatchObject({ kind: 'rolled back' });
+      if (how !== 'whose review is rejected') return;
+      expect(on.zones.argsOf('noteRejection')).toHaveLength(1);
+      expect(on.zones.argsOf('record').filter(([, part]) => part === 'reviewed')).toHaveLength(2);
+    },
+  );
 
   it('that is not reviewed within three days goes back by itself', async () => {
     urgent();

@@ -9,6 +9,7 @@ import { StoredConsumers } from '../../../adapters/consumers.js';
 import { createGatewayClient, type GatewayClient } from '../../../adapters/gateway/client.js';
 import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
+import { CustodyError } from '../../../domain/errors.js';
 import type { KillPredicate, SignedEnvelope } from '../../../domain/statements.js';
 import { promote, withdraw } from '../../../domain/routing.js';
 import { storeKeys } from '../../../domain/store-keys.js';
@@ -30,8 +31,12 @@ let rig: Rig;
 let troubles: string[];
 /** The orders that endpoints were told of. */
 let told: { model: string; order: SignedEnvelope }[];
+let isLog: 'up' | 'down' | 'hung';
+let doesTemporalHang: boolean;
 
-beforeEach(async () => {
+beforeEach(() => begin());
+
+async function begin(): Promise<void> {
   world = createWorld();
   store = createMemoryStore();
   records = new Records(store.bucket('test-custody'), world.root);
@@ -39,7 +44,9 @@ beforeEach(async () => {
   rig = await startRig(world, cleanup);
   troubles = [];
   told = [];
-});
+  isLog = 'up';
+  doesTemporalHang = false;
+}
 afterEach(async () => {
   vi.restoreAllMocks();
   await cleanup.run();
@@ -73,7 +80,12 @@ async function endpoints(...models: readonly string[]): Promise<Route[]> {
 
 /** Control, until the test has ended. */
 function start(gateways: readonly GatewayClient[] = [rig.client]): void {
-  const audit = { append: async () => undefined };
+  const audit = {
+    append: async () => {
+      if (isLog === 'hung') await new Promise(() => undefined);
+      if (isLog === 'down') throw new CustodyError('STORE_UNAVAILABLE', 'the log takes no record');
+    },
+  };
   const onError = (error: unknown, doing: string): void => void troubles.push(`${doing}: ${String(error)}`);
   const deps = { records, key: world.keys.control, gateways, audit, onError };
   const freshness = new Freshness({
@@ -81,7 +93,10 @@ function start(gateways: readonly GatewayClient[] = [rig.client]): void {
     router: new Router({ ...deps, id: 'control', onJunk: () => undefined }),
     inventory: new Inventory({ ...deps, id: 'control', consumers: new StoredConsumers(records) }),
     apis: [],
-    tell: async (model, order) => void told.push({ model, order }),
+    tell: async (model, order) => {
+      told.push({ model, order });
+      if (doesTemporalHang) await new Promise(() => undefined);
+    },
     noteOverdue: async () => undefined,
   });
   freshness.start();
@@ -155,7 +170,8 @@ describe('what keeps the gateways up to date', () => {
     const ofOne = await questions('one');
     vi.restoreAllMocks();
     await cleanup.run();
-    rig = await startRig(world, cleanup);
+    // What the first one is asked of is none of the others.
+    await begin();
     const many = Array.from({ length: 5 }, (_, at) => `many-${at}`);
     expect(await questions(...many)).toBeLessThanOrEqual(ofOne);
   });
@@ -272,6 +288,45 @@ describe('what keeps the gateways up to date', () => {
     expect(deliverKill).not.toHaveBeenCalled();
     expect(await standing()).toEqual(unhurt([newest]));
     expect(told).toEqual([]);
+  });
+
+  test.each(['down', 'hung'] as const)(
+    'attack: a log that is %s keeps a new policy from the gateways, and no kill and nothing that lowers exposure',
+    async (how) => {
+      const routes = await endpoints('one', 'two');
+      const { client, deafen } = deafTo(rig.client);
+      start([client]);
+      await allBrought(routes);
+      isLog = how;
+      deafen();
+      await put(storeKeys.policy(2), canonicalBytes(world.nextPolicy((policy) => policy).envelope));
+      const order = world.kill('oscar', { model: 'one' });
+      const out = world.withdraw(routes[1]!, routes[1]!.document.releases[0]!.release);
+      await keepKill(order);
+      await keep(out);
+      const one = [routes[0]!.document.revision, [order.digest]];
+      await expect.poll(() => standing(), PATIENCE).toEqual({ one, two: [out.document.revision, []] });
+      isLog = 'up';
+      if (how === 'hung') return;
+      await expect.poll(async () => (await rig.client.state()).policyVersion, PATIENCE).toBe(2);
+    },
+  );
+
+  test('attack: a Temporal that hangs while an endpoint is told keeps no other endpoint’s kill from the gateway', async () => {
+    const routes = await endpoints('one', 'two');
+    const { client, deafen } = deafTo(rig.client);
+    doesTemporalHang = true;
+    start([client]);
+    await allBrought(routes);
+    deafen();
+    await rig.client.deliverKill(world.kill('oscar', { model: 'one' }).envelope);
+    await expect.poll(() => told.length, PATIENCE).toBe(1);
+    const order = world.kill('oscar', { model: 'two' });
+    await keepKill(order);
+    await expect
+      .poll(async () => (await standing())['two'], PATIENCE)
+      .toEqual([routes[1]!.document.revision, [order.digest]]);
+    expect(told).toHaveLength(1);
   });
 
   test('an order that a gateway has taken without control is told to its endpoint, among many quiet ones', async () => {

@@ -23,6 +23,8 @@ class Gateway {
   down = false;
   since: string | null = null;
   order: string | null = null;
+  lacksPolicy = false;
+  teachable = true;
 
   constructor(readonly world: World) {}
 
@@ -31,8 +33,13 @@ class Gateway {
       if (this.down) throw new CustodyError('GATEWAY_UNAVAILABLE', 'no answer');
     };
     return {
+      deliverPolicies: async () => {
+        this.lacksPolicy &&= !this.teachable;
+        return { policyVersion: 1 };
+      },
       deliverKill: async () => {
         answers();
+        if (this.lacksPolicy) throw new CustodyError('SIGNATURE_INVALID', 'nobody has this key');
         this.since ??= ago(0);
         return { model: 'digits', order: '', since: this.since };
       },
@@ -49,6 +56,7 @@ let world: World;
 let records: Records;
 let gateways: Gateway[];
 let audited: AuditRecord[];
+let isLog: 'up' | 'down' | 'hung';
 let reissueStatus: () => Promise<void>;
 let lifted: Set<string>;
 let acts: ReturnType<typeof createKill>;
@@ -61,7 +69,12 @@ beforeEach(async () => {
   gateways = [new Gateway(world), new Gateway(world)];
   audited = [];
   reissueStatus = async () => undefined;
-  const append = async (added: readonly AuditRecord[]): Promise<void> => void audited.push(...added);
+  isLog = 'up';
+  const append = async (added: readonly AuditRecord[]): Promise<void> => {
+    if (isLog === 'hung') await new Promise(() => undefined);
+    if (isLog === 'down') throw new CustodyError('STORE_UNAVAILABLE', 'the log takes no record');
+    audited.push(...added);
+  };
   lifted = new Set();
   const router = new Router({
     ...{ records, key: world.keys.control, id: 'control', gateways: [], audit: { append }, onJunk: () => undefined },
@@ -134,6 +147,37 @@ describe('a kill', () => {
     lifted.add(order.digest);
     expect(await run(() => acts.confirmKill('digits', order.digest))).toBeNull();
   });
+});
+
+test.each(['down', 'hung'] as const)(
+  'attack: forged orders hold no genuine one up while the log is %s',
+  async (how) => {
+    isLog = how;
+    const forged = world.kill('mallory').envelope;
+    const genuine = world.kill('oscar');
+    const sorted = await run(() =>
+      acts.sortKills(
+        'digits',
+        [forged, genuine.envelope].map((envelope) => ({ message: 'kill', envelope })),
+      ),
+    );
+    expect(sorted).toMatchObject([
+      { accepted: false, unnoted: true },
+      { accepted: true, statement: genuine.digest },
+    ]);
+    const alone = run(() => acts.killEndpoint('digits', forged));
+    await expect(alone).rejects.toMatchObject({ code: 'SIGNATURE_INVALID', details: { unnoted: true } });
+  },
+);
+
+test('that a gateway refuses because it lacks the policy is relayed with it', async () => {
+  const [gateway] = gateways;
+  gateway!.lacksPolicy = true;
+  const order = signedAgo(1);
+  expect(await kill(order)).toMatchObject({ gateways: 2, open: false });
+  gateway!.lacksPolicy = true;
+  gateway!.teachable = false;
+  await expect(kill(signedAgo(1))).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
 });
 
 test('attack: a forged policy in the store, and a status document that cannot be made, delay no kill', async () => {

@@ -76,6 +76,41 @@ describe('an order to roll back', () => {
     expect(rig.log.map(({ time }) => time)).toEqual(since);
   });
 
+  test.each(['is down', 'hangs'] as const)('attack: forged ones keep it from nothing while the log %s', async (how) => {
+    rig.audit[how === 'hangs' ? 'hangs' : 'isDown'] = true;
+    const { checkRollback } = createRollouts(rig.desk);
+    const forged = world.rollbackOrder('alice').envelope;
+    const refused = inActivity(() => checkRollback(MODEL, forged));
+    await expect(refused).rejects.toMatchObject({ code: 'NOT_AUTHORISED', details: { unnoted: true } });
+    expect(await order(world.rollbackOrder().envelope)).toBe(`rolled back to ${first.release}`);
+  });
+
+  test('is taken by an endpoint that has just been started, whatever the log and the gateways do', async () => {
+    const { checkRollback, resumeEndpoint, rollBack } = createRollouts(rig.desk);
+    rig.audit.hangs = true;
+    expect(await inActivity(() => resumeEndpoint(MODEL))).toMatchObject({ serving: [{ version: '1.1.0' }, {}] });
+    const { target, reason, statement } = await inActivity(() => checkRollback(MODEL, world.rollbackOrder().envelope));
+    const moved = await inActivity(() => rollBack(MODEL, target, reason, statement));
+    expect(moved).toMatchObject({ serving: [{ release: first.release, weight: 100 }] });
+    // What may not be in the log yet is told to whoever starts next.
+    const { revision } = moved;
+    const { issuedAt } = (await rig.router.at(MODEL, revision)) ?? expect.fail('no document');
+    expect(await inActivity(() => resumeEndpoint(MODEL))).toMatchObject({ unnoted: { revision, since: issuedAt } });
+  });
+
+  test('attack: what is said of since when it is so is never before it could be, nor to come', async () => {
+    const { checkRollback, rollBack, noteRoute } = createRollouts(rig.desk);
+    const { target, reason, statement } = await inActivity(() => checkRollback(MODEL, world.rollbackOrder().envelope));
+    const { revision } = await inActivity(() => rollBack(MODEL, target, reason, statement));
+    const { issuedAt } = (await rig.router.at(MODEL, revision)) ?? expect.fail('no document');
+    for (const since of ['1970-01-01T00:00:00.000Z', '2999-01-01T00:00:00.000Z', 'soon']) {
+      rig.log.length = 0;
+      await inActivity(() => noteRoute(MODEL, { revision, since }));
+      const [{ time } = { time: '' }] = rig.log;
+      expect(time >= issuedAt && time <= isoTime(Date.now()), `${since}: ${time}`).toBe(true);
+    }
+  });
+
   test('attack: counts also while somebody’s forgery lies among the policies', async () => {
     const { checkRollback, rollBack, noteRollback, noteRoute } = createRollouts(rig.desk);
     await rig.records.policies();

@@ -2,6 +2,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Router, type Route as Stored } from '../../../activities/router.js';
 import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
+import type { GatewayClient } from '../../../adapters/gateway/client.js';
+import { CustodyError } from '../../../domain/errors.js';
+import type { RouteDelivery } from '../../../domain/evidence.js';
 import { withdraw } from '../../../domain/routing.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
@@ -50,6 +53,95 @@ const routerOf = (): Router =>
   });
 const takeOut = (router: Router, current: Stored): Promise<Stored> =>
   router.draw(MODEL, current, withdraw(current.document, release.release), null);
+
+interface Statement {
+  readonly predicate: { readonly revision: number };
+}
+
+/** A gateway as the router sees it: it has documents up to a revision, and takes the next one. */
+class Gateway {
+  has = 0;
+  isDown = false;
+  readonly taken: RouteDelivery[] = [];
+
+  readonly client = {
+    state: async () => ({ models: [{ model: MODEL, revision: this.has }] }),
+    deliverRoute: async (delivery: RouteDelivery) => {
+      if (this.isDown) throw new CustodyError('GATEWAY_UNAVAILABLE', 'no answer');
+      const said = JSON.parse(Buffer.from(delivery.document.payload, 'base64').toString('utf8')) as Statement;
+      const { revision } = said.predicate;
+      if (revision !== this.has + 1)
+        throw new CustodyError('REPLAYED', 'another is due', { details: { revision: this.has } });
+      this.has = revision;
+      this.taken.push(delivery);
+      return {};
+    },
+  } as unknown as GatewayClient;
+}
+
+describe('what lowers exposure', () => {
+  let log: 'up' | 'down';
+  let noted: number;
+  beforeEach(() => {
+    log = 'up';
+    noted = 0;
+  });
+  const routerTo = (...gateways: Gateway[]): Router =>
+    new Router({
+      ...{ records, key: world.keys.control, id: 'control', gateways: gateways.map(({ client }) => client) },
+      audit: {
+        append: async () => {
+          if (log === 'down') throw new CustodyError('STORE_UNAVAILABLE', 'the log takes no record');
+          noted += 1;
+        },
+      },
+      onJunk: (key) => void junk.push(key),
+    });
+
+  test('waits neither for the log nor for a gateway that does not answer: the answer says what is missing', async () => {
+    await put(storeKeys.manifest(release.release), Buffer.from(release.manifestText));
+    const gateways = [new Gateway(), new Gateway()] as const;
+    const router = routerTo(...gateways);
+    await router.deliver(MODEL);
+    log = 'down';
+    gateways[1].isDown = true;
+    const { revision, unnoted, stopped } = await router.takeOut(MODEL, release.release, withdraw);
+    expect(gateways.map(({ has }) => has)).toEqual([revision, revision - 1]);
+    expect(unnoted).toMatchObject({ revision, missing: 'no answer' });
+    expect(stopped).toMatchObject([{ release: release.release }]);
+    await expect(router.confirm(MODEL, revision)).rejects.toMatchObject({ code: 'GATEWAY_UNAVAILABLE' });
+    gateways[1].isDown = false;
+    expect(await router.takeOut(MODEL, release.release, withdraw)).toMatchObject({ revision });
+    await router.confirm(MODEL, revision);
+  });
+
+  test('reaches a gateway that was away also where what came after it has to wait for the log', async () => {
+    const gateway = new Gateway();
+    const router = routerTo(gateway);
+    await router.deliver(MODEL);
+    const last = chain.at(-1)!;
+    const out = world.withdraw(last, release.release);
+    const next = world.release({ version: '2.0.0', after: out });
+    const plan = world.routePlan(out, next);
+    for (const route of [out, plan]) await keep(route);
+    log = 'down';
+    await expect(router.deliver(MODEL)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(gateway.has).toBe(out.document.revision);
+    expect(gateway.taken.at(-1)).toMatchObject({ isNewest: false });
+    log = 'up';
+    noted = 0;
+    await router.deliver(MODEL);
+    expect({ has: gateway.has, noted }).toEqual({ has: plan.document.revision, noted: 1 });
+  });
+
+  test('attack: what raises it waits for the log, at whichever gateway', async () => {
+    const gateway = new Gateway();
+    const router = routerTo(gateway);
+    log = 'down';
+    await expect(router.deliver(MODEL)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(gateway.has).toBe(0);
+  });
+});
 
 describe('the routes of an endpoint', () => {
   test('attack: what others put among them is passed over, and the next document takes the first free place', async () => {

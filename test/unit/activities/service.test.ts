@@ -30,10 +30,17 @@ async function begin(rollback: Partial<Policy['rollback']> = { windowSeconds: WI
 
 function revert(revision = chain.length, release = second.release): Promise<ServiceReverted> {
   const { revertService } = createServiceDesk(rig.desk);
-  const environment = new MockActivityEnvironment();
-  return environment.run<[], ServiceReverted, () => Promise<ServiceReverted>>(() =>
-    revertService(MODEL, revision, release, '9 of 20 answers failed'),
-  );
+  return inActivity(() => revertService(MODEL, revision, release, '9 of 20 answers failed'));
+}
+const inActivity = <T>(run: () => Promise<T>): Promise<T> =>
+  new MockActivityEnvironment().run<[], T, () => Promise<T>>(run);
+
+/** What its endpoint audits once it has acted. */
+async function note(reverted: ServiceReverted): Promise<void> {
+  const { noteBreach } = createServiceDesk(rig.desk);
+  const unnoted = reverted.kind === 'rolled back' ? reverted.position.unnoted : undefined;
+  if (unnoted !== undefined) await rig.router.note(MODEL, unnoted);
+  if (reverted.breached !== undefined) await inActivity(() => noteBreach(MODEL, reverted.breached!));
 }
 const breaches = (): string[] =>
   rig.log.flatMap(({ change, reason }) => (change === 'service.breached' ? [reason] : []));
@@ -55,21 +62,36 @@ describe('a breach in service', () => {
       },
     });
     expect(await revert()).toMatchObject({ kind: 'rolled back', position: { revision: chain.length + 1 } });
+    await note(reverted);
     expect(breaches()).toEqual(['9 of 20 answers failed; rolled back']);
     expect((await rig.router.current(MODEL))?.document.change).toBe('rollback');
   });
 
   test('goes back while the log takes no record, and is in it once that does', async () => {
     rig.audit.isDown = true;
-    await expect(revert()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    const reverted = await revert();
+    expect(reverted).toMatchObject({ kind: 'rolled back', position: { revision: chain.length + 1 } });
     expect((await rig.router.current(MODEL))?.document).toMatchObject({
       change: 'rollback',
       revision: chain.length + 1,
     });
+    await expect(note(reverted)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     rig.audit.isDown = false;
-    expect(await revert()).toMatchObject({ kind: 'rolled back', position: { revision: chain.length + 1 } });
+    await note(reverted);
+    await note(await revert());
     expect(rig.log.map(({ change }) => change)).toEqual(['route.changed', 'service.breached']);
     expect(breaches()).toEqual(['9 of 20 answers failed; rolled back']);
+  });
+
+  test('attack: nothing is audited as a breach of what did not serve', async () => {
+    const { noteBreach } = createServiceDesk(rig.desk);
+    const said = { reason: 'slow', since: world.at(0), outcome: 'rolled back' };
+    for (const [revision, release] of [
+      [chain.length, first.release],
+      [99, second.release],
+    ] as const)
+      await expect(inActivity(() => noteBreach(MODEL, { revision, release, ...said }))).rejects.toBeDefined();
+    expect(rig.log).toEqual([]);
   });
 
   test('of what was rolled back to is an alarm: it was not promoted in the window', async () => {
@@ -83,8 +105,10 @@ describe('a breach in service', () => {
   test('attack: long after its promotion nothing is rolled back by itself', async () => {
     const later = Date.now() + (WINDOW_SECONDS + 60) * 1000;
     vi.spyOn(Date, 'now').mockReturnValue(later);
-    expect(await revert()).toMatchObject({ kind: 'alarm', reason: expect.stringMatching(/more than 3600 s ago/) });
+    const reverted = await revert();
+    expect(reverted).toMatchObject({ kind: 'alarm', reason: expect.stringMatching(/more than 3600 s ago/) });
     await expectUnchanged();
+    await note(reverted);
     expect(breaches()).toEqual([expect.stringMatching(/^9 of 20 answers failed; it serves on: it was promoted/)]);
   });
 

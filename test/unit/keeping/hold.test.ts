@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openHolds } from '../../../adapters/holds.js';
 import type { HoldPredicate } from '../../../domain/hold.js';
-import { holdId } from '../../../domain/names.js';
+import { holdId, lifecycleId } from '../../../domain/names.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
 import { envelopeDigest } from '../../../formats/dsse.js';
@@ -83,6 +83,8 @@ describe('a release on hold', () => {
     expect(stillHeld).toContain(storeKeys.manifest(other.release));
     expect(stillHeld).not.toContain(storeKeys.manifest(release.release));
     expect(rig.log.at(-1)).toMatchObject({ change: 'release.unheld', actor: { id: 'oscar and olga' } });
+    // Its retirement looks again at once.
+    expect(rig.woken).toEqual([`${lifecycleId(release.name)} holdLifted`]);
     expect((await straight()).destroyed.length + (await straight()).kept.length).toBeGreaterThan(0);
     await expect(bySigning()).resolves.toEqual(expect.any(String));
   });

@@ -46,7 +46,11 @@ export async function startKeeping() {
     lift: (request: Parameters<typeof lift>[1]) => lift(opened, request),
     holdings: async (request: Parameters<typeof holdings>[1]) => (await holdings(opened, request)).blobs,
   };
-  const desk = { records, journal: new Journal(audit) } as unknown as Desk;
+  const woken: string[] = [];
+  const getHandle = (id: string) => ({
+    signal: async ({ name }: { name: string }) => void woken.push(`${id} ${name}`),
+  });
+  const desk = { records, journal: new Journal(audit), temporal: { workflow: { getHandle } } } as unknown as Desk;
   const control = createHolds(desk);
   const keeping = createKeeping({ records, vault });
   const signing = createSigningActivities({ records, key: world.keys['release-signer'], vault });
@@ -152,7 +156,7 @@ export async function startKeeping() {
 
   const stop = () => rm(state, { recursive: true, force: true });
   return {
-    ...{ world, store, records, log, audit, vault, control, keeping, signing },
+    ...{ world, store, records, log, audit, woken, vault, control, keeping, signing },
     ...{ put, keep, run, orderOf, place, agree, condemn, objects, stop },
   };
 }
