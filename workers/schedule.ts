@@ -35,7 +35,11 @@ async function ensure({ schedule }: Client, { id, everyMs, note, atOnce, action:
     await schedule.create({ scheduleId: id, spec, policies, action, state: { triggerImmediately: atOnce, note } });
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;
-    await schedule.getHandle(id).update(({ state }) => ({ spec, policies, action, state }));
+    await schedule.getHandle(id).update(({ state }) => {
+      // What is said of a pause is people's, too.
+      const said = state.paused ? {} : { note };
+      return { spec, policies, action, state: { ...state, ...said } };
+    });
   }
 }
 
