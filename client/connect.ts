@@ -32,12 +32,12 @@ export function openReading(layout: Layout): Reading {
   return { description, records };
 }
 
-export async function connect(layout: Layout): Promise<Custody> {
+export async function connect(layout: Layout, withinMs = CONNECT_MS): Promise<Custody> {
   const reading = openReading(layout);
   const { address, namespace } = reading.description.temporal;
   // Loaded here, because many commands read the store alone.
   const { Client } = await import('@temporalio/client');
-  const connection = await reach(address);
+  const connection = await reach(address, withinMs);
   return {
     ...reading,
     temporal: new Client({ connection, namespace }),
@@ -45,10 +45,10 @@ export async function connect(layout: Layout): Promise<Custody> {
   };
 }
 
-async function reach(address: string): Promise<Connection> {
+async function reach(address: string, withinMs: number): Promise<Connection> {
   const { connectTemporal } = await import('../adapters/temporal.js');
   try {
-    return await connectTemporal(address, CONNECT_MS);
+    return await connectTemporal(address, withinMs);
   } catch (cause) {
     throw new CustodyError(
       'TEMPORAL_UNAVAILABLE',
