@@ -13,6 +13,7 @@ import { readDescription, type Layout, type StackDescription } from './stack/lay
 
 /** What the store says of a stack, also while Temporal is down. */
 export interface Reading {
+  readonly layout: Layout;
   readonly description: StackDescription;
   readonly records: Records;
 }
@@ -29,7 +30,7 @@ export function openReading(layout: Layout): Reading {
   const description = readDescription(layout);
   const root = parseJson(readFileSync(layout.root, 'utf8'), layout.root) as PinnedRoot;
   const records = new Records(openBucket(description.store, bucketNames(description.environment).custody), root);
-  return { description, records };
+  return { layout, description, records };
 }
 
 export async function connect(layout: Layout, withinMs = CONNECT_MS): Promise<Custody> {

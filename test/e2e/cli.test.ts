@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -548,6 +549,44 @@ describe('a release', () => {
       expect(changes).toContain(change);
     expect(listed.text).toContain('alice');
     await expectFailure(cli, ['audit', 'verify', '--key', 'oscar'], { code: 'NOT_AUTHORISED', says: 'role auditor' });
+  });
+
+  test('whose records are shown, and proved to somebody who has nothing but the key of the log', async () => {
+    const { vkey } = bench.custody.description.audit;
+    const shown = await answered<{ record: AuditRecord }>('audit', 'show', '0', '--key', 'ada');
+    const { stdout: proof } = await cli('audit', 'prove', '0', '--key', 'ada');
+    const file = join(bench.folder, '0.tlog-proof');
+    writeFileSync(file, proof);
+    const elsewhere = (...args: string[]) => custody('--json', '--state', join(bench.folder, 'elsewhere'), ...args);
+    const proved = await elsewhere('audit', 'verify', '--proof', file, '--log-key', vkey);
+    expect(proved, proved.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(proved.stdout)).toMatchObject({ index: 0, record: shown.json.record });
+    writeFileSync(file, proof.replace('index 0', 'index 1'));
+    expect((await elsewhere('audit', 'verify', '--proof', file, '--log-key', vkey)).code).toBe(6);
+
+    const tail = await cli('--json', 'audit', 'tail', '--lines', '3', '--key', 'ada');
+    const last = tail.stdout.trim().split('\n');
+    expect(last.map((line) => (JSON.parse(line) as { record: AuditRecord }).record.change)).toHaveLength(3);
+    await expectFailure(cli, ['audit', 'show', '100000', '--key', 'ada'], { code: 'USAGE', says: '100000' });
+  });
+
+  test('is taken along, and verified without the stack; a changed byte is found', async () => {
+    const { vkey } = bench.custody.description.audit;
+    const folder = join(bench.folder, 'log');
+    const taken = await answered<{ size: number; root: string }>('audit', 'export', folder, '--key', 'ada');
+    const verify = ['--json', '--state', join(bench.folder, 'elsewhere'), 'audit', 'verify', '--from', folder];
+    const verified = await custody(...verify, '--log-key', vkey);
+    expect(verified, verified.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(verified.stdout)).toEqual({ size: expect.any(Number), root: expect.any(String) });
+    expect((JSON.parse(verified.stdout) as { size: number }).size).toBeGreaterThanOrEqual(taken.json.size);
+    const bundle = join(folder, 'tile', 'entries', readdirSync(join(folder, 'tile', 'entries'))[0] ?? '');
+    const entries = statSync(bundle).isDirectory() ? join(bundle, readdirSync(bundle).at(-1) ?? '') : bundle;
+    const bytes = readFileSync(entries);
+    bytes.writeUInt8(bytes.readUInt8(200) ^ 1, 200);
+    writeFileSync(entries, bytes);
+    const found = await custody(...verify, '--log-key', vkey);
+    expect(found.code).toBe(6);
+    expect(JSON.parse(found.stdout)).toMatchObject({ error: { code: 'LOG_INVALID', details: { index: 0 } } });
   });
 
   test('a reader that goes away is no failure', async () => {
