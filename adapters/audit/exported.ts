@@ -33,8 +33,9 @@ export async function exportLog(log: PublishedLog, folder: string, vkey: string)
   }
   await put(folder, CHECKPOINT, log.note);
   const lines = recordLines(await PublishedLog.open(here, vkey));
-  await pipeline(lines, createWriteStream(join(folder, `${RECORDS}.partial`)));
-  await rename(join(folder, `${RECORDS}.partial`), join(folder, RECORDS));
+  const partial = partialOf(join(folder, RECORDS));
+  await pipeline(lines, createWriteStream(partial));
+  await rename(partial, join(folder, RECORDS));
   return log.checkpoint;
 }
 
@@ -45,6 +46,11 @@ async function* recordLines(log: PublishedLog): AsyncGenerator<string> {
 async function put(folder: string, path: string, bytes: Buffer): Promise<void> {
   const file = join(folder, path);
   await mkdir(dirname(file), { recursive: true });
-  await writeFile(`${file}.partial`, bytes);
-  await rename(`${file}.partial`, file);
+  await writeFile(partialOf(file), bytes);
+  await rename(partialOf(file), file);
+}
+
+/** Where a file is written until it is whole; two who export into one folder do not meet there. */
+function partialOf(file: string): string {
+  return `${file}.${process.pid}.partial`;
 }
