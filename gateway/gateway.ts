@@ -78,6 +78,12 @@ export class Gateway {
     return this.#mayServe(now) ? choice : STALE;
   }
 
+  /** Looks at the requests under way: one whose answer is late counts before that has come, if it ever does. */
+  lookAtWaiting(): void {
+    const now = performance.now();
+    for (const { flights } of this.#endpoints.all()) for (const flight of flights) flight.look(now);
+  }
+
   /** From now on it is not ready for more callers; those it has are served on. */
   drain(): void {
     this.#draining = true;
