@@ -135,10 +135,12 @@ export class Router {
 
   /** Puts a document into the log that has taken effect. */
   async note(model: string, { revision, since }: Unnoted): Promise<void> {
-    await this.#note(await this.#routes.mustHave(model, revision), since);
+    const route = await this.#routes.mustHave(model, revision);
+    const took = Math.max(0, Date.parse(since) - Date.parse(route.document.issuedAt));
+    await this.#note(route, since, `; every gateway served by it ${took} ms after it was drawn`);
   }
 
-  async #note({ digest, document }: Route, time = isoTime(Date.now())): Promise<void> {
+  async #note({ digest, document }: Route, time = isoTime(Date.now()), took = ''): Promise<void> {
     const { audit, id } = this.#deps;
     const serves = document.releases.map(({ version, weight }) => `${version} ${weight} %`).join(', ');
     const entry = {
@@ -150,7 +152,7 @@ export class Router {
       after: digest,
       policy: document.policy,
       time,
-      reason: `${document.change}, revision ${document.revision}: ${serves === '' ? 'nothing' : serves}`,
+      reason: `${document.change}, revision ${document.revision}: ${serves === '' ? 'nothing' : serves}${took}`,
     } as const;
     await audit.append([toRecord(entry, null)]);
   }
