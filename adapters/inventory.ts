@@ -53,13 +53,20 @@ interface Living {
   readonly bases: readonly string[];
 }
 
+/** Every version of every model that was ever claimed for a release. */
+export async function releaseNames(records: Records): Promise<readonly ReleaseName[]> {
+  const names: ReleaseName[] = [];
+  for await (const key of records.bucket.list('versions/')) {
+    const [, model = '', version = ''] = key.split('/');
+    if (isModelName(model) && isVersion(version)) names.push({ model, version });
+  }
+  return names;
+}
+
 /** Every release that was taken in and has not ended. */
 async function livingReleases(records: Records): Promise<readonly Living[]> {
   const found: Living[] = [];
-  for await (const key of records.bucket.list('versions/')) {
-    const [, model = '', version = ''] = key.split('/');
-    if (!isModelName(model) || !isVersion(version)) continue;
-    const name = { model, version };
+  for (const name of await releaseNames(records)) {
     try {
       const [ingested, outcome] = await Promise.all([
         records.record(storeKeys.record(name, 'ingested')) as Promise<Ingested | null>,

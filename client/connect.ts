@@ -13,6 +13,7 @@ import { readDescription, type Layout, type StackDescription } from './stack/lay
 
 /** What the store says of a stack, also while Temporal is down. */
 export interface Reading {
+  readonly layout: Layout;
   readonly description: StackDescription;
   readonly records: Records;
 }
@@ -29,15 +30,15 @@ export function openReading(layout: Layout): Reading {
   const description = readDescription(layout);
   const root = parseJson(readFileSync(layout.root, 'utf8'), layout.root) as PinnedRoot;
   const records = new Records(openBucket(description.store, bucketNames(description.environment).custody), root);
-  return { description, records };
+  return { layout, description, records };
 }
 
-export async function connect(layout: Layout): Promise<Custody> {
+export async function connect(layout: Layout, withinMs = CONNECT_MS): Promise<Custody> {
   const reading = openReading(layout);
   const { address, namespace } = reading.description.temporal;
   // Loaded here, because many commands read the store alone.
   const { Client } = await import('@temporalio/client');
-  const connection = await reach(address);
+  const connection = await reach(address, withinMs);
   return {
     ...reading,
     temporal: new Client({ connection, namespace }),
@@ -45,10 +46,10 @@ export async function connect(layout: Layout): Promise<Custody> {
   };
 }
 
-async function reach(address: string): Promise<Connection> {
+async function reach(address: string, withinMs: number): Promise<Connection> {
   const { connectTemporal } = await import('../adapters/temporal.js');
   try {
-    return await connectTemporal(address, CONNECT_MS);
+    return await connectTemporal(address, withinMs);
   } catch (cause) {
     throw new CustodyError(
       'TEMPORAL_UNAVAILABLE',

@@ -14,7 +14,7 @@ import { policyCommands } from './commands/policy.js';
 import { releaseCommands } from './commands/release.js';
 import { reportCommand } from './commands/report.js';
 import { resignCommand } from './commands/resign.js';
-import { showCommand } from './commands/show.js';
+import { showCommands } from './commands/show.js';
 import { stackCommands } from './commands/stack.js';
 import { fail } from './output.js';
 
@@ -30,7 +30,7 @@ stackCommands(program);
 packCommand(program);
 releaseCommands(program);
 diffCommands(program);
-showCommand(program);
+showCommands(program);
 reportCommand(program);
 decisionCommands(program);
 overrideCommands(program);

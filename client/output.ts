@@ -62,6 +62,9 @@ export function plain(text: string): string {
   return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, '�');
 }
 
+/** As `1 key`, `2 keys`. */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
 export const heading = (text: string): string => colors.bold(text);
 export const faint = (text: string): string => colors.dim(text);
 export const bad = (text: string): string => colors.red(text);

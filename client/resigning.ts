@@ -1,6 +1,7 @@
 import { progressOf } from '../adapters/dossier.js';
+import { releaseNames } from '../adapters/inventory.js';
 import type { Digest } from '../domain/digest.js';
-import { isModelName, isVersion, type ReleaseName } from '../domain/names.js';
+import type { ReleaseName } from '../domain/names.js';
 import { startResign } from '../workflows/messages.js';
 import type { ResignOutcome } from '../workflows/resign.js';
 import type { Custody } from './connect.js';
@@ -10,11 +11,9 @@ import { requestResign, type Signer } from './requests.js';
 /** Every release that has been signed and has not ended. */
 export async function livingReleases({ records }: Pick<Custody, 'records'>): Promise<readonly ReleaseName[]> {
   const living: ReleaseName[] = [];
-  for await (const key of records.bucket.list('versions/')) {
-    const [, model = '', version = ''] = key.split('/');
-    if (!isModelName(model) || !isVersion(version)) continue;
-    const { signed, outcome } = await progressOf(records, { model, version });
-    if (signed !== undefined && outcome === undefined) living.push({ model, version });
+  for (const name of await releaseNames(records)) {
+    const { signed, outcome } = await progressOf(records, name);
+    if (signed !== undefined && outcome === undefined) living.push(name);
   }
   return living;
 }

@@ -46,4 +46,10 @@ export function failuresOf({ lines }: Pick<ReleaseRecord, 'lines'>): readonly (R
   return failing.sort((a, b) => isWorse(a.failure.code) - isWorse(b.failure.code));
 }
 
-const INTEGRITY = 6;
+/** What a command ends with that found these: 6 where bytes are not what was signed, 3 where anything else fails. */
+export function exitCodeFor(failing: ReturnType<typeof failuresOf>): number {
+  if (failing.some(({ failure }) => exitCodeOf(failure.code) === INTEGRITY)) return INTEGRITY;
+  return failing.length === 0 ? 0 : exitCodeOf('POLICY_REFUSED');
+}
+
+const INTEGRITY = exitCodeOf('DIGEST_MISMATCH');

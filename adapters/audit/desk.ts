@@ -60,7 +60,7 @@ export class AuditDesk {
       const [, first, token, ...rest] = (request.url ?? '').split('/');
       if (first === 'log' && request.method === 'GET') {
         if ((this.#readers.get(token ?? '') ?? 0) < Date.now())
-          return send(response, 404, { error: 'nothing is here' });
+          return send(response, 403, { error: 'ask first: nobody reads here, or no longer' });
         request.url = `/${rest.join('/')}`;
         return void tiles(request, response);
       }

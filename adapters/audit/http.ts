@@ -5,6 +5,12 @@ import { leafHash } from '../../formats/tlog.js';
 import type { Bucket } from '../object-store/port.js';
 import { findBatch } from './batch.js';
 import { CHECKPOINT } from './checkpoints.js';
+import type { TileSource } from './published.js';
+
+interface Buckets {
+  readonly audit: Bucket;
+  readonly log: Bucket;
+}
 
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 
@@ -13,27 +19,30 @@ const IMMUTABLE = 'public, max-age=31536000, immutable';
  * is derived from the batches. It vouches for nothing: readers check everything against the signed checkpoint. 404 for
  * what the log does not have (yet), 503 when the store does not answer.
  */
-export function serveLog(source: { readonly audit: Bucket; readonly log: Bucket }): RequestListener {
+export function serveLog(source: Buckets): RequestListener {
+  const read = tilesOf(source);
   return (request, response) => {
-    respond(source, request, response).catch((error: unknown) => {
+    respond(read, request, response).catch((error: unknown) => {
       const isDown = error instanceof CustodyError && error.code === 'STORE_UNAVAILABLE';
       response.writeHead(isDown ? 503 : 500).end();
     });
   };
 }
 
-async function respond(
-  { audit, log }: { audit: Bucket; log: Bucket },
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+/** The same paths, straight from the buckets. */
+export function tilesOf({ audit, log }: Buckets): TileSource {
+  return async (path) =>
+    path === CHECKPOINT ? ((await log.read(CHECKPOINT))?.body ?? null) : await readPath(audit, path);
+}
+
+async function respond(read: TileSource, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.writeHead(405, { allow: 'GET, HEAD' }).end();
     return;
   }
   const path = (request.url ?? '').slice(1);
   const isCheckpoint = path === CHECKPOINT;
-  const body = isCheckpoint ? ((await log.read(CHECKPOINT))?.body ?? null) : await readPath(audit, path);
+  const body = await read(path);
   if (body === null) {
     response.writeHead(404).end();
     return;

@@ -1,53 +1,144 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { exportLog, folderTiles } from '../../adapters/audit/exported.js';
+import { PublishedLog } from '../../adapters/audit/published.js';
+import { decodeRecord } from '../../adapters/audit/record.js';
+import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
-import { assertModelName } from '../../domain/names.js';
-import { isIsoTime, isoTime } from '../../domain/time.js';
-import { ask, verifyWholeLog } from '../audit.js';
-import { answer, good, heading, plain } from '../output.js';
-import { askAuditor } from '../requests.js';
-import type { ConnectedSession } from '../session.js';
+import { parseVerifierKey } from '../../formats/checkpoint.js';
+import { decodeProof, encodeProof, verifyProof } from '../../formats/tlog-proof.js';
+import { auditLog, readWhole } from '../audit.js';
+import { readDescription } from '../stack/layout.js';
+import { interruption } from '../interruption.js';
+import { answer, counted, faint, good, plain, talk } from '../output.js';
+import { whileConnected, type ConnectedSession, type Session } from '../session.js';
 import { signerOf } from '../signer.js';
 
-export async function verifyLog(session: ConnectedSession, options: { key: string }): Promise<void> {
-  const signer = await signerOf(session, options.key);
-  const found = await ask(session.custody, askAuditor(signer, { question: 'log' }));
-  const log = await verifyWholeLog(session.custody, found);
-  const { size, root } = log;
-  answer(session, { size, root }, [good(`the log holds: ${size} records, root ${root}`)]);
+interface VerifyOptions {
+  readonly key?: string;
+  readonly from?: string;
+  readonly proof?: string;
+  readonly logKey?: string;
+}
+
+export async function verifyLog(session: Session, { key, from, proof, logKey }: VerifyOptions): Promise<void> {
+  const ways = [key, from, proof].filter((way) => way !== undefined).length;
+  if (ways !== 1) throw new CustodyError('USAGE', 'name one of --key, --from and --proof');
+  if (proof !== undefined) return checkProof(session, proof, logKeyOf(session, logKey));
+  if (from !== undefined)
+    return checkWhole(session, await PublishedLog.open(folderTiles(from), logKeyOf(session, logKey)));
+  return whileConnected(session, async (own) => checkWhole(own, await asked(own, key ?? '')));
 }
 
 export async function listLog(session: ConnectedSession, options: { key: string; model?: string }): Promise<void> {
-  const signer = await signerOf(session, options.key);
-  const found = await ask(session.custody, askAuditor(signer, { question: 'log' }));
-  const { records } = await verifyWholeLog(session.custody, found);
+  const { records } = await readWhole(await asked(session, options.key));
   const wanted = records.filter(({ subject }) => options.model === undefined || subject.model === options.model);
-  answer(
-    session,
-    wanted,
-    wanted.map(({ time, change, actor, subject, reason }) =>
-      plain(
-        `${time}  ${change.padEnd(18)} ${actor.id.padEnd(10)} ${subject.model} ${subject.version ?? ''}  ${reason}`,
-      ),
-    ),
+  answer(session, wanted, wanted.map(lineOf));
+}
+
+export async function showRecord(session: ConnectedSession, given: string, { key }: { key: string }): Promise<void> {
+  const log = await asked(session, key);
+  const { index, entry } = await log.prove(indexOf(given));
+  const record = decodeRecord(entry, index);
+  const { size, root } = log.checkpoint;
+  const lines = Object.entries(record).map(([name, value]) => `${name.padEnd(9)} ${plain(textOf(value))}`);
+  answer(session, { index, record, size, root }, [
+    ...lines,
+    good(`record ${index} of ${size}: proved by root ${root}`),
+  ]);
+}
+
+export async function proveRecord(session: ConnectedSession, given: string, { key }: { key: string }): Promise<void> {
+  const proof = await (await asked(session, key)).prove(indexOf(given));
+  const text = encodeProof(proof);
+  answer(session, { index: proof.index, proof: text }, [text.trimEnd()]);
+}
+
+export async function takeLogAlong(session: ConnectedSession, folder: string, { key }: { key: string }): Promise<void> {
+  const log = await asked(session, key);
+  const { vkey } = session.custody.description.audit;
+  const { size, root } = await exportLog(log, folder, vkey);
+  answer(session, { folder, size, root, vkey }, [
+    good(`${counted(size, 'record')}, root ${root}, verified in ${folder}`),
+    faint(`who checks it needs the log's key from you, not from the folder: ${vkey}`),
+  ]);
+}
+
+const EVERY_MS = 1_000;
+
+/** The last records, and with `--follow` those that come: each proved by the checkpoint of its time. */
+export async function tailLog(
+  session: ConnectedSession,
+  { key, lines, follow }: { key: string; lines: string; follow?: true },
+): Promise<void> {
+  const count = indexOf(lines);
+  const signal = interruption();
+  let log = await asked(session, key);
+  let next = Math.max(0, log.checkpoint.size - count);
+  for (;;) {
+    for (; next < log.checkpoint.size; next += 1) {
+      const record = decodeRecord((await log.prove(next)).entry, next);
+      process.stdout.write(`${session.json ? JSON.stringify({ index: next, record }) : lineOf(record)}\n`);
+    }
+    if (follow !== true) return;
+    await setTimeout(EVERY_MS, undefined, { signal }).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+    if (signal.aborted) return;
+    log = await newest(session, key, log);
+  }
+}
+
+/** The desk's leave to read ends after a while: then it is asked again, which is in the log as well. */
+async function newest(session: ConnectedSession, key: string, log: PublishedLog): Promise<PublishedLog> {
+  try {
+    return await log.newer();
+  } catch (error) {
+    if (!(error instanceof CustodyError) || error.code !== 'NOT_AUTHORISED') throw error;
+    return asked(session, key);
+  }
+}
+
+async function asked(session: ConnectedSession, key: string): Promise<PublishedLog> {
+  return auditLog(session.custody, await signerOf(session, key));
+}
+
+const SAID_EVERY = 100_000;
+
+async function checkWhole(session: Session, log: PublishedLog): Promise<void> {
+  for await (const { index } of log.records())
+    if (index % SAID_EVERY === SAID_EVERY - 1) talk(faint(`${index + 1} records …`));
+  const { size, root } = log.checkpoint;
+  answer(session, { size, root }, [good(`the log holds: ${counted(size, 'record')}, root ${root}`)]);
+}
+
+function checkProof(session: Session, file: string, vkey: string): void {
+  const proof = decodeProof(readFileSync(file));
+  const { size, root } = verifyProof(proof, parseVerifierKey(vkey));
+  const record = decodeRecord(proof.entry, proof.index);
+  answer(session, { index: proof.index, record, size, root }, [
+    lineOf(record),
+    good(`it is record ${proof.index} of the log of ${size}, root ${root}`),
+  ]);
+}
+
+/** What the caller brings, as text or in a file; else that of the stack here. */
+function logKeyOf(session: Session, given: string | undefined): string {
+  if (given === undefined) return readDescription(session.layout).audit.vkey;
+  return (existsSync(given) ? readFileSync(given, 'utf8') : given).trim();
+}
+
+function indexOf(given: string): number {
+  if (!/^(0|[1-9]\d{0,14})$/.test(given)) throw new CustodyError('USAGE', `${given} is not a number from 0 on`);
+  return Number(given);
+}
+
+function lineOf({ time, change, actor, subject, reason }: AuditRecord): string {
+  return plain(
+    `${time}  ${change.padEnd(18)} ${actor.id.padEnd(10)} ${subject.model} ${subject.version ?? ''}  ${reason}`,
   );
 }
 
-export async function stateAt(
-  session: ConnectedSession,
-  model: string,
-  options: { at?: string; key: string },
-): Promise<void> {
-  assertModelName(model);
-  const at = options.at ?? isoTime(Date.now());
-  if (!isIsoTime(at)) throw new CustodyError('USAGE', `${at} is not a time like 2026-01-31T12:00:00.000Z`);
-  const signer = await signerOf(session, options.key);
-  const found = await ask(session.custody, askAuditor(signer, { question: 'state', model, at }));
-  if (found.question !== 'state') throw new CustodyError('INTERNAL', 'the desk answered another question');
-  const { state, route } = found;
-  answer(session, found, [
-    heading(`${model} at ${at}${state.killed ? ': killed' : ''}`),
-    ...(route?.releases ?? []).map(
-      ({ version, weight, release }) => `${String(weight).padStart(4)} %  ${version}  ${release.slice(0, 12)}`,
-    ),
-    ...state.releases.map(({ version, lastChange }) => `${version}: ${lastChange}`),
-  ]);
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

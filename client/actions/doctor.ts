@@ -6,7 +6,7 @@ import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
 import { lockReport } from '../../adapters/retention-runs.js';
 import { CustodyError } from '../../domain/errors.js';
 import { connect, openReading } from '../connect.js';
-import { answer, good, plain } from '../output.js';
+import { answer, counted, good, plain } from '../output.js';
 import type { Session } from '../session.js';
 import { isAlive, readDescription } from '../stack/layout.js';
 import { EmbeddedStack } from '../stack/store.js';
@@ -86,7 +86,7 @@ export async function doctor(session: Session, options: { store?: true }): Promi
     const { admin, others } = readDescription(layout).gateway;
     const states = await Promise.all([admin, ...others].map((at) => createGatewayClient(at).state()));
     if (states.some(({ fresh }) => !fresh)) throw new CustodyError('STATUS_STALE', 'it has no fresh status document');
-    return states.map(({ models }) => `${models.length} models`).join(', ');
+    return states.map(({ models }) => counted(models.length, 'model')).join(', ');
   });
   await look('api', async () => {
     const { url } = readDescription(layout).api;

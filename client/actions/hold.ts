@@ -12,7 +12,7 @@ import type { HoldOutcome } from '../../workflows/hold.js';
 import type { lift } from '../../workflows/lift.js';
 import { liftStatusQuery, startHold, startLift } from '../../workflows/messages.js';
 import { runToEnd } from '../messages.js';
-import { answer, plain } from '../output.js';
+import { answer, counted, plain } from '../output.js';
 import { orderHold, requestLift } from '../requests.js';
 import type { ConnectedSession } from '../session.js';
 import { signerOf } from '../signer.js';
@@ -36,7 +36,9 @@ export async function addHold(session: ConnectedSession, given: string, { reason
       'PENDING',
       `another hold, ${held.hold}, was being placed: ${given} is held. Ask again for yours`,
     );
-  answer(session, held, [plain(`${given} is held, by ${held.by}: ${held.objects} objects. Hold ${held.hold}`)]);
+  answer(session, held, [
+    plain(`${given} is held, by ${held.by}: ${counted(held.objects, 'object')}. Hold ${held.hold}`),
+  ]);
 }
 
 export async function liftHolds(session: ConnectedSession, given: string, { reason, key }: Options): Promise<void> {
@@ -51,7 +53,7 @@ export async function liftHolds(session: ConnectedSession, given: string, { reas
   const asked = await startLifting(session, given, name, request);
   const { requestId } = await opened(asked);
   answer(session, { workflowId: asked.workflowId, requestId, holds }, [
-    `asked to lift ${holds.length} holds as ${requestId}: custody approvals`,
+    `asked to lift ${counted(holds.length, 'hold')} as ${requestId}: custody approvals`,
   ]);
 }
 

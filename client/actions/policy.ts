@@ -9,7 +9,7 @@ import { openReading } from '../connect.js';
 import { replaceFile } from '../files.js';
 import { readSigner } from '../keys.js';
 import { leftBehind } from '../left-behind.js';
-import { answer, faint, good, heading, plain, talk } from '../output.js';
+import { answer, counted, faint, good, heading, plain, talk } from '../output.js';
 import { applyPolicy, findPolicy, lintPolicy, readEnvelope, signPolicyFile } from '../policies.js';
 import type { ConnectedSession, Session } from '../session.js';
 
@@ -106,6 +106,6 @@ export async function show(session: Session, given?: string): Promise<void> {
 
 function authoritiesOf({ authorities }: Policy): string[] {
   return authorities.map(({ id, kind, roles, keys }) =>
-    plain(`${id.padEnd(20)} ${kind.padEnd(8)} ${roles.join(', ')}  (${keys.length} keys)`),
+    plain(`${id.padEnd(20)} ${kind.padEnd(8)} ${roles.join(', ')}  (${counted(keys.length, 'key')})`),
   );
 }

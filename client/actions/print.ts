@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { SignedEnvelope } from '../../domain/statements.js';
-import type { Custody } from '../connect.js';
+import type { Reading } from '../connect.js';
 import { replaceFile } from '../files.js';
 import { answer, faint, type Output } from '../output.js';
 
@@ -12,7 +12,7 @@ interface Message {
 
 /** Writes a signed message to a file and answers the commands of the plain Temporal CLI that send it. */
 export function printMessage(
-  session: Output & { readonly custody: Custody },
+  session: Output & { readonly custody: Reading },
   given: string,
   { workflowId, name, envelope }: Message,
 ): void {

@@ -1,6 +1,5 @@
-import { exitCodeOf } from '../../domain/errors.js';
 import { parseReleaseName } from '../../domain/names.js';
-import { failuresOf, type RecordLine, type ReleaseRecord } from '../../domain/record.js';
+import { exitCodeFor, failuresOf, type RecordLine, type ReleaseRecord } from '../../domain/record.js';
 import { openReading } from '../connect.js';
 import { answer, bad, faint, good, heading, plain, talk } from '../output.js';
 import { recordOf } from '../record/record.js';
@@ -25,11 +24,8 @@ function print(session: Session, record: ReleaseRecord): void {
     ...record.lines.flatMap(printed),
   ]);
   for (const line of failing) talk(`${bad(line.failure.code)} ${plain(told(line))}`);
-  if (first !== undefined) process.exitCode = exitCodeOf(first.failure.code) === INTEGRITY ? INTEGRITY : REFUSED;
+  process.exitCode = exitCodeFor(failing);
 }
-
-const INTEGRITY = exitCodeOf('DIGEST_MISMATCH');
-const REFUSED = exitCodeOf('POLICY_REFUSED');
 
 function told({ part, failure }: RecordLine): string {
   return `${part}: ${failure?.reason ?? ''}`;

@@ -1,14 +1,24 @@
 import type { Command } from 'commander';
-import { connected, KEY_OPTION } from '../session.js';
+import { action, connected, KEY_OPTION } from '../session.js';
 
 export function auditCommands(program: Command): void {
   const audit = program.command('audit').description('read the audit log: for auditors, and every attempt is in it');
   audit
     .command('verify')
-    .description('check the whole log against the key that signs it')
-    .requiredOption(...KEY_OPTION)
-    .addHelpText('after', '\nExample:\n  custody audit verify --key ada')
-    .action(connected(async () => (await import('../actions/audit.js')).verifyLog));
+    .description('compute the whole log again from its entries, against the key that signs it')
+    .option(...KEY_OPTION)
+    .option('--from <folder>', 'not from the stack, but what `audit export` has written')
+    .option('--proof <file>', 'one record, by what `audit prove` has written')
+    .option('--log-key <key>', "the log's key, or a file with it, where there is no stack")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  custody audit verify --key ada
+  custody audit verify --from log-2026 --log-key log.vkey
+  custody audit verify --proof 17.tlog-proof --log-key log.vkey`,
+    )
+    .action(action(async () => (await import('../actions/audit.js')).verifyLog));
   audit
     .command('list')
     .description('the records of the log, after it was verified')
@@ -17,11 +27,38 @@ export function auditCommands(program: Command): void {
     .addHelpText('after', '\nExample:\n  custody audit list --model digits --key ada')
     .action(connected(async () => (await import('../actions/audit.js')).listLog));
 
+  audit
+    .command('tail')
+    .description('the last records, each proved; with --follow those that come, until Ctrl-C')
+    .option('--lines <count>', 'how many of those that are there', '10')
+    .option('--follow', 'go on')
+    .requiredOption(...KEY_OPTION)
+    .addHelpText('after', '\nExample:\n  custody audit tail --follow --key ada')
+    .action(connected(async () => (await import('../actions/audit.js')).tailLog));
+  audit
+    .command('show <index>')
+    .description('one record, proved')
+    .requiredOption(...KEY_OPTION)
+    .addHelpText('after', '\nExample:\n  custody audit show 17 --key ada')
+    .action(connected(async () => (await import('../actions/audit.js')).showRecord));
+  audit
+    .command('prove <index>')
+    .description('one record with its proof, for somebody who has neither the log nor this stack')
+    .requiredOption(...KEY_OPTION)
+    .addHelpText('after', '\nExample:\n  custody audit prove 17 --key ada > 17.tlog-proof')
+    .action(connected(async () => (await import('../actions/audit.js')).proveRecord));
+  audit
+    .command('export <folder>')
+    .description('take the log along, verified; into the same folder again, what came since')
+    .requiredOption(...KEY_OPTION)
+    .addHelpText('after', '\nExample:\n  custody audit export log-2026 --key ada')
+    .action(connected(async () => (await import('../actions/audit.js')).takeLogAlong));
+
   program
     .command('state <model>')
     .description('what an endpoint was at a time, by the audit log alone')
     .option('--at <time>', 'like 2026-01-31T12:00:00.000Z; by default now')
     .requiredOption(...KEY_OPTION)
     .addHelpText('after', '\nExample:\n  custody state digits --at 2026-11-24T12:00:00.000Z --key ada')
-    .action(connected(async () => (await import('../actions/audit.js')).stateAt));
+    .action(connected(async () => (await import('../actions/state.js')).stateAt));
 }

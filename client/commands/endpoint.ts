@@ -7,10 +7,13 @@ export function endpointCommands(program: Command): void {
     .description('stop an endpoint at once: callers get 503 with the reason')
     .requiredOption('--reason <text>', 'told to callers')
     .requiredOption(...KEY_OPTION)
-    .option('--direct', 'straight to the gateways, also while Temporal is down')
+    .option(
+      '--direct',
+      'straight to the gateways; without it, they are told so where Temporal or control does not answer',
+    )
     .option('--print <file>', 'write the signed order to a file instead of sending it')
     .addHelpText('after', "\nExample:\n  custody kill digits --reason 'poisoned data' --key oscar")
-    .action(action(async () => (await import('../actions/endpoint.js')).killEndpoint));
+    .action(action(async () => (await import('../actions/kill.js')).kill));
 
   program
     .command('restore <model>')

@@ -26,9 +26,15 @@ const PARTS: readonly ((exam: Examination) => Promise<void> | void)[] = [
   outcome,
 ];
 
-/** A release's provenance record, each line checked now. INPUT_MISSING: there is no such release. */
-export async function recordOf(records: Records, name: ReleaseName): Promise<ReleaseRecord> {
+/** Examines everything there is of a release. INPUT_MISSING: there is no such release. */
+export async function examine(records: Records, name: ReleaseName): Promise<Examination> {
   const exam = await Examination.of(records, name);
   for (const part of PARTS) await part(exam);
+  return exam;
+}
+
+/** A release's provenance record, each line checked now. INPUT_MISSING: there is no such release. */
+export async function recordOf(records: Records, name: ReleaseName): Promise<ReleaseRecord> {
+  const exam = await examine(records, name);
   return { ...name, release: exam.progress.ingested?.release ?? null, lines: exam.lines, cases: exam.cases };
 }

@@ -35,6 +35,10 @@ export class Layout {
   key(id: string): string {
     return this.path('keys', `${id}.pem`);
   }
+  /** The newest checkpoint of the audit log that was seen from here. */
+  get seenCheckpoint(): string {
+    return this.path('seen-checkpoint');
+  }
   /** What the Alertmanager of a development environment shows to the api. */
   get alertToken(): string {
     return this.path('keys', 'alertmanager.token');

@@ -6,10 +6,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { serveLog } from '../../adapters/audit/http.js';
+import { exportLog } from '../../adapters/audit/exported.js';
+import { serveLog, tilesOf } from '../../adapters/audit/http.js';
 import { openAuditLog, type AuditLog } from '../../adapters/audit/log.js';
+import { PublishedLog } from '../../adapters/audit/published.js';
 import { readLog } from '../../adapters/audit/reader.js';
 import type { Bucket } from '../../adapters/object-store/port.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
@@ -63,22 +66,28 @@ afterAll(async () => {
 
 /** What Tessera's checker says of a log; it exits with 0 whatever it finds. */
 async function fsck(from: { audit: Bucket; log: Bucket }): Promise<string> {
-  const checker = process.env['CUSTODY_FSCK'];
-  if (checker === undefined) throw new Error('CUSTODY_FSCK names no fsck: run the tests with npm test');
   const server = createServer(serveLog(from)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   try {
-    // With one worker, it waits for ever once that has found a difference.
-    const args = ['-ui=false', '-N=4', '-storage_url', url, '-public_key', join(folder, 'vkey')];
+    return await fsckAt(url);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+async function fsckAt(url: string): Promise<string> {
+  const checker = process.env['CUSTODY_FSCK'];
+  if (checker === undefined) throw new Error('CUSTODY_FSCK names no fsck: run the tests with npm test');
+  // With one worker, it waits for ever once that has found a difference.
+  const args = ['-ui=false', '-N=4', '-storage_url', url, '-public_key', join(folder, 'vkey')];
+  try {
     const { stdout, stderr } = await promisify(execFile)(checker, args, { timeout: 20_000 });
     return stdout + stderr;
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
     return `${stdout}${stderr}\n${String(error)}`;
-  } finally {
-    server.close();
-    server.closeAllConnections();
   }
 }
 
@@ -115,6 +124,12 @@ describe('the audit log on a real store', () => {
     const said = await fsck({ audit, log });
     expect(said).toContain(ACCEPTED);
     expect(said).toContain('600');
+  });
+
+  test("is accepted by Tessera's fsck in the folder into which it was taken along", async () => {
+    const out = join(folder, 'exported');
+    await exportLog(await PublishedLog.open(tilesOf({ audit, log }), vkey), out, vkey);
+    expect(await fsckAt(`${pathToFileURL(out).href}/`)).toContain(ACCEPTED);
   });
 
   test.each([

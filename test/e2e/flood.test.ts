@@ -93,7 +93,7 @@ test('attack: a thousand forged approvals cost few events and fewer objects, and
   expect((await lifecycleStatus(bench.custody, NAME)).progress.approved?.approvers).toEqual(['alice']);
 });
 
-test('attack: more forged kills than Temporal takes, with no worker up, hide no genuine one, and one more goes the direct way', async () => {
+test('attack: more forged kills than Temporal takes, with no worker up, hide no genuine one, and one more goes the direct way by itself', async () => {
   const oscar = await bench.signer('oscar');
   const stranger = { ...oscar, key: importPrivateKey(generateKey('ed25519').privatePem) };
   const one = orderKill(stranger, MODEL, 'forged');
@@ -108,7 +108,7 @@ test('attack: more forged kills than Temporal takes, with no worker up, hide no 
     await bench.signal(ENDPOINT, 'kill', orderKill(oscar, MODEL, 'in the flood'));
     expect(await forge(ENDPOINT, 'kill', 1_001, forged)).toBeLessThan(1_001);
     await expect(bench.signal(ENDPOINT, 'kill', forged())).rejects.toThrow();
-    const killed = await bench.cli('kill', MODEL, '--direct', '--key', 'oscar', '--reason', 'a flood');
+    const killed = await bench.cli('kill', MODEL, '--key', 'oscar', '--reason', 'a flood');
     expect(killed.code, killed.stderr).toBe(0);
     expect(await bench.call()).toMatchObject({ status: 503 });
   } finally {

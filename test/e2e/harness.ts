@@ -16,13 +16,13 @@ import { join } from 'node:path';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { packRelease } from '../../adapters/source/pack.js';
 import { readTrainer } from '../../adapters/training/trainer.js';
-import { ask, verifyWholeLog } from '../../client/audit.js';
+import { auditLog, readWhole } from '../../client/audit.js';
 import { connect, type Custody } from '../../client/connect.js';
 import { replaceFile } from '../../client/files.js';
 import { initialise, readKey } from '../../client/init.js';
 import { endpointStatus, lifecycleStatus, requestOf, send, type WaitingGate } from '../../client/messages.js';
 import { describeOrigin, provenanceBeside, writeProvenance } from '../../client/provenance.js';
-import { askAuditor, decide, type Signer } from '../../client/requests.js';
+import { decide, type Signer } from '../../client/requests.js';
 import { digitsStack } from '../../client/stack/digits.js';
 import type { Layout } from '../../client/stack/layout.js';
 import type * as StackModule from '../../client/stack/stack.js';
@@ -264,9 +264,7 @@ export class Bench {
 
   /** Every record of the log, once verified. */
   async log(): Promise<readonly AuditRecord[]> {
-    const ada = await this.signer('ada');
-    const found = await ask(this.custody, askAuditor(ada, { question: 'log' }));
-    return (await verifyWholeLog(this.custody, found)).records;
+    return (await readWhole(await auditLog(this.custody, await this.signer('ada')))).records;
   }
 
   /** The refusal of this very message, once it is in the log. */

@@ -74,6 +74,30 @@ describe('custody show', () => {
     expect(text.stdout).toContain('✔ serving');
   });
 
+  test('lists what is deployed, with the origin of each artifact, and nothing else', async () => {
+    const listed = await bench.cli('--json', 'ls');
+    expect(listed, listed.stderr).toMatchObject({ code: 0, stderr: '' });
+    const [release, ...others] = JSON.parse(listed.stdout) as (Record<string, unknown> & {
+      readonly origin: readonly RecordLine[];
+      readonly artifacts: readonly { readonly path: string; readonly sha256: string }[];
+    })[];
+    expect(others).toEqual([]);
+    expect(release).toMatchObject({
+      model: MODEL,
+      version: '1.0.0',
+      release: source.release,
+      weights: [100],
+      failing: [],
+    });
+    expect(release?.origin.map(({ part }) => part)).toEqual(
+      expect.arrayContaining(['producer', 'provenance', 'training-data', 'approval']),
+    );
+    expect(release?.artifacts).toContainEqual(
+      expect.objectContaining({ kind: 'weights', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) }),
+    );
+    expect((await bench.cli('ls', 'another')).stdout).toBe('nothing is deployed\n');
+  });
+
   test('has the report of its validation in every form, as the test result names it', async () => {
     const named = `${MODEL}@1.0.0`;
     expect((await bench.cli('report', named)).stdout).toContain('✔ accuracy/digits>=0.88');
@@ -119,6 +143,8 @@ describe('custody show', () => {
         message: expect.stringMatching(/^release: /) as string,
       });
       expect(ended.stderr).toContain('DIGEST_MISMATCH release:');
+      const listed = await bench.cli('ls', '--all');
+      expect(listed).toMatchObject({ code: 6, stderr: expect.stringContaining(`${MODEL}@1.0.0: release:`) });
       expect(states(record)).toMatchObject({
         requester: 'holds',
         release: 'fails',

@@ -3,10 +3,10 @@ import { open, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { createGatewayClient } from '../../../adapters/gateway/client.js';
-import { ask, verifyWholeLog } from '../../../client/audit.js';
+import { auditLog, readWhole } from '../../../client/audit.js';
 import { replaceFile } from '../../../client/files.js';
 import { endpointStatus, lifecycleStatus } from '../../../client/messages.js';
-import { askAuditor, orderKill, requestRestore } from '../../../client/requests.js';
+import { orderKill, requestRestore } from '../../../client/requests.js';
 import { CustodyError } from '../../../domain/errors.js';
 import { endpointId } from '../../../domain/names.js';
 import { isoTime } from '../../../domain/time.js';
@@ -35,7 +35,7 @@ export async function tamper(scene: Scene): Promise<void> {
   const startedAt = performance.now();
   await eventually('the report of the refused load', async () => {
     const ada = await signer(scene, 'ada');
-    const log = await verifyWholeLog(custody, await ask(custody, askAuditor(ada, { question: 'log' })));
+    const log = await readWhole(await auditLog(custody, ada));
     const refused = log.records.some(
       ({ change, subject }) => change === 'load.refused' && subject.version === TAMPERED,
     );

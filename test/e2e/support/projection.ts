@@ -1,13 +1,11 @@
 import type * as Audit from '../../../client/audit.js';
-import type * as Requests from '../../../client/requests.js';
 import type { AuditRecord } from '../../../domain/audit.js';
 import type * as SceneModule from '../../../examples/digits/story/scene.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { SHIPPED_VERSIONS } from '../../../examples/digits/ship.js';
 import { load } from './product.js';
 
-const { ask, verifyWholeLog } = await load<typeof Audit>('client/audit.js');
-const { askAuditor } = await load<typeof Requests>('client/requests.js');
+const { auditLog, readWhole } = await load<typeof Audit>('client/audit.js');
 const { signer, MODEL } = await load<typeof SceneModule>('examples/digits/story/scene.js');
 
 /** What a story leaves behind that must not depend on who died meanwhile: no digest, no time, nothing read. */
@@ -91,7 +89,7 @@ export async function project(scene: SceneModule.Scene): Promise<Projection> {
 /** Each record once, in the order of effect: what lowers exposure acts first and is written down after. */
 export async function readLog(scene: SceneModule.Scene): Promise<readonly AuditRecord[]> {
   const ada = await signer(scene, 'ada');
-  const log = await verifyWholeLog(scene.custody, await ask(scene.custody, askAuditor(ada, { question: 'log' })));
+  const log = await readWhole(await auditLog(scene.custody, ada));
   const first = new Map<string, AuditRecord>();
   for (const record of log.records) if (!first.has(record.id)) first.set(record.id, record);
   return [...first.values()].sort((a, b) => Date.parse(a.time) - Date.parse(b.time));

@@ -15,6 +15,7 @@ const PAGES = [
   'docs/rollout.md',
   'docs/alerts.md',
   'docs/drills.md',
+  'docs/audit.md',
   'docs/approvals.md',
   'docs/versioning.md',
   'docs/provenance.md',

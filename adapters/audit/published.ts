@@ -1,0 +1,163 @@
+import type { AuditRecord } from '../../domain/audit.js';
+import { CustodyError } from '../../domain/errors.js';
+import { openCheckpoint, parseVerifierKey, type Checkpoint } from '../../formats/checkpoint.js';
+import { verifyProof, type LogProof } from '../../formats/tlog-proof.js';
+import {
+  TILE_WIDTH,
+  TiledTree,
+  bundlePath,
+  decodeBundle,
+  hashesOfTile,
+  tilePath,
+  type Tile,
+} from '../../formats/tlog-tiles.js';
+import { leafHash, proveConsistency, proveInclusion, rootOver, verifyConsistency } from '../../formats/tlog.js';
+import { CHECKPOINT } from './checkpoints.js';
+import { invalidFrom } from './invalid.js';
+import { decodeRecord } from './record.js';
+
+/** Reads one path of C2SP tlog-tiles; `null` when it is not there. Nobody vouches for the bytes. */
+export type TileSource = (path: string) => Promise<Buffer | null>;
+
+const TILE_HEIGHT = 8;
+
+/**
+ * A log as it is published, wherever its tiles come from: the desk, a bucket, a folder. Believed is only what the log's key has
+ * signed.
+ */
+export class PublishedLog {
+  readonly checkpoint: Checkpoint;
+  readonly note: Buffer;
+  readonly read: TileSource;
+  readonly #vkey: string;
+
+  private constructor(read: TileSource, vkey: string, note: Buffer) {
+    this.read = read;
+    this.#vkey = vkey;
+    this.note = note;
+    this.checkpoint = openCheckpoint(note, parseVerifierKey(vkey));
+  }
+
+  /** `vkey`: C2SP signed note. SIGNATURE_INVALID and MALFORMED as the checkpoint is; LOG_INVALID without one. */
+  static async open(read: TileSource, vkey: string): Promise<PublishedLog> {
+    const note = await read(CHECKPOINT);
+    if (note === null) throw invalidFrom(0, 'there is no checkpoint');
+    return new PublishedLog(read, vkey, note);
+  }
+
+  /**
+   * Every record in log order, while everything is computed again from the entries: none of them counts before this has ended.
+   * LOG_INVALID names the first index that is not what was signed, as far as the tiles tell it.
+   */
+  async *records(): AsyncGenerator<{ readonly index: number; readonly record: AuditRecord }> {
+    const { size, root } = this.checkpoint;
+    const tree = new TiledTree();
+    const unfinished = new Map<number, Tile>();
+    for (let bundle = 0; tree.size < size; bundle += 1) {
+      const first = tree.size;
+      const width = Math.min(TILE_WIDTH, size - first);
+      const entries = await this.#entries(bundle, width);
+      await this.#compare({ level: 0, index: bundle, width, bytes: Buffer.concat(entries.map(leafHash)) });
+      for (const [at, entry] of entries.entries()) {
+        yield { index: first + at, record: decodeRecord(entry, first + at) };
+        for (const tile of tree.append(leafHash(entry))) {
+          unfinished.delete(tile.level);
+          if (tile.width < TILE_WIDTH) unfinished.set(tile.level, tile);
+          else if (tile.level > 0) await this.#compare(tile);
+        }
+      }
+    }
+    for (const tile of unfinished.values()) await this.#compare(tile);
+    if (tree.root().toString('hex') !== root) throw invalidFrom(0, 'the entries do not give the root that was signed');
+  }
+
+  /** The same log as it is published now. LOG_INVALID as `follows`. */
+  async newer(): Promise<PublishedLog> {
+    const log = await PublishedLog.open(this.read, this.#vkey);
+    await log.follows(this.checkpoint);
+    return log;
+  }
+
+  /** USAGE when the checkpoint does not cover the index; LOG_INVALID when the log cannot prove it. */
+  async prove(index: number): Promise<LogProof> {
+    const { size } = this.checkpoint;
+    const path = await proveInclusion(index, size, (height, at) => this.#node(height, at));
+    const bundle = Math.floor(index / TILE_WIDTH);
+    const entries = await this.#entries(bundle, widthOf(0, bundle, size));
+    const entry = entries[index % TILE_WIDTH] ?? Buffer.alloc(0);
+    const proof = { index, entry, path, checkpoint: this.note };
+    verifyProof(proof, parseVerifierKey(this.#vkey));
+    return proof;
+  }
+
+  /** LOG_INVALID unless this is the log that `earlier` was signed of, with whatever came since. */
+  async follows(earlier: Checkpoint): Promise<void> {
+    const { size, root } = this.checkpoint;
+    if (size < earlier.size)
+      throw invalidFrom(size, `it ends there, and a checkpoint of ${earlier.size} entries was seen before`);
+    const path = await proveConsistency(earlier.size, size, (height, at) => this.#node(height, at));
+    if (!verifyConsistency(earlier.size, size, Buffer.from(earlier.root, 'hex'), Buffer.from(root, 'hex'), path))
+      throw invalidFrom(0, `it is another one than the log of ${earlier.size} entries that was seen before`);
+  }
+
+  /** Paths of everything that the checkpoint covers. */
+  *paths(): Generator<string> {
+    const { size } = this.checkpoint;
+    yield CHECKPOINT;
+    for (let index = 0; index * TILE_WIDTH < size; index += 1) yield bundlePath(index, widthOf(0, index, size));
+    for (let level = 0; size / TILE_WIDTH ** level >= 1; level += 1)
+      for (let index = 0, width = widthOf(level, 0, size); width > 0; width = widthOf(level, index, size)) {
+        yield tilePath(level, index, width);
+        index += 1;
+      }
+  }
+
+  async #entries(bundle: number, width: number): Promise<Buffer[]> {
+    const first = bundle * TILE_WIDTH;
+    const path = bundlePath(bundle, width);
+    const bytes = await this.#found(path, first);
+    try {
+      const entries = decodeBundle(bytes, path);
+      if (entries.length === width) return entries;
+      throw invalidFrom(first + Math.min(entries.length, width), `${path} holds ${entries.length} entries`);
+    } catch (cause) {
+      if (!(cause instanceof CustodyError) || cause.code !== 'MALFORMED') throw cause;
+      throw invalidFrom(first, `${path} is damaged`, cause);
+    }
+  }
+
+  async #compare({ level, index, width, bytes }: Tile): Promise<void> {
+    const unit = TILE_WIDTH ** level;
+    const path = tilePath(level, index, width);
+    const stored = await this.#found(path, index * TILE_WIDTH * unit);
+    if (stored.equals(bytes)) return;
+    const found = hashesOfTile(stored);
+    const at = hashesOfTile(bytes).findIndex((hash, i) => found[i]?.equals(hash) !== true);
+    throw invalidFrom(
+      (index * TILE_WIDTH + (at < 0 ? width - 1 : at)) * unit,
+      `${path} does not follow from the entries`,
+    );
+  }
+
+  async #node(height: number, at: number): Promise<Buffer> {
+    const level = Math.floor(height / TILE_HEIGHT);
+    const count = 2 ** (height % TILE_HEIGHT);
+    const index = Math.floor((at * count) / TILE_WIDTH);
+    const path = tilePath(level, index, widthOf(level, index, this.checkpoint.size));
+    const hashes = hashesOfTile(await this.#found(path, at * 2 ** height));
+    const first = (at * count) % TILE_WIDTH;
+    return rootOver(hashes.slice(first, first + count));
+  }
+
+  async #found(path: string, first: number): Promise<Buffer> {
+    const bytes = await this.read(path);
+    if (bytes === null) throw invalidFrom(first, `there is no ${path}`);
+    return bytes;
+  }
+}
+
+/** Hashes in a tile, or entries in the bundle under it, of a tree of this size; 0 where there is none. */
+function widthOf(level: number, index: number, size: number): number {
+  const hashes = Math.floor(size / TILE_WIDTH ** level);
+  return Math.max(0, Math.min(TILE_WIDTH, hashes - index * TILE_WIDTH));
+}
