@@ -59,10 +59,12 @@ export class Deliveries {
     for (const route of missing.slice(0, last + 1)) await gateway.deliverRoute(await this.#delivery(route, false));
   }
 
-  /** Puts a document into the log. */
-  async note({ digest, document }: Route, time = isoTime(Date.now())): Promise<void> {
+  /** Puts a document into the log; where every gateway serves by it since `time`, with how long that took. */
+  async note({ digest, document }: Route, time = isoTime(Date.now()), everywhere = false): Promise<void> {
     const { audit, id } = this.#deps;
     const serves = document.releases.map(({ version, weight }) => `${version} ${weight} %`).join(', ');
+    const tookMs = Date.parse(time) - Date.parse(document.issuedAt);
+    const took = everywhere ? `; every gateway served by it ${tookMs} ms after it was drawn` : '';
     const entry = {
       change: 'route.changed',
       key: digest,
@@ -72,7 +74,7 @@ export class Deliveries {
       after: digest,
       policy: document.policy,
       time,
-      reason: `${document.change}, revision ${document.revision}: ${serves === '' ? 'nothing' : serves}`,
+      reason: `${document.change}, revision ${document.revision}: ${serves === '' ? 'nothing' : serves}${took}`,
     } as const;
     await audit.append([toRecord(entry, null)]);
   }

@@ -117,8 +117,8 @@ export class Router {
     const newest = await this.current(model);
     if (newest === null) return;
     const { since, failures } = await this.#deliveries.bring(newest, gateways);
-    if (lowersExposure(newest.document.change)) await this.#deliveries.note(newest, since);
     const [failed] = failures;
+    if (lowersExposure(newest.document.change)) await this.#deliveries.note(newest, since, failed === undefined);
     if (failed !== undefined) throw failed;
   }
 
@@ -134,9 +134,11 @@ export class Router {
   }
 
   /** Puts a document into the log that has taken effect. */
-  async note(model: string, { revision, since }: Unnoted): Promise<void> {
+  async note(model: string, { revision, since, missing }: Unnoted): Promise<void> {
     const route = await this.route(model, revision);
-    await this.#deliveries.note(route, notBefore(route.document, since));
+    const { issuedAt } = route.document;
+    if (since === null) return this.#deliveries.note(route, issuedAt);
+    await this.#deliveries.note(route, notBefore(route.document, since), missing === undefined);
   }
 
   /** WORM_VIOLATED where there is no such revision. */
@@ -149,7 +151,7 @@ export class Router {
     const current = await this.current(model);
     const position = await this.#positionAt(model, current);
     if (current === null || !lowersExposure(current.document.change)) return position;
-    return { ...position, unnoted: unnotedOf(current, current.document.issuedAt) };
+    return { ...position, unnoted: unnotedOf(current, null) };
   }
 
   /** GATEWAY_UNAVAILABLE while one of the gateways has not got this revision, or a later one. */
@@ -248,7 +250,7 @@ export function notBefore({ issuedAt }: Pick<RoutingDocument, 'issuedAt'>, since
   return since < issuedAt ? issuedAt : since;
 }
 
-function unnotedOf({ document: { revision } }: Route, since: string, failed?: Error): Unnoted {
+function unnotedOf({ document: { revision } }: Route, since: string | null, failed?: Error): Unnoted {
   if (failed === undefined) return { revision, since };
   return { revision, since, missing: failed.message };
 }

@@ -60,11 +60,17 @@ export async function startServing(
     };
   };
   const untold = complain('telling the gateways');
-  let announce = (): void => undefined;
-  const supervisor = await Supervisor.open(deps, () => announce());
+  let told: Announcer | null = null;
+  const tell = (say: (announcer: Announcer) => Promise<unknown>): void => {
+    if (told !== null) void say(told).catch(untold);
+  };
+  const supervisor = await Supervisor.open(deps, {
+    onBack: () => tell((announcer) => announcer.announce()),
+    onGone: (name, release, port) => tell((announcer) => announcer.farewell({ ...name, release, port })),
+  });
   const relay = deps.relay === null ? null : await openRelay(deps.relay, deps.relay.tls, (of) => supervisor.portOf(of));
   const announcer = new Announcer(deps, supervisor, relay?.address ?? null);
-  announce = () => void announcer.announce().catch(untold);
+  told = announcer;
   const ends = [
     loop(ANNOUNCE_MS, () => announcer.announce(), untold),
     loop(STATUS_MS, () => supervisor.enforceStatus(), complain('reading the status document')),

@@ -63,7 +63,8 @@ export interface RoutedPosition extends EndpointPosition {
 /** A document that has lowered exposure, since when, and is not in the log yet. */
 export interface Unnoted {
   readonly revision: number;
-  readonly since: string;
+  /** `null` where nobody has seen it take effect: the log then has the time of the document. */
+  readonly since: string | null;
   /** Why some gateway does not serve by it yet: it gets it as soon as it answers. */
   readonly missing?: string;
 }

@@ -80,7 +80,13 @@ export interface Approved {
 
 export type RolloutResult =
   | { readonly kind: 'promoted'; readonly revision: number }
-  | { readonly kind: 'rolled back'; readonly revision: number; readonly reason: string }
+  | {
+      readonly kind: 'rolled back';
+      readonly revision: number;
+      readonly reason: string;
+      /** From the verdict, the alert or the order that ended it until every gateway served by the document that undoes it. */
+      readonly tookMs?: number;
+    }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string };
 
 /** What a release has behind it, read from WORM: each part is there once its stage has ended. */

@@ -36,7 +36,7 @@ export class Counters {
     this.#histogram[at] = (this.#histogram[at] ?? 0) + 1;
   }
 
-  /** An answer that had begun well and broke off: one request, counted before, has failed after all. */
+  /** One request, counted before, has failed after all: its answer had begun well and broke off, or was overdue. */
   brokeOff(): void {
     this.failures += 1;
   }

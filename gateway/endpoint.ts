@@ -27,6 +27,8 @@ export interface Entry {
 /** A request under way, which a kill ends. */
 export interface Flight {
   abort(refusal: Refusal): void;
+  /** Counts it where its answer is late by now. `performance.now()`. */
+  look(now: number): void;
 }
 
 export interface EndpointEvents {
@@ -144,6 +146,18 @@ export class Endpoint {
   /** One request's outcome, and the epoch of the breaker that it began in. What follows takes effect before this returns. */
   count(entry: Entry, epoch: number, at: number, ms: number, failed: boolean): void {
     entry.counters.count(ms, failed);
+    this.#judge(entry, entry.breaker.count(epoch, at, ms, failed), at);
+  }
+
+  /** One that still waits for its answer, longer than it may take: nobody has to wait for its end to know that it is slow. */
+  overdue(entry: Entry, at: number, ms: number): void {
+    entry.counters.count(ms, false);
+    this.#judge(entry, null, at);
+  }
+
+  /** The end of one that was counted as overdue. */
+  ended(entry: Entry, epoch: number, at: number, ms: number, failed: boolean): void {
+    if (failed) entry.counters.brokeOff();
     this.#judge(entry, entry.breaker.count(epoch, at, ms, failed), at);
   }
 

@@ -48,6 +48,10 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
   /** Bytes of the answer that are still to come; negative where nobody has said how many. */
   #left = -1;
   #failed = false;
+  /** The replica has all of the request: from now on it is its turn. */
+  #asked = false;
+  /** Counted while it still waited. */
+  #overdue = false;
   /** Nothing of the replica's is waited for any more. */
   #settled = false;
 
@@ -78,6 +82,15 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     this.#refuse(refusal);
   }
 
+  look(now: number): void {
+    const entry = this.#entry;
+    if (entry === null || !this.#asked || this.#settled || this.#overdue || this.#outgoing.headersSent) return;
+    const waited = now - this.#sentAt;
+    if (waited <= entry.counters.limitMs) return;
+    this.#overdue = true;
+    entry.endpoint.overdue(entry, now, waited);
+  }
+
   onRequestStart(controller: Controller): void {
     this.#controller = controller;
     if (this.#settled) controller.abort(new Error('nobody waits for it any more'));
@@ -88,8 +101,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     // Whatever is said before the answer itself is for this hop.
     if (entry === null || this.#settled || status < 200) return;
     this.#failed = status >= 500;
-    const now = performance.now();
-    entry.endpoint.count(entry, this.#epoch, now, now - this.#sentAt, this.#failed);
+    this.#count(entry, performance.now(), this.#failed);
     const length = headers['content-length'];
     if (length !== undefined) this.#left = Number(length);
     this.#endWithAnswer();
@@ -120,7 +132,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     if (this.#incoming.errored !== null) return this.#callerLeft();
     this.#settled = true;
     const now = performance.now();
-    if (!this.#outgoing.headersSent) entry.endpoint.count(entry, this.#epoch, now, now - this.#sentAt, true);
+    if (!this.#outgoing.headersSent) this.#count(entry, now, true);
     else if (!this.#failed) entry.endpoint.brokeOff(entry, this.#epoch, now);
     const reason = `release ${entry.version} gave no answer: ${error.message}`;
     this.#refuse({ status: 502, code: 'UPSTREAM_FAILED', reason }, entry.names);
@@ -167,6 +179,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
       this.#sentAt = performance.now();
       yield chunk;
     }
+    this.#asked = true;
   }
 
   /** Decides which release is asked, at the last moment, and asks it. */
@@ -183,6 +196,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     this.#epoch = choice.breaker.epoch;
     choice.endpoint.flights.add(this);
     this.#sentAt = performance.now();
+    this.#asked = !(body instanceof Readable);
     const headers = toReplica(this.#incoming.rawHeaders);
     if (length !== undefined) headers.push('content-length', length);
     upstreams.to(replica, choice.release).dispatch(
@@ -209,10 +223,15 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     const entry = this.#entry;
     if (this.#settled) return;
     this.#settle();
-    if (entry === null || this.#outgoing.headersSent) return;
+    if (entry === null || !this.#asked || this.#outgoing.headersSent) return;
     const now = performance.now();
+    if (now - this.#sentAt > entry.counters.limitMs) this.#count(entry, now, false);
+  }
+
+  #count(entry: Entry, now: number, failed: boolean): void {
     const waited = now - this.#sentAt;
-    if (waited > entry.counters.limitMs) entry.endpoint.count(entry, this.#epoch, now, waited, false);
+    if (this.#overdue) entry.endpoint.ended(entry, this.#epoch, now, waited, failed);
+    else entry.endpoint.count(entry, this.#epoch, now, waited, failed);
   }
 
   #tooLarge(): void {

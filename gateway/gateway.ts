@@ -78,6 +78,12 @@ export class Gateway {
     return this.#mayServe(now) ? choice : STALE;
   }
 
+  /** Looks at the requests under way: one whose answer is late counts before that has come, if it ever does. */
+  lookAtWaiting(): void {
+    const now = performance.now();
+    for (const { flights } of this.#endpoints.all()) for (const flight of flights) flight.look(now);
+  }
+
   /** From now on it is not ready for more callers; those it has are served on. */
   drain(): void {
     this.#draining = true;
@@ -157,20 +163,23 @@ export class Gateway {
     return { statusVersion: version };
   }
 
-  /** Adds or renews a replica, until its statement expires. */
+  /** Adds or renews a replica, until its statement expires; one that holds for no time at all says that it is gone. */
   admitReplica(envelope: unknown): { readonly release: Digest } {
     const replica = this.#trust.verify('replica', envelope);
-    const { environment, model, version, host, port, expiresAt } = replica.predicate;
+    const { environment, model, version, host, port, issuedAt, expiresAt } = replica.predicate;
     this.#demandRole(replica, 'serving', 'announce replicas');
     if (environment !== this.#deps.environment)
       throw new CustodyError('REPLAYED', `the replica is for environment ${environment}`);
     const now = Date.now();
+    const isGone = issuedAt === expiresAt;
     const outside = outsideValidity(replica.predicate, isoTime(now));
-    if (outside !== null) throw new CustodyError('EXPIRED', `the replica's statement is ${outside}`);
+    if (outside !== null && !(isGone && outside === 'expired'))
+      throw new CustodyError('EXPIRED', `the replica's statement is ${outside}`);
     if (!this.#deps.reaches(host)) throw new CustodyError('CONFIG_INVALID', `no certificate to reach ${host} with`);
     const pool = this.#endpoints.open(model).pool(replica.subject);
     const origin = `${isLoopback(host) ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    pool.add({ version, host, port, origin, expiresAtMs: Date.parse(expiresAt) }, now);
+    const [issuedAtMs, expiresAtMs] = [Date.parse(issuedAt), isGone ? 0 : Date.parse(expiresAt)];
+    pool.add({ version, host, port, origin, issuedAtMs, expiresAtMs }, now);
     return { release: replica.subject };
   }
 

@@ -20,6 +20,8 @@ const NO_MODEL: Refusal = {
 const CHALLENGE = ['www-authenticate', 'Bearer realm="custody"'] as const;
 /** Callers who take nothing more of an answer that is already whole are not waited for much longer than a replica is. */
 const LATER_MS = 2_000;
+/** So often it is looked for answers that are late. */
+const LOOK_MS = 100;
 const MAX_LOGGED_PATH = 512;
 
 export interface DataPlaneOptions {
@@ -54,12 +56,14 @@ export function createDataPlane(
   server.maxConnections = limits.maxConnections;
   server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
   server.timeout = limits.silenceMs + LATER_MS;
+  const looking = setInterval(() => gateway.lookAtWaiting(), LOOK_MS).unref();
   return {
     server,
     close: async () => {
       const overdue = setTimeout(() => server.closeAllConnections(), limits.drainMs);
       await closeGently(server);
       clearTimeout(overdue);
+      clearInterval(looking);
       unfollow();
       await upstreams.close();
     },

@@ -5,22 +5,26 @@ export interface Replica {
   readonly port: number;
   /** As URLs have it. */
   readonly origin: string;
+  readonly issuedAtMs: number;
+  /** 0: it has said itself that it is gone. */
   readonly expiresAtMs: number;
 }
 
 const MAX_REPLICAS = 256;
+const REMEMBERED_MS = 60_000;
 
 /** The replicas of one release. One whose statement has expired is not used: who vanished no longer says where it is. */
 export class ReplicaPool {
   #replicas: Replica[] = [];
   #turn = 0;
 
-  /** Adds a replica or renews it; the statement that lasts longer counts. */
+  /** Adds a replica, renews it or takes it away: of the same one, the statement that was made later counts. */
   add(replica: Replica, now: number): void {
     const isSame = ({ host, port }: Replica): boolean => host === replica.host && port === replica.port;
     const known = this.#replicas.find(isSame);
-    if (known !== undefined && known.expiresAtMs >= replica.expiresAtMs) return;
-    const others = this.alive(now).filter((other) => !isSame(other));
+    if (known !== undefined && !isLater(replica, known)) return;
+    // Who has left is remembered for as long as an older statement could bring it back.
+    const others = this.#replicas.filter((other) => other.issuedAtMs > now - REMEMBERED_MS && !isSame(other));
     this.#replicas = [...others, replica].slice(-MAX_REPLICAS);
   }
 
@@ -43,4 +47,10 @@ export class ReplicaPool {
     }
     return null;
   }
+}
+
+/** Of two statements of one moment, that it is gone was made last; otherwise the one that lasts longer. */
+function isLater(next: Replica, known: Replica): boolean {
+  if (next.issuedAtMs !== known.issuedAtMs) return next.issuedAtMs > known.issuedAtMs;
+  return next.expiresAtMs === 0 || (known.expiresAtMs !== 0 && next.expiresAtMs > known.expiresAtMs);
 }

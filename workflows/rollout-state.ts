@@ -17,6 +17,8 @@ export interface RolloutState {
   readonly begun: boolean;
   /** Why it is to be undone. */
   readonly stopped: string | null;
+  /** Since when; what an older run has handed on does not say. */
+  readonly stoppedAt?: string;
 }
 
 /** Of a step that has not been watched yet. */
@@ -24,6 +26,14 @@ export const AT_ITS_START = { watchedSince: null, counting: null, agreed: null }
 
 export function unbegun(order: RolloutOrder): RolloutState {
   return { order, step: 0, ...AT_ITS_START, begun: false, stopped: null };
+}
+
+export function stoppedBy(why: string): Pick<RolloutState, 'stopped' | 'stoppedAt'> {
+  return { stopped: why, stoppedAt: new Date(Date.now()).toISOString() };
+}
+
+export function sinceStopped({ stoppedAt }: RolloutState): { readonly tookMs?: number } {
+  return stoppedAt === undefined ? {} : { tookMs: Date.now() - Date.parse(stoppedAt) };
 }
 
 /** What a rollout has of its endpoint. */

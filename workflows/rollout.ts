@@ -5,7 +5,7 @@ import type { RolloutResult } from '../domain/lifecycle.js';
 import { insist } from './desk.js';
 import { opened, type Counting } from './gate.js';
 import { awaitProceed, stepWatched } from './pause.js';
-import { AT_ITS_START, type RolloutState, type Surroundings } from './rollout-state.js';
+import { AT_ITS_START, sinceStopped, stoppedBy, type RolloutState, type Surroundings } from './rollout-state.js';
 import { obstacleOf, reasonOf, refusalOf } from './failures.js';
 import { control, serving } from './zones.js';
 
@@ -34,7 +34,7 @@ export class Rollout {
   }
 
   stop(why: string): void {
-    if (this.state.stopped === null) this.set({ stopped: why });
+    if (this.state.stopped === null) this.set(stoppedBy(why));
     this.scope.cancel();
   }
 
@@ -64,7 +64,7 @@ export class Rollout {
           if (this.yielding && isCancellation(error)) return 'paused';
           const refusal = refusalOf(error);
           if (refusal !== null && !this.state.begun) return { kind: 'refused', ...refusal };
-          this.set({ stopped: reasonOf(error) });
+          this.set(stoppedBy(reasonOf(error)));
         }
       }
     }
@@ -163,7 +163,7 @@ export class Rollout {
     });
     if (position === null) return 'paused';
     moved(position);
-    return { kind: 'rolled back', revision: position.revision, reason };
+    return { kind: 'rolled back', revision: position.revision, reason, ...sinceStopped(this.state) };
   }
 
   private set(change: Partial<RolloutState>): void {

@@ -38,26 +38,43 @@ export class Announcer {
 
   /** Begins to tell each gateway that is not still being told. What is answered settles when all have heard or failed. */
   async announce(): Promise<{ readonly told: Promise<unknown> }> {
-    const statements = this.#statementsOf(await this.#supervisor.live());
+    // What is found alive was so no later than this: what is said of its end comes after it, whoever hears it first.
+    const now = Date.now();
+    const statements = this.#statementsOf(await this.#supervisor.live(), now);
     return { told: Promise.all(this.#receivers.map((receiver) => this.#tell(receiver, statements(receiver)))) };
   }
 
   /** The same of one release alone, also to those who are still being told of all. */
   async announceOne(release: Digest): Promise<{ readonly told: Promise<unknown> }> {
-    const statements = this.#statementsOf(await this.#supervisor.live(release));
+    const now = Date.now();
+    const statements = this.#statementsOf(await this.#supervisor.live(release), now);
     return { told: Promise.all(this.#receivers.map((receiver) => this.#deliver(receiver, statements(receiver)))) };
   }
 
-  #statementsOf(live: readonly LiveReplica[]): (receiver: Receiver) => readonly SignedEnvelope[] {
-    const here = live.map((replica) => this.#statement(replica, { host: HOST, port: replica.port }));
+  /** That nobody answers there any more, also to those who are still being told of all: no caller is to be the one to find out. */
+  async farewell(gone: LiveReplica): Promise<void> {
+    const statements = this.#statementsOf([gone], Date.now(), 0);
+    await Promise.all(this.#receivers.map((receiver) => this.#deliver(receiver, statements(receiver))));
+  }
+
+  #statementsOf(
+    replicas: readonly LiveReplica[],
+    now: number,
+    lifetimeMs = LIFETIME_MS,
+  ): (receiver: Receiver) => readonly SignedEnvelope[] {
+    const times = { issuedAt: isoTime(now), expiresAt: isoTime(now + lifetimeMs) };
+    const at = (replica: LiveReplica, where: RelayAddress): SignedEnvelope => this.#statement(replica, where, times);
+    const here = replicas.map((replica) => at(replica, { host: HOST, port: replica.port }));
     const relay = this.#relay;
-    const away = relay === null ? [] : live.map((replica) => this.#statement(replica, relay));
+    const away = relay === null ? [] : replicas.map((replica) => at(replica, relay));
     return ({ gateway }) => (gateway.isHere ? here : away);
   }
 
-  #statement({ model, version, release }: LiveReplica, { host, port }: RelayAddress): SignedEnvelope {
-    const now = Date.now();
-    const times = { issuedAt: isoTime(now), expiresAt: isoTime(now + LIFETIME_MS) };
+  #statement(
+    { model, version, release }: LiveReplica,
+    { host, port }: RelayAddress,
+    times: { readonly issuedAt: string; readonly expiresAt: string },
+  ): SignedEnvelope {
     const predicate = { environment: this.#deps.records.environment, model, version, host, port, ...times };
     const subject = { name: lifecycleId({ model, version }), sha256: release };
     return signStatement('replica', subject, predicate, [this.#deps.key]);

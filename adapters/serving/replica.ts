@@ -34,6 +34,8 @@ export interface ReplicaHost {
   readonly mark: Readonly<Record<string, string>>;
   /** A release that nobody has just asked for answers. */
   readonly onBack: () => void;
+  /** The server of a release has ended by itself: nobody answers there any more. */
+  readonly onGone: (name: ReleaseName, release: Digest, port: number) => void;
   /** What may never run here again is to be taken away. */
   readonly onForbidden: (release: Digest) => void;
 }
@@ -211,6 +213,7 @@ export class Replica {
     void server.ended.then((how) => {
       if (this.#server !== server) return;
       this.#server = null;
+      this.#host.onGone(this.name, this.release, server.port);
       if (Date.now() - since >= STEADY_MS) this.#failures = 0;
       this.#host.deps.log.error({ ...this.#about(), reason: how }, 'the model server has ended by itself');
       this.#retryLater();

@@ -41,7 +41,10 @@ export class Supervisor {
    * Clears away what an earlier run left unfinished, and starts again, in the background, what is to run here. `onBack`:
    * such a release, or one whose server had ended, answers again.
    */
-  static async open(deps: ServingDeps, onBack: () => void): Promise<Supervisor> {
+  static async open(
+    deps: ServingDeps,
+    { onBack, onGone }: Pick<ReplicaHost, 'onBack' | 'onGone'>,
+  ): Promise<Supervisor> {
     const { state, modelUser, log } = deps;
     const releases = join(state, 'releases');
     await mkdir(releases, { recursive: true });
@@ -58,6 +61,7 @@ export class Supervisor {
       {
         deps,
         onBack,
+        onGone,
         releases,
         statuses: await StatusReader.open(deps.records, join(state, 'status-seen.json')),
         incidents: await IncidentSpool.open(deps, join(state, 'incidents')),

@@ -1,4 +1,4 @@
-import { appendFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
@@ -7,18 +7,12 @@ import { endpointId } from '../../domain/names.js';
 import type { PlanStep } from '../../domain/plan.js';
 import type { RouteEntry } from '../../domain/routing.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
-import { shippedFolder } from '../../examples/digits/ship.js';
 import { sha256 } from '../../formats/sha256.js';
 import { Bench, MODEL } from './harness.js';
+import { Callers } from './support/callers.js';
+import { allOfItOther, partsOf, PROMPT, tellingItsParts } from './support/parts.js';
 import { until } from './support/until.js';
 
-/** What makes a release behave as it does; each of these differs between the two that are told apart here. */
-const PARTS = {
-  weights: 'weights.safetensors',
-  config: 'config.json',
-  prompt: 'prompt.txt',
-  dependencies: 'dependencies.lock.json',
-};
 const [FIRST, NEXT, AGAIN] = ['1.0.0', '1.1.0', '1.2.0'] as const;
 const PATIENCE_SECONDS = 90;
 
@@ -33,41 +27,15 @@ let bench: Bench;
 let callers: Callers;
 const parts = new Map<string, string>();
 
-/** Each answer says what the release's files hold at that very moment: what is put back piece by piece would be seen. */
-function tellingItsParts(folder: string): void {
-  const file = join(folder, 'serve.mjs');
-  const text = readFileSync(file, 'utf8');
-  const telling = text
-    .replace(/return (inferResponse\(infer, .*\));/, 'return { ...$1, parameters: partsNow() };')
-    .concat(
-      `\nimport { createHash } from 'node:crypto';\nimport { readFileSync } from 'node:fs';\nfunction partsNow() {\n` +
-        `  const digest = (name) => createHash('sha256').update(readFileSync(new URL(name, import.meta.url))).digest('hex');\n` +
-        `  return { parts: ${JSON.stringify(Object.values(PARTS))}.map(digest).join(' ') };\n}\n`,
-    );
-  if (!telling.includes('parameters: partsNow()')) throw new Error('the model server has changed: it tells no parts');
-  writeFileSync(file, telling);
-  writeFileSync(join(folder, PARTS.prompt), 'Which digit is this?\n');
-}
-
-/** Weights and config of another training, another prompt, another runtime. */
-function allOfItOther(folder: string): void {
-  for (const name of [PARTS.weights, PARTS.config]) cpSync(join(shippedFolder(NEXT), name), join(folder, name));
-  tellingItsParts(folder);
-  writeFileSync(join(folder, PARTS.prompt), 'Name the digit, and nothing else.\n');
-  const lock = join(folder, PARTS.dependencies);
-  writeFileSync(lock, readFileSync(lock, 'utf8').replace('>=20.20.0', '>=20.20.1'));
-}
-
 async function source(version: string, change: (folder: string) => void) {
   const made = await bench.source(version, {
     change: (folder) => {
       change(folder);
       appendFileSync(join(folder, 'README.md'), `\n${version}\n`);
     },
-    further: [{ name: 'prompt', kind: 'prompt', files: [PARTS.prompt] }],
+    further: [PROMPT],
   });
-  const digests = Object.values(PARTS).map((name) => sha256(readFileSync(join(made.folder, name))));
-  parts.set(version, digests.join(' '));
+  parts.set(version, partsOf(made.folder));
   return made;
 }
 
@@ -76,45 +44,6 @@ async function approved(version: string): Promise<SignedEnvelope> {
   const said = await bench.decision('alice', waiting);
   expect(await bench.tell(waiting.workflowId, 'approve', said)).toBe('accepted');
   return said;
-}
-
-/** Callers that look into every answer. */
-class Callers {
-  readonly failed: string[] = [];
-  readonly mixed: string[] = [];
-  readonly versions = new Map<string, number>();
-  readonly #url = new URL(`/v2/models/${MODEL}/infer`, bench.stack.description.gateway.url);
-  readonly #underWay = new Set<Promise<void>>();
-  readonly #timer: NodeJS.Timeout;
-  #count = 0;
-
-  constructor() {
-    const data = Array.from({ length: 64 }, () => 0);
-    const body = JSON.stringify({ inputs: [{ name: 'image', shape: [1, 64], datatype: 'FP32', data }] });
-    this.#timer = setInterval(() => {
-      const asked = this.#ask(`looker-${(this.#count += 1) % 60}`, body)
-        .catch((error: unknown) => void this.failed.push(String(error)))
-        .finally(() => this.#underWay.delete(asked));
-      this.#underWay.add(asked);
-    }, 25);
-  }
-
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await Promise.all(this.#underWay);
-  }
-
-  async #ask(caller: string, body: string): Promise<void> {
-    const headers = { 'content-type': 'application/json', 'x-custody-caller': caller };
-    const answer = await fetch(this.#url, { method: 'POST', headers, body });
-    const text = await answer.text();
-    if (answer.status !== 200) return void this.failed.push(`${answer.status} ${text}`);
-    const version = answer.headers.get('x-custody-release-version') ?? '';
-    this.versions.set(version, (this.versions.get(version) ?? 0) + 1);
-    const said = JSON.parse(text) as { model_version: string; parameters: { parts: string } };
-    if (said.model_version !== version || said.parameters.parts !== parts.get(version))
-      this.mixed.push(`${version}: ${said.model_version} ${said.parameters.parts}`);
-  }
 }
 
 const expectWhole = (): void =>
@@ -132,7 +61,7 @@ beforeAll(async () => {
   await bench.start(await source(FIRST, tellingItsParts));
   await approved(FIRST);
   await bench.reached(FIRST, 'in service');
-  callers = new Callers();
+  callers = new Callers(bench.stack.description.gateway.url, MODEL, parts);
 });
 afterAll(async () => {
   await callers?.stop();

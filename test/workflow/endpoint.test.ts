@@ -44,6 +44,8 @@ let handle: WorkflowHandle<typeof endpoint>;
 let count = 0;
 // The machine may be busy with other things.
 const POLL = { timeout: 20_000 };
+/** How long undoing a rollout takes, where that is measured. */
+const UNDONE_MS = 50;
 
 beforeEach(() => {
   model = `digits-${(count += 1)}`;
@@ -90,12 +92,21 @@ describe('a rollout', () => {
   });
 
   it.each(['fail', 'inconclusive'] as const)('is rolled back when a step ends with %s', async (kind) => {
+    const { rollBack } = on.zones.acts;
     on.zones.acts.watchStep = async (_model, revision) =>
       revision < 2 ? { kind: 'pass', revision, samples: 9 } : { kind, revision, reason: '3 % errors' };
+    on.zones.acts.rollBack = async (...args) => {
+      await new Promise((done) => setTimeout(done, UNDONE_MS));
+      return rollBack(...args);
+    };
     await start();
     const made = await order('1.1.0');
     await on.zones.called('replyRollout');
-    expect(replies()).toEqual([{ to: made.replyTo, kind: 'rolled back', revision: 3, reason: `${kind}: 3 % errors` }]);
+    const [end] = replies();
+    expect(end).toMatchObject({ to: made.replyTo, kind: 'rolled back', revision: 3, reason: `${kind}: 3 % errors` });
+    // From the verdict on, by the clock of the workflow.
+    expect(end?.kind === 'rolled back' && end.tookMs).toBeGreaterThanOrEqual(UNDONE_MS);
+    expect((await status()).ended).toMatchObject([{ result: { tookMs: expect.any(Number) } }]);
     expect(on.zones.argsOf('rollBack')).toEqual([[model, null, `${kind}: 3 % errors`, made.request]]);
     expect(on.zones.names()).not.toContain('promoteRelease');
     if (kind === 'fail') await capture(handle, 'endpoint-rolled-back');

@@ -12,6 +12,18 @@ export function processesOf(state: string): readonly string[] {
     .map((pid) => `${pid} ${attempt(() => readFileSync(join('/proc', pid, 'cmdline'), 'utf8')).replaceAll('\0', ' ')}`);
 }
 
+/** Ids of the servers that answer as this version of a model. */
+export function modelServersOf(model: string, version: string): readonly number[] {
+  const words = ['', 'serve.mjs', ''].join('\0');
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      const command = attempt(() => readFileSync(join('/proc', pid, 'cmdline'), 'utf8'));
+      return command.includes(words) && command.endsWith(`--name\0${model}\0--version\0${version}\0`);
+    })
+    .map(Number);
+}
+
 function about(pid: string): readonly string[] {
   const of = (name: string): string => join('/proc', pid, name);
   return [

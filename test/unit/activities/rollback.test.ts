@@ -29,6 +29,9 @@ beforeEach(async () => {
 let act = 0;
 const inActivity = <T>(run: () => Promise<T>): Promise<T> =>
   new MockActivityEnvironment().run<[], T, () => Promise<T>>(run);
+/** How long the document took is in the record of it. */
+const TOOK = /^rollback, revision \d+: 1\.0\.0 100 %; every gateway served by it \d+ ms after it was drawn$/;
+
 /** What an order comes to: `rolled back to <release>`, or the code it is refused with. `id`: of the activity. */
 async function order(envelope: unknown, id = `act ${(act += 1)}`): Promise<string> {
   const { checkRollback } = createRollouts(rig.desk);
@@ -70,7 +73,7 @@ describe('an order to roll back', () => {
     await note();
     expect(rig.log).toMatchObject([
       { change: 'decision.accepted', actor: { id: 'oscar', statement }, subject: { release: target } },
-      { change: 'route.changed', after: moved.document, reason: expect.stringMatching(/^rollback, /) as string },
+      { change: 'route.changed', after: moved.document, reason: expect.stringMatching(TOOK) as string },
     ]);
     // By the log it was so since it was so, however late that was written down.
     expect(rig.log.map(({ time }) => time)).toEqual(since);
@@ -94,15 +97,13 @@ describe('an order to roll back', () => {
     expect(moved).toMatchObject({ serving: [{ release: first.release, weight: 100 }] });
     // What may not be in the log yet is told to whoever starts next.
     const { revision } = moved;
-    const { issuedAt } = (await rig.router.at(MODEL, revision)) ?? expect.fail('no document');
-    expect(await inActivity(() => resumeEndpoint(MODEL))).toMatchObject({ unnoted: { revision, since: issuedAt } });
+    expect(await inActivity(() => resumeEndpoint(MODEL))).toMatchObject({ unnoted: { revision, since: null } });
   });
 
   test('attack: what is said of since when it is so is never before it could be, nor to come', async () => {
     const { checkRollback, rollBack, noteRoute } = createRollouts(rig.desk);
     const { target, reason, statement } = await inActivity(() => checkRollback(MODEL, world.rollbackOrder().envelope));
     const { revision } = await inActivity(() => rollBack(MODEL, target, reason, statement));
-    const { issuedAt } = (await rig.router.at(MODEL, revision)) ?? expect.fail('no document');
     for (const since of ['1970-01-01T00:00:00.000Z', '2999-01-01T00:00:00.000Z', 'soon']) {
       rig.log.length = 0;
       await inActivity(() => noteRoute(MODEL, { revision, since }));

@@ -480,6 +480,40 @@ describe('replicas', () => {
   });
 });
 
+describe('a replica that has said that it is gone', () => {
+  const gone = (seconds: number) => {
+    const at = inSeconds(seconds);
+    return { issuedAt: at, expiresAt: at };
+  };
+  const tell = (change: object = {}) =>
+    rig.client.deliverReplica(world.replica(stable, { port: 7, ...change }).envelope);
+  const isThere = async (): Promise<boolean> => (await rig.model()).replicas.some(({ port }) => port === 7);
+
+  test('is sent nobody any more, until it says later that it is back', async () => {
+    await tell();
+    expect(await isThere()).toBe(true);
+    await tell(gone(1));
+    expect(await isThere()).toBe(false);
+    // What was said before, and comes after, brings it back no more.
+    await tell({ expiresAt: inSeconds(60) });
+    expect(await isThere()).toBe(false);
+    await tell({ issuedAt: inSeconds(2), expiresAt: inSeconds(12) });
+    expect(await isThere()).toBe(true);
+  });
+
+  test('attack: is not gone by what it said before it came back, nor by the word of anybody else', async () => {
+    await tell({ issuedAt: inSeconds(-5), expiresAt: inSeconds(5) });
+    await tell(gone(-6));
+    expect(await isThere()).toBe(true);
+    const forged = world.replica(stable, { port: 7, ...gone(1) }, 'control').envelope;
+    await expect(rig.client.deliverReplica(forged)).rejects.toMatchObject({ code: 'NOT_AUTHORISED' });
+    await expect(tell(gone(900))).rejects.toMatchObject({
+      code: 'EXPIRED',
+    });
+    expect(await isThere()).toBe(true);
+  });
+});
+
 describe('what a gateway remembers', () => {
   test('without state it serves nothing until it has a document and a fresh status document', async () => {
     const empty = await startRig(world, cleanup);

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { request, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { pointOf } from '../../../gateway/headers.js';
 import type { Limits } from '../../../gateway/limits.js';
 import { createWorld, type Release, type Route, type World } from '../../support/world.js';
 import { ask, Cleanup, startRig, versions, type ModelServer, type Rig } from './rig.js';
@@ -243,6 +244,12 @@ describe('what passes through', () => {
 });
 
 describe('triggers', () => {
+  /** Callers of the release under rollout, at its first step. */
+  const theirs = (count: number): string[] =>
+    Array.from({ length: 100 * count }, (_, at) => `c${at}`)
+      .filter((caller) => pointOf(caller, 'digits') < 10)
+      .slice(0, count);
+
   test('the release under rollout loses all its callers with the answer that breaches the error rate', async () => {
     fresh.behave((_, outgoing) => outgoing.writeHead(500).end());
     await rig.deliver(world.routePlan(steady, canary));
@@ -290,6 +297,54 @@ describe('triggers', () => {
       sent.destroy();
     }
     await expect.poll(async () => (await rig.model()).breach?.reason).toContain('300 ms');
+  });
+
+  test('callers who wait for good for what never answers count once each, as soon as it is late', async () => {
+    await prepare(300);
+    const held: (() => void)[] = [];
+    fresh.behave((_, outgoing) => void held.push(() => outgoing.writeHead(500).end()));
+    await rig.deliver(world.routePlan(steady, canary));
+    const waiting = theirs(10).map((caller) => ask(rig.port, { caller }));
+    await expect
+      .poll(async () => (await rig.model()).breach?.reason)
+      .toContain('10 of 10 answers took longer than 300 ms');
+    expect(await versions(rig.port, 300)).toEqual({ '1.0.0': 300 });
+    // What it says in the end says more of them, and they are no more.
+    for (const answer of held) answer();
+    expect(new Set((await Promise.all(waiting)).map(({ status }) => status))).toEqual(new Set([500]));
+    const { counters } = await rig.model();
+    expect(counters.find(({ release, revision }) => release === canary.release && revision === 3)).toMatchObject({
+      ...{ requests: 10, failures: 10, slow: 10 },
+    });
+  });
+
+  test('attack: who stops in the middle of a large request, for however long, says nothing of the release', async () => {
+    await prepare(300);
+    const ended: Promise<unknown>[] = [];
+    fresh.behave((incoming) => {
+      ended.push(
+        new Promise((resolve) =>
+          incoming
+            .on('error', () => undefined)
+            .on('close', resolve)
+            .resume(),
+        ),
+      );
+    });
+    await rig.deliver(world.routePlan(steady, canary));
+    for (const caller of theirs(10)) {
+      const sent = request({
+        ...{ host: '127.0.0.1', port: rig.port, path: '/v2/models/digits', method: 'POST' },
+        headers: { 'x-custody-caller': caller, 'content-length': '200000' },
+      });
+      sent.on('error', () => undefined).write(Buffer.alloc(100_000));
+      setTimeout(() => sent.destroy(), 600);
+    }
+    await expect.poll(() => ended.length).toBe(10);
+    await Promise.all(ended);
+    const { breach, counters } = await rig.model();
+    expect(breach).toBeNull();
+    expect(counters.find(({ release }) => release === canary.release)).toMatchObject({ requests: 0, slow: 0 });
   });
 
   test('fewer samples than the minimum breach nothing', async () => {

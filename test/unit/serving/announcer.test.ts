@@ -52,3 +52,19 @@ test('attack: a gateway that never answers to one turn does not keep from it wha
   ).told;
   expect(heard.slice(3)).toEqual(['model-3']);
 });
+
+test('that a server has ended is told at once, for no time at all, after whatever was said of it', async () => {
+  const heard: { readonly issuedAt: string; readonly expiresAt: string; readonly port: number }[] = [];
+  const announcer = announcerTo(async (envelope) => {
+    heard.push(verifyStatement(envelope, 'replica', keyRing(world.policy)).predicate);
+  });
+  const [replica] = running;
+  if (replica === undefined) throw new Error('nothing runs');
+  await (
+    await announcer.announceOne(replica.release)
+  ).told;
+  await announcer.farewell(replica);
+  const [first, last] = heard;
+  expect(last).toMatchObject({ port: replica.port, expiresAt: last?.issuedAt });
+  expect(Date.parse(last?.issuedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(first?.issuedAt ?? ''));
+});
