@@ -104,6 +104,7 @@ describe('an order to roll back', () => {
     const { checkRollback, rollBack, noteRoute } = createRollouts(rig.desk);
     const { target, reason, statement } = await inActivity(() => checkRollback(MODEL, world.rollbackOrder().envelope));
     const { revision } = await inActivity(() => rollBack(MODEL, target, reason, statement));
+    const { issuedAt } = (await rig.router.at(MODEL, revision)) ?? expect.fail('no document');
     for (const since of ['1970-01-01T00:00:00.000Z', '2999-01-01T00:00:00.000Z', 'soon']) {
       rig.log.length = 0;
       await inActivity(() => noteRoute(MODEL, { revision, since }));
