@@ -3,6 +3,7 @@ import type { ApiClient } from '../adapters/api/client.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { PolicyChain, Records } from '../adapters/records.js';
 import { isDigest, type Digest } from '../domain/digest.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { ModelState } from '../domain/gateway.js';
 import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
@@ -16,7 +17,7 @@ import type { Inventory } from './inventory.js';
 import type { Audit } from './journal.js';
 import { notePolicies } from './policy.js';
 import type { Router, Standing } from './router.js';
-import { keysByModel } from './stored-routes.js';
+import { keysByModel, type Route } from './stored-routes.js';
 import { noteCoveredPolicies, policiesOrNote } from './tampering.js';
 
 const DAY_MS = 86_400_000;
@@ -143,10 +144,21 @@ export class Freshness {
     const { router } = this.#deps;
     const kills: StatusPredicate['kills'][number][] = [];
     for (const model of (await keysByModel(this.#deps.records, 'kills/')).keys()) {
-      const active = await router.activeKills(model, await router.current(model));
+      const active = await router.activeKills(model, await this.#routeOf(model));
       for (const { verified } of active) kills.push({ model, order: verified.digest });
     }
     return kills;
+  }
+
+  /** Where the store has lost it, the gateways still know what it has lifted: they are told of every order. */
+  async #routeOf(model: string): Promise<Route | null> {
+    try {
+      return await this.#deps.router.current(model);
+    } catch (error) {
+      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+      this.#deps.onError(error, `reading the route of ${model}`);
+      return null;
+    }
   }
 
   /** Each gateway by itself: one that hangs keeps no other from what it lacks. */

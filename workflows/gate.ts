@@ -1,22 +1,13 @@
-import type { Act } from '../activities/contract.js';
+import type { Act, Counted } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
-import type { Approved, OpenGate } from '../domain/lifecycle.js';
+import type { OpenGate } from '../domain/lifecycle.js';
 import type { Inbox } from './inbox.js';
 import type { LifecycleRun } from './run.js';
 import { failureOf } from './failures.js';
 import { settle, settleRefused } from './verdicts.js';
 import { control } from './zones.js';
 
-export type GateOutcome =
-  | { readonly kind: 'approved'; readonly approved: Approved }
-  | {
-      readonly kind: 'rejected';
-      readonly by: string;
-      readonly statement: Digest;
-      readonly reason: string;
-      readonly unnoted?: boolean;
-    }
-  | { readonly kind: 'expired' };
+export type GateOutcome = Exclude<Counted['outcome'], { readonly kind: 'pending' }> | { readonly kind: 'expired' };
 
 /** An open gate and what has counted for it so far: a continued run goes on from here. */
 export interface Counting {

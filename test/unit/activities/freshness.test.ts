@@ -79,7 +79,7 @@ async function endpoints(...models: readonly string[]): Promise<Route[]> {
 }
 
 /** Control, until the test has ended. */
-function start(gateways: readonly GatewayClient[] = [rig.client]): void {
+function start(gateways: readonly GatewayClient[] = [rig.client]): Freshness {
   const audit = {
     append: async () => {
       if (isLog === 'hung') await new Promise(() => undefined);
@@ -101,6 +101,7 @@ function start(gateways: readonly GatewayClient[] = [rig.client]): void {
   });
   freshness.start();
   cleanup.add(() => freshness.stop());
+  return freshness;
 }
 
 /** Of every model that a gateway knows: its revision, and what stops it. */
@@ -266,6 +267,26 @@ describe('what keeps the gateways up to date', () => {
     await keep(after);
     await expect.poll(async () => (await standing())['two']?.[0], PATIENCE).toBe(after.document.revision);
     await expect.poll(() => troubles, PATIENCE).toContainEqual(expect.stringContaining(`the store has lost ${key}`));
+  });
+
+  test('attack: nor does it keep the status document, and the kills in it, from anybody', async () => {
+    const [one] = await endpoints('one', 'two');
+    const next = world.withdraw(one!, one!.document.releases[0]!.release);
+    const key = storeKeys.route('one', next.document.revision);
+    const { versionId } = await records.bucket.createOnce(key, canonicalBytes(next.envelope));
+    const freshness = start();
+    await expect.poll(async () => (await standing())['one']?.[0], PATIENCE).toBe(next.document.revision);
+    store.deleteVersion(records.bucket.name, key, versionId);
+    const orders = [world.kill('oscar', { model: 'one' }), world.kill('oscar', { model: 'two' })];
+    for (const order of orders) await keepKill(order);
+    await freshness.reissue();
+    let newest = '';
+    for await (const each of records.bucket.list('status/')) newest = each;
+    const status = await records.find('status', newest);
+    expect(status?.verified.predicate.kills).toEqual(
+      orders.map(({ digest, predicate: { model } }) => ({ model, order: digest })),
+    );
+    expect(troubles).toContainEqual(expect.stringContaining(`the store has lost ${key}`));
   });
 
   test('attack: an order that was lifted long ago stops nothing, also for a control that has just been started', async () => {
