@@ -541,7 +541,8 @@ describe('an order to roll back', () => {
     expect(await update('rollback', envelope('oldest'))).toMatchObject({ by: 'olga' });
     back.resolve();
     await expect.poll(async () => (await status()).trouble, POLL).toEqual([]);
-    expect(on.zones.argsOf('noteRoute').map(([, { revision }]) => revision)).toEqual([1, 2]);
+    const noted = () => on.zones.argsOf('noteRoute').map(([, { revision }]) => revision);
+    await expect.poll(noted, POLL).toEqual([1, 2]);
   });
 
   it('waits for no log, nor does the next one; what it owes the log is done once that is there, by the next run if need be', async () => {
