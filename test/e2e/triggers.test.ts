@@ -308,7 +308,9 @@ describe('a security alert', () => {
       }
     }, 200);
     const { reason } = await ended(canary).finally(() => clearInterval(killing));
-    expect(reason).toMatch(/^inconclusive: (no replica of the release is alive|\d of 12 samples were seen)$/);
+    expect(reason).toMatch(
+      /^inconclusive: (no replica of the release is alive|it was not alive for the whole bake time|\d of 12 samples were seen)$/,
+    );
     expect(killed.size).toBeGreaterThan(3);
     expect(failedBy(canary, from, 1)).toEqual([]);
   });
@@ -332,7 +334,10 @@ describe('a canary that hardly anybody asks', () => {
     for (let at = 0; at < SAMPLES; at += 1) await callers.ask(seldom);
     for (const pid of modelServersOf(MODEL, canary.version)) process.kill(pid, 'SIGSTOP');
     const { reason } = await ended(canary);
-    expect(reason).toBe('inconclusive: no replica of the release is alive');
+    // The serving zone may have put another server in its place by then: what was missed meanwhile is not made good.
+    expect(reason).toMatch(
+      /^inconclusive: (no replica of the release is alive|it was not alive for the whole bake time)$/,
+    );
     expect(failedBy(canary, from, 1)).toEqual([]);
   });
 });
