@@ -67,25 +67,32 @@ export class Journal {
   }
 
   /** As `refusing`, of a message that lowers exposure: the next one does not wait because the log takes no refusal of this. */
-  async refusingSoon<T>(message: Refusable, act: () => Promise<T>): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-      if (await this.noteSoon(refused(message, error))) throw error;
-      throw new CustodyError(error.code, error.message, { details: { ...error.details, unnoted: true }, cause: error });
-    }
+  refusingSoon<T>(message: Refusable, act: () => Promise<T>): Promise<T> {
+    return refusedBy(act, async (error) => {
+      if (await this.noteSoon(refused(message, error))) return error;
+      return new CustodyError(error.code, error.message, {
+        details: { ...error.details, unnoted: true },
+        cause: error,
+      });
+    });
   }
 
   /** Runs an act that checks somebody's message; a refusal is in the log before anyone hears of it. */
-  async refusing<T>(message: Refusable, act: () => Promise<T>): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+  refusing<T>(message: Refusable, act: () => Promise<T>): Promise<T> {
+    return refusedBy(act, async (error) => {
       await this.note(refused(message, error));
-      throw error;
-    }
+      return error;
+    });
+  }
+}
+
+/** What the act refuses for good is heard of as `tell` has it, once that is done; every other error as it came. */
+async function refusedBy<T>(act: () => Promise<T>, tell: (error: CustodyError) => Promise<CustodyError>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+    throw await tell(error);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
-import { openCheckpoint, parseVerifierKey, type Checkpoint } from '../../formats/checkpoint.js';
+import { openCheckpoint, parseVerifierKey, type Checkpoint, type LogVerifier } from '../../formats/checkpoint.js';
 import { verifyProof, type LogProof } from '../../formats/tlog-proof.js';
 import {
   TILE_WIDTH,
@@ -29,20 +29,24 @@ export class PublishedLog {
   readonly checkpoint: Checkpoint;
   readonly note: Buffer;
   readonly read: TileSource;
-  readonly #vkey: string;
+  readonly #verifier: LogVerifier;
 
-  private constructor(read: TileSource, vkey: string, note: Buffer) {
+  private constructor(read: TileSource, verifier: LogVerifier, note: Buffer) {
     this.read = read;
-    this.#vkey = vkey;
+    this.#verifier = verifier;
     this.note = note;
-    this.checkpoint = openCheckpoint(note, parseVerifierKey(vkey));
+    this.checkpoint = openCheckpoint(note, verifier);
   }
 
   /** `vkey`: C2SP signed note. SIGNATURE_INVALID and MALFORMED as the checkpoint is; LOG_INVALID without one. */
-  static async open(read: TileSource, vkey: string): Promise<PublishedLog> {
+  static open(read: TileSource, vkey: string): Promise<PublishedLog> {
+    return PublishedLog.#openBy(read, parseVerifierKey(vkey));
+  }
+
+  static async #openBy(read: TileSource, verifier: LogVerifier): Promise<PublishedLog> {
     const note = await read(CHECKPOINT);
     if (note === null) throw invalidFrom(0, 'there is no checkpoint');
-    return new PublishedLog(read, vkey, note);
+    return new PublishedLog(read, verifier, note);
   }
 
   /**
@@ -55,12 +59,13 @@ export class PublishedLog {
     const unfinished = new Map<number, Tile>();
     for (let bundle = 0; tree.size < size; bundle += 1) {
       const first = tree.size;
-      const width = Math.min(TILE_WIDTH, size - first);
+      const width = widthOf(0, bundle, size);
       const entries = await this.#entries(bundle, width);
-      await this.#compare({ level: 0, index: bundle, width, bytes: Buffer.concat(entries.map(leafHash)) });
-      for (const [at, entry] of entries.entries()) {
+      const hashed = entries.map((entry) => ({ entry, leaf: leafHash(entry) }));
+      await this.#compare({ level: 0, index: bundle, width, bytes: Buffer.concat(hashed.map(({ leaf }) => leaf)) });
+      for (const [at, { entry, leaf }] of hashed.entries()) {
         yield { index: first + at, record: decodeRecord(entry, first + at) };
-        for (const tile of tree.append(leafHash(entry))) {
+        for (const tile of tree.append(leaf)) {
           unfinished.delete(tile.level);
           if (tile.width < TILE_WIDTH) unfinished.set(tile.level, tile);
           else if (tile.level > 0) await this.#compare(tile);
@@ -73,7 +78,7 @@ export class PublishedLog {
 
   /** The same log as it is published now. LOG_INVALID as `follows`. */
   async newer(): Promise<PublishedLog> {
-    const log = await PublishedLog.open(this.read, this.#vkey);
+    const log = await PublishedLog.#openBy(this.read, this.#verifier);
     await log.follows(this.checkpoint);
     return log;
   }
@@ -86,7 +91,7 @@ export class PublishedLog {
     const entries = await this.#entries(bundle, widthOf(0, bundle, size));
     const entry = entries[index % TILE_WIDTH] ?? Buffer.alloc(0);
     const proof = { index, entry, path, checkpoint: this.note };
-    verifyProof(proof, parseVerifierKey(this.#vkey));
+    verifyProof(proof, this.#verifier);
     return proof;
   }
 

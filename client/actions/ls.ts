@@ -3,7 +3,7 @@ import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { releaseNames } from '../../adapters/inventory.js';
 import type { Digest } from '../../domain/digest.js';
 import type { GatewayState } from '../../domain/gateway.js';
-import { assertModelName, type ReleaseName } from '../../domain/names.js';
+import { assertModelName, parseReleaseName, type ReleaseName } from '../../domain/names.js';
 import { exitCodeFor, failuresOf, type RecordLine } from '../../domain/record.js';
 import { openReading, type Reading } from '../connect.js';
 import { answer, bad, faint, good, plain, talk } from '../output.js';
@@ -41,10 +41,10 @@ export async function listReleases(
   const reading = openReading(session.layout);
   const { admin, others } = reading.description.gateway;
   const states = await Promise.all([admin, ...others].map((address) => createGatewayClient(address).state()));
-  const names = all ? await admitted(reading) : routedBy(states);
+  const names = all ? await releaseNames(reading.records) : routedBy(states);
   const listed: Listed[] = [];
-  for (const name of names)
-    if (model === undefined || name.model === model) listed.push(await look(reading, name, states));
+  for (const name of names.filter((each) => model === undefined || each.model === model))
+    if (!all || (await isAdmitted(reading, name))) listed.push(await look(reading, name, states));
   answer(session, listed, listed.length === 0 ? ['nothing is deployed'] : listed.flatMap(printed));
   for (const { failing, ...name } of listed)
     for (const { part, failure } of failing)
@@ -53,21 +53,15 @@ export async function listReleases(
 }
 
 /** A name that nobody was admitted to claim is an object that somebody put there. */
-async function admitted({ records }: Reading): Promise<readonly ReleaseName[]> {
-  const names: ReleaseName[] = [];
-  for (const name of await releaseNames(records))
-    if ((await progressOf(records, name)).admission !== undefined) names.push(name);
-  return names;
+async function isAdmitted({ records }: Reading, name: ReleaseName): Promise<boolean> {
+  return (await progressOf(records, name)).admission !== undefined;
 }
 
 function routedBy(states: readonly GatewayState[]): readonly ReleaseName[] {
   const routed = states.flatMap(({ models }) =>
     models.flatMap(({ model, serving }) => serving.map(({ version }) => `${model}@${version}`)),
   );
-  return [...new Set(routed)].sort().map((name) => {
-    const [model = '', version = ''] = name.split('@');
-    return { model, version };
-  });
+  return [...new Set(routed)].sort().map(parseReleaseName);
 }
 
 async function look({ records }: Reading, name: ReleaseName, states: readonly GatewayState[]): Promise<Listed> {

@@ -1,4 +1,4 @@
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
@@ -10,7 +10,7 @@ import type { SignedEnvelope } from '../../domain/statements.js';
 import { sha256 } from '../../formats/sha256.js';
 import { Bench, MODEL } from './harness.js';
 import { Callers } from './support/callers.js';
-import { allOfItOther, partsOf, PROMPT, tellingItsParts } from './support/parts.js';
+import { allOfItOther, sourceInParts, tellingItsParts } from './support/parts.js';
 import { until } from './support/until.js';
 
 const [FIRST, NEXT, AGAIN] = ['1.0.0', '1.1.0', '1.2.0'] as const;
@@ -27,17 +27,7 @@ let bench: Bench;
 let callers: Callers;
 const parts = new Map<string, string>();
 
-async function source(version: string, change: (folder: string) => void) {
-  const made = await bench.source(version, {
-    change: (folder) => {
-      change(folder);
-      appendFileSync(join(folder, 'README.md'), `\n${version}\n`);
-    },
-    further: [PROMPT],
-  });
-  parts.set(version, partsOf(made.folder));
-  return made;
-}
+const source = (version: string, change: (folder: string) => void) => sourceInParts(bench, version, change, parts);
 
 async function approved(version: string): Promise<SignedEnvelope> {
   const waiting = await bench.openGate(version);

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
@@ -15,7 +15,7 @@ import { generateKey, importPrivateKey } from '../../formats/keys.js';
 import { newNonce, signAlert } from '../../formats/requests.js';
 import { Bench, FIRST, FIRST_WEIGHT, MODEL } from './harness.js';
 import { Callers } from './support/callers.js';
-import { allOfItOther, editServer, partsOf, PROMPT, tellingItsParts } from './support/parts.js';
+import { allOfItOther, editServer, sourceInParts, tellingItsParts } from './support/parts.js';
 import { modelServersOf } from './support/processes.js';
 import { until } from './support/until.js';
 
@@ -65,17 +65,7 @@ function behavingBadly(folder: string, how: Bad): void {
   if (!readFileSync(join(folder, 'serve.mjs'), 'utf8').includes(lies)) throw new Error('the model server cannot lie');
 }
 
-async function source(version: string, change: (folder: string) => void) {
-  const made = await bench.source(version, {
-    change: (folder) => {
-      change(folder);
-      appendFileSync(join(folder, 'README.md'), `\n${version}\n`);
-    },
-    further: [PROMPT],
-  });
-  parts.set(version, partsOf(made.folder));
-  return made;
-}
+const source = (version: string, change: (folder: string) => void) => sourceInParts(bench, version, change, parts);
 
 interface Candidate {
   readonly version: string;

@@ -1,8 +1,9 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Component } from '../../../domain/manifest.js';
 import { shippedFolder } from '../../../examples/digits/ship.js';
 import { sha256 } from '../../../formats/sha256.js';
+import type { Bench } from '../harness.js';
 
 /** What makes a release behave as it does. */
 export const PARTS = {
@@ -13,7 +14,7 @@ export const PARTS = {
 };
 
 /** The component that the shipped release has not. */
-export const PROMPT: Pick<Component, 'name' | 'kind' | 'files'> = {
+const PROMPT: Pick<Component, 'name' | 'kind' | 'files'> = {
   name: 'prompt',
   kind: 'prompt',
   files: [PARTS.prompt],
@@ -45,10 +46,28 @@ export function allOfItOther(folder: string, prompt = 'Name the digit, and nothi
 }
 
 /** What its answers say that are of it and of nothing else. */
-export function partsOf(folder: string): string {
+function partsOf(folder: string): string {
   return Object.values(PARTS)
     .map((name) => sha256(readFileSync(join(folder, name))))
     .join(' ');
+}
+
+/** A release with all of its parts, and a change of its own; `parts` gets what its answers say. */
+export async function sourceInParts(
+  bench: Bench,
+  version: string,
+  change: (folder: string) => void,
+  parts: Map<string, string>,
+) {
+  const made = await bench.source(version, {
+    change: (folder) => {
+      change(folder);
+      appendFileSync(join(folder, 'README.md'), `\n${version}\n`);
+    },
+    further: [PROMPT],
+  });
+  parts.set(version, partsOf(made.folder));
+  return made;
 }
 
 /** Changes the program that answers; `sign` is in it afterwards, or it is no longer the program that this knows. */
