@@ -19,7 +19,7 @@ const MOVING = MODELS.slice(0, 10);
 const [KILLED = ''] = MOVING;
 const AT_ONCE = 6;
 /** The whole fleet is asked after at once, and has long to come. */
-const PATIENCE_SECONDS = 400;
+const PATIENCE_SECONDS = 540;
 const POLL_MS = 1_000;
 /** So few that are missing are each asked where they are. */
 const FEW = 3;
