@@ -27,15 +27,17 @@ export async function ask({ description }: Reading, question: SignedEnvelope): P
  * not go on from the newest checkpoint that was seen here: that one is kept, and the other beside it.
  */
 export async function auditLog(custody: Custody, auditor: Signer): Promise<PublishedLog> {
+  const { desk, audit } = custody.description;
+  // Before the log is: what another command sees meanwhile may be newer than what this one is shown.
+  const seen = lastSeen(custody.layout.seenCheckpoint, audit.vkey);
   const answer = await ask(custody, askAuditor(auditor, { question: 'log' }));
   if (answer.question !== 'log') throw new CustodyError('INTERNAL', 'the desk answered another question');
-  const { desk, audit } = custody.description;
   const log = await PublishedLog.open(overHttp(new URL(answer.path, desk)), audit.vkey);
   if (log.checkpoint.size < answer.size)
     throw new CustodyError('LOG_INVALID', 'the log is shorter than the desk says', {
       details: { index: log.checkpoint.size },
     });
-  await remember(custody.layout.seenCheckpoint, log, audit.vkey);
+  await remember(custody.layout.seenCheckpoint, log, audit.vkey, seen);
   return log;
 }
 
@@ -66,18 +68,16 @@ const provedSchema = z.object({
 export async function askProved(custody: Reading, auditor: Signer, question: RecordsQuestion): Promise<ProvedRecords> {
   const { vkey } = custody.description.audit;
   const file = custody.layout.seenCheckpoint;
-  const seen = lastSeen(file, vkey)?.size ?? 0;
-  const answer: unknown = await ask(custody, askAuditor(auditor, { ...question, seen }));
+  const seen = lastSeen(file, vkey);
+  const asked = askAuditor(auditor, { ...question, seen: seen?.size ?? 0 });
+  const answer: unknown = await ask(custody, asked);
   const { checkpoint: text, proofs, since } = checkShape(provedSchema, answer, "the desk's answer");
   const note = Buffer.from(text);
   const verifier = parseVerifierKey(vkey);
   const checkpoint = openCheckpoint(note, verifier);
   const path = since.map((hash) => decodeBase64(hash, 'a hash of the answer'));
-  await remember(
-    file,
-    { checkpoint, note, follows: async (earlier) => assertFollows(checkpoint, earlier, path) },
-    vkey,
-  );
+  const follows = async (earlier: Checkpoint): Promise<void> => assertFollows(checkpoint, earlier, path);
+  await remember(file, { checkpoint, note, follows }, vkey, seen);
   const records = proofs.map((proof): Logged => {
     const { index, entry, ...rest } = decodeProof(Buffer.from(proof));
     verifyProof({ index, entry, ...rest, checkpoint: note }, verifier);
@@ -86,13 +86,16 @@ export async function askProved(custody: Reading, auditor: Signer, question: Rec
   return { records: records.sort((a, b) => a.index - b.index), checkpoint, proofs };
 }
 
-/** Keeps the newest checkpoint in a file. LOG_INVALID when this log is not that one, grown: both checkpoints stay as evidence. */
+/**
+ * Keeps the newest checkpoint in a file, unless another command has kept one since `seen` was read. LOG_INVALID when this log is
+ * not that one, grown: both checkpoints stay as evidence.
+ */
 export async function remember(
   file: string,
   log: Pick<PublishedLog, 'checkpoint' | 'note' | 'follows'>,
   vkey: string,
+  seen = lastSeen(file, vkey),
 ): Promise<void> {
-  const seen = lastSeen(file, vkey);
   if (seen !== null) {
     try {
       await log.follows(seen);
@@ -107,7 +110,8 @@ export async function remember(
       });
     }
   }
-  if ((lastSeen(file, vkey)?.size ?? -1) < log.checkpoint.size) replaceFile(file, log.note);
+  const isStillThere = lastSeen(file, vkey)?.size === seen?.size;
+  if (isStillThere && (seen?.size ?? -1) < log.checkpoint.size) replaceFile(file, log.note);
 }
 
 function lastSeen(file: string, vkey: string): Checkpoint | null {
