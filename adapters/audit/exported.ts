@@ -1,14 +1,16 @@
 import { createWriteStream, existsSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, writeFile, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Checkpoint } from '../../formats/checkpoint.js';
-import { canonicalBytes } from '../../formats/jcs.js';
 import { CHECKPOINT } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
-import { PublishedLog, type TileSource } from './published.js';
+import { PublishedLog, type LogEntry, type TileSource } from './published.js';
 
 const RECORDS = 'records.jsonl';
+const NEWLINE = Buffer.from('\n');
+const LINES_AT_ONCE = 1024;
+const CHUNK = 256 * 1024;
 
 /** A log that was taken along: the paths of C2SP tlog-tiles, as files. */
 export function folderTiles(folder: string): TileSource {
@@ -39,8 +41,66 @@ export async function exportLog(log: PublishedLog, folder: string, vkey: string)
   return log.checkpoint;
 }
 
-async function* recordLines(log: PublishedLog): AsyncGenerator<string> {
-  for await (const { record } of log.records()) yield `${canonicalBytes(record).toString('utf8')}\n`;
+async function* recordLines(log: PublishedLog): AsyncGenerator<Buffer> {
+  let lines: Buffer[] = [];
+  for await (const { entry } of log.records()) {
+    lines.push(entry, NEWLINE);
+    if (lines.length < LINES_AT_ONCE) continue;
+    yield Buffer.concat(lines);
+    lines = [];
+  }
+  yield Buffer.concat(lines);
+}
+
+/**
+ * Every record of a log that was taken along, computed again as by `PublishedLog.records`; the JSON Lines beside it, where they
+ * are, say the same, or it is LOG_INVALID.
+ */
+export async function* exportedRecords(folder: string, log: PublishedLog): AsyncGenerator<LogEntry> {
+  const path = join(folder, RECORDS);
+  const lines = existsSync(path) ? new Said(await open(path)) : null;
+  try {
+    for await (const found of log.records()) {
+      await lines?.expect(found);
+      yield found;
+    }
+    await lines?.expectEnd(log.checkpoint.size);
+  } finally {
+    await lines?.close();
+  }
+}
+
+/** What a file says, byte for byte: its lines are not split, since a record may have what some take for the end of one. */
+class Said {
+  readonly #file: FileHandle;
+  #read = Buffer.alloc(0);
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  async expect({ index, entry }: LogEntry): Promise<void> {
+    const length = entry.length + NEWLINE.length;
+    if (this.#read.length < length) await this.#more(length);
+    const isSame = this.#read.subarray(0, entry.length).equals(entry) && this.#read[entry.length] === NEWLINE[0];
+    if (!isSame) throw invalidFrom(index, `${RECORDS} does not say what the log has`);
+    this.#read = this.#read.subarray(length);
+  }
+
+  async expectEnd(size: number): Promise<void> {
+    await this.#more(1);
+    if (this.#read.length > 0) throw invalidFrom(size, `${RECORDS} goes on after the end of the log`);
+  }
+
+  async #more(least: number): Promise<void> {
+    const buffer = Buffer.alloc(Math.max(least, CHUNK));
+    const { bytesRead } = await this.#file.read(buffer);
+    this.#read = Buffer.concat([this.#read, buffer.subarray(0, bytesRead)]);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
 }
 
 async function put(folder: string, path: string, bytes: Buffer): Promise<void> {

@@ -6,7 +6,7 @@ import {
   TILE_WIDTH,
   TiledTree,
   bundlePath,
-  decodeBundle,
+  entriesOfBundle,
   hashesOfTile,
   tilePath,
   type Tile,
@@ -20,6 +20,13 @@ import { decodeRecord } from './record.js';
 export type TileSource = (path: string) => Promise<Buffer | null>;
 
 const TILE_HEIGHT = 8;
+const DOES_NOT_COUNT: ReadonlySet<string> = new Set(['MALFORMED', 'SIGNATURE_INVALID']);
+
+export interface LogEntry {
+  readonly index: number;
+  readonly entry: Buffer;
+  readonly record: AuditRecord;
+}
 
 /**
  * A log as it is published, wherever its tiles come from: the desk, a bucket, a folder. Believed is only what the log's key has
@@ -38,7 +45,7 @@ export class PublishedLog {
     this.checkpoint = openCheckpoint(note, verifier);
   }
 
-  /** `vkey`: C2SP signed note. SIGNATURE_INVALID and MALFORMED as the checkpoint is; LOG_INVALID without one. */
+  /** `vkey`: C2SP signed note. LOG_INVALID without a checkpoint that it has signed. */
   static open(read: TileSource, vkey: string): Promise<PublishedLog> {
     return PublishedLog.#openBy(read, parseVerifierKey(vkey));
   }
@@ -46,14 +53,19 @@ export class PublishedLog {
   static async #openBy(read: TileSource, verifier: LogVerifier): Promise<PublishedLog> {
     const note = await read(CHECKPOINT);
     if (note === null) throw invalidFrom(0, 'there is no checkpoint');
-    return new PublishedLog(read, verifier, note);
+    try {
+      return new PublishedLog(read, verifier, note);
+    } catch (cause) {
+      if (!(cause instanceof CustodyError) || !DOES_NOT_COUNT.has(cause.code)) throw cause;
+      throw invalidFrom(0, cause.message, cause);
+    }
   }
 
   /**
    * Every record in log order, while everything is computed again from the entries: none of them counts before this has ended.
    * LOG_INVALID names the first index that is not what was signed, as far as the tiles tell it.
    */
-  async *records(): AsyncGenerator<{ readonly index: number; readonly record: AuditRecord }> {
+  async *records(): AsyncGenerator<LogEntry> {
     const { size, root } = this.checkpoint;
     const tree = new TiledTree();
     const unfinished = new Map<number, Tile>();
@@ -64,7 +76,7 @@ export class PublishedLog {
       const hashed = entries.map((entry) => ({ entry, leaf: leafHash(entry) }));
       await this.#compare({ level: 0, index: bundle, width, bytes: Buffer.concat(hashed.map(({ leaf }) => leaf)) });
       for (const [at, { entry, leaf }] of hashed.entries()) {
-        yield { index: first + at, record: decodeRecord(entry, first + at) };
+        yield { index: first + at, entry, record: decodeRecord(entry, first + at) };
         for (const tile of tree.append(leaf)) {
           unfinished.delete(tile.level);
           if (tile.width < TILE_WIDTH) unfinished.set(tile.level, tile);
@@ -120,15 +132,11 @@ export class PublishedLog {
   async #entries(bundle: number, width: number): Promise<Buffer[]> {
     const first = bundle * TILE_WIDTH;
     const path = bundlePath(bundle, width);
-    const bytes = await this.#found(path, first);
-    try {
-      const entries = decodeBundle(bytes, path);
-      if (entries.length === width) return entries;
-      throw invalidFrom(first + Math.min(entries.length, width), `${path} holds ${entries.length} entries`);
-    } catch (cause) {
-      if (!(cause instanceof CustodyError) || cause.code !== 'MALFORMED') throw cause;
-      throw invalidFrom(first, `${path} is damaged`, cause);
-    }
+    const { entries, rest } = entriesOfBundle(await this.#found(path, first));
+    if (entries.length === width && rest === 0) return entries;
+    const leaves = Buffer.concat(entries.slice(0, width).map(leafHash));
+    await this.#compare({ level: 0, index: bundle, width, bytes: leaves });
+    throw invalidFrom(first + width - 1, `${path} goes on after its last entry`);
   }
 
   async #compare({ level, index, width, bytes }: Tile): Promise<void> {
@@ -137,9 +145,10 @@ export class PublishedLog {
     const stored = await this.#found(path, index * TILE_WIDTH * unit);
     if (stored.equals(bytes)) return;
     const found = hashesOfTile(stored);
-    const at = hashesOfTile(bytes).findIndex((hash, i) => found[i]?.equals(hash) !== true);
+    const expected = hashesOfTile(bytes);
+    const at = expected.findIndex((hash, i) => found[i]?.equals(hash) !== true);
     throw invalidFrom(
-      (index * TILE_WIDTH + (at < 0 ? width - 1 : at)) * unit,
+      (index * TILE_WIDTH + (at < 0 ? Math.min(expected.length, width - 1) : at)) * unit,
       `${path} does not follow from the entries`,
     );
   }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { CHANGES, type AuditRecord } from '../../domain/audit.js';
 import { isDigest } from '../../domain/digest.js';
@@ -39,6 +40,33 @@ export function encodeRecord(value: AuditRecord): Buffer {
 
 /** LOG_INVALID with its index when the entry is not the canonical form of a record. */
 export function decodeRecord(entry: Buffer, index: number): AuditRecord {
+  return decodeCanonical(entry) ?? decodeAny(entry, index);
+}
+
+const TEXT = String.raw`[^"\\\x00-\x1f]*(?:\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))[^"\\\x00-\x1f]*)*`;
+const STRING = `"${TEXT}"`;
+const DIGEST = '(?:null|"[0-9a-f]{64}")';
+/** What `canonicalBytes` makes of records, and of nothing else; only whether the time is one, it cannot tell. */
+const CANONICAL = new RegExp(
+  `^\\{"actor":\\{"id":${STRING},"statement":${DIGEST}\\},"after":${DIGEST},"before":${DIGEST},` +
+    `"change":"(?:${CHANGES.map((change) => change.replace('.', '\\.')).join('|')})","id":"(?!")${TEXT}",` +
+    `"policy":${DIGEST},"reason":${STRING},` +
+    `"subject":\\{"model":${STRING},"release":${DIGEST},"version":(?:null|${STRING})\\},` +
+    `"time":"(?<time>\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z)",` +
+    `"workflow":(?:null|\\{"id":${STRING},"runId":${STRING}\\})\\}$`,
+);
+
+/** `null` where it takes a closer look. Of a million records, each has to be decoded before any counts. */
+function decodeCanonical(entry: Buffer): AuditRecord | null {
+  const text = isUtf8(entry) ? entry.toString('utf8') : '';
+  const time = CANONICAL.exec(text)?.groups?.['time'];
+  if (time === undefined || !isIsoTime(time)) return null;
+  const { id, actor, change, subject, before, after, policy, workflow, reason } = JSON.parse(text) as AuditRecord;
+  return { id, time, actor, change, subject, before, after, policy, workflow, reason };
+}
+
+/** Says what is wrong with an entry. */
+function decodeAny(entry: Buffer, index: number): AuditRecord {
   try {
     const value = checkShape(record, parseJson(entry, `entry ${index}`), `entry ${index}`);
     if (canonicalBytes(value).equals(entry)) return value;

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { exportLog, folderTiles } from '../../adapters/audit/exported.js';
-import { PublishedLog } from '../../adapters/audit/published.js';
+import { exportLog, exportedRecords, folderTiles } from '../../adapters/audit/exported.js';
+import { PublishedLog, type LogEntry } from '../../adapters/audit/published.js';
 import { decodeRecord } from '../../adapters/audit/record.js';
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
@@ -25,9 +25,14 @@ export async function verifyLog(session: Session, { key, from, proof, logKey }: 
   const ways = [key, from, proof].filter((way) => way !== undefined).length;
   if (ways !== 1) throw new CustodyError('USAGE', 'name one of --key, --from and --proof');
   if (proof !== undefined) return checkProof(session, proof, logKeyOf(session, logKey));
-  if (from !== undefined)
-    return checkWhole(session, await PublishedLog.open(folderTiles(from), logKeyOf(session, logKey)));
-  return whileConnected(session, async (own) => checkWhole(own, await asked(own, key ?? '')));
+  if (from !== undefined) {
+    const log = await PublishedLog.open(folderTiles(from), logKeyOf(session, logKey));
+    return checkWhole(session, log, exportedRecords(from, log));
+  }
+  return whileConnected(session, async (own) => {
+    const log = await asked(own, key ?? '');
+    return checkWhole(own, log, log.records());
+  });
 }
 
 export async function listLog(session: ConnectedSession, options: { key: string; model?: string }): Promise<void> {
@@ -105,8 +110,8 @@ async function asked(session: ConnectedSession, key: string): Promise<PublishedL
 
 const SAID_EVERY = 100_000;
 
-async function checkWhole(session: Session, log: PublishedLog): Promise<void> {
-  for await (const { index } of log.records())
+async function checkWhole(session: Session, log: PublishedLog, records: AsyncIterable<LogEntry>): Promise<void> {
+  for await (const { index } of records)
     if (index % SAID_EVERY === SAID_EVERY - 1) talk(faint(`${index + 1} records …`));
   const { size, root } = log.checkpoint;
   answer(session, { size, root }, [good(`the log holds: ${counted(size, 'record')}, root ${root}`)]);
