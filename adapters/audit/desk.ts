@@ -20,7 +20,7 @@ import type { AuditLog } from './log.js';
 import { readLog, type LogReader } from './reader.js';
 
 const MAX_QUESTION_BYTES = 512 * 1024;
-/** How long an auditor may read the log's tiles after the question that was answered with the address. */
+/** How long an auditor may read the log's tiles after the question that was answered with the address, whatever the clock does. */
 const READING_MS = 10 * 60_000;
 
 export interface DeskDeps {
@@ -59,7 +59,7 @@ export class AuditDesk {
     this.#server = createServer((request, response) => {
       const [, first, token, ...rest] = (request.url ?? '').split('/');
       if (first === 'log' && request.method === 'GET') {
-        if ((this.#readers.get(token ?? '') ?? 0) < Date.now())
+        if ((this.#readers.get(token ?? '') ?? 0) < performance.now())
           return send(response, 403, { error: 'ask first: nobody reads here, or no longer' });
         request.url = `/${rest.join('/')}`;
         return void tiles(request, response);
@@ -130,7 +130,8 @@ export class AuditDesk {
         throw new CustodyError('REPLAYED', `the question is for environment ${asked.predicate.environment}`);
       const outside = outsideValidity(asked.predicate, isoTime(Date.now()));
       if (outside !== null) throw new CustodyError('EXPIRED', `the question is ${outside}`);
-      await records.spend(asked.predicate.nonce, { statement: asked.digest, request: asked.digest });
+      // Each question is answered once: whoever has got hold of one that was asked does not read with it.
+      await records.spend(asked.predicate.nonce, { statement: asked.digest, request: sha256(randomBytes(32)) });
     } catch (error) {
       if (!(error instanceof CustodyError)) throw error;
       const digest = sha256(JSON.stringify(input) ?? '');
@@ -160,7 +161,7 @@ export class AuditDesk {
   async #log(): Promise<Answer> {
     const { size, root } = await this.#reader().verifyLog();
     const token = randomBytes(24).toString('base64url');
-    this.#readers.set(token, Date.now() + READING_MS);
+    this.#readers.set(token, performance.now() + READING_MS);
     const vkey = encodeVerifierKey(this.#deps.origin, this.#deps.key);
     return { question: 'log', path: `/log/${token}/`, vkey, size, root };
   }

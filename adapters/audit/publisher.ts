@@ -12,7 +12,7 @@ import { invalidFrom } from './invalid.js';
 import type { AuditLogDeps } from './log.js';
 import type { Writer } from './writer.js';
 
-/** A locked copy is at most this much older than the checkpoint, once something is appended. */
+/** A locked copy is at most this much older than the checkpoint, once something is appended, whatever the clock does. */
 const COPY_AFTER_MS = 60_000;
 
 /** Signs and publishes the checkpoint: it only grows, and never covers what is not claimed and derived. */
@@ -20,7 +20,7 @@ export class Publisher {
   private readonly deps: AuditLogDeps;
   private readonly verifier: LogVerifier;
   private published: Published | null = null;
-  private copied = { size: -1, at: 0 };
+  private copied = { size: -1, at: -Infinity };
 
   constructor(deps: AuditLogDeps) {
     this.deps = deps;
@@ -63,11 +63,11 @@ export class Publisher {
     const isDue =
       now ||
       Math.floor(size / TILE_WIDTH) > Math.floor(this.copied.size / TILE_WIDTH) ||
-      Date.now() - this.copied.at > COPY_AFTER_MS;
+      performance.now() - this.copied.at > COPY_AFTER_MS;
     if (size === this.copied.size || !isDue) return;
     const note = this.published?.note ?? Buffer.alloc(0);
     await this.deps.audit.createOnce(lockedKey(size), note, await this.deps.lock());
-    this.copied = { size, at: Date.now() };
+    this.copied = { size, at: performance.now() };
   }
 
   private covers({ size, root }: Checkpoint): boolean {

@@ -3,14 +3,14 @@ import { setTimeout } from 'node:timers/promises';
 import { exportLog, exportedRecords, folderTiles } from '../../adapters/audit/exported.js';
 import { PublishedLog, type LogEntry } from '../../adapters/audit/published.js';
 import { decodeRecord } from '../../adapters/audit/record.js';
-import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
 import { parseVerifierKey } from '../../formats/checkpoint.js';
 import { decodeProof, encodeProof, verifyProof } from '../../formats/tlog-proof.js';
 import { auditLog, readWhole } from '../audit.js';
 import { readDescription } from '../stack/layout.js';
 import { interruption } from '../interruption.js';
-import { answer, counted, faint, good, plain, talk } from '../output.js';
+import { answer, counted, faint, good, talk } from '../output.js';
+import { fieldsOf, lineOf } from '../record-lines.js';
 import { whileConnected, type ConnectedSession, type Session } from '../session.js';
 import { signerOf } from '../signer.js';
 
@@ -46,9 +46,8 @@ export async function showRecord(session: ConnectedSession, given: string, { key
   const { index, entry } = await log.prove(indexOf(given));
   const record = decodeRecord(entry, index);
   const { size, root } = log.checkpoint;
-  const lines = Object.entries(record).map(([name, value]) => `${name.padEnd(9)} ${plain(textOf(value))}`);
   answer(session, { index, record, size, root }, [
-    ...lines,
+    ...fieldsOf(record),
     good(`record ${index} of ${size}: proved by root ${root}`),
   ]);
 }
@@ -136,14 +135,4 @@ function logKeyOf(session: Session, given: string | undefined): string {
 function indexOf(given: string): number {
   if (!/^(0|[1-9]\d{0,14})$/.test(given)) throw new CustodyError('USAGE', `${given} is not a number from 0 on`);
   return Number(given);
-}
-
-function lineOf({ time, change, actor, subject, reason }: AuditRecord): string {
-  return plain(
-    `${time}  ${change.padEnd(18)} ${actor.id.padEnd(10)} ${subject.model} ${subject.version ?? ''}  ${reason}`,
-  );
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }
