@@ -5,12 +5,10 @@ import { pipeline } from 'node:stream/promises';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { CHECKPOINT } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
-import { PublishedLog, type LogEntry, type TileSource } from './published.js';
+import { PublishedLog, type LogBundle, type TileSource } from './published.js';
 
 const RECORDS = 'records.jsonl';
 const NEWLINE = Buffer.from('\n');
-const LINES_AT_ONCE = 1024;
-const CHUNK = 256 * 1024;
 
 /** A log that was taken along: the paths of C2SP tlog-tiles, as files. */
 export function folderTiles(folder: string): TileSource {
@@ -42,60 +40,56 @@ export async function exportLog(log: PublishedLog, folder: string, vkey: string)
 }
 
 async function* recordLines(log: PublishedLog): AsyncGenerator<Buffer> {
-  let lines: Buffer[] = [];
-  for await (const { entry } of log.records()) {
-    lines.push(entry, NEWLINE);
-    if (lines.length < LINES_AT_ONCE) continue;
-    yield Buffer.concat(lines);
-    lines = [];
-  }
-  yield Buffer.concat(lines);
+  for await (const { entries } of log.bundles()) yield linesOf(entries);
+}
+
+function linesOf(entries: readonly Buffer[]): Buffer {
+  return Buffer.concat(entries.flatMap((entry) => [entry, NEWLINE]));
 }
 
 /**
- * Every record of a log that was taken along, computed again as by `PublishedLog.records`; the JSON Lines beside it, where they
+ * Every entry of a log that was taken along, computed again as by `PublishedLog.bundles`; the JSON Lines beside it, where they
  * are, say the same, or it is LOG_INVALID.
  */
-export async function* exportedRecords(folder: string, log: PublishedLog): AsyncGenerator<LogEntry> {
+export async function* exportedBundles(folder: string, log: PublishedLog): AsyncGenerator<LogBundle> {
   const path = join(folder, RECORDS);
-  const lines = existsSync(path) ? new Said(await open(path)) : null;
+  const said = existsSync(path) ? new Said(await open(path)) : null;
   try {
-    for await (const found of log.records()) {
-      await lines?.expect(found);
-      yield found;
+    for await (const bundle of log.bundles()) {
+      await said?.expect(bundle);
+      yield bundle;
     }
-    await lines?.expectEnd(log.checkpoint.size);
+    await said?.expectEnd(log.checkpoint.size);
   } finally {
-    await lines?.close();
+    await said?.close();
   }
 }
 
 /** What a file says, byte for byte: its lines are not split, since a record may have what some take for the end of one. */
 class Said {
   readonly #file: FileHandle;
-  #read = Buffer.alloc(0);
 
   constructor(file: FileHandle) {
     this.#file = file;
   }
 
-  async expect({ index, entry }: LogEntry): Promise<void> {
-    const length = entry.length + NEWLINE.length;
-    if (this.#read.length < length) await this.#more(length);
-    const isSame = this.#read.subarray(0, entry.length).equals(entry) && this.#read[entry.length] === NEWLINE[0];
-    if (!isSame) throw invalidFrom(index, `${RECORDS} does not say what the log has`);
-    this.#read = this.#read.subarray(length);
+  async expect({ first, entries }: LogBundle): Promise<void> {
+    const lines = linesOf(entries);
+    const found = await this.#next(lines.length);
+    if (found.equals(lines)) return;
+    const same = lines.findIndex((byte, at) => found[at] !== byte);
+    let end = 0;
+    const at = entries.findIndex((entry) => same < (end += entry.length + NEWLINE.length));
+    throw invalidFrom(first + at, `${RECORDS} does not say what the log has`);
   }
 
   async expectEnd(size: number): Promise<void> {
-    await this.#more(1);
-    if (this.#read.length > 0) throw invalidFrom(size, `${RECORDS} goes on after the end of the log`);
+    if ((await this.#next(1)).length > 0) throw invalidFrom(size, `${RECORDS} goes on after the end of the log`);
   }
 
-  async #more(least: number): Promise<void> {
-    const buffer = Buffer.alloc(Math.max(least, CHUNK));
-    const { bytesRead } = await this.#file.read(buffer);
-    this.#read = Buffer.concat([this.#read, buffer.subarray(0, bytesRead)]);
+  async #next(length: number): Promise<Buffer> {
+    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(length));
+    return buffer.subarray(0, bytesRead);
   }
 
   close(): Promise<void> {

@@ -16,6 +16,7 @@ export interface Submission {
 /** A batch is one small object. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const PARALLEL_READS = 8;
+const PARALLEL_WRITES = 8;
 
 export interface WriterDeps {
   readonly audit: Bucket;
@@ -96,9 +97,10 @@ export class Writer {
 
   /** Writes the tiles and bundles that are due. */
   async derive(): Promise<void> {
-    for (let next = this.due[0]; next !== undefined; next = this.due[0]) {
-      await this.keepDerived(next);
-      this.due.shift();
+    while (this.due.length > 0) {
+      const next = this.due.slice(0, PARALLEL_WRITES);
+      await Promise.all(next.map((derived) => this.keepDerived(derived)));
+      this.due.splice(0, next.length);
     }
   }
 

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { exportLog, exportedRecords, folderTiles } from '../../adapters/audit/exported.js';
-import { PublishedLog, type LogEntry } from '../../adapters/audit/published.js';
+import { exportLog, exportedBundles, folderTiles } from '../../adapters/audit/exported.js';
+import { PublishedLog, type LogBundle } from '../../adapters/audit/published.js';
 import { decodeRecord } from '../../adapters/audit/record.js';
 import { CustodyError } from '../../domain/errors.js';
 import { parseVerifierKey } from '../../formats/checkpoint.js';
+import { TILE_WIDTH } from '../../formats/tlog-tiles.js';
 import { decodeProof, encodeProof, verifyProof } from '../../formats/tlog-proof.js';
 import { auditLog, readWhole } from '../audit.js';
 import { readDescription } from '../stack/layout.js';
@@ -27,11 +28,11 @@ export async function verifyLog(session: Session, { key, from, proof, logKey }: 
   if (proof !== undefined) return checkProof(session, proof, logKeyOf(session, logKey));
   if (from !== undefined) {
     const log = await PublishedLog.open(folderTiles(from), logKeyOf(session, logKey));
-    return checkWhole(session, log, exportedRecords(from, log));
+    return checkWhole(session, log, exportedBundles(from, log));
   }
   return whileConnected(session, async (own) => {
     const log = await asked(own, key ?? '');
-    return checkWhole(own, log, log.records());
+    return checkWhole(own, log, log.bundles());
   });
 }
 
@@ -107,11 +108,10 @@ async function asked(session: ConnectedSession, key: string): Promise<PublishedL
   return auditLog(session.custody, await signerOf(session, key));
 }
 
-const SAID_EVERY = 100_000;
+const SAID_EVERY = 400 * TILE_WIDTH;
 
-async function checkWhole(session: Session, log: PublishedLog, records: AsyncIterable<LogEntry>): Promise<void> {
-  for await (const { index } of records)
-    if (index % SAID_EVERY === SAID_EVERY - 1) talk(faint(`${index + 1} records …`));
+async function checkWhole(session: Session, log: PublishedLog, bundles: AsyncIterable<LogBundle>): Promise<void> {
+  for await (const { first } of bundles) if (first > 0 && first % SAID_EVERY === 0) talk(faint(`${first} records …`));
   const { size, root } = log.checkpoint;
   answer(session, { size, root }, [good(`the log holds: ${counted(size, 'record')}, root ${root}`)]);
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { exportLog, exportedRecords, folderTiles } from '../../adapters/audit/exported.js';
+import { exportLog, exportedBundles, folderTiles } from '../../adapters/audit/exported.js';
 import { tilesOf } from '../../adapters/audit/http.js';
 import { openAuditLog } from '../../adapters/audit/log.js';
 import { PublishedLog } from '../../adapters/audit/published.js';
@@ -91,7 +91,7 @@ async function change(size: number, path: string, at: number, by: number): Promi
     return bytes;
   };
   try {
-    for await (const { index } of (await PublishedLog.open(changed, vkey)).records()) expect(index).toBeLessThan(size);
+    for await (const { first } of (await PublishedLog.open(changed, vkey)).bundles()) expect(first).toBeLessThan(size);
     return null;
   } catch (error) {
     return error;
@@ -163,7 +163,7 @@ describe('attack: a changed byte', () => {
       await writeFile(file, bytes);
       const log = await PublishedLog.open(folderTiles(out(257)), vkey);
       try {
-        for await (const { index } of exportedRecords(out(257), log)) expect(index).toBeLessThan(257);
+        for await (const { first } of exportedBundles(out(257), log)) expect(first).toBeLessThan(257);
         return null;
       } catch (error) {
         return error;
