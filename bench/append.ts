@@ -10,7 +10,7 @@ import { verifyProof } from '../formats/tlog-proof.js';
 import { TILE_WIDTH, encodeBundle, parseTilePath } from '../formats/tlog-tiles.js';
 import { leafHash, rootOver } from '../formats/tlog.js';
 import { median, round, say, seconds, spread } from './measure.js';
-import { newRecord, startBenchStore, vkey, type BenchLog } from './store.js';
+import { goBuild, newRecord, startBenchStore, vkey, type BenchLog } from './store.js';
 
 /**
  * What an append to the audit log takes, beside Tessera's POSIX log in its own process (batches of 10 ms, a checkpoint every
@@ -20,8 +20,8 @@ import { newRecord, startBenchStore, vkey, type BenchLog } from './store.js';
  * records a second; Tessera's are integrated then, and wait for their checkpoint. Ratios above one are in Custody's favour.
  *
  * Equal: 400 bytes, a Merkle tree in tiles, a signed checkpoint, a proof. Not equal: Custody writes through S3 to a store
- * in another process, with versions and Object Lock that it reads back, and knows each id once; Tessera writes files. Neither
- * the embedded store nor Tessera's files are all synced: see fsync in the answer. Usage: append [times] [records] [appenders]
+ * in another process, with versions and Object Lock that it reads back, and knows each id once; Tessera writes files. The
+ * embedded store syncs nothing, Tessera each file and its folder: see fsync in the answer. Usage: append [times] [records] [appenders]
  */
 const times = Number(process.argv[2] ?? 100);
 const records = Number(process.argv[3] ?? 50_000);
@@ -37,10 +37,7 @@ interface Peer {
 const folder = await mkdtemp(join(tmpdir(), 'custody-bench-'));
 const store = await startBenchStore(join(folder, 'store'));
 try {
-  const peer = join(folder, 'tessera');
-  await promisify(execFile)('go', ['build', '-buildvcs=false', '-o', peer, '.'], {
-    cwd: join(import.meta.dirname, '../../bench/peers/tessera'),
-  });
+  const peer = await goBuild('bench/peers/tessera', '.', join(folder, 'tessera'));
   const tessera = async (...args: readonly string[]): Promise<Peer> => {
     const at = await mkdtemp(join(folder, 'log-'));
     const { stdout } = await promisify(execFile)(peer, ['-folder', at, ...args], { maxBuffer: 2 ** 26 });
@@ -71,7 +68,7 @@ try {
   say({
     oneByOne: { times, milliseconds: one },
     atOnce: { appenders, records, perSecond: many },
-    fsync: { custodyEmbeddedStore: 'never', tessera: 'files, not folders' },
+    fsync: { custodyEmbeddedStore: 'never', tessera: 'each file and its folder' },
     ratios: {
       provedBesidePublished: round(one.tesseraPublished.p50 / one.proved.p50),
       acknowledgedBesideIntegrated: round(one.tesseraIntegrated.p50 / one.acknowledged.p50),

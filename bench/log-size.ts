@@ -6,7 +6,7 @@ import { exportLog } from '../adapters/audit/exported.js';
 import { tilesOf } from '../adapters/audit/http.js';
 import { PublishedLog } from '../adapters/audit/published.js';
 import { inTurns, round, say, spread, timed, type Spread } from './measure.js';
-import { newRecord, newRecords, startBenchStore, vkey, type BenchLog } from './store.js';
+import { goBuild, newRecord, newRecords, startBenchStore, vkey, type BenchLog } from './store.js';
 
 /**
  * What the size of the audit log costs. An append, one after the other and in turns through logs of each size, in
@@ -65,6 +65,7 @@ async function verified(out: string, size: number): Promise<object> {
   const custody = join(import.meta.dirname, '../bundled/programs/custody.js');
   const ours = ['audit', 'verify', '--from', out, '--log-key', key];
   const theirs = ['-ui=false', '-N=2', '-storage_url', `${pathToFileURL(out).href}/`, '-public_key', key];
+  const fsck = await goBuild('tools/fsck', 'github.com/transparency-dev/tessera/cmd/fsck', join(folder, 'fsck'));
   const peaks: Record<string, number> = {};
   const run = async (name: string, program: string, args: readonly string[]): Promise<number> => {
     const { seconds, exitCode, peakRssMib } = await timed(program, args);
@@ -74,7 +75,7 @@ async function verified(out: string, size: number): Promise<object> {
   };
   const took = await inTurns(REPEATS, {
     custody: () => run('custody', process.execPath, [custody, ...ours]),
-    fsck: () => run('fsck', process.env['CUSTODY_FSCK'] ?? 'fsck', theirs),
+    fsck: () => run('fsck', fsck, theirs),
   });
   return { records: size, seconds: took, peakRssMib: peaks, ratio: round(took.fsck / took.custody) };
 }

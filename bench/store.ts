@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { openAuditLog, type AuditLog } from '../adapters/audit/log.js';
 import type { Bucket } from '../adapters/object-store/port.js';
 import { StoreAdmin } from '../adapters/object-store/admin.js';
@@ -12,6 +13,7 @@ import { openBucket } from '../adapters/object-store/s3.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { isoTime } from '../domain/time.js';
 import { freePort } from '../client/stack/layout.js';
+import { executable } from '../client/stack/stack.js';
 import { encodeVerifierKey } from '../formats/checkpoint.js';
 import { generateKey, importPrivateKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
@@ -33,7 +35,6 @@ export interface BenchStore {
 
 /** The embedded store, as `custody dev` runs it. */
 export async function startBenchStore(folder: string): Promise<BenchStore> {
-  const executable = process.env['CUSTODY_VERSITYGW'] ?? 'versitygw';
   for (const name of EMBEDDED_FOLDERS) mkdirSync(join(folder, name), { recursive: true });
   const port = await freePort();
   const config = {
@@ -42,7 +43,10 @@ export async function startBenchStore(folder: string): Promise<BenchStore> {
     secretKey: randomBytes(20).toString('hex'),
     region: 'us-east-1',
   };
-  const { command, args, env } = embeddedStoreCommand({ executable, folder, port, ...config });
+  const { command, args, env } = embeddedStoreCommand({
+    executable: executable('CUSTODY_VERSITYGW', 'versitygw'),
+    ...{ folder, port, ...config },
+  });
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: 'ignore' });
   const isUp = (): Promise<boolean> =>
     fetch(`${config.endpoint}/health`).then(
@@ -67,6 +71,13 @@ export async function startBenchStore(folder: string): Promise<BenchStore> {
       await ended;
     },
   };
+}
+
+/** Builds a peer from a Go module of this repository. */
+export async function goBuild(module: string, program: string, to: string): Promise<string> {
+  const cwd = join(import.meta.dirname, '../..', module);
+  await promisify(execFile)('go', ['build', '-buildvcs=false', '-o', to, program], { cwd });
+  return to;
 }
 
 let made = 0;

@@ -151,11 +151,23 @@ export function declareConsumer(
   return signStatement('consumer', subject, declared, [key]);
 }
 
-export function askAuditor(
-  { key, environment }: Signer,
-  question: { readonly question: 'log' } | { readonly question: 'state'; readonly model: string; readonly at: string },
-): SignedEnvelope {
-  const { model = null, at = null } = question as { model?: string; at?: string };
-  const asked = { environment, nonce: nonce(), question: question.question, model, at, ...validity(DECISION_SECONDS) };
-  return signStatement('auditQuestion', { name: 'audit', sha256: sha256(canonicalBytes(asked)) }, asked, [key]);
+/** What is asked of the desk and answered with records. */
+export type RecordsQuestion =
+  | { readonly question: 'state'; readonly model: string; readonly at: string }
+  | { readonly question: 'recover'; readonly model: string; readonly version: string; readonly release: Digest };
+
+/** `seen`: entries of the newest checkpoint that was seen here. */
+export type AuditQuestion = { readonly question: 'log' } | (RecordsQuestion & { readonly seen: number });
+
+export function askAuditor({ key, environment }: Signer, question: AuditQuestion): SignedEnvelope {
+  const { release, ...asked } = { release: null, ...question };
+  const predicate = {
+    environment,
+    nonce: nonce(),
+    ...{ model: null, at: null, version: null, seen: 0 },
+    ...asked,
+    ...validity(DECISION_SECONDS),
+  };
+  const subject = { name: 'audit', sha256: release ?? sha256(canonicalBytes(predicate)) };
+  return signStatement('auditQuestion', subject, predicate, [key]);
 }

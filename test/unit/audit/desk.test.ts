@@ -1,7 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { AuditDesk, type Answer } from '../../../adapters/audit/desk.js';
+import { AuditDesk } from '../../../adapters/audit/desk.js';
 import { openAuditLog } from '../../../adapters/audit/log.js';
+import type { Answer } from '../../../adapters/audit/questions.js';
 import { readLog } from '../../../adapters/audit/reader.js';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
 import { exchange } from '../../../adapters/exchange.js';
@@ -17,18 +21,20 @@ import { createWorld } from '../../support/world.js';
 import { ORIGIN, RETAIN_UNTIL, key, newStore, vkey, type Store } from './fixtures.js';
 
 const world = createWorld();
+let folder: string;
 let store: Store;
 let desk: AuditDesk;
 let url: string;
 
 beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'custody-desk-'));
   store = newStore();
   const records = new Records(createMemoryStore().bucket('test-custody'), world.root);
   await records.bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   const lock = async () => ({ retainUntil: RETAIN_UNTIL });
   const audit = await openAuditLog({ ...store, key, origin: ORIGIN, lock });
   desk = new AuditDesk({
-    ...{ records, audit, buckets: store, key, origin: ORIGIN },
+    ...{ records, audit, buckets: store, key, origin: ORIGIN, file: join(folder, 'states') },
     log: pino({ level: 'silent' }),
     metrics: async () => '',
   });
@@ -37,7 +43,10 @@ beforeEach(async () => {
   url = `http://127.0.0.1:${port}`;
 });
 
-afterEach(() => desk.close());
+afterEach(async () => {
+  await desk.close();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 const question = (who: 'ada' | 'oscar' = 'ada', environment = 'test'): SignedEnvelope =>
   askAuditor({ key: world.keys[who], id: who, environment, policy: world.policyDigest }, { question: 'log' });
