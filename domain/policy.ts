@@ -208,7 +208,7 @@ export function mayKill(policy: Policy, id: string, model: string): boolean {
   return roles.some((role) => holdsRole(policy, policy, id, role)) || mayDrill(policy, policy, id, model);
 }
 
-/** Whether `id` is told what this model was; `null`: whatever is in the log, and the bytes of a release. */
+/** Whether `id` is told what this model was; `null`: whatever is in the log. */
 export function mayRead(newest: Policy, id: string, model: string | null): boolean {
   if (holdsRole(newest, newest, id, 'auditor')) return true;
   return (newest.readers ?? []).some(

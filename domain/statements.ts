@@ -214,13 +214,10 @@ export interface StoreProofPredicate {
 export interface AuditQuestionPredicate {
   readonly environment: string;
   readonly nonce: string;
-  /** To read all of the log; what a model was at a time; to have the keys of one of its releases opened. */
-  readonly question: 'log' | 'state' | 'recover';
+  /** To read all of the log, or what a model was at a time. */
+  readonly question: 'log' | 'state';
   readonly model: string | null;
-  /** For `state`. */
   readonly at: string | null;
-  /** For `recover`; the statement's subject is the release digest. */
-  readonly version: string | null;
   /** Entries of the newest checkpoint that the asker has seen: the answer shows that the log goes on from there. */
   readonly seen: number;
   readonly issuedAt: string;

@@ -10,10 +10,7 @@ export async function noteAtDesk(
   change: Change,
   key: string,
   rest: Omit<AuditRecord, 'id' | 'time' | 'change' | 'before' | 'workflow'>,
-): Promise<number> {
+): Promise<void> {
   const id = sha256(canonicalBytes([change, key]));
-  const [noted] = await audit.append([
-    { id, time: isoTime(Date.now()), change, before: null, workflow: null, ...rest },
-  ]);
-  return noted?.index ?? -1;
+  await audit.append([{ id, time: isoTime(Date.now()), change, before: null, workflow: null, ...rest }]);
 }
