@@ -59,7 +59,10 @@ function named(error: unknown): unknown {
 
 /** Others' text on a terminal: no escape sequence and no bidirectional trick gets through. Line breaks stay. */
 export function plain(text: string): string {
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, '�');
+  return text.replace(
+    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+    '�',
+  );
 }
 
 /** As `1 key`, `2 keys`. */

@@ -1,5 +1,5 @@
 import { CustodyError } from '../domain/errors.js';
-import { Frontier, HASH_SIZE, rootOver } from './tlog.js';
+import { Frontier, HASH_SIZE } from './tlog.js';
 
 /** Hashes in a full tile and entries in a full bundle (C2SP tlog-tiles: height 8). */
 export const TILE_WIDTH = 256;
@@ -34,16 +34,18 @@ export class TiledTree {
    * tiles that are to be kept: full ones of every level, and unfinished ones from level 1 on.
    */
   append(hash: Buffer, level = 0): Tile[] {
-    this.frontier.append(hash, level * TILE_HEIGHT);
+    const complete = this.frontier.append(hash, level * TILE_HEIGHT);
     const tiles: Tile[] = [];
-    let top: Buffer | null = hash;
-    for (let at = level; top !== null; at += 1) {
+    for (let at = level; ; at += 1) {
+      // A full tile is a complete subtree.
+      const top = complete[(at - level) * TILE_HEIGHT];
+      if (top === undefined) break;
       const row = (this.levels[at] ??= []);
       row.push(top);
       const index = Math.ceil(this.size / TILE_WIDTH ** (at + 1)) - 1;
       if (at > 0 || row.length === TILE_WIDTH)
         tiles.push({ level: at, index, width: row.length, bytes: Buffer.concat(row) });
-      top = row.length === TILE_WIDTH ? rootOver(row.splice(0)) : null;
+      if (row.length === TILE_WIDTH) row.length = 0;
     }
     return tiles;
   }
@@ -108,16 +110,22 @@ export function encodeBundle(entries: readonly Buffer[]): Buffer {
 
 /** The entries of a bundle of at most 256; MALFORMED when it ends inside an entry or holds more. */
 export function decodeBundle(bytes: Buffer, what: string): Buffer[] {
+  const { entries, rest } = entriesOfBundle(bytes);
+  if (rest === 0) return entries;
+  const problem =
+    entries.length === TILE_WIDTH ? `more than ${TILE_WIDTH} entries` : `no end of entry ${entries.length}`;
+  throw new CustodyError('MALFORMED', `${what} has ${problem}`, { details: { what } });
+}
+
+/** The entries of a bundle as far as they are whole, at most 256, and how many bytes follow. */
+export function entriesOfBundle(bytes: Buffer): { readonly entries: Buffer[]; readonly rest: number } {
   const entries: Buffer[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const start = at + 2;
-    const end = start > bytes.length ? Infinity : start + bytes.readUInt16BE(at);
-    if (end > bytes.length)
-      throw new CustodyError('MALFORMED', `${what} ends inside entry ${entries.length}`, { details: { what } });
-    if (entries.length === TILE_WIDTH)
-      throw new CustodyError('MALFORMED', `${what} has more than ${TILE_WIDTH} entries`, { details: { what } });
-    entries.push(bytes.subarray(start, end));
+  let at = 0;
+  while (at + 2 <= bytes.length && entries.length < TILE_WIDTH) {
+    const end = at + 2 + bytes.readUInt16BE(at);
+    if (end > bytes.length) break;
+    entries.push(bytes.subarray(at + 2, end));
     at = end;
   }
-  return entries;
+  return { entries, rest: bytes.length - at };
 }

@@ -1,21 +1,34 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { CustodyError } from '../domain/errors.js';
 
 export const HASH_SIZE = 32;
 
-const LEAF = Buffer.of(0);
-const NODE = Buffer.of(1);
-
 /** The hash of a tree without entries. */
-export const EMPTY_ROOT = createHash('sha256').digest();
+export const EMPTY_ROOT = digestOf(Buffer.alloc(0));
+
+const LARGEST_HASHED = 1024;
+const [leaf, node] = [Buffer.alloc(1 + LARGEST_HASHED), Buffer.alloc(1 + 2 * HASH_SIZE)];
+leaf[0] = 0;
+node[0] = 1;
 
 /** MTH({d}) of RFC 6962, section 2.1. */
 export function leafHash(entry: Uint8Array): Buffer {
-  return createHash('sha256').update(LEAF).update(entry).digest();
+  if (entry.length > LARGEST_HASHED) return digestOf(Buffer.concat([leaf.subarray(0, 1), entry]));
+  leaf.set(entry, 1);
+  return digestOf(leaf.subarray(0, 1 + entry.length));
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
-  return createHash('sha256').update(NODE).update(left).update(right).digest();
+  if (left.length !== HASH_SIZE || right.length !== HASH_SIZE)
+    throw new CustodyError('INTERNAL', `hashes of ${left.length} and ${right.length} bytes are none of a tree`);
+  node.set(left, 1);
+  node.set(right, 1 + HASH_SIZE);
+  return digestOf(node);
+}
+
+/** As text and back: Node makes that in a third of the time that it takes for a buffer of its own. */
+function digestOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(hash('sha256', bytes, 'binary'), 'binary');
 }
 
 /** The largest power of two smaller than `n`, for n > 1: where RFC 6962 splits a tree. */
@@ -41,19 +54,25 @@ export class Frontier {
     return this.count;
   }
 
-  /** Adds a leaf hash, or the root of a complete subtree of 2^height entries that begins at a multiple of its size. */
-  append(hash: Buffer, height = 0): void {
+  /**
+   * Adds a leaf hash, or the root of a complete subtree of 2^height entries that begins at a multiple of its size. Answers the
+   * roots of the subtrees that are complete with it, that one's first: each is one level higher than the one before.
+   */
+  append(hash: Buffer, height = 0): Buffer[] {
     if (hash.length !== HASH_SIZE) throw new CustodyError('INTERNAL', `a hash has 32 bytes, not ${hash.length}`);
     const width = 2 ** height;
     if (this.count % width !== 0)
       throw new CustodyError('INTERNAL', `a subtree of ${width} entries cannot begin at ${this.count}`);
+    const complete = [hash];
     let top = { height, hash };
     for (let last = this.peaks.at(-1); last?.height === top.height; last = this.peaks.at(-1)) {
       this.peaks.pop();
       top = { height: top.height + 1, hash: nodeHash(last.hash, top.hash) };
+      complete.push(top.hash);
     }
     this.peaks.push(top);
     this.count += width;
+    return complete;
   }
 
   root(): Buffer {

@@ -28,6 +28,14 @@ const TEST_SERVERS = {
     takes: 'some seconds, once',
     accepts: null, // fsck on PATH is the file system's
   },
+  CUSTODY_TLOG: {
+    name: 'tlog',
+    what: 'the log checker over golang.org/x/mod',
+    module: '.',
+    sources: ['log.go', 'main.go'],
+    takes: 'some seconds, once',
+    accepts: null,
+  },
 };
 
 function atLeast(pattern, text, minimum) {
@@ -58,7 +66,8 @@ async function findOrBuild(variable, server) {
     say(`  ${server.name} on PATH is older than what Custody needs: it is not used`);
   }
   const module = join(ROOT, 'tools', server.name);
-  const folder = join(CACHE, 'servers', `${server.name}-${digestOf(join(module, 'go.mod'), join(module, 'go.sum'))}`);
+  const pinned = ['go.mod', 'go.sum', ...(server.sources ?? [])].map((file) => join(module, file));
+  const folder = join(CACHE, 'servers', `${server.name}-${digestOf(...pinned)}`);
   const cached = join(folder, server.name);
   if (existsSync(cached)) return cached;
   if (onPath('go') === null)

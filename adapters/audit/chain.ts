@@ -1,6 +1,7 @@
+import { CustodyError } from '../../domain/errors.js';
 import type { Checkpoint } from '../../formats/checkpoint.js';
 import { TILE_WIDTH, TiledTree, bundlePath, encodeBundle, hashesOfTile, tilePath } from '../../formats/tlog-tiles.js';
-import { HASH_SIZE, leafHash, rootOver } from '../../formats/tlog.js';
+import { HASH_SIZE, leafHash } from '../../formats/tlog.js';
 import type { Bucket } from '../object-store/port.js';
 import { findBatch, type Batch, type FoundBatch } from './batch.js';
 import { invalidFrom } from './invalid.js';
@@ -61,13 +62,19 @@ export class Chain {
   /** Takes one entry in. Answers the tiles and the bundle that are now due. */
   add(entry: Buffer): Derived[] {
     this.open.push(entry);
-    const derived = this.tree
-      .append(leafHash(entry))
-      .map(({ level, index, width, bytes }) => ({ key: tilePath(level, index, width), body: bytes, size: this.size }));
+    const tiles = this.tree.append(leafHash(entry));
+    const derived = tiles.map(({ level, index, width, bytes }) => ({
+      key: tilePath(level, index, width),
+      body: bytes,
+      size: this.size,
+    }));
     if (this.open.length < TILE_WIDTH) return derived;
     const key = bundlePath(this.size / TILE_WIDTH - 1);
     const bundle = { key, body: encodeBundle(this.open), size: this.size };
-    this.full.push(rootOver(this.open.map(leafHash)));
+    const root = tiles.find(({ level }) => level === 1)?.bytes.subarray(-HASH_SIZE);
+    if (root === undefined) throw new CustodyError('INTERNAL', `the bundle ${key} is full and has no root`);
+    // A copy of its own: a part of a tile would keep the whole of it in memory.
+    this.full.push(Buffer.concat([root]));
     this.open = [];
     return [...derived, bundle];
   }

@@ -1,14 +1,14 @@
 import { createWriteStream, existsSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, writeFile, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Checkpoint } from '../../formats/checkpoint.js';
-import { canonicalBytes } from '../../formats/jcs.js';
 import { CHECKPOINT } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
-import { PublishedLog, type TileSource } from './published.js';
+import { PublishedLog, type LogBundle, type TileSource } from './published.js';
 
 const RECORDS = 'records.jsonl';
+const NEWLINE = Buffer.from('\n');
 
 /** A log that was taken along: the paths of C2SP tlog-tiles, as files. */
 export function folderTiles(folder: string): TileSource {
@@ -39,8 +39,62 @@ export async function exportLog(log: PublishedLog, folder: string, vkey: string)
   return log.checkpoint;
 }
 
-async function* recordLines(log: PublishedLog): AsyncGenerator<string> {
-  for await (const { record } of log.records()) yield `${canonicalBytes(record).toString('utf8')}\n`;
+async function* recordLines(log: PublishedLog): AsyncGenerator<Buffer> {
+  for await (const { entries } of log.bundles()) yield linesOf(entries);
+}
+
+function linesOf(entries: readonly Buffer[]): Buffer {
+  return Buffer.concat(entries.flatMap((entry) => [entry, NEWLINE]));
+}
+
+/**
+ * Every entry of a log that was taken along, computed again as by `PublishedLog.bundles`; the JSON Lines beside it, where they
+ * are, say the same, or it is LOG_INVALID.
+ */
+export async function* exportedBundles(folder: string, log: PublishedLog): AsyncGenerator<LogBundle> {
+  const path = join(folder, RECORDS);
+  const said = existsSync(path) ? new Said(await open(path)) : null;
+  try {
+    for await (const bundle of log.bundles()) {
+      await said?.expect(bundle);
+      yield bundle;
+    }
+    await said?.expectEnd(log.checkpoint.size);
+  } finally {
+    await said?.close();
+  }
+}
+
+/** What a file says, byte for byte: its lines are not split, since a record may have what some take for the end of one. */
+class Said {
+  readonly #file: FileHandle;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  async expect({ first, entries }: LogBundle): Promise<void> {
+    const lines = linesOf(entries);
+    const found = await this.#next(lines.length);
+    if (found.equals(lines)) return;
+    const same = lines.findIndex((byte, at) => found[at] !== byte);
+    let end = 0;
+    const at = entries.findIndex((entry) => same < (end += entry.length + NEWLINE.length));
+    throw invalidFrom(first + at, `${RECORDS} does not say what the log has`);
+  }
+
+  async expectEnd(size: number): Promise<void> {
+    if ((await this.#next(1)).length > 0) throw invalidFrom(size, `${RECORDS} goes on after the end of the log`);
+  }
+
+  async #next(length: number): Promise<Buffer> {
+    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(length));
+    return buffer.subarray(0, bytesRead);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
 }
 
 async function put(folder: string, path: string, bytes: Buffer): Promise<void> {

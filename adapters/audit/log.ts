@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { Checkpoint } from '../../formats/checkpoint.js';
@@ -80,11 +81,13 @@ class GroupCommit implements AuditLog {
   async close(): Promise<void> {
     this.closed = true;
     await this.running;
-    await this.publisher.keepCopy({ now: true });
+    await this.publisher.close();
   }
 
   private async drain(): Promise<void> {
     while (this.queue.length > 0) {
+      // Whoever comes in the same turn, such as all who were just answered, goes with them.
+      await setImmediate();
       const group = this.queue.splice(0);
       try {
         await this.commit(group.flatMap(({ submissions }) => submissions));

@@ -6,7 +6,7 @@ import {
   TILE_WIDTH,
   TiledTree,
   bundlePath,
-  decodeBundle,
+  entriesOfBundle,
   hashesOfTile,
   tilePath,
   type Tile,
@@ -14,12 +14,19 @@ import {
 import { leafHash, proveConsistency, proveInclusion, rootOver, verifyConsistency } from '../../formats/tlog.js';
 import { CHECKPOINT } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
-import { decodeRecord } from './record.js';
+import { readAhead } from './prefetch.js';
+import { assertRecord, decodeRecord } from './record.js';
 
 /** Reads one path of C2SP tlog-tiles; `null` when it is not there. Nobody vouches for the bytes. */
 export type TileSource = (path: string) => Promise<Buffer | null>;
 
 const TILE_HEIGHT = 8;
+const DOES_NOT_COUNT: ReadonlySet<string> = new Set(['MALFORMED', 'SIGNATURE_INVALID']);
+
+export interface LogBundle {
+  readonly first: number;
+  readonly entries: readonly Buffer[];
+}
 
 /**
  * A log as it is published, wherever its tiles come from: the desk, a bucket, a folder. Believed is only what the log's key has
@@ -38,7 +45,7 @@ export class PublishedLog {
     this.checkpoint = openCheckpoint(note, verifier);
   }
 
-  /** `vkey`: C2SP signed note. SIGNATURE_INVALID and MALFORMED as the checkpoint is; LOG_INVALID without one. */
+  /** `vkey`: C2SP signed note. LOG_INVALID without a checkpoint that it has signed. */
   static open(read: TileSource, vkey: string): Promise<PublishedLog> {
     return PublishedLog.#openBy(read, parseVerifierKey(vkey));
   }
@@ -46,34 +53,46 @@ export class PublishedLog {
   static async #openBy(read: TileSource, verifier: LogVerifier): Promise<PublishedLog> {
     const note = await read(CHECKPOINT);
     if (note === null) throw invalidFrom(0, 'there is no checkpoint');
-    return new PublishedLog(read, verifier, note);
+    try {
+      return new PublishedLog(read, verifier, note);
+    } catch (cause) {
+      if (!(cause instanceof CustodyError) || !DOES_NOT_COUNT.has(cause.code)) throw cause;
+      throw invalidFrom(0, cause.message, cause);
+    }
   }
 
   /**
-   * Every record in log order, while everything is computed again from the entries: none of them counts before this has ended.
-   * LOG_INVALID names the first index that is not what was signed, as far as the tiles tell it.
+   * Every entry in log order, and each is a record, while everything is computed again from them: none of them counts before
+   * this has ended. LOG_INVALID names the first index that is not what was signed, as far as the tiles tell it.
    */
-  async *records(): AsyncGenerator<{ readonly index: number; readonly record: AuditRecord }> {
+  async *bundles(): AsyncGenerator<LogBundle> {
     const { size, root } = this.checkpoint;
     const tree = new TiledTree();
     const unfinished = new Map<number, Tile>();
-    for (let bundle = 0; tree.size < size; bundle += 1) {
+    const read = readAhead(this.read, [...this.#lowestPaths()]);
+    for (let index = 0; tree.size < size; index += 1) {
       const first = tree.size;
-      const width = widthOf(0, bundle, size);
-      const entries = await this.#entries(bundle, width);
-      const hashed = entries.map((entry) => ({ entry, leaf: leafHash(entry) }));
-      await this.#compare({ level: 0, index: bundle, width, bytes: Buffer.concat(hashed.map(({ leaf }) => leaf)) });
-      for (const [at, { entry, leaf }] of hashed.entries()) {
-        yield { index: first + at, record: decodeRecord(entry, first + at) };
+      const width = widthOf(0, index, size);
+      const entries = await this.#entries(index, width, read);
+      const leaves = entries.map(leafHash);
+      await this.#compare({ level: 0, index, width, bytes: Buffer.concat(leaves) }, read);
+      entries.forEach((entry, at) => assertRecord(entry, first + at));
+      for (const leaf of leaves)
         for (const tile of tree.append(leaf)) {
           unfinished.delete(tile.level);
           if (tile.width < TILE_WIDTH) unfinished.set(tile.level, tile);
           else if (tile.level > 0) await this.#compare(tile);
         }
-      }
+      yield { first, entries };
     }
     for (const tile of unfinished.values()) await this.#compare(tile);
     if (tree.root().toString('hex') !== root) throw invalidFrom(0, 'the entries do not give the root that was signed');
+  }
+
+  /** The same, record by record. */
+  async *records(): AsyncGenerator<{ readonly index: number; readonly record: AuditRecord }> {
+    for await (const { first, entries } of this.bundles())
+      for (const [at, entry] of entries.entries()) yield { index: first + at, record: decodeRecord(entry, first + at) };
   }
 
   /** The same log as it is published now. LOG_INVALID as `follows`. */
@@ -118,29 +137,35 @@ export class PublishedLog {
       }
   }
 
-  async #entries(bundle: number, width: number): Promise<Buffer[]> {
-    const first = bundle * TILE_WIDTH;
-    const path = bundlePath(bundle, width);
-    const bytes = await this.#found(path, first);
-    try {
-      const entries = decodeBundle(bytes, path);
-      if (entries.length === width) return entries;
-      throw invalidFrom(first + Math.min(entries.length, width), `${path} holds ${entries.length} entries`);
-    } catch (cause) {
-      if (!(cause instanceof CustodyError) || cause.code !== 'MALFORMED') throw cause;
-      throw invalidFrom(first, `${path} is damaged`, cause);
+  *#lowestPaths(): Generator<string> {
+    const { size } = this.checkpoint;
+    for (let index = 0; index * TILE_WIDTH < size; index += 1) {
+      const width = widthOf(0, index, size);
+      yield bundlePath(index, width);
+      yield tilePath(0, index, width);
     }
   }
 
-  async #compare({ level, index, width, bytes }: Tile): Promise<void> {
+  async #entries(bundle: number, width: number, read = this.read): Promise<Buffer[]> {
+    const first = bundle * TILE_WIDTH;
+    const path = bundlePath(bundle, width);
+    const { entries, rest } = entriesOfBundle(await this.#found(path, first, read));
+    if (entries.length === width && rest === 0) return entries;
+    const leaves = Buffer.concat(entries.slice(0, width).map(leafHash));
+    await this.#compare({ level: 0, index: bundle, width, bytes: leaves });
+    throw invalidFrom(first + width - 1, `${path} goes on after its last entry`);
+  }
+
+  async #compare({ level, index, width, bytes }: Tile, read = this.read): Promise<void> {
     const unit = TILE_WIDTH ** level;
     const path = tilePath(level, index, width);
-    const stored = await this.#found(path, index * TILE_WIDTH * unit);
+    const stored = await this.#found(path, index * TILE_WIDTH * unit, read);
     if (stored.equals(bytes)) return;
     const found = hashesOfTile(stored);
-    const at = hashesOfTile(bytes).findIndex((hash, i) => found[i]?.equals(hash) !== true);
+    const expected = hashesOfTile(bytes);
+    const at = expected.findIndex((hash, i) => found[i]?.equals(hash) !== true);
     throw invalidFrom(
-      (index * TILE_WIDTH + (at < 0 ? width - 1 : at)) * unit,
+      (index * TILE_WIDTH + (at < 0 ? Math.min(expected.length, width - 1) : at)) * unit,
       `${path} does not follow from the entries`,
     );
   }
@@ -155,8 +180,8 @@ export class PublishedLog {
     return rootOver(hashes.slice(first, first + count));
   }
 
-  async #found(path: string, first: number): Promise<Buffer> {
-    const bytes = await this.read(path);
+  async #found(path: string, first: number, read = this.read): Promise<Buffer> {
+    const bytes = await read(path);
     if (bytes === null) throw invalidFrom(first, `there is no ${path}`);
     return bytes;
   }

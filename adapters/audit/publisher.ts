@@ -12,7 +12,7 @@ import { invalidFrom } from './invalid.js';
 import type { AuditLogDeps } from './log.js';
 import type { Writer } from './writer.js';
 
-/** A locked copy is at most this much older than the checkpoint, once something is appended. */
+/** A locked copy is at most this much older than the checkpoint, once something is appended, whatever the clock does. */
 const COPY_AFTER_MS = 60_000;
 
 /** Signs and publishes the checkpoint: it only grows, and never covers what is not claimed and derived. */
@@ -20,7 +20,9 @@ export class Publisher {
   private readonly deps: AuditLogDeps;
   private readonly verifier: LogVerifier;
   private published: Published | null = null;
-  private copied = { size: -1, at: 0 };
+  /** Waits for the copy that is being made. */
+  private copying: () => Promise<void> = async () => undefined;
+  private copied = { size: -1, at: -Infinity };
 
   constructor(deps: AuditLogDeps) {
     this.deps = deps;
@@ -54,20 +56,38 @@ export class Publisher {
           ? await readPublished(this.deps.log, this.verifier)
           : { checkpoint, note, etag: replaced.etag };
     }
-    await this.keepCopy({ now: false });
+    await this.copying();
+    if (!this.isCopyDue()) return;
+    // Nobody waits for it: it comes after its checkpoint, and the next who publishes, or closes, hears of what went wrong.
+    const copying = this.keepCopy();
+    copying.catch(() => undefined);
+    this.copying = async () => {
+      this.copying = async () => undefined;
+      await copying;
+    };
   }
 
-  /** Locks a copy of the checkpoint: when a bundle has become full, when the last is a minute old, or now. */
-  async keepCopy({ now }: { now: boolean }): Promise<void> {
+  /** Leaves a locked copy of the last checkpoint. */
+  async close(): Promise<void> {
+    await this.copying();
+    await this.keepCopy();
+  }
+
+  /** When a bundle has become full, and when the last is a minute old. */
+  private isCopyDue(): boolean {
     const { size } = this.checkpoint();
-    const isDue =
-      now ||
+    return (
       Math.floor(size / TILE_WIDTH) > Math.floor(this.copied.size / TILE_WIDTH) ||
-      Date.now() - this.copied.at > COPY_AFTER_MS;
-    if (size === this.copied.size || !isDue) return;
+      performance.now() - this.copied.at > COPY_AFTER_MS
+    );
+  }
+
+  private async keepCopy(): Promise<void> {
+    const { size } = this.checkpoint();
+    if (size === this.copied.size) return;
     const note = this.published?.note ?? Buffer.alloc(0);
     await this.deps.audit.createOnce(lockedKey(size), note, await this.deps.lock());
-    this.copied = { size, at: Date.now() };
+    this.copied = { size, at: performance.now() };
   }
 
   private covers({ size, root }: Checkpoint): boolean {

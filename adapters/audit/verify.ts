@@ -7,7 +7,7 @@ import { BATCHES, batchKey, decodeBatch, parseBatchKey, type Batch } from './bat
 import { Chain, type Derived } from './chain.js';
 import { lockedCheckpoints, readPublished } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
-import { prefetching } from './prefetch.js';
+import { readAhead } from './prefetch.js';
 import { recordId } from './record.js';
 
 export interface LogState {
@@ -66,7 +66,11 @@ class Walk {
     this.audit = audit;
     this.signed = signed;
     this.indexes = indexes;
-    this.chain = new Chain(prefetching(audit, indexes.map(batchKey)));
+    this.chain = new Chain({
+      read: readAhead((key) => audit.read(key), indexes.map(batchKey)),
+      versions: (key) => audit.versions(key),
+      readStream: (key, versionId) => audit.readStream(key, versionId),
+    });
   }
 
   private get end(): number {

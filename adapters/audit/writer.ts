@@ -16,6 +16,7 @@ export interface Submission {
 /** A batch is one small object. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const PARALLEL_READS = 8;
+const PARALLEL_WRITES = 8;
 
 export interface WriterDeps {
   readonly audit: Bucket;
@@ -71,25 +72,35 @@ export class Writer {
       if (found.kind === 'absent') return null;
       if (found.kind === 'unfit') return found;
       await this.adopt(batchKey(found.batch.first), found.versionId);
-      this.take(found.batch.entries);
+      this.take(found.batch.entries, found.batch.entries.map(recordId));
     }
   }
 
   /** Claims a place for each entry whose id is new, in order. */
   async write(submissions: readonly Submission[]): Promise<void> {
     const lock = await this.deps.lock();
-    for (let left = this.unknown(submissions); left.length > 0; left = this.unknown(left)) {
-      const entries = this.nextBatch(left);
+    let left = this.unknown(submissions);
+    while (left.length > 0) {
+      const batch = this.nextBatch(left);
+      const entries = batch.map(({ entry }) => entry);
       const body = encodeBatch({ first: this.size, previousRoot: this.root(), entries });
-      if (await this.claim(body, lock)) this.take(entries);
+      if (await this.claim(body, lock)) {
+        this.take(
+          entries,
+          batch.map(({ id }) => id),
+        );
+        left = left.slice(batch.length);
+        // What others have written meanwhile may be among the rest.
+      } else left = this.unknown(left);
     }
   }
 
   /** Writes the tiles and bundles that are due. */
   async derive(): Promise<void> {
-    for (let next = this.due[0]; next !== undefined; next = this.due[0]) {
-      await this.keepDerived(next);
-      this.due.shift();
+    while (this.due.length > 0) {
+      const next = this.due.slice(0, PARALLEL_WRITES);
+      await Promise.all(next.map((derived) => this.keepDerived(derived)));
+      this.due.splice(0, next.length);
     }
   }
 
@@ -109,15 +120,15 @@ export class Writer {
     return [...news.values()];
   }
 
-  private nextBatch(submissions: readonly Submission[]): Buffer[] {
-    const entries: Buffer[] = [];
+  private nextBatch(submissions: readonly Submission[]): Submission[] {
+    const batch: Submission[] = [];
     let bytes = 0;
-    for (const { entry } of submissions.slice(0, TILE_WIDTH - (this.size % TILE_WIDTH))) {
-      bytes += entry.length;
+    for (const submission of submissions.slice(0, TILE_WIDTH - (this.size % TILE_WIDTH))) {
+      bytes += submission.entry.length;
       if (bytes > MAX_BATCH_BYTES) break;
-      entries.push(entry);
+      batch.push(submission);
     }
-    return entries;
+    return batch;
   }
 
   /** True when the batch is now the one at the tip; false when others' were, and have been taken in. */
@@ -162,8 +173,8 @@ export class Writer {
     await this.audit.extendLock(key, versionId, await this.deps.lock());
   }
 
-  private take(entries: readonly Buffer[]): void {
-    this.learn(entries, this.size);
+  private take(entries: readonly Buffer[], ids: readonly string[]): void {
+    this.learn(ids, this.size);
     this.due.push(...this.chain.integrate({ entries }));
   }
 
@@ -172,14 +183,13 @@ export class Writer {
     for (let first = 0; first < bundles; first += PARALLEL_READS) {
       const indexes = Array.from({ length: Math.min(PARALLEL_READS, bundles - first) }, (_, at) => first + at);
       const read = await Promise.all(indexes.map((index) => readBundle(this.audit, this.chain, index)));
-      read.forEach((entries, at) => this.learn(entries, (first + at) * TILE_WIDTH));
+      read.forEach((entries, at) => this.learn(entries.map(recordId), (first + at) * TILE_WIDTH));
     }
-    this.learn(this.chain.tail, bundles * TILE_WIDTH);
+    this.learn(this.chain.tail.map(recordId), bundles * TILE_WIDTH);
   }
 
-  private learn(entries: readonly Buffer[], first: number): void {
-    entries.forEach((entry, at) => {
-      const id = recordId(entry);
+  private learn(ids: readonly string[], first: number): void {
+    ids.forEach((id, at) => {
       if (!this.ids.has(id)) this.ids.set(id, first + at);
     });
   }

@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { exportLog, folderTiles } from '../../adapters/audit/exported.js';
-import { PublishedLog } from '../../adapters/audit/published.js';
+import { exportLog, exportedBundles, folderTiles } from '../../adapters/audit/exported.js';
+import { PublishedLog, type LogBundle } from '../../adapters/audit/published.js';
 import { decodeRecord } from '../../adapters/audit/record.js';
-import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
 import { parseVerifierKey } from '../../formats/checkpoint.js';
+import { TILE_WIDTH } from '../../formats/tlog-tiles.js';
 import { decodeProof, encodeProof, verifyProof } from '../../formats/tlog-proof.js';
 import { auditLog, logKeyOf, readWhole } from '../audit.js';
 import { interruption } from '../interruption.js';
-import { answer, counted, faint, good, plain, talk } from '../output.js';
+import { answer, counted, faint, good, talk } from '../output.js';
+import { fieldsOf, lineOf } from '../record-lines.js';
 import { whileConnected, type ConnectedSession, type Session } from '../session.js';
 import { signerOf } from '../signer.js';
 
@@ -24,9 +25,14 @@ export async function verifyLog(session: Session, { key, from, proof, logKey }: 
   const ways = [key, from, proof].filter((way) => way !== undefined).length;
   if (ways !== 1) throw new CustodyError('USAGE', 'name one of --key, --from and --proof');
   if (proof !== undefined) return checkProof(session, proof, logKeyOf(session, logKey));
-  if (from !== undefined)
-    return checkWhole(session, await PublishedLog.open(folderTiles(from), logKeyOf(session, logKey)));
-  return whileConnected(session, async (own) => checkWhole(own, await asked(own, key ?? '')));
+  if (from !== undefined) {
+    const log = await PublishedLog.open(folderTiles(from), logKeyOf(session, logKey));
+    return checkWhole(session, log, exportedBundles(from, log));
+  }
+  return whileConnected(session, async (own) => {
+    const log = await asked(own, key ?? '');
+    return checkWhole(own, log, log.bundles());
+  });
 }
 
 export async function listLog(session: ConnectedSession, options: { key: string; model?: string }): Promise<void> {
@@ -40,9 +46,8 @@ export async function showRecord(session: ConnectedSession, given: string, { key
   const { index, entry } = await log.prove(indexOf(given));
   const record = decodeRecord(entry, index);
   const { size, root } = log.checkpoint;
-  const lines = Object.entries(record).map(([name, value]) => `${name.padEnd(9)} ${plain(textOf(value))}`);
   answer(session, { index, record, size, root }, [
-    ...lines,
+    ...fieldsOf(record),
     good(`record ${index} of ${size}: proved by root ${root}`),
   ]);
 }
@@ -102,11 +107,10 @@ async function asked(session: ConnectedSession, key: string): Promise<PublishedL
   return auditLog(session.custody, await signerOf(session, key));
 }
 
-const SAID_EVERY = 100_000;
+const SAID_EVERY = 400 * TILE_WIDTH;
 
-async function checkWhole(session: Session, log: PublishedLog): Promise<void> {
-  for await (const { index } of log.records())
-    if (index % SAID_EVERY === SAID_EVERY - 1) talk(faint(`${index + 1} records …`));
+async function checkWhole(session: Session, log: PublishedLog, bundles: AsyncIterable<LogBundle>): Promise<void> {
+  for await (const { first } of bundles) if (first > 0 && first % SAID_EVERY === 0) talk(faint(`${first} records …`));
   const { size, root } = log.checkpoint;
   answer(session, { size, root }, [good(`the log holds: ${counted(size, 'record')}, root ${root}`)]);
 }
@@ -124,14 +128,4 @@ function checkProof(session: Session, file: string, vkey: string): void {
 function indexOf(given: string): number {
   if (!/^(0|[1-9]\d{0,14})$/.test(given)) throw new CustodyError('USAGE', `${given} is not a number from 0 on`);
   return Number(given);
-}
-
-function lineOf({ time, change, actor, subject, reason }: AuditRecord): string {
-  return plain(
-    `${time}  ${change.padEnd(18)} ${actor.id.padEnd(10)} ${subject.model} ${subject.version ?? ''}  ${reason}`,
-  );
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -145,7 +145,7 @@ function claim(layout: Layout): void {
 /** What `npm run setup` has found or built: beside the compiled code. */
 const SET_UP = new URL('../../servers.json', import.meta.url);
 
-function executable(variable: string, name: string): string {
+export function executable(variable: string, name: string): string {
   const found = process.env[variable];
   if (found !== undefined && existsSync(found)) return found;
   const installed = onPath(name);

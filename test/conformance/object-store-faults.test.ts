@@ -1,64 +1,14 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import http, { type IncomingMessage, type ServerResponse } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Bucket } from '../../adapters/object-store/port.js';
 import { checkOwnLock, proveWorm } from '../../adapters/object-store/proof.js';
 import { S3Session } from '../../adapters/object-store/s3-session.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import { sha256 } from '../../formats/sha256.js';
+import { bytesOf, startProxy, type Fault, type Proxy } from '../support/proxy.js';
 import { startStore, type TestStore } from '../support/store.js';
 import { chunksOf, inMinutes } from './object-store-suite.js';
-
-/** What happens to one request on its way; `pass` hands it on unchanged and answers what came back. */
-type Fault = (request: IncomingMessage, pass: () => Promise<Answer>) => Promise<Answer | 'cut'>;
-interface Answer {
-  status: number;
-  headers: http.IncomingHttpHeaders;
-  body: Buffer;
-}
-
-async function bytesOf(stream: AsyncIterable<unknown>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
-
-/** A network between a client and a real store in which things go wrong. */
-async function startProxy(target: string): Promise<{ endpoint: string; set(fault: Fault): void; stop(): void }> {
-  const { hostname, port } = new URL(target);
-  const honest: Fault = (_, pass) => pass();
-  let fault = honest;
-  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const body = await bytesOf(request);
-    const pass = async (): Promise<Answer> => {
-      const { method, url: path, headers } = request;
-      const out = http.request({ hostname, port, method, path, headers });
-      out.end(body);
-      const [answer] = (await once(out, 'response')) as [IncomingMessage];
-      return { status: answer.statusCode ?? 0, headers: answer.headers, body: await bytesOf(answer) };
-    };
-    const answer = await fault(request, pass);
-    if (answer === 'cut') request.socket.destroy();
-    else response.writeHead(answer.status, answer.headers).end(answer.body);
-  };
-  const server = http.createServer((request, response) => {
-    handle(request, response).catch(() => request.socket.destroy());
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    set: (next) => {
-      fault = next;
-    },
-    stop: () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
 
 const isComplete = ({ method, url }: IncomingMessage): boolean => method === 'POST' && !!url?.includes('uploadId=');
 const isPart = ({ method, url }: IncomingMessage): boolean => method === 'PUT' && !!url?.includes('partNumber=');
@@ -67,7 +17,7 @@ const isCreate = ({ method, headers }: IncomingMessage): boolean =>
 
 describe('a store behind a bad network', () => {
   let store: TestStore;
-  let proxy: Awaited<ReturnType<typeof startProxy>>;
+  let proxy: Proxy;
   let direct: Bucket;
   let bucket: Bucket;
   const body = Buffer.from('one');

@@ -88,7 +88,7 @@ describe('a published log', () => {
     ['the unfinished tile', 'tile/0/002.p/88', flip(32 * 87), 599, 599],
     ['a tile above', 'tile/1/000.p/2', flip(40), 256, 256],
     ['a tile with something behind it', 'tile/0/001', (bytes: Buffer) => Buffer.concat([bytes, bytes]), 511, 511],
-    ['a bundle cut short', 'tile/entries/001', (bytes: Buffer) => bytes.subarray(0, bytes.length - 1), 256, 256],
+    ['a bundle cut short', 'tile/entries/001', (bytes: Buffer) => bytes.subarray(0, bytes.length - 1), 511, 511],
     ['a bundle that is gone', 'tile/entries/001', () => null, 256, 256],
     ['a tile that is gone', 'tile/0/001', () => null, 256, 256],
   ] as const)('attack: a change in %s is found, and where', async (_, path, change, from, to) => {
@@ -113,8 +113,7 @@ describe('a published log', () => {
 
   test('attack: a checkpoint of another key, or none, is no log', async () => {
     const other = encodeVerifierKey(ORIGIN, importPrivateKey(generateKey('ed25519').privatePem));
-    const signed = expect.objectContaining({ code: 'SIGNATURE_INVALID' });
-    await expect(PublishedLog.open(tilesOf(store), other)).rejects.toThrow(signed);
+    await expect(PublishedLog.open(tilesOf(store), other)).rejects.toThrow(badFrom(0));
     await expect(PublishedLog.open(async () => null, vkey)).rejects.toThrow(badFrom(0));
   });
 
@@ -209,9 +208,7 @@ describe('a log that is taken along', () => {
       const good = readFileSync(join(out, path));
       writeFileSync(join(out, path), flip(Math.floor(good.length / 2))(Buffer.from(good)));
       const read = PublishedLog.open(folderTiles(out), vkey).then(idsOf);
-      await expect(read, path).rejects.toThrow(
-        expect.objectContaining({ code: expect.stringMatching(/^(LOG_INVALID|SIGNATURE_INVALID|MALFORMED)$/) }),
-      );
+      await expect(read, path).rejects.toThrow(expect.objectContaining({ code: 'LOG_INVALID' }));
       writeFileSync(join(out, path), good);
     }
   });
