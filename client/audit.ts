@@ -6,12 +6,13 @@ import type { AuditRecord } from '../domain/audit.js';
 import { CustodyError } from '../domain/errors.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { openCheckpoint, parseVerifierKey, type Checkpoint } from '../formats/checkpoint.js';
-import type { Custody } from './connect.js';
+import type { Reading } from './connect.js';
 import { replaceFile } from './files.js';
 import { askAuditor, type Signer } from './requests.js';
+import { readDescription, type Layout } from './stack/layout.js';
 
 /** Puts a signed question to the audit desk. NOT_AUTHORISED unless an auditor asks; the attempt is in the log either way. */
-export async function ask({ description }: Custody, question: SignedEnvelope): Promise<Answer> {
+export async function ask({ description }: Reading, question: SignedEnvelope): Promise<Answer> {
   return (await exchange({ url: description.desk }, 'POST', '/questions', question, 'STORE_UNAVAILABLE')) as Answer;
 }
 
@@ -19,7 +20,7 @@ export async function ask({ description }: Custody, question: SignedEnvelope): P
  * The log as the desk publishes it to an auditor, for ten minutes. LOG_INVALID when it is shorter than the desk says, or does
  * not go on from the newest checkpoint that was seen here: that one is kept, and the other beside it.
  */
-export async function auditLog(custody: Custody, auditor: Signer): Promise<PublishedLog> {
+export async function auditLog(custody: Reading, auditor: Signer): Promise<PublishedLog> {
   const answer = await ask(custody, askAuditor(auditor, { question: 'log' }));
   if (answer.question !== 'log') throw new CustodyError('INTERNAL', 'the desk answered another question');
   const { desk, audit } = custody.description;
@@ -78,4 +79,10 @@ export async function readWhole(log: PublishedLog): Promise<VerifiedLog> {
   const records: AuditRecord[] = [];
   for await (const { record } of log.records()) records.push(record);
   return { size: log.checkpoint.size, root: log.checkpoint.root, records };
+}
+
+/** What the caller brings, as text or in a file; else that of the stack here. */
+export function logKeyOf({ layout }: { readonly layout: Layout }, given: string | undefined): string {
+  if (given === undefined) return readDescription(layout).audit.vkey;
+  return (existsSync(given) ? readFileSync(given, 'utf8') : given).trim();
 }

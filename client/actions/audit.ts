@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { exportLog, folderTiles } from '../../adapters/audit/exported.js';
 import { PublishedLog } from '../../adapters/audit/published.js';
@@ -7,8 +7,7 @@ import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
 import { parseVerifierKey } from '../../formats/checkpoint.js';
 import { decodeProof, encodeProof, verifyProof } from '../../formats/tlog-proof.js';
-import { auditLog, readWhole } from '../audit.js';
-import { readDescription } from '../stack/layout.js';
+import { auditLog, logKeyOf, readWhole } from '../audit.js';
 import { interruption } from '../interruption.js';
 import { answer, counted, faint, good, plain, talk } from '../output.js';
 import { whileConnected, type ConnectedSession, type Session } from '../session.js';
@@ -120,12 +119,6 @@ function checkProof(session: Session, file: string, vkey: string): void {
     lineOf(record),
     good(`it is record ${proof.index} of the log of ${size}, root ${root}`),
   ]);
-}
-
-/** What the caller brings, as text or in a file; else that of the stack here. */
-function logKeyOf(session: Session, given: string | undefined): string {
-  if (given === undefined) return readDescription(session.layout).audit.vkey;
-  return (existsSync(given) ? readFileSync(given, 'utf8') : given).trim();
 }
 
 function indexOf(given: string): number {
