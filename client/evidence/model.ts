@@ -67,16 +67,6 @@ const quorum = z.strictObject({
   holds: z.boolean(),
 });
 
-const counts = z.strictObject({ requests: count, failures: count, slow: count, p95Ms: z.number().min(0) });
-/** What control has signed of what a watch has seen of one document, for as long as it was in force. */
-const analysis = z.strictObject({
-  verdict: z.enum(['pass', 'fail', 'inconclusive']),
-  reason: text.nullable(),
-  candidate: counts,
-  stable: counts.nullable(),
-  document: digest,
-});
-
 const step = z.strictObject({
   revision: count,
   change: z.enum(['plan', 'promote', 'rollback', 'restore', 'withdraw']),
@@ -91,7 +81,6 @@ const step = z.strictObject({
   document: digest,
   /** Index of the record of it in the log. */
   logged: count.nullable(),
-  analysis: analysis.nullable(),
 });
 
 const finding = z.strictObject({
@@ -134,4 +123,3 @@ export type EvidenceDecision = z.infer<typeof decision>;
 export type EvidenceQuorum = z.infer<typeof quorum>;
 export type EvidenceStep = z.infer<typeof step>;
 export type RequirementFinding = z.infer<typeof finding>;
-export type StepAnalysis = z.infer<typeof analysis>;

@@ -28,7 +28,6 @@ export function stepsOf(
       bakeSeconds: isOwn ? (planned?.bakeSeconds ?? null) : null,
       document: digest,
       logged: entries.find(({ record }) => record.change === 'route.changed' && record.after === digest)?.index ?? null,
-      analysis: null,
     };
   });
 }

@@ -1,9 +1,18 @@
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Bench, MODEL, run, type Ended } from './harness.js';
 import { compiled } from './support/product.js';
+
+const VERSION = '1.0.1';
+const NAMED = `${MODEL}@${VERSION}`;
+
+/** Another release than the first, by what is written in it. */
+function worded(folder: string): void {
+  const file = join(folder, 'README.md');
+  writeFileSync(file, `${readFileSync(file, 'utf8')}\nA word more.\n`);
+}
 
 let bench: Bench;
 /** A place that has nothing of the stack but a copy of the dossier and the public keys. */
@@ -12,6 +21,13 @@ let elsewhere: string;
 beforeAll(async () => {
   bench = await Bench.start();
   await bench.putFirstInService();
+  await bench.start(await bench.source(VERSION, { change: worded }));
+  const waiting = await bench.openGate(VERSION);
+  await bench.tell(waiting.workflowId, 'approve', await bench.decision('alice', waiting));
+  await bench.reached(VERSION, 'in service');
+  await bench.cli('kill', MODEL, '--reason', 'a customer reports <b>wrong</b> digits', '--key', 'oscar');
+  await bench.answers({ status: 503 });
+  await bench.restore();
   elsewhere = mkdtempSync(join(tmpdir(), 'custody-elsewhere-'));
 });
 afterAll(async () => {
@@ -28,7 +44,7 @@ function there(...args: readonly string[]): Promise<Ended> {
 describe('custody evidence', () => {
   test('makes a dossier that is verified elsewhere, with the public keys alone', async () => {
     const made = join(bench.folder, 'made');
-    const ended = await bench.cli('evidence', `${MODEL}@1.0.0`, '--key', 'ada', '--out', made);
+    const ended = await bench.cli('evidence', NAMED, '--key', 'ada', '--out', made);
     expect(ended, ended.stderr).toMatchObject({ code: 0, stderr: '' });
     const dossier = join(elsewhere, 'dossier');
     cpSync(made, dossier, { recursive: true });
