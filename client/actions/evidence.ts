@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { CustodyError } from '../../domain/errors.js';
 import { exitCodeFor, failuresOf } from '../../domain/record.js';
 import { parseReleaseName } from '../../domain/names.js';
 import { canonicalBytes } from '../../formats/jcs.js';
@@ -17,9 +18,10 @@ import { signerOf } from '../signer.js';
 export async function makeEvidence(
   session: Session,
   given: string,
-  { key, out }: { readonly key: string; readonly out?: string },
+  { key, out }: { readonly key?: string; readonly out?: string },
 ): Promise<void> {
   const name = parseReleaseName(given);
+  if (key === undefined) throw new CustodyError('USAGE', 'say with --key which auditor makes it');
   const custody = openReading(session.layout);
   const signer = await signerOf({ ...session, custody }, key);
   const log = await auditLog(custody, signer);

@@ -6,7 +6,7 @@ export function evidenceCommands(program: Command): void {
     .command('evidence')
     .argument('<model@version>')
     .description('make the dossier of a release, for whoever has to judge it without this stack: for auditors')
-    .requiredOption(...KEY_OPTION)
+    .option(...KEY_OPTION)
     .option('--out <folder>', 'where to, which must not be there yet: by default evidence-<model>-<version>')
     .addHelpText(
       'after',
