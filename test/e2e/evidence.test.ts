@@ -73,7 +73,7 @@ describe('custody evidence', () => {
     const states = Object.fromEntries(evidence.requirements.map(({ id, state }) => [id, state]));
     expect(Object.entries(states).filter(([, state]) => state === 'fails')).toEqual([]);
     expect(states).toMatchObject({
-      ...{ 'draft-C3.1.3': 'holds', 'draft-C3.2.1': 'holds', 'draft-C3.3.1': 'holds', 'draft-C3.3.4': 'holds' },
+      ...{ 'draft-C3.1.3': 'holds', 'draft-C3.2.3': 'holds', 'draft-C3.3.1': 'holds', 'draft-C3.3.4': 'holds' },
       ...{ 'draft-C3.4.1': 'holds', 'draft-C3.4.2': 'holds', 'v1.0-C9.2.8': 'holds', 'draft-C3.5.2': 'no evidence' },
     });
     expect(evidence.steps.map(({ change, weight }) => [change, weight])).toEqual([

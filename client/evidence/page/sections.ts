@@ -95,7 +95,7 @@ export function rollout(evidence: Evidence): string {
     const watched = until === null ? 'still in force' : `${((Date.parse(until) - Date.parse(at)) / 1000).toFixed(1)} s`;
     const planned = bakeSeconds === null ? '' : `, at least ${bakeSeconds} s`;
     const links = `${documentLinks(evidence, [document])}${logged === null ? '' : `, ${recordLinks(evidence, [logged])}`}`;
-    return `<tr><td class="number">${revision}</td><td>${escaped(change)}</td><td class="number">${weight} %</td><td class="hide-small">${escaped(rest.join(', '))}</td><td class="hide-small">${shownTime(at)}</td><td>${escaped(watched + planned)}</td><td class="hide-small">${links}</td></tr>`;
+    return `<tr><td class="number">${revision}</td><td class="short">${escaped(change)}</td><td class="number">${weight} %</td><td class="hide-small">${escaped(rest.join(', '))}</td><td class="hide-small">${shownTime(at)}</td><td>${escaped(watched + planned)}</td><td class="hide-small">${links}</td></tr>`;
   };
   const rules =
     limits === null

@@ -46,7 +46,7 @@ figure { margin: 1.4rem 0 0; } figcaption { margin-top: .5rem; color: var(--soft
 svg { display: block; width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
 table { width: 100%; margin: 1.4rem 0 0; border-collapse: collapse; font-size: .92rem; }
 th { color: var(--soft); font-weight: 500; text-align: left; } th, td { padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number, th.number { text-align: right; }
+td.number, th.number { text-align: right; } th, td.number, td.short { white-space: nowrap; }
 details summary { cursor: pointer; color: var(--blue); }
 footer { margin-top: 4rem; padding-top: 1.1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .88rem; }
 @media (max-width: 46rem) {
@@ -55,7 +55,7 @@ footer { margin-top: 4rem; padding-top: 1.1rem; border-top: 1px solid var(--line
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .55rem; }
   .rows > li { grid-template-columns: 1fr; gap: .3rem; } .requirements > li, .checks > li { grid-template-columns: auto 1fr; }
   .requirements > li > :last-child, .checks > li > :last-child { grid-column: 1 / -1; }
-  .hide-small { display: none; }
+  .hide-small { display: none; } th, td { padding-right: .6rem; }
   svg.wide { display: none; } } 
 @media (min-width: 46.01rem) { svg.narrow { display: none; } }
 @media print {

@@ -25,12 +25,14 @@ export const TRAFFIC: readonly Requirement[] = [
 ];
 
 function rolledOut(facts: Facts): Finding {
-  const { steps, release } = facts;
-  const plan = steps.filter(({ change }) => change === 'plan');
+  const { steps, release, routes } = facts;
+  const asked = facts.progress.approved?.request;
+  // Steps of other releases' plans are documents of its life as well.
+  const own = routes.filter(({ document }) => document.change === 'plan' && document.plan?.request === asked);
+  const plan = steps.filter((step) => own.some(({ digest }) => digest === step.document));
   const documents = steps.map(({ document }) => document);
   const records = recordsOf(facts, 'route.changed', 'rollout.ended');
   if (release === null || plan.length === 0) return noEvidence('it was never routed');
-  const asked = facts.progress.approved?.request;
   const request = asked === undefined ? null : facts.documents.stated('request', asked);
   const agreed = request?.predicate.action.kind === 'deploy' ? request.predicate.action.plan : [];
   const checked =
@@ -38,9 +40,12 @@ function rolledOut(facts: Facts): Finding {
   const basis = { checked, documents, records };
   const strays = plan.some(({ weight }, at) => weight !== agreed[at]?.weight);
   if (strays) return fails('callers came to it otherwise than the approved plan says', basis);
-  if (facts.routes.some(({ document }) => document.change === 'plan' && document.triggers === null))
-    return fails('a step had no triggers', basis);
-  const isPromoted = steps.some(({ change }) => change === 'promote');
+  if (own.some(({ document }) => document.triggers === null)) return fails('a step had no triggers', basis);
+  const isPromoted = routes.some(
+    ({ document }) => document.change === 'promote' && document.releases[0]?.release === release,
+  );
+  if (isPromoted && plan.length < agreed.length)
+    return fails(`it was promoted after ${plan.length} of ${agreed.length} steps`, basis);
   const hurried = plan.find(
     ({ at, until, bakeSeconds }, step) =>
       (step < plan.length - 1 || isPromoted) &&
@@ -54,7 +59,7 @@ function rolledOut(facts: Facts): Finding {
     rollout === undefined
       ? 'under way'
       : rollout.kind === 'rolled back'
-        ? `rolled back by itself: ${rollout.reason}`
+        ? `rolled back: ${rollout.reason}`
         : rollout.kind === 'promoted'
           ? 'and promoted'
           : `refused: ${rollout.reason}`;
