@@ -23,7 +23,7 @@ export function shareChart(evidence: Evidence): string {
   return SIZES.map((size) => drawn(evidence, size)).join('\n');
 }
 
-function drawn({ steps, madeAt, version }: Evidence, { name, width, height }: Size): string {
+function drawn({ steps, madeAt, version, timeline }: Evidence, { name, width, height }: Size): string {
   const inner = { width: width - LEFT - RIGHT, height: height - TOP - BOTTOM };
   const y = (weight: number): number => round(TOP + inner.height * (1 - weight / 100));
   const spans = spansOf(steps, madeAt);
@@ -47,14 +47,43 @@ function drawn({ steps, madeAt, version }: Evidence, { name, width, height }: Si
     const line = `<line x1="${x}" y1="${TOP}" x2="${x}" y2="${y(0)}" stroke="#fff" stroke-width="2"/>`;
     return `${upper}${own}${line}${w < 26 ? '' : text}${w < 18 ? '' : foot}`;
   });
+  const killed = killsIn(timeline, madeAt).map(([since, until]) => {
+    const [x, end] = [since, until].map((time) => round(LEFT + placeOf(time, spans, madeAt) * inner.width));
+    const w = round(Math.max(3, (end ?? 0) - (x ?? 0)));
+    return `<rect x="${x}" y="${TOP}" width="${w}" height="${inner.height}" fill="var(--bad)" fill-opacity=".72"/>`;
+  });
   const grid = [0, 50, 100].map(
     (weight) =>
       `<line x1="${LEFT}" y1="${y(weight)}" x2="${width - RIGHT}" y2="${y(weight)}" stroke="var(--line)"/><text x="${LEFT - 8}" y="${y(weight) + 4}" text-anchor="end">${weight} %</text>`,
   );
   const first = steps[0]?.at ?? madeAt;
   const ends = `<text x="${LEFT}" y="${height - 6}">${escaped(clock(first))}</text><text x="${width - RIGHT}" y="${height - 6}" text-anchor="end">${escaped(clock(madeAt))}</text>`;
-  const legend = `<rect x="${LEFT}" y="4" width="10" height="10" fill="var(--bar)"/><text x="${LEFT + 16}" y="13">${escaped(version)}</text><rect x="${LEFT + 100}" y="4" width="10" height="10" fill="var(--other)"/><text x="${LEFT + 116}" y="13">other releases</text>`;
-  return `<svg class="${name}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(`share of the callers of ${version}`)}">${grid.join('')}${bars.join('')}${ends}${legend}</svg>`;
+  const legend = `<rect x="${LEFT}" y="4" width="10" height="10" fill="var(--bar)"/><text x="${LEFT + 16}" y="13">${escaped(version)}</text><rect x="${LEFT + 100}" y="4" width="10" height="10" fill="var(--other)"/><text x="${LEFT + 116}" y="13">other releases</text>${killed.length === 0 ? '' : `<rect x="${LEFT + 216}" y="4" width="10" height="10" fill="var(--bad)"/><text x="${LEFT + 232}" y="13">killed</text>`}`;
+  return `<svg class="${name}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(`share of the callers of ${version}`)}">${grid.join('')}${bars.join('')}${killed.join('')}${ends}${legend}</svg>`;
+}
+
+/** From when to when nobody was served at all. */
+function killsIn(timeline: Evidence['timeline'], madeAt: string): (readonly [since: string, until: string])[] {
+  const found: (readonly [string, string])[] = [];
+  let since: string | null = null;
+  for (const { change, time } of timeline) {
+    if (change === 'endpoint.killed') since ??= time;
+    if (change !== 'endpoint.restored' || since === null) continue;
+    found.push([since, time]);
+    since = null;
+  }
+  return since === null ? found : [...found, [since, madeAt]];
+}
+
+/** Where a time lies, as a part of the whole. */
+function placeOf(time: string, spans: ReturnType<typeof spansOf>, madeAt: string): number {
+  const at = Date.parse(time);
+  for (const { step, from, to } of spans) {
+    const [begun, ended] = [Date.parse(step.at), Date.parse(step.until ?? madeAt)];
+    if (at < begun) return from;
+    if (at <= ended) return ended === begun ? from : from + ((to - from) * (at - begun)) / (ended - begun);
+  }
+  return 1;
 }
 
 /** Where each document begins and ends, as parts of the whole; in the order of time, and never too narrow to be seen. */
