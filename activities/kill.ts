@@ -15,7 +15,7 @@ import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
 import { isDrills } from './drilled.js';
 import { openAskedGate } from './gate.js';
-import { verdictOn } from './journal.js';
+import { verdictOn, type Entry } from './journal.js';
 import type { Route } from './router.js';
 
 function limitSeconds({ newest }: PolicyChain): number {
@@ -180,15 +180,17 @@ export function createKill(desk: Desk): Kill {
       };
       const { document } = current.document.restore === digest ? current : await draw();
       const by = isDrill ? requester : approvers.join(' and ');
-      await journal.note({
+      const release = current.document.releases[0]?.release ?? null;
+      const lifted = (order: Digest): Entry => ({
         change: 'endpoint.restored',
-        key: digest,
+        key: `${digest} ${order}`,
         actor: { id: by, statement: digest },
-        subject: { model, version: null, release: current.document.releases[0]?.release ?? null },
-        before: action.kills[0] ?? null,
+        subject: { model, version: null, release },
+        before: order,
         after: digest,
         reason: isDrill ? `a drill's own kill, lifted by ${by}` : `lifted by ${by}`,
       });
+      await journal.note(...action.kills.map(lifted));
       for (const { order } of orders) await router.lifted.keep(model, order, document.revision);
       await router.deliver(model);
       await reissueStatus();

@@ -1,15 +1,21 @@
 import { existsSync, readFileSync } from 'node:fs';
-import type { Answer } from '../adapters/audit/desk.js';
-import { PublishedLog, type TileSource } from '../adapters/audit/published.js';
+import { z } from 'zod';
+import { assertFollows, PublishedLog, type TileSource } from '../adapters/audit/published.js';
+import type { Answer } from '../adapters/audit/questions.js';
+import { decodeRecord } from '../adapters/audit/record.js';
 import { exchange } from '../adapters/exchange.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { CustodyError } from '../domain/errors.js';
+import type { Logged } from '../domain/state.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { decodeBase64 } from '../formats/base64.js';
 import { openCheckpoint, parseVerifierKey, type Checkpoint } from '../formats/checkpoint.js';
+import { checkShape } from '../formats/json.js';
+import { decodeProof, verifyProof } from '../formats/tlog-proof.js';
 import type { Reading } from './connect.js';
 import { replaceFile } from './files.js';
-import { askAuditor, type Signer } from './requests.js';
 import { readDescription, type Layout } from './stack/layout.js';
+import { askAuditor, type Signer } from './requests.js';
 
 /** Puts a signed question to the audit desk. NOT_AUTHORISED unless an auditor asks; the attempt is in the log either way. */
 export async function ask({ description }: Reading, question: SignedEnvelope): Promise<Answer> {
@@ -21,15 +27,17 @@ export async function ask({ description }: Reading, question: SignedEnvelope): P
  * not go on from the newest checkpoint that was seen here: that one is kept, and the other beside it.
  */
 export async function auditLog(custody: Reading, auditor: Signer): Promise<PublishedLog> {
+  const { desk, audit } = custody.description;
+  // Before the log is: what another command sees meanwhile may be newer than what this one is shown.
+  const seen = lastSeen(custody.layout.seenCheckpoint, audit.vkey);
   const answer = await ask(custody, askAuditor(auditor, { question: 'log' }));
   if (answer.question !== 'log') throw new CustodyError('INTERNAL', 'the desk answered another question');
-  const { desk, audit } = custody.description;
   const log = await PublishedLog.open(overHttp(new URL(answer.path, desk)), audit.vkey);
   if (log.checkpoint.size < answer.size)
     throw new CustodyError('LOG_INVALID', 'the log is shorter than the desk says', {
       details: { index: log.checkpoint.size },
     });
-  await remember(custody.layout.seenCheckpoint, log, audit.vkey);
+  await remember(custody.layout.seenCheckpoint, log, audit.vkey, seen);
   return log;
 }
 
@@ -43,9 +51,55 @@ function overHttp(base: URL): TileSource {
   };
 }
 
-/** Keeps the newest checkpoint in a file. LOG_INVALID when this log is not that one, grown: both checkpoints stay as evidence. */
-export async function remember(file: string, log: PublishedLog, vkey: string): Promise<void> {
+/** Records that the desk has proved, in log order, and by which checkpoint. */
+export interface ProvedRecords {
+  readonly records: readonly Logged[];
+  readonly checkpoint: Checkpoint;
+  readonly proofs: readonly string[];
+}
+
+const provedSchema = z.object({
+  checkpoint: z.string(),
+  proofs: z.array(z.string()).max(100_000),
+  since: z.array(z.string()).max(128),
+});
+
+/** Puts a question whose answer is records. LOG_INVALID as for `auditLog`, and where what the desk says is not proved. */
+export async function askProved(
+  custody: Reading,
+  auditor: Signer,
+  question: { readonly question: 'state'; readonly model: string; readonly at: string },
+): Promise<ProvedRecords> {
+  const { vkey } = custody.description.audit;
+  const file = custody.layout.seenCheckpoint;
   const seen = lastSeen(file, vkey);
+  const asked = askAuditor(auditor, { ...question, seen: seen?.size ?? 0 });
+  const answer: unknown = await ask(custody, asked);
+  const { checkpoint: text, proofs, since } = checkShape(provedSchema, answer, "the desk's answer");
+  const note = Buffer.from(text);
+  const verifier = parseVerifierKey(vkey);
+  const checkpoint = openCheckpoint(note, verifier);
+  const path = since.map((hash) => decodeBase64(hash, 'a hash of the answer'));
+  const follows = async (earlier: Checkpoint): Promise<void> => assertFollows(checkpoint, earlier, path);
+  await remember(file, { checkpoint, note, follows }, vkey, seen);
+  const records = proofs.map((proof): Logged => {
+    const { index, entry, ...rest } = decodeProof(Buffer.from(proof));
+    verifyProof({ index, entry, ...rest, checkpoint: note }, verifier);
+    return { index, record: decodeRecord(entry, index) };
+  });
+  return { records: records.sort((a, b) => a.index - b.index), checkpoint, proofs };
+}
+
+/**
+ * Keeps the newest checkpoint in a file, unless another command has kept one since `seen` was read. LOG_INVALID when this log is
+ * not that one, grown: both checkpoints stay as evidence.
+ */
+export async function remember(
+  file: string,
+  log: Pick<PublishedLog, 'checkpoint' | 'note' | 'follows'>,
+  vkey: string,
+  seen = lastSeen(file, vkey),
+): Promise<void> {
   if (seen !== null) {
     try {
       await log.follows(seen);
@@ -60,7 +114,8 @@ export async function remember(file: string, log: PublishedLog, vkey: string): P
       });
     }
   }
-  if ((lastSeen(file, vkey)?.size ?? -1) < log.checkpoint.size) replaceFile(file, log.note);
+  const isStillThere = lastSeen(file, vkey)?.size === seen?.size;
+  if (isStillThere && (seen?.size ?? -1) < log.checkpoint.size) replaceFile(file, log.note);
 }
 
 function lastSeen(file: string, vkey: string): Checkpoint | null {
@@ -81,7 +136,7 @@ export async function readWhole(log: PublishedLog): Promise<VerifiedLog> {
   return { size: log.checkpoint.size, root: log.checkpoint.root, records };
 }
 
-/** What the caller brings, as text or in a file; else that of the stack here. */
+/** The log's key that the caller brings, as text or in a file; else that of the stack here. */
 export function logKeyOf({ layout }: { readonly layout: Layout }, given: string | undefined): string {
   if (given === undefined) return readDescription(layout).audit.vkey;
   return (existsSync(given) ? readFileSync(given, 'utf8') : given).trim();

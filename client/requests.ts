@@ -151,11 +151,13 @@ export function declareConsumer(
   return signStatement('consumer', subject, declared, [key]);
 }
 
-export function askAuditor(
-  { key, environment }: Signer,
-  question: { readonly question: 'log' } | { readonly question: 'state'; readonly model: string; readonly at: string },
-): SignedEnvelope {
-  const { model = null, at = null } = question as { model?: string; at?: string };
-  const asked = { environment, nonce: nonce(), question: question.question, model, at, ...validity(DECISION_SECONDS) };
+/** `seen`: entries of the newest checkpoint that was seen here. */
+export type AuditQuestion =
+  | { readonly question: 'log' }
+  | { readonly question: 'state'; readonly model: string; readonly at: string; readonly seen: number };
+
+export function askAuditor({ key, environment }: Signer, question: AuditQuestion): SignedEnvelope {
+  const unsaid = { model: null, at: null, seen: 0 };
+  const asked = { environment, nonce: nonce(), ...unsaid, ...question, ...validity(DECISION_SECONDS) };
   return signStatement('auditQuestion', { name: 'audit', sha256: sha256(canonicalBytes(asked)) }, asked, [key]);
 }

@@ -48,6 +48,7 @@ const EXCEPTIONS = [
   /^versioning\.config\.keys\./,
   // What is listed here may come in.
   /^artifacts\.(formats|scanners)\./,
+  /^readers\./,
   // There a machine takes back what it has stopped, without people.
   /^drills\.model$/,
 ];

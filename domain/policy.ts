@@ -167,6 +167,8 @@ export interface Policy {
     /** What a gateway does with a caller that does not prove to be a consumer declared for the model. */
     readonly unknownCallers: 'record' | 'refuse';
   };
+  /** Who else is told what a model was: the holders of a role, of these models alone. An auditor is told everything. */
+  readonly readers?: readonly { readonly role: Role; readonly models: readonly string[] }[];
   readonly training: {
     /** What no trainer may exceed, whatever it allows itself. */
     readonly limits: {
@@ -204,4 +206,12 @@ export function mayDrill(gate: Policy, newest: Policy, id: string, model: string
 export function mayKill(policy: Policy, id: string, model: string): boolean {
   const roles = ['operator', 'control', 'gateway'] as const;
   return roles.some((role) => holdsRole(policy, policy, id, role)) || mayDrill(policy, policy, id, model);
+}
+
+/** Whether `id` is told what this model was; `null`: whatever is in the log. */
+export function mayRead(newest: Policy, id: string, model: string | null): boolean {
+  if (holdsRole(newest, newest, id, 'auditor')) return true;
+  return (newest.readers ?? []).some(
+    ({ role, models }) => model !== null && models.includes(model) && holdsRole(newest, newest, id, role),
+  );
 }

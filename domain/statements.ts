@@ -216,10 +216,12 @@ export interface StoreProofPredicate {
 export interface AuditQuestionPredicate {
   readonly environment: string;
   readonly nonce: string;
+  /** To read all of the log, or what a model was at a time. */
   readonly question: 'log' | 'state';
-  /** For `state`: of which model, at which time. */
   readonly model: string | null;
   readonly at: string | null;
+  /** Entries of the newest checkpoint that the asker has seen: the answer shows that the log goes on from there. */
+  readonly seen: number;
   readonly issuedAt: string;
   readonly expiresAt: string;
 }

@@ -180,6 +180,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     question: z.enum(['log', 'state']),
     model: model.nullable(),
     at: time.nullable(),
+    seen: z.int().min(0),
     ...timed,
   }),
   change: z.strictObject({

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { createControlActivities } from '../activities/control.js';
 import { Freshness } from '../activities/freshness.js';
 import { Inventory } from '../activities/inventory.js';
@@ -45,6 +46,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     buckets,
     key: auditKey,
     origin,
+    file: join(config.state, 'states'),
     log,
     metrics: drillMetrics(records),
   });

@@ -95,14 +95,15 @@ export class PublishedLog {
     return proof;
   }
 
+  /** What shows that the log of `size` entries is the beginning of this one: RFC 6962, section 2.1.2. */
+  since(size: number): Promise<Buffer[]> {
+    return proveConsistency(size, this.checkpoint.size, (height, at) => this.#node(height, at));
+  }
+
   /** LOG_INVALID unless this is the log that `earlier` was signed of, with whatever came since. */
   async follows(earlier: Checkpoint): Promise<void> {
-    const { size, root } = this.checkpoint;
-    if (size < earlier.size)
-      throw invalidFrom(size, `it ends there, and a checkpoint of ${earlier.size} entries was seen before`);
-    const path = await proveConsistency(earlier.size, size, (height, at) => this.#node(height, at));
-    if (!verifyConsistency(earlier.size, size, Buffer.from(earlier.root, 'hex'), Buffer.from(root, 'hex'), path))
-      throw invalidFrom(0, `it is another one than the log of ${earlier.size} entries that was seen before`);
+    const isLonger = this.checkpoint.size >= earlier.size;
+    assertFollows(this.checkpoint, earlier, isLonger ? await this.since(earlier.size) : []);
   }
 
   /** Paths of everything that the checkpoint covers. */
@@ -159,6 +160,15 @@ export class PublishedLog {
     if (bytes === null) throw invalidFrom(first, `there is no ${path}`);
     return bytes;
   }
+}
+
+/** `path` shows that the log of `earlier` is the beginning of this one; LOG_INVALID: it does not, or that one was longer. */
+export function assertFollows(log: Checkpoint, earlier: Checkpoint, path: readonly Buffer[]): void {
+  if (log.size < earlier.size)
+    throw invalidFrom(log.size, `it ends there, and a checkpoint of ${earlier.size} entries was seen before`);
+  const [from, to] = [Buffer.from(earlier.root, 'hex'), Buffer.from(log.root, 'hex')];
+  if (!verifyConsistency(earlier.size, log.size, from, to, path))
+    throw invalidFrom(0, `it is another one than the log of ${earlier.size} entries that was seen before`);
 }
 
 /** Hashes in a tile, or entries in the bundle under it, of a tree of this size; 0 where there is none. */

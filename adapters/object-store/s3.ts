@@ -148,11 +148,20 @@ class S3Bucket implements Bucket {
     await this.ensureLock(key, versionId, lock);
   }
 
-  /** Reads the lock of a version, adds what is missing, and reads it again: some stores lock after they have stored. */
+  /**
+   * Reads the lock of a version, adds what is missing, and reads it again: some stores lock after they have stored. Refused is
+   * also what somebody has locked for longer since it was read: releases share blobs.
+   */
   private async ensureLock(key: string, versionId: string | null, lock: Lock): Promise<void> {
-    if (isLocked(await this.mustHead(key, versionId), lock)) return;
-    await this.change(key, versionId, 'retention', retentionXml('COMPLIANCE', retentionTime(lock)));
-    if (!isLocked(await this.mustHead(key, versionId), lock))
+    const isLockedNow = async (): Promise<boolean> => isLocked(await this.mustHead(key, versionId), lock);
+    if (await isLockedNow()) return;
+    try {
+      await this.change(key, versionId, 'retention', retentionXml('COMPLIANCE', retentionTime(lock)));
+    } catch (error) {
+      if (await isLockedNow()) return;
+      throw error;
+    }
+    if (!(await isLockedNow()))
       throw new CustodyError('STORE_NOT_WORM', `the store accepted a lock on ${key} and did not set it`);
   }
 

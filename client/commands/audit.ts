@@ -56,9 +56,17 @@ Examples:
 
   program
     .command('state <model>')
-    .description('what an endpoint was at a time, by the audit log alone')
+    .description('what an endpoint was at a time: by the audit log, and by what its digests stand for')
     .option('--at <time>', 'like 2026-01-31T12:00:00.000Z; by default now')
-    .requiredOption(...KEY_OPTION)
-    .addHelpText('after', '\nExample:\n  custody state digits --at 2026-11-24T12:00:00.000Z --key ada')
-    .action(connected(async () => (await import('../actions/state.js')).stateAt));
+    .option(...KEY_OPTION)
+    .option('--from <folder>', 'not from the stack, but by every record that `audit export` has written')
+    .option('--log-key <key>', "the log's key, or a file with it, where there is no stack")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  custody state digits --at 2026-11-24T12:00:00.000Z --key ada
+  custody state digits --at 2026-11-24T12:00:00.000Z --from log-2026 --log-key log.vkey`,
+    )
+    .action(action(async () => (await import('../actions/state.js')).stateAt));
 }

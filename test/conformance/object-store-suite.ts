@@ -158,6 +158,15 @@ export function objectStoreSuite(name: string, store: () => Attackable): void {
       expect((await bucket.head('k', versionId))?.lock?.retainUntil).toBe(extended);
     });
 
+    it('may be extended by many at once, each to another time', async () => {
+      const bucket = await store().bucket(WORM);
+      const { versionId } = await bucket.createOnce('k', Buffer.from('one'), inMinutes(10));
+      const ends = [60, 20, 50, 30, 70, 40, 25, 65, 35, 55, 45, 15];
+      await Promise.all(ends.map((end) => bucket.extendLock('k', versionId, inMinutes(end))));
+      const { lock } = (await bucket.head('k', versionId)) ?? {};
+      expect(Date.parse(lock?.retainUntil ?? '')).toBeGreaterThan(Date.now() + 14 * 60_000);
+    });
+
     it('sees and extends the lock and the hold of a record that someone wrote over, or marked as deleted', async () => {
       const bucket = await store().bucket(WORM);
       const { versionId } = await bucket.createOnce('k', Buffer.from('one'), inMinutes(10));

@@ -21,8 +21,10 @@ import type { S3Config } from '../../adapters/object-store/s3-session.js';
 import { lifecycleStatus, outcomeOf } from '../../client/messages.js';
 import type { Layout } from '../../client/stack/layout.js';
 import type { ReleaseSource } from '../../client/start.js';
+import type { ServedRelease } from '../../client/state.js';
 import type { AuditRecord } from '../../domain/audit.js';
 import { exitCodeOf, type ErrorCode } from '../../domain/errors.js';
+import { groundsOf, type StateAt } from '../../domain/state.js';
 import type { StoreProofPredicate } from '../../domain/statements.js';
 import { bucketNames, storeKeys } from '../../domain/store-keys.js';
 import { isoTime, plusSeconds } from '../../domain/time.js';
@@ -515,21 +517,43 @@ describe('a release', () => {
       tests: { result: 'PASSED', failedTests: [] },
     });
     expect(verified.text).toContain('approved by alice');
-    const state = await answered<{ state: object; route: object }>('state', MODEL, '--key', 'ada');
+  });
+
+  test('was something at any time: what its digests stand for, who approved it, and the records that say so', async () => {
+    interface Told {
+      readonly state: StateAt;
+      readonly releases: readonly ServedRelease[];
+      readonly log: { readonly size: number };
+      readonly proofs: readonly string[];
+    }
+    const state = await answered<Told>('state', MODEL, '--key', 'ada');
     expect(state.json).toMatchObject({
-      state: { killed: false },
+      state: { killedBy: [] },
+      policy: 1,
       route: { releases: [{ version: '1.0.0', weight: 100 }] },
     });
-    expect(state.text).toMatch(/100 % {2}1\.0\.0/);
-    const before = await answered<{ state: object; route: object | null }>(
-      'state',
-      MODEL,
-      '--at',
-      '2020-01-01T00:00:00.000Z',
-      '--key',
-      'ada',
+    const [release] = state.json.releases;
+    expect(release).toMatchObject({ version: '1.0.0', weight: 100, release: source.release });
+    expect(release?.files.map(({ component }) => component)).toEqual(
+      expect.arrayContaining(['weights', 'dependencies']),
     );
-    expect(before.json).toMatchObject({ state: { releases: [] }, route: null });
+    expect(Object.keys(release?.config ?? {}).length).toBeGreaterThan(0);
+    expect(release?.approved).toMatchObject([
+      { part: 'approval', state: 'holds', by: ['alice'] },
+      { part: 'quorum', state: 'holds' },
+    ]);
+    expect(state.json.proofs).toHaveLength(groundsOf(state.json.state).length);
+    expect(state.text).toMatch(/100 % {2}1\.0\.0/);
+    expect(state.text).toContain('✔ approval alice');
+    const before = await answered<Told>('state', MODEL, '--at', '2020-01-01T00:00:00.000Z', '--key', 'ada');
+    expect(before.json).toMatchObject({ state: { releases: [], route: null }, releases: [], proofs: [] });
+
+    const at = state.json.state.at;
+    const folder = join(bench.folder, 'log-for-state');
+    await answered('audit', 'export', folder, '--key', 'ada');
+    const { vkey } = bench.custody.description.audit;
+    const whole = await answered<Told>('state', MODEL, '--at', at, '--from', folder, '--log-key', vkey);
+    expect(whole.json.state).toEqual(state.json.state);
   });
 
   test('is in the audit log, for auditors', async () => {

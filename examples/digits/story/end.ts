@@ -1,11 +1,13 @@
 import { gatherRelease, newestStatus } from '../../../adapters/dossier.js';
 import { createVaultClient } from '../../../adapters/vault/client.js';
-import { ask, auditLog, readWhole } from '../../../client/audit.js';
+import { askProved, auditLog, readWhole } from '../../../client/audit.js';
 import { lifecycleStatus, outcomeOf } from '../../../client/messages.js';
-import { askAuditor, requestRetirement } from '../../../client/requests.js';
+import { requestRetirement } from '../../../client/requests.js';
 import { uiAddress } from '../../../client/start.js';
+import { servedBy } from '../../../client/state.js';
 import { CustodyError, isPermanent } from '../../../domain/errors.js';
 import { lifecycleId } from '../../../domain/names.js';
+import { StateIndex } from '../../../domain/state.js';
 import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, tell, type Scene } from './scene.js';
 
 const RETIRED = { model: MODEL, version: '1.0.0' };
@@ -76,11 +78,12 @@ export async function prove(scene: Scene): Promise<void> {
   );
   narrator.say(`${log.size} records, root ${log.root}`);
   for (const [moment, at] of moments) {
-    const found = await eventually('the audit desk', () =>
-      ask(custody, askAuditor(ada, { question: 'state', model: MODEL, at })),
+    const { records } = await eventually('the audit desk', () =>
+      askProved(custody, ada, { question: 'state', model: MODEL, at }),
     );
-    if (found.question !== 'state') throw new CustodyError('INTERNAL', 'the desk answered another question');
-    const serves = (found.route?.releases ?? []).map(({ version, weight }) => `${version} ${weight} %`).join(', ');
-    narrator.say(`at ${at} (${moment}): ${found.state.killed ? 'killed; ' : ''}${serves}`);
+    const state = StateIndex.of(records).at(MODEL, at);
+    const { releases } = await servedBy(custody.records, state);
+    const serves = releases.map(({ version, weight }) => `${version} ${weight} %`).join(', ');
+    narrator.say(`at ${at} (${moment}): ${state.killedBy.length > 0 ? 'killed; ' : ''}${serves}`);
   }
 }

@@ -157,9 +157,18 @@ describe('whoever has seen a log before', () => {
     await (await open(store)).append(someRecords(300, SIZE));
     const grown = await published();
     await remember(file(), grown, vkey);
-    // A question that was answered before the last one.
     await remember(file(), grown, vkey);
     expect(readFileSync(file()).equals(grown.note)).toBe(true);
+  });
+
+  test('is told nothing wrong where another command has seen a newer one meanwhile, which is kept', async () => {
+    const [seen, asked] = [await published(), await published()];
+    await remember(file(), seen, vkey);
+    await (await open(store)).append(someRecords(300, SIZE));
+    const newer = await published();
+    await remember(file(), newer, vkey);
+    await remember(file(), asked, vkey, seen.checkpoint);
+    expect(readFileSync(file()).equals(newer.note)).toBe(true);
   });
 
   test('attack: refuses a shorter one that was signed just as well, and keeps both', async () => {

@@ -1,0 +1,97 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { CustodyError, type ErrorCode } from '../../domain/errors.js';
+import { StateIndex } from '../../domain/state.js';
+import { encodeVerifierKey } from '../../formats/checkpoint.js';
+import type { SigningKey } from '../../formats/keys.js';
+import type { Bucket } from '../object-store/port.js';
+import { tilesOf } from './http.js';
+import { PublishedLog } from './published.js';
+import { readLog } from './reader.js';
+import { encodeSnapshot, openSnapshot, type Snapshot } from './state-snapshot.js';
+
+export interface StatesDeps {
+  readonly buckets: { readonly audit: Bucket; readonly log: Bucket };
+  readonly key: SigningKey;
+  readonly origin: string;
+  /** A file of this process's own. Without it, or with another one, the log is read from its first record. */
+  readonly file: string;
+  readonly log: Pick<Logger, 'warn'>;
+}
+
+/** A signed one that the log does not follow from is none of these: then the log has been taken back. */
+const NO_SNAPSHOT: ReadonlySet<ErrorCode> = new Set(['MALFORMED', 'SIGNATURE_INVALID', 'DIGEST_MISMATCH']);
+/** Records after which the next start would have much to read. */
+const SNAPSHOT_EVERY = 4_096;
+
+/** Every state that the log tells of, as far as it goes. The log is the truth: what is kept here can be made again from it. */
+export class States {
+  readonly #deps: StatesDeps;
+  readonly #vkey: string;
+  #index: StateIndex | null = null;
+  #kept: Pick<Snapshot, 'size' | 'ids'> = { size: 0, ids: Buffer.alloc(0) };
+  #busy: Promise<unknown> = Promise.resolve();
+
+  constructor(deps: StatesDeps) {
+    this.#deps = deps;
+    this.#vkey = encodeVerifierKey(deps.origin, deps.key);
+  }
+
+  /** The index, and the log whose checkpoint covers all of it. LOG_INVALID as the log is. */
+  current(): Promise<{ readonly index: StateIndex; readonly log: PublishedLog }> {
+    const current = this.#busy.then(() => this.#follow());
+    // Whoever asks gets the error; the next one tries again.
+    this.#busy = current.catch(() => undefined);
+    return current;
+  }
+
+  async #follow(): Promise<{ readonly index: StateIndex; readonly log: PublishedLog }> {
+    const { buckets } = this.#deps;
+    const index = (this.#index ??= await this.#begin());
+    for await (const logged of readLog({ ...buckets, vkey: this.#vkey }).records(index.size)) index.add(logged);
+    const log = await this.#published();
+    if (log.checkpoint.size === index.size && index.size - this.#kept.size >= SNAPSHOT_EVERY)
+      await this.#keep(index, log);
+    return { index, log };
+  }
+
+  async #begin(): Promise<StateIndex> {
+    const kept = await this.#snapshot();
+    if (kept === null) return new StateIndex();
+    this.#kept = kept;
+    return new StateIndex(kept);
+  }
+
+  /** The kept snapshot, if it is of this log, as it was. */
+  async #snapshot(): Promise<Snapshot | null> {
+    const { file, key, origin, log } = this.#deps;
+    try {
+      const snapshot = openSnapshot(await readFile(file), key);
+      await (await this.#published()).follows({ origin, size: snapshot.size, root: snapshot.root });
+      return snapshot;
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      if (!(err instanceof CustodyError) || !NO_SNAPSHOT.has(err.code)) throw err;
+      log.warn({ err }, `${file} is no snapshot of ours: the log is read from its first record`);
+      return null;
+    }
+  }
+
+  async #keep(index: StateIndex, { checkpoint }: PublishedLog): Promise<void> {
+    const { file, key, log } = this.#deps;
+    const bytes = encodeSnapshot(index, this.#kept.ids, checkpoint.root, key);
+    try {
+      await writeFile(`${file}.partial`, bytes, { mode: 0o600 });
+      await rename(`${file}.partial`, file);
+    } catch (err) {
+      log.warn({ err }, `${file} could not be written: the next start reads more of the log`);
+    }
+    const kept = openSnapshot(bytes, key);
+    this.#kept = kept;
+    this.#index = new StateIndex(kept);
+  }
+
+  #published(): Promise<PublishedLog> {
+    return PublishedLog.open(tilesOf(this.#deps.buckets), this.#vkey);
+  }
+}
