@@ -55,7 +55,7 @@ export function releaseInService(world: World = createWorld()) {
     'auditQuestion',
     { name: 'audit', sha256: sha256('a question') },
     {
-      ...{ environment: 'test', nonce: 'abcdefghijklmnop', question: 'log', model: null, at: null },
+      ...{ environment: 'test', nonce: 'abcdefghijklmnop', question: 'log', model: null, at: null, seen: 0 },
       ...{ issuedAt: at(-5), expiresAt: at(60) },
     },
     'ada',

@@ -49,7 +49,7 @@ th { color: var(--soft); font-weight: 500; text-align: left; } th, td { padding:
 td.number, th.number { text-align: right; } th, td.number, td.short { white-space: nowrap; }
 details summary { cursor: pointer; color: var(--blue); }
 footer { margin-top: 4rem; padding-top: 1.1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .88rem; }
-@media (max-width: 46rem) {
+@media screen and (max-width: 46rem) {
   body { font-size: 15px; } .sheet { padding: 1.6rem 1.1rem 3rem; } h1 { font-size: 1.95rem; } h2 { margin-top: 2.6rem; font-size: 1.18rem; }
   .figures { grid-template-columns: 1fr 1fr; } .figures div:nth-child(odd) { border-left: 0; } .figures div:nth-child(n + 3) { border-top: 1px solid var(--line); }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .55rem; }
@@ -57,10 +57,10 @@ footer { margin-top: 4rem; padding-top: 1.1rem; border-top: 1px solid var(--line
   .requirements > li > :last-child, .checks > li > :last-child { grid-column: 1 / -1; }
   .hide-small { display: none; } th, td { padding-right: .6rem; }
   svg.wide { display: none; } } 
-@media (min-width: 46.01rem) { svg.narrow { display: none; } }
+@media screen and (min-width: 46.01rem) { svg.narrow { display: none; } }
 @media print {
   @page { size: A4; margin: 16mm 15mm; }
-  body { font-size: 9.6pt; line-height: 1.42; } .sheet { max-width: none; padding: 0; } h1 { font-size: 24pt; } h2 { margin-top: 8mm; font-size: 13pt; break-after: avoid; } h3 { break-after: avoid; }
+  html { font-size: 9.6pt; } body { font-size: 1rem; line-height: 1.42; } .sheet { max-width: none; padding: 0; } h1 { font-size: 24pt; } h2 { margin-top: 8mm; font-size: 13pt; break-after: avoid; } h3 { break-after: avoid; }
   a { color: inherit; border: 0; } nav, details summary { display: none; } .rows > li, tr, figure, .verdict, .figures { break-inside: avoid; }
   .rows > li { padding: .5rem 0; } .verdict, .tag { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   svg { -webkit-print-color-adjust: exact; print-color-adjust: exact; } svg.narrow { display: none; } svg.wide { display: block; } }
