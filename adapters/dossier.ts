@@ -5,7 +5,6 @@ import type { Progress, Retirement, Signed } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { PredicateName, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
-import { isoTime } from '../domain/time.js';
 import { signerOf, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
 import { gatherProvisional } from './provisions.js';
@@ -148,7 +147,7 @@ function checkEvidence(
   name: ReleaseName,
   release: Digest,
 ): CheckedRelease & { readonly evidence: ReleaseEvidence } {
-  const checked = verifyRelease(evidence, records.root, isoTime(Date.now()));
+  const checked = verifyRelease(evidence, records.root, records.now());
   const { model, version } = checked.release;
   if (checked.release.release !== release || model !== name.model || version !== name.version)
     throw new CustodyError('DIGEST_MISMATCH', `${name.model} ${name.version} is not the release ${release}`);
@@ -179,7 +178,7 @@ export async function gatherRetirement(
 /** The newest status document: those older than its lifetime cannot be fresh and are not looked at. */
 export async function newestStatus(records: Records): Promise<SignedEnvelope | null> {
   const { newest } = await records.policies();
-  const oldest = Date.now() - newest.freshness.lifetimeSeconds * 1000;
+  const oldest = Date.parse(records.now()) - newest.freshness.lifetimeSeconds * 1000;
   let key: string | null = null;
   for await (const found of records.bucket.list('status/', { startAfter: storeKeys.status(Math.max(0, oldest)) }))
     key = found;

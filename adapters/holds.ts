@@ -4,7 +4,6 @@ import { authoriseHold, authoriseLift, namedHolds, type HeldRelease, type HoldPr
 import type { LiftEvidence } from '../domain/evidence.js';
 import type { Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
-import { isoTime } from '../domain/time.js';
 import { verifyLift } from '../formats/evidence.js';
 import { keyRing, verifyStatement } from '../formats/statements.js';
 import type { StoredObject } from './object-store/port.js';
@@ -39,7 +38,7 @@ async function genuine(
 ): Promise<Verified<HoldPredicate> | null> {
   const { chain } = await records.policies();
   for (const policy of [...chain].reverse()) {
-    const rules = { environment: records.environment, gate: policy, newest: policy, now: isoTime(Date.now()) };
+    const rules = { environment: records.environment, gate: policy, newest: policy, now: records.now() };
     const hold = await unlessRefused(async () =>
       verifyStatement(body.toString('utf8'), 'hold', keyRing(policy), storedAt),
     );
@@ -55,7 +54,7 @@ export async function isLifted(records: Records, about: HeldRelease, hold: Diges
       const reference = await records.record(key);
       if (!isReference(reference)) return false;
       const evidence = await gatherLift(records, about.release, reference);
-      const { lift, rules } = verifyLift(evidence, records.root, isoTime(Date.now()));
+      const { lift, rules } = verifyLift(evidence, records.root, records.now());
       return authoriseLift(lift, rules).allowed && namedHolds(lift.request.predicate).includes(hold);
     });
     if (lifted === true) return true;

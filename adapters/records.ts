@@ -34,12 +34,20 @@ export interface Found<P> {
 export class Records {
   readonly bucket: Bucket;
   readonly root: PinnedRoot;
+  private readonly clock: () => number;
   private asking: Promise<readonly string[]> | null = null;
   private chain: { readonly count: number; readonly value: PolicyChain } | null = null;
 
-  constructor(bucket: Bucket, root: PinnedRoot) {
+  /** `clock`: of another moment than now, for whoever looks at how things stood then. */
+  constructor(bucket: Bucket, root: PinnedRoot, clock: () => number = Date.now) {
     this.bucket = bucket;
     this.root = root;
+    this.clock = clock;
+  }
+
+  /** The moment by which what is read here is judged. */
+  now(): string {
+    return isoTime(this.clock());
   }
 
   get environment(): string {

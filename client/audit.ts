@@ -12,7 +12,7 @@ import { decodeBase64 } from '../formats/base64.js';
 import { openCheckpoint, parseVerifierKey, type Checkpoint } from '../formats/checkpoint.js';
 import { checkShape } from '../formats/json.js';
 import { decodeProof, verifyProof } from '../formats/tlog-proof.js';
-import type { Custody, Reading } from './connect.js';
+import type { Reading } from './connect.js';
 import { replaceFile } from './files.js';
 import { readDescription, type Layout } from './stack/layout.js';
 import { askAuditor, type Signer } from './requests.js';
@@ -26,7 +26,7 @@ export async function ask({ description }: Reading, question: SignedEnvelope): P
  * The log as the desk publishes it to an auditor, for ten minutes. LOG_INVALID when it is shorter than the desk says, or does
  * not go on from the newest checkpoint that was seen here: that one is kept, and the other beside it.
  */
-export async function auditLog(custody: Custody, auditor: Signer): Promise<PublishedLog> {
+export async function auditLog(custody: Reading, auditor: Signer): Promise<PublishedLog> {
   const { desk, audit } = custody.description;
   // Before the log is: what another command sees meanwhile may be newer than what this one is shown.
   const seen = lastSeen(custody.layout.seenCheckpoint, audit.vkey);

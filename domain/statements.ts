@@ -2,6 +2,7 @@ import type { AlertPredicate } from './alert.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
 import type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
+import type { DossierPredicate } from './dossier.js';
 import type { DrillPredicate } from './drill.js';
 import type { HoldPredicate } from './hold.js';
 import type { PlanStep } from './plan.js';
@@ -46,6 +47,7 @@ export const PREDICATES = {
   hold: 'urn:custody:predicate:hold:v1',
   retention: 'urn:custody:predicate:retention:v1',
   drill: 'urn:custody:predicate:drill:v1',
+  dossier: 'urn:custody:predicate:dossier:v1',
   change: 'urn:custody:predicate:change:v1',
   scan: 'urn:custody:predicate:scan:v1',
   override: 'urn:custody:predicate:override:v1',
@@ -268,6 +270,7 @@ export interface PredicateOf {
   hold: HoldPredicate;
   retention: RetentionPredicate;
   drill: DrillPredicate;
+  dossier: DossierPredicate;
   change: ChangePredicate;
   scan: ScanPredicate;
   override: provisional.OverridePredicate;

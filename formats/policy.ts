@@ -30,9 +30,14 @@ const rootSchema = z.strictObject({
 
 /** Reads a pinned root's file. CONFIG_INVALID when it is none, or of another environment than this process serves. */
 export function parsePinnedRoot(text: string | Uint8Array, file: string, environment: string): PinnedRoot {
-  const root = parseConfig<PinnedRoot>(rootSchema, text, file);
+  const root = readPinnedRoot(text, file);
   if (root.environment === environment) return root;
   throw new CustodyError('CONFIG_INVALID', `${file} is the root of the environment ${root.environment}`);
+}
+
+/** The same of whichever environment it is. */
+export function readPinnedRoot(text: string | Uint8Array, file: string): PinnedRoot {
+  return parseConfig<PinnedRoot>(rootSchema, text, file);
 }
 
 export function policyDigest(policy: Policy): Digest {

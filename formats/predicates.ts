@@ -14,7 +14,7 @@ import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 import { planSchema } from './plan-schema.js';
 import { findingSchema, formatSchema as format } from './scan/report.js';
-import { holdSchema, retentionSchema } from './keeping-schema.js';
+import { dossierSchema, holdSchema, retentionSchema } from './keeping-schema.js';
 import { riskAssessmentSchema } from './risk-assessment.js';
 import { triggersSchema } from './triggers-schema.js';
 
@@ -146,6 +146,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   hold: holdSchema,
   retention: retentionSchema,
   drill: drillSchema,
+  dossier: dossierSchema,
   status: z.strictObject({
     environment,
     version: z.int().min(1),

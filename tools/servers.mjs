@@ -178,6 +178,53 @@ const DEBIAN_SERVERS = {
   },
 };
 
+const BROWSER = {
+  variable: 'CUSTODY_CHROMIUM',
+  name: 'chromium-headless-shell',
+  what: 'a real browser',
+};
+
+/**
+ * A browser without a screen, that only the tests need, with every library of Debian's that is not installed here: all of it
+ * unpacked into the cache, so that nobody needs root for it. One on PATH is taken as it is.
+ */
+async function browser() {
+  const { variable, name, what } = BROWSER;
+  const given = process.env[variable];
+  if (given !== undefined && given !== '') {
+    if (!existsSync(given)) throw new SetupError(`${variable} names ${given}, which is not there`, 2);
+    return given;
+  }
+  const installed = onPath(name) ?? onPath('chromium');
+  if (installed !== null) return installed;
+  const folder = join(CACHE, 'servers', `${name}-debian`);
+  const cached = join(folder, 'run');
+  if (existsSync(cached)) return cached;
+  if (onPath('apt-get') === null || onPath('dpkg-deb') === null)
+    throw new SetupError(`The tests need ${what}: install Chromium and name it in ${variable}.`);
+  say(`  fetching ${what} from Debian: half a minute, once …`);
+  const partial = `${folder}.${process.pid}.partial`;
+  mkdirSync(partial, { recursive: true });
+  const planned = await run('apt-get', ['install', '-s', '--no-install-recommends', name]);
+  const packages = [...planned.matchAll(/^Inst (\S+)/gm)].map(([, found]) => found);
+  await run('apt-get', ['download', '-qq', ...packages], { cwd: partial });
+  for (const archive of readdirSync(partial).filter((file) => file.endsWith('.deb'))) {
+    await run('dpkg-deb', ['-x', join(partial, archive), partial]);
+    rmSync(join(partial, archive));
+  }
+  const program = join('usr', 'lib', 'chromium', name);
+  if (!existsSync(join(partial, program))) throw new SetupError(`Debian's package of ${name} has no ${program}`);
+  const libraries = join(folder, 'usr', 'lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
+  writeFileSync(
+    join(partial, 'run'),
+    `#!/bin/sh\nexport LD_LIBRARY_PATH='${libraries}:${join(libraries, 'pulseaudio')}'\nexec '${join(folder, program)}' "$@"\n`,
+  );
+  chmodSync(join(partial, 'run'), 0o755);
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(partial, folder);
+  return cached;
+}
+
 /** Environment variables that name every server, each found or built. */
 export async function servers({ forTests = false } = {}) {
   const found = {};
@@ -189,6 +236,7 @@ export async function servers({ forTests = false } = {}) {
     const path = await debian(variable, server);
     if (path !== null) found[variable] = path;
   }
+  found[BROWSER.variable] = await browser();
   const interpreter = await python();
   return interpreter === null ? found : { ...found, CUSTODY_PYTHON: interpreter };
 }

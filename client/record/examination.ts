@@ -15,7 +15,6 @@ import type {
   TestResultPredicate,
   Verified,
 } from '../../domain/statements.js';
-import { isoTime } from '../../domain/time.js';
 import { rulesFor } from '../../formats/evidence.js';
 
 /** What one check found; `value` is for the lines that build on it. */
@@ -53,10 +52,11 @@ export class Examination {
   readonly name: ReleaseName;
   readonly progress: Progress;
   readonly policies: PolicyChain;
-  readonly now = isoTime(Date.now());
+  readonly now: string;
 
   private constructor(records: Records, name: ReleaseName, progress: Progress, policies: PolicyChain) {
     this.records = records;
+    this.now = records.now();
     this.name = name;
     this.progress = progress;
     this.policies = policies;

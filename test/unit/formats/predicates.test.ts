@@ -33,6 +33,10 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     steps: [{ step: 'kill', ms: 80, agreedMs: 100, trouble: null }],
     ...{ outcome: 'within', reason: 'kill 80 of 100 ms' },
   },
+  dossier: {
+    ...{ ...named, release: digest, log: { origin: 'test-log', size: 1, root: digest }, issuedAt: at(0) },
+    files: [{ path: 'evidence.json', size: 2, sha256: digest, stored: null }],
+  },
   override: {
     requestId: 'override-1',
     nonce: NONCE,

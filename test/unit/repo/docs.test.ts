@@ -22,6 +22,7 @@ const PAGES = [
   'docs/suites.md',
   'docs/ci.md',
   'docs/consumers.md',
+  'docs/evidence.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 
@@ -43,12 +44,16 @@ async function wholeProgram(): Promise<Command> {
 function leaves(command: Command, prefix = ''): [name: string, command: Command][] {
   return command.commands.flatMap((nested): [string, Command][] => {
     const name = `${prefix}${nested.name()}`;
-    return nested.commands.length === 0 ? [[name, nested]] : leaves(nested, `${name} `);
+    // One that takes something does something, whatever is below it.
+    const own: [string, Command][] =
+      nested.commands.length === 0 || nested.registeredArguments.length > 0 ? [[name, nested]] : [];
+    return [...own, ...leaves(nested, `${name} `)];
   });
 }
 
 const program = await wholeProgram();
 const commands = leaves(program);
+const doing = new Set(commands.map(([name]) => name));
 const groups = program.commands.filter((command) => command.commands.length > 0).map((command) => command.name());
 
 /** What stands in code, where a command is meant and not prose. */
@@ -61,7 +66,7 @@ function codeOf(text: string): string[] {
 function commandsNamedIn(page: string): string[] {
   return codeOf(textOf(page)).flatMap((line) =>
     [...line.matchAll(/(?:^|\s)custody (?:-- )?([a-z]+)(?: ([a-z]+))?/g)].map(([, first = '', second = '']) =>
-      groups.includes(first) ? `${first} ${second}` : first,
+      groups.includes(first) && !(doing.has(first) && !doing.has(`${first} ${second}`)) ? `${first} ${second}` : first,
     ),
   );
 }
