@@ -142,6 +142,16 @@ export class Records {
     return stored === null ? null : this.verify(name, stored.body.toString('utf8'), policies, stored.storedAt);
   }
 
+  /** As `find`, where whoever can write to the store may have left anything: what does not verify counts for nothing. */
+  async findGenuine<K extends PredicateName>(name: K, key: string): Promise<Found<PredicateOf[K]> | null> {
+    try {
+      return await this.find(name, key);
+    } catch (error) {
+      if (error instanceof CustodyError && isPermanent(error.code)) return null;
+      throw error;
+    }
+  }
+
   /** The verified statement whose envelope has this digest, from `statements/` or `requests/`. */
   async get<K extends PredicateName>(name: K, digest: Digest, policies?: PolicyChain): Promise<Found<PredicateOf[K]>> {
     const key = name === 'request' ? storeKeys.request(digest) : storeKeys.statement(digest);

@@ -1,7 +1,7 @@
 import { factsOf } from '../adapters/release-facts.js';
 import type { Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import { CustodyError } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { RecordLine } from '../domain/record.js';
 import type { FileFacts } from '../domain/release-facts.js';
@@ -48,11 +48,7 @@ export async function servedBy(records: Records, state: StateAt): Promise<Served
 
 async function routeOf(records: Records, model: string, digest: Digest): Promise<RoutingDocument> {
   for await (const key of records.bucket.list(`routes/${model}/`)) {
-    // Whoever can write to the store can put anything there: what does not verify is no routing document.
-    const found = await records.find('route', key).catch((error: unknown) => {
-      if (error instanceof CustodyError && isPermanent(error.code)) return null;
-      throw error;
-    });
+    const found = await records.findGenuine('route', key);
     if (found?.verified.digest === digest) return found.verified.predicate;
   }
   throw lost('routing document', digest);

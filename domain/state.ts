@@ -230,7 +230,8 @@ function after(state: ModelState = NOTHING, event: StateEvent): ModelState {
   const { change, index, version } = event;
   const fact = event.after === null ? null : { digest: event.after, index };
   const traffic = { route: state.route, killedBy: state.killedBy };
-  if (change === 'route.changed' || change === 'policy.applied') traffic.route = fact;
+  // One without a document changes nothing: what was in force before still is.
+  if ((change === 'route.changed' || change === 'policy.applied') && fact !== null) traffic.route = fact;
   if (change === 'endpoint.killed' && fact !== null) traffic.killedBy = [...without(state.killedBy, event.after), fact];
   if (change === 'endpoint.restored') traffic.killedBy = without(state.killedBy, event.before);
   return { ...traffic, releases: version === null ? state.releases : withRelease(state.releases, version, event) };

@@ -12,6 +12,7 @@ import { Questions } from './questions.js';
 import type { StatesDeps } from './states.js';
 
 const MAX_QUESTION_BYTES = 512 * 1024;
+
 export interface DeskDeps extends StatesDeps {
   readonly records: Records;
   readonly audit: AuditLog;

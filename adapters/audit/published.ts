@@ -15,6 +15,7 @@ import { leafHash, proveConsistency, proveInclusion, rootOver, verifyConsistency
 import { CHECKPOINT } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
 import { readAhead } from './prefetch.js';
+import { readOnce } from './read-once.js';
 import { assertRecord, decodeRecord } from './record.js';
 
 /** Reads one path of C2SP tlog-tiles; `null` when it is not there. Nobody vouches for the bytes. */
@@ -36,10 +37,13 @@ export class PublishedLog {
   readonly checkpoint: Checkpoint;
   readonly note: Buffer;
   readonly read: TileSource;
+  /** Proofs share most of their tiles. */
+  readonly #once: TileSource;
   readonly #verifier: LogVerifier;
 
   private constructor(read: TileSource, verifier: LogVerifier, note: Buffer) {
     this.read = read;
+    this.#once = readOnce(read);
     this.#verifier = verifier;
     this.note = note;
     this.checkpoint = openCheckpoint(note, verifier);
@@ -146,7 +150,7 @@ export class PublishedLog {
     }
   }
 
-  async #entries(bundle: number, width: number, read = this.read): Promise<Buffer[]> {
+  async #entries(bundle: number, width: number, read = this.#once): Promise<Buffer[]> {
     const first = bundle * TILE_WIDTH;
     const path = bundlePath(bundle, width);
     const { entries, rest } = entriesOfBundle(await this.#found(path, first, read));
@@ -156,7 +160,7 @@ export class PublishedLog {
     throw invalidFrom(first + width - 1, `${path} goes on after its last entry`);
   }
 
-  async #compare({ level, index, width, bytes }: Tile, read = this.read): Promise<void> {
+  async #compare({ level, index, width, bytes }: Tile, read = this.#once): Promise<void> {
     const unit = TILE_WIDTH ** level;
     const path = tilePath(level, index, width);
     const stored = await this.#found(path, index * TILE_WIDTH * unit, read);
@@ -180,7 +184,7 @@ export class PublishedLog {
     return rootOver(hashes.slice(first, first + count));
   }
 
-  async #found(path: string, first: number, read = this.read): Promise<Buffer> {
+  async #found(path: string, first: number, read = this.#once): Promise<Buffer> {
     const bytes = await read(path);
     if (bytes === null) throw invalidFrom(first, `there is no ${path}`);
     return bytes;

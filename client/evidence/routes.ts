@@ -1,6 +1,5 @@
 import type { PolicyChain, Records } from '../../adapters/records.js';
 import type { Digest } from '../../domain/digest.js';
-import { CustodyError, isPermanent } from '../../domain/errors.js';
 import { holdsRole } from '../../domain/policy.js';
 import type { RoutingDocument } from '../../domain/routing.js';
 import { storeKeys } from '../../domain/store-keys.js';
@@ -39,19 +38,13 @@ export async function routesOf(
 }
 
 async function genuine(records: Records, { newest }: PolicyChain, model: string, key: string): Promise<Routed | null> {
-  try {
-    const found = await records.find('route', key);
-    if (found === null) return null;
-    const { predicate, signers, digest } = found.verified;
-    const place = storeKeys.route(model, predicate.revision);
-    const isControls = signers.some((id) => holdsRole(newest, newest, id, 'control'));
-    const isHere = predicate.environment === records.environment && predicate.model === model;
-    return isControls && isHere && (key === place || key.startsWith(`${place}-`))
-      ? { digest, document: predicate }
-      : null;
-  } catch (error) {
-    // Whoever can write to the store can leave anything there: it counts for nothing.
-    if (error instanceof CustodyError && isPermanent(error.code)) return null;
-    throw error;
-  }
+  const found = await records.findGenuine('route', key);
+  if (found === null) return null;
+  const { predicate, signers, digest } = found.verified;
+  const place = storeKeys.route(model, predicate.revision);
+  const isControls = signers.some((id) => holdsRole(newest, newest, id, 'control'));
+  const isHere = predicate.environment === records.environment && predicate.model === model;
+  return isControls && isHere && (key === place || key.startsWith(`${place}-`))
+    ? { digest, document: predicate }
+    : null;
 }

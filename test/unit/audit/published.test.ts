@@ -74,6 +74,17 @@ describe('a published log', () => {
       await expect(log.prove(index), `${index}`).rejects.toThrow(expect.objectContaining({ code: 'USAGE' }));
   });
 
+  test('many proofs read what they share once', async () => {
+    const asked: string[] = [];
+    const log = await PublishedLog.open((path) => {
+      asked.push(path);
+      return tilesOf(store)(path);
+    }, vkey);
+    await Promise.all(Array.from({ length: SIZE }, (_, index) => log.prove(index)));
+    await log.since(300);
+    expect(asked.toSorted()).toEqual([...new Set(asked)].toSorted());
+  });
+
   test('at ten million records, a proof is at most 768 bytes of hashes', async () => {
     for (const index of [0, 5_000_000, 9_999_999]) {
       const path = await proveInclusion(index, 10_000_000, () => EMPTY_ROOT);

@@ -127,8 +127,8 @@ function bySearch(records: readonly AuditRecord[], model: string, at: string) {
   return {
     model,
     at,
-    policy: factOf(lastOf(first.filter(({ record }) => record.change === 'policy.applied'))),
-    route: factOf(lastOf(of('route.changed'))),
+    policy: factOf(lastOf(first.filter(({ record }) => record.change === 'policy.applied' && record.after !== null))),
+    route: factOf(lastOf(of('route.changed').filter(({ record }) => record.after !== null))),
     killedBy: kills.sort((a, b) => (isAfter(a, b) ? 1 : -1)).map((kill) => factOf(kill)),
     releases: versions.sort().flatMap((version) => {
       const about = own.filter(
