@@ -10,7 +10,11 @@ const REASON_LENGTH = 400;
 
 /** What failed, a line each, for whoever sees only the end of the output. */
 function failuresOf({ testResults }) {
-  const line = (name, reason) => `FAILED ${name}: ${reason.replaceAll(/\n +at .*/g, '').replaceAll(/\s+/g, ' ').slice(0, REASON_LENGTH)}`;
+  const line = (name, reason) =>
+    `FAILED ${name}: ${reason
+      .replaceAll(/\n +at .*/g, '')
+      .replaceAll(/\s+/g, ' ')
+      .slice(0, REASON_LENGTH)}`;
   return testResults.flatMap(({ name, status, message, assertionResults }) => {
     const file = relative(ROOT, name);
     const failed = assertionResults.filter((test) => test.status === 'failed');
