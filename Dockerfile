@@ -32,7 +32,8 @@ RUN set -eu; \
   install -d -o 61206 -g 61301 -m 2750 /run/custody/vault-open; \
   install -d -o 61206 -g 61302 -m 2750 /run/custody/vault-destroy; \
   install -d -o 61207 -g 61303 -m 2750 /run/custody/gateway-admin; \
-  install -d -o 61208 -g 61304 -m 2750 /run/custody/api-admin
+  install -d -o 61208 -g 61304 -m 2750 /run/custody/api-admin; \
+  install -d -o 61206 -g 61305 -m 2750 /run/custody/vault-recover
 
 ENV NODE_ENV=production
 USER 61200:61200

@@ -15,7 +15,7 @@ import { decodeProof, verifyProof } from '../formats/tlog-proof.js';
 import type { Reading } from './connect.js';
 import { replaceFile } from './files.js';
 import { readDescription, type Layout } from './stack/layout.js';
-import { askAuditor, type Signer } from './requests.js';
+import { askAuditor, type RecordsQuestion, type Signer } from './requests.js';
 
 /** Puts a signed question to the audit desk. NOT_AUTHORISED unless an auditor asks; the attempt is in the log either way. */
 export async function ask({ description }: Reading, question: SignedEnvelope): Promise<Answer> {
@@ -56,6 +56,8 @@ export interface ProvedRecords {
   readonly records: readonly Logged[];
   readonly checkpoint: Checkpoint;
   readonly proofs: readonly string[];
+  /** As it was asked, and as the log has it. */
+  readonly question: SignedEnvelope;
 }
 
 const provedSchema = z.object({
@@ -65,11 +67,7 @@ const provedSchema = z.object({
 });
 
 /** Puts a question whose answer is records. LOG_INVALID as for `auditLog`, and where what the desk says is not proved. */
-export async function askProved(
-  custody: Reading,
-  auditor: Signer,
-  question: { readonly question: 'state'; readonly model: string; readonly at: string },
-): Promise<ProvedRecords> {
+export async function askProved(custody: Reading, auditor: Signer, question: RecordsQuestion): Promise<ProvedRecords> {
   const { vkey } = custody.description.audit;
   const file = custody.layout.seenCheckpoint;
   const seen = lastSeen(file, vkey);
@@ -87,7 +85,7 @@ export async function askProved(
     verifyProof({ index, entry, ...rest, checkpoint: note }, verifier);
     return { index, record: decodeRecord(entry, index) };
   });
-  return { records: records.sort((a, b) => a.index - b.index), checkpoint, proofs };
+  return { records: records.sort((a, b) => a.index - b.index), checkpoint, proofs, question: asked };
 }
 
 /**

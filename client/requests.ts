@@ -151,13 +151,18 @@ export function declareConsumer(
   return signStatement('consumer', subject, declared, [key]);
 }
 
+/** What is asked of the desk and answered with records. */
+export type RecordsQuestion =
+  | { readonly question: 'state'; readonly model: string; readonly at: string }
+  | { readonly question: 'recover'; readonly model: string; readonly version: string; readonly release: Digest };
+
 /** `seen`: entries of the newest checkpoint that was seen here. */
-export type AuditQuestion =
-  | { readonly question: 'log' }
-  | { readonly question: 'state'; readonly model: string; readonly at: string; readonly seen: number };
+export type AuditQuestion = { readonly question: 'log' } | (RecordsQuestion & { readonly seen: number });
 
 export function askAuditor({ key, environment }: Signer, question: AuditQuestion): SignedEnvelope {
-  const unsaid = { model: null, at: null, seen: 0 };
-  const asked = { environment, nonce: nonce(), ...unsaid, ...question, ...validity(DECISION_SECONDS) };
-  return signStatement('auditQuestion', { name: 'audit', sha256: sha256(canonicalBytes(asked)) }, asked, [key]);
+  const { release, ...asked } = { release: null, ...question };
+  const unsaid = { model: null, at: null, version: null, seen: 0 };
+  const predicate = { environment, nonce: nonce(), ...unsaid, ...asked, ...validity(DECISION_SECONDS) };
+  const subject = { name: 'audit', sha256: release ?? sha256(canonicalBytes(predicate)) };
+  return signStatement('auditQuestion', subject, predicate, [key]);
 }

@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const DIST = new URL('../dist/', import.meta.url);
 const { replaceFile } = await import(new URL('client/files.js', DIST));
-const { AUDIT_KEY, initialise, readKey } = await import(new URL('client/init.js', DIST));
+const { initialise } = await import(new URL('client/init.js', DIST));
 const { Layout } = await import(new URL('client/stack/layout.js', DIST));
 const { EmbeddedStack } = await import(new URL('client/stack/store.js', DIST));
 const { sha256 } = await import(new URL('formats/sha256.js', DIST));
-const { encodeVerifierKey } = await import(new URL('formats/checkpoint.js', DIST));
+const { auditKeyOf } = await import(new URL('client/stack/zones.js', DIST));
 
 const ENVIRONMENT = 'dev';
 const PROCESSES = ['control', 'intake', 'signing', 'serving', 'training', 'watch', 'vault', 'gateway', 'api'];
@@ -43,6 +43,7 @@ for (const name of PROCESSES) {
     put('', name, 'keys', `${config.drills.key.id}.pem`);
     delete config.drills;
   }
+  if (name === 'vault') config.log = auditKeyOf(layout, ENVIRONMENT);
   put(`${JSON.stringify(config, null, 2)}\n`, name, 'config.json');
   for (const path of [config.key?.path, config.alerts?.key.path, config.audit?.key, config.drills?.key.path])
     if (path !== undefined) copyKey(path, name);
@@ -68,7 +69,8 @@ const description = {
   gateway: { url: `http://127.0.0.1:${gateway.listen.port}`, admin: gateway.admin.socket, others: [] },
   api: { url: `http://127.0.0.1:${api.listen.port}` },
   desk: `http://127.0.0.1:${control.audit.port}`,
-  audit: { vkey: encodeVerifierKey(control.audit.origin, readKey(layout.key(AUDIT_KEY))) },
+  audit: { vkey: auditKeyOf(layout, ENVIRONMENT) },
+  vault: { recover: configs.vault.sockets.recover },
   processes: {},
 };
 replaceFile(layout.description, `${JSON.stringify(description, null, 2)}\n`);

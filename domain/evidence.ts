@@ -69,6 +69,16 @@ export interface HoldEvidence {
   readonly hold: SignedEnvelope;
 }
 
+/** What shows that an auditor may have the files of a release back. */
+export interface RecoveryEvidence {
+  readonly policies: readonly SignedEnvelope[];
+  readonly manifest: string;
+  /** The auditor's question. */
+  readonly question: SignedEnvelope;
+  /** That it is in the audit log: the record that was made of it, as a C2SP tlog-proof. */
+  readonly proof: string;
+}
+
 /** What shows that holds of a release have ended. */
 export interface LiftEvidence {
   readonly policies: readonly SignedEnvelope[];

@@ -216,10 +216,13 @@ export interface StoreProofPredicate {
 export interface AuditQuestionPredicate {
   readonly environment: string;
   readonly nonce: string;
-  /** To read all of the log, or what a model was at a time. */
-  readonly question: 'log' | 'state';
+  /** To read all of the log; what a model was at a time; to have the files of one of its releases back. */
+  readonly question: 'log' | 'state' | 'recover';
   readonly model: string | null;
+  /** For `state`. */
   readonly at: string | null;
+  /** For `recover`; the statement's subject is the release digest. */
+  readonly version: string | null;
   /** Entries of the newest checkpoint that the asker has seen: the answer shows that the log goes on from there. */
   readonly seen: number;
   readonly issuedAt: string;

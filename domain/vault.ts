@@ -1,6 +1,7 @@
 import type { Digest } from './digest.js';
 import type {
   HoldEvidence,
+  RecoveryEvidence,
   LiftEvidence,
   ReleaseEvidence,
   RetirementEvidence,
@@ -9,13 +10,14 @@ import type {
 import type { SignedEnvelope } from './statements.js';
 
 /**
- * What is said over the vault's three sockets. Every operation is idempotent; a refusal is `{ code, message }`.
+ * What is said over the vault's sockets. Every operation is idempotent; a refusal is `{ code, message }`.
  * Keys are base64 on the wire and never stand in an error.
  */
 export const VAULT_OPERATIONS = {
   create: ['claim', 'stored', 'reopen'],
   open: ['open'],
   destroy: ['destroy', 'probe', 'holdings', 'hold', 'lift'],
+  recover: ['recover'],
 } as const;
 export type VaultSocket = keyof typeof VAULT_OPERATIONS;
 
@@ -78,6 +80,13 @@ export interface OpenedFile<Key> extends BlobRef {
 export interface OpenAnswer<Key> {
   /** In the order in which they were asked for. */
   readonly files: readonly OpenedFile<Key>[];
+}
+
+/** recover: the same for an auditor, of a release that need not be allowed to serve. */
+export interface RecoverRequest {
+  /** SHA-256 of plaintexts, each listed in the evidence's manifest. */
+  readonly sha256s: readonly Digest[];
+  readonly evidence: RecoveryEvidence;
 }
 
 /** destroy: takes the release out of its files' holders, and destroys the keys that nobody else holds. */

@@ -233,7 +233,8 @@ export function verifyLift(
   return { lift: { ...releaseIn(evidence.manifest), request, approvals }, rules: rulesFor(policies, request, now) };
 }
 
-function releaseIn(text: string): HeldRelease {
+/** Which release a manifest is of. */
+export function releaseIn(text: string): HeldRelease {
   const { model, version } = parseManifest(Buffer.from(text, 'utf8'));
   return { model, version, release: sha256(text) };
 }

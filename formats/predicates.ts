@@ -177,9 +177,10 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   auditQuestion: z.strictObject({
     environment,
     nonce,
-    question: z.enum(['log', 'state']),
+    question: z.enum(['log', 'state', 'recover']),
     model: model.nullable(),
     at: time.nullable(),
+    version: version.nullable(),
     seen: z.int().min(0),
     ...timed,
   }),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import type { VaultSocket } from '../domain/vault.js';
+import { parseVerifierKey, type LogVerifier } from '../formats/checkpoint.js';
 import { parseConfig } from '../formats/json.js';
 import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
 
@@ -33,11 +34,14 @@ const schema = z.strictObject({
   root: path,
   /** A folder of the vault's own. */
   state: path,
-  sockets: z.strictObject({ create: socketSchema, open: socketSchema, destroy: socketSchema }),
+  sockets: z.strictObject({ create: socketSchema, open: socketSchema, destroy: socketSchema, recover: socketSchema }),
+  /** The audit log's key (vkey of C2SP signed notes): what an auditor wants back must stand there. */
+  log: z.string(),
 });
 
 export interface VaultConfig {
   readonly root: PinnedRoot;
+  readonly log: LogVerifier;
   readonly state: string;
   readonly sockets: Readonly<Record<VaultSocket, SocketConfig>>;
 }
@@ -47,7 +51,7 @@ export function loadConfig(file: string | undefined): VaultConfig {
   if (file === undefined) throw new CustodyError('USAGE', 'usage: vault <config.json>');
   const config = parseConfig(schema, readText(file), file);
   const root = parsePinnedRoot(readText(config.root), config.root, config.environment);
-  return { root, state: config.state, sockets: config.sockets };
+  return { root, log: parseVerifierKey(config.log), state: config.state, sockets: config.sockets };
 }
 
 function readText(file: string): Buffer {

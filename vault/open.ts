@@ -2,6 +2,7 @@ import { authoriseLoading } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { ReleaseEvidence } from '../domain/evidence.js';
+import type { Manifest } from '../domain/manifest.js';
 import type { OpenAnswer, OpenedFile, OpenRequest } from '../domain/vault.js';
 import { isoTime } from '../domain/time.js';
 import { encodeBase64 } from '../formats/base64.js';
@@ -16,10 +17,7 @@ export async function open(vault: Vault, { sha256s, evidence }: OpenRequest): Pr
   // What is erased stays erased, whatever else is true of it.
   assertNotErased(vault, release);
   const checked = await demandLoadable(vault, evidence, isoTime(Date.now()));
-  const listed = new Set(checked.manifest.files.map((file) => file.sha256));
-  const foreign = sha256s.find((sha256) => !listed.has(sha256));
-  if (foreign !== undefined)
-    throw new CustodyError('NOT_AUTHORISED', `${foreign} is not a file of the release ${release}`);
+  demandListed(sha256s, checked.manifest, release);
   const files: OpenedFile<string>[] = [];
   for (const sha256 of sha256s) files.push(await openFile(vault, release, sha256));
   return { files };
@@ -39,7 +37,14 @@ export async function demandLoadable(
   return checked;
 }
 
-function openFile(vault: Vault, release: Digest, sha256: Digest): Promise<OpenedFile<string>> {
+export function demandListed(sha256s: readonly Digest[], { files }: Manifest, release: Digest): void {
+  const listed = new Set(files.map((file) => file.sha256));
+  const foreign = sha256s.find((sha256) => !listed.has(sha256));
+  if (foreign !== undefined)
+    throw new CustodyError('NOT_AUTHORISED', `${foreign} is not a file of the release ${release}`);
+}
+
+export function openFile(vault: Vault, release: Digest, sha256: Digest): Promise<OpenedFile<string>> {
   const { ledger, locks } = vault;
   return locks.hold([sha256], async () => {
     // A destruction holds this lock while it decides: so it is seen here, or it comes after us.

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type {
   HoldEvidence,
   LiftEvidence,
+  RecoveryEvidence,
   ReleaseEvidence,
   RetirementEvidence,
   TakingOverEvidence,
@@ -19,6 +20,7 @@ import { destroy, probe } from './destroy.js';
 import { hold, holdings, lift } from './hold.js';
 import { blobSchema, claimSchema, storedSchema } from './ledger-schema.js';
 import { open } from './open.js';
+import { recover } from './recover.js';
 import { reopen } from './reopen.js';
 import type { Vault } from './vault.js';
 
@@ -65,6 +67,13 @@ const liftEvidence: z.ZodType<LiftEvidence> = z.strictObject({
   approvals,
 });
 
+const recovery: z.ZodType<RecoveryEvidence> = z.strictObject({
+  policies,
+  manifest: z.string(),
+  question: envelope,
+  proof: z.string(),
+});
+
 const takingOver: z.ZodType<TakingOverEvidence> = z.strictObject({
   base: releaseEvidence,
   manifest: z.string(),
@@ -76,6 +85,7 @@ const takingOver: z.ZodType<TakingOverEvidence> = z.strictObject({
 const sha256s = z.array(digestSchema).min(1).max(MAX_OPENED_FILES);
 const openSchema = z.strictObject({ sha256s, evidence: releaseEvidence });
 const reopenSchema = z.strictObject({ sha256s, evidence: takingOver });
+const recoverSchema = z.strictObject({ sha256s, evidence: recovery });
 const holdSchema = z.strictObject({ evidence: holdEvidence });
 const liftSchema = z.strictObject({ evidence: liftEvidence });
 const holdingsSchema = z.strictObject({ release: digestSchema, sha256s });
@@ -99,6 +109,7 @@ export function operationsOf(vault: Vault): Readonly<Record<VaultSocket, Operati
     },
     // Manifests have up to 16 MiB, and a model signature has more than its manifest.
     open: { open: operation('open', 128 * MIB, openSchema, open) },
+    recover: { recover: operation('recover', 64 * MIB, recoverSchema, recover) },
     destroy: {
       destroy: operation('destroy', 64 * MIB, destroySchema, destroy),
       probe: operation('probe', 16 * KIB, probeSchema, probe),

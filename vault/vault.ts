@@ -1,3 +1,4 @@
+import type { LogVerifier } from '../formats/checkpoint.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import type { VaultConfig } from './config.js';
 import { finishDestructions } from './destroy.js';
@@ -10,16 +11,19 @@ import { becomeSole } from './sole.js';
 /** What every operation works with. `locks` are named by plaintext digest. */
 export interface Vault {
   readonly root: PinnedRoot;
+  /** Who signs the audit log's checkpoints. */
+  readonly log: LogVerifier;
   readonly ledger: Ledger;
   readonly seen: Seen;
   readonly locks: NamedLocks;
 }
 
 /** Opens the vault's folder for this process alone, and carries out what an earlier process had decided. */
-export async function openVault({ state, root }: Pick<VaultConfig, 'state' | 'root'>): Promise<Vault> {
+export async function openVault({ state, root, log }: Pick<VaultConfig, 'state' | 'root' | 'log'>): Promise<Vault> {
   await ensureFolder(state);
   await becomeSole(state);
-  const vault = { root, ledger: await Ledger.open(state), seen: await Seen.open(state), locks: new NamedLocks() };
+  const [ledger, seen] = [await Ledger.open(state), await Seen.open(state)];
+  const vault = { root, log, ledger, seen, locks: new NamedLocks() };
   await finishDestructions(vault);
   return vault;
 }

@@ -41,7 +41,7 @@ export type Answer =
       readonly size: number;
       readonly root: Digest;
     }
-  | ({ readonly question: 'state' } & Proved);
+  | ({ readonly question: 'state' | 'recover' } & Proved);
 
 type Asked = Verified<AuditQuestionPredicate>;
 
@@ -65,18 +65,19 @@ export class Questions {
     const { records } = this.#deps;
     const { newest, newestDigest } = await records.policies();
     const asked = await this.#admitted(input, newest, newestDigest);
-    const { question, model, at, seen } = asked.verified.predicate;
+    const { question, model, at, version, seen } = asked.verified.predicate;
     await records.keep(asked.envelope);
-    await noteAtDesk(this.#deps.audit, 'log.read', asked.verified.digest, {
+    const index = await noteAtDesk(this.#deps.audit, 'log.read', asked.verified.digest, {
       actor: { id: asked.verified.signers[0] ?? '', statement: asked.verified.digest },
-      subject: { model: model ?? '', version: null, release: null },
+      subject: { model: model ?? '', version, release: question === 'recover' ? asked.verified.subject : null },
       after: asked.verified.digest,
       policy: newestDigest,
-      reason: `read: ${question}${model === null ? '' : ` of ${model} at ${at ?? ''}`}`,
+      reason: `read: ${question}${model === null ? '' : ` of ${model} ${version ?? `at ${at ?? ''}`}`}`,
     });
     if (question === 'log') return this.#log();
-    const { index, log } = await this.#states.current();
-    return { question, ...(await proved(log, groundsOf(index.at(model ?? '', at ?? '')), seen)) };
+    const { index: states, log } = await this.#states.current();
+    const grounds = question === 'recover' ? [index] : groundsOf(states.at(model ?? '', at ?? ''));
+    return { question, ...(await proved(log, grounds, seen)) };
   }
 
   /** A question that may be answered. What is refused is in the log as well. */
@@ -103,8 +104,8 @@ export class Questions {
 
   async #assertAnswerable({ signers, predicate, digest }: Asked, newest: Policy): Promise<void> {
     const { records } = this.#deps;
-    const { question, environment, model, at, nonce } = predicate;
-    const isWhole = question === 'log';
+    const { question, environment, model, at, version, nonce } = predicate;
+    const isWhole = question !== 'state';
     if (!signers.some((id) => mayRead(newest, id, isWhole ? null : model)))
       throw new CustodyError(
         'NOT_AUTHORISED',
@@ -114,7 +115,8 @@ export class Questions {
       throw new CustodyError('REPLAYED', `the question is for environment ${environment}`);
     const outside = outsideValidity(predicate, isoTime(Date.now()));
     if (outside !== null) throw new CustodyError('EXPIRED', `the question is ${outside}`);
-    if (!isWhole && (model === null || at === null)) throw new CustodyError('USAGE', 'name a model and a time');
+    const names = { log: true, state: model !== null && at !== null, recover: model !== null && version !== null };
+    if (!names[question]) throw new CustodyError('USAGE', 'name a model, and a time or a version');
     // Each question is answered once: whoever has got hold of one that was asked does not read with it.
     await records.spend(nonce, { statement: digest, request: sha256(randomBytes(32)) });
   }

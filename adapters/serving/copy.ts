@@ -6,7 +6,7 @@ import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import { MANIFEST_FILE, type Manifest } from '../../domain/manifest.js';
 import { quote } from '../../formats/json.js';
-import { absent } from './durable.js';
+import { absent } from '../durable.js';
 
 const CHUNK_BYTES = 1024 * 1024;
 const WRITABLE = 0o222n;

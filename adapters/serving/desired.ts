@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { isDigest, type Digest } from '../../domain/digest.js';
 import { isModelName, isVersion, type ReleaseName } from '../../domain/names.js';
 import { checkShape, parseJson } from '../../formats/json.js';
-import { absent, writeDurably } from './durable.js';
+import { absent, writeDurably } from '../durable.js';
 
 export interface DesiredReplica extends ReleaseName {
   readonly release: Digest;

@@ -7,7 +7,7 @@ import { isoTime } from '../../domain/time.js';
 import { envelopeDigest, parseEnvelope } from '../../formats/dsse.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { signStatement } from '../../formats/statements.js';
-import { absent, syncFolder, writeDurably } from './durable.js';
+import { absent, syncFolder, writeDurably } from '../durable.js';
 import type { ServingDeps } from './ports.js';
 
 const MAX_REASON = 2000;

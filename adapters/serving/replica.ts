@@ -7,9 +7,10 @@ import type { ReleaseName } from '../../domain/names.js';
 import { checksToLoad } from '../../formats/evidence.js';
 import type { Confinement } from './confine.js';
 import { sealOf, verifyCopy } from './copy.js';
-import { absent } from './durable.js';
+import { absent } from '../durable.js';
 import type { IncidentSpool } from './incidents.js';
-import { authoriseLoad, discard, materialise, type LoadableRelease, type OnProgress } from './load.js';
+import { materialise, type OnProgress } from '../materialise.js';
+import { authoriseLoad, discard, openKeys, type LoadableRelease } from './load.js';
 import { startModelServer, type ModelServer } from './model-server.js';
 import type { ServingDeps } from './ports.js';
 import type { StatusReader } from './status.js';
@@ -160,10 +161,14 @@ export class Replica {
     return authoriseLoad(this.#host.deps.records, this.#host.statuses, this.name, this.release);
   }
 
-  #materialise(loadable: LoadableRelease, onProgress: OnProgress): Promise<void> {
+  #materialise({ manifest, evidence, release }: LoadableRelease, onProgress: OnProgress): Promise<void> {
     const { deps, releases } = this.#host;
-    const authorise = (): Promise<LoadableRelease> => this.#authorise();
-    return materialise(deps, loadable, { releases, authorise, signal: this.#stopping.signal, onProgress });
+    const copy = { manifest, text: evidence.manifest, release: release.release };
+    return materialise(deps.records.bucket, copy, {
+      ...{ releases, signal: this.#stopping.signal, onProgress },
+      // Each time anew: a status document may grow old while a large release loads.
+      open: (sha256s) => openKeys(deps.vault, sha256s, () => this.#authorise()),
+    });
   }
 
   /** What was hashed is what was read: a file that changed before the server had read it ends the server. */

@@ -9,7 +9,7 @@ import { digestSchema } from '../../formats/in-toto.js';
 import { checkShape, parseJson } from '../../formats/json.js';
 import { newestStatus } from '../dossier.js';
 import type { Found, Records } from '../records.js';
-import { absent, writeDurably } from './durable.js';
+import { absent, writeDurably } from '../durable.js';
 
 const MAX_MEMORY_BYTES = 64 * 1024 * 1024;
 

@@ -16,6 +16,7 @@ import {
   type OpenedFile,
   type OpenRequest,
   type ProbeAnswer,
+  type RecoverRequest,
   type ReopenRequest,
   type StoredRequest,
   type VaultSocket,
@@ -36,6 +37,8 @@ export interface VaultClient {
   reopen(request: ReopenRequest): Promise<readonly OpenedFile<Buffer>[]>;
   /** Keys in the order of `sha256s`. STATUS_STALE: gather the evidence again. */
   open(request: OpenRequest): Promise<readonly OpenedFile<Buffer>[]>;
+  /** The same for an auditor. */
+  recover(request: RecoverRequest): Promise<readonly OpenedFile<Buffer>[]>;
   destroy(request: DestroyRequest): Promise<DestroyAnswer>;
   /** Where the ciphertext of these files of a release lies. */
   holdings(request: HoldingsRequest): Promise<HoldingsAnswer['blobs']>;
@@ -83,7 +86,7 @@ export function createVaultClient(sockets: VaultSockets): VaultClient {
   async function keys(
     at: VaultSocket,
     operation: string,
-    { sha256s, evidence }: ReopenRequest | OpenRequest,
+    { sha256s, evidence }: ReopenRequest | OpenRequest | RecoverRequest,
   ): Promise<readonly OpenedFile<Buffer>[]> {
     const opened: OpenedFile<Buffer>[] = [];
     for (let from = 0; from < sha256s.length; from += MAX_OPENED_FILES) {
@@ -97,6 +100,7 @@ export function createVaultClient(sockets: VaultSockets): VaultClient {
     stored: (request) => ask('create', 'stored', request, blobRef),
     reopen: (request) => keys('create', 'reopen', request),
     open: (request) => keys('open', 'open', request),
+    recover: (request) => keys('recover', 'recover', request),
     destroy: (request) => ask('destroy', 'destroy', request, destroyAnswer),
     holdings: async ({ release, sha256s }) => {
       const found: HoldingsAnswer['blobs'][number][] = [];

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { folderTiles } from '../../adapters/audit/exported.js';
 import { PublishedLog } from '../../adapters/audit/published.js';
 import { CustodyError } from '../../domain/errors.js';
@@ -9,6 +10,7 @@ import { askProved, logKeyOf, readWhole } from '../audit.js';
 import { openReading } from '../connect.js';
 import { answer, bad, counted, faint, good, heading, plain } from '../output.js';
 import type { Session } from '../session.js';
+import { recoverAll } from '../recovery.js';
 import { signerOf } from '../signer.js';
 import { servedBy, type Served, type ServedRelease } from '../state.js';
 
@@ -17,6 +19,7 @@ export interface StateOptions {
   readonly key?: string;
   readonly from?: string;
   readonly logKey?: string;
+  readonly materialise?: string;
 }
 
 export async function stateAt(session: Session, model: string, options: StateOptions): Promise<void> {
@@ -25,21 +28,34 @@ export async function stateAt(session: Session, model: string, options: StateOpt
   if (!isIsoTime(at)) throw new CustodyError('USAGE', `${at} is not a time like 2026-01-31T12:00:00.000Z`);
   if ((options.key === undefined) === (options.from === undefined))
     throw new CustodyError('USAGE', 'name one of --key and --from');
+  if (options.materialise !== undefined && options.key === undefined)
+    throw new CustodyError('USAGE', 'an export has no bytes of releases: --materialise goes with --key');
   return options.from === undefined
-    ? asked(session, model, at, options.key ?? '')
+    ? asked(session, model, at, options.key ?? '', options.materialise)
     : fromExport(session, model, at, options.from, options.logKey);
 }
 
 /** By the records that the desk proves, and what they name, from WORM. */
-async function asked(session: Session, model: string, at: string, key: string): Promise<void> {
+async function asked(
+  session: Session,
+  model: string,
+  at: string,
+  key: string,
+  folder: string | undefined,
+): Promise<void> {
   const reading = openReading(session.layout);
   const signer = await signerOf({ ...session, custody: reading }, key);
   const { records, checkpoint, proofs } = await askProved(reading, signer, { question: 'state', model, at });
   const state = StateIndex.of(records).at(model, at);
   const served = await servedBy(reading.records, state);
-  answer(session, { state, ...served, log: { size: checkpoint.size, root: checkpoint.root }, proofs }, [
+  const restored =
+    folder === undefined ? [] : await recoverAll(reading, signer, model, served.releases, resolve(folder));
+  answer(session, { state, ...served, restored, log: { size: checkpoint.size, root: checkpoint.root }, proofs }, [
     ...summary(state, served.policy),
     ...described(served),
+    ...restored.map(({ version, folder: copy, files }) =>
+      good(`${version}: ${counted(files, 'file')}, verified, in ${copy}`),
+    ),
     good(`${counted(records.length, 'record')} say so, proved by root ${checkpoint.root} of ${checkpoint.size}`),
   ]);
   process.exitCode = exitCodeFor(failuresOf({ lines: served.releases.flatMap(({ approved }) => approved) }));

@@ -61,11 +61,16 @@ Examples:
     .option(...KEY_OPTION)
     .option('--from <folder>', 'not from the stack, but by every record that `audit export` has written')
     .option('--log-key <key>', "the log's key, or a file with it, where there is no stack")
+    .option(
+      '--materialise <folder>',
+      'restore every release of its route there, whole and verified; on the host of the vault',
+    )
     .addHelpText(
       'after',
       `
 Examples:
   custody state digits --at 2026-11-24T12:00:00.000Z --key ada
+  custody state digits --at 2026-11-24T12:00:00.000Z --key ada --materialise as-it-was
   custody state digits --at 2026-11-24T12:00:00.000Z --from log-2026 --log-key log.vkey`,
     )
     .action(action(async () => (await import('../actions/state.js')).stateAt));

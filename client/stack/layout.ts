@@ -74,6 +74,8 @@ export interface StackDescription {
   readonly api: { readonly url: string };
   readonly desk: string;
   readonly audit: { readonly vkey: string };
+  /** Where an auditor's files are asked for, by whoever may reach it. */
+  readonly vault: { readonly recover: string };
   readonly processes: Readonly<Record<string, number>>;
 }
 

@@ -2,8 +2,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { sandboxNotice } from '../../adapters/sandbox/sandbox.js';
 import { CustodyError } from '../../domain/errors.js';
-import { encodeVerifierKey } from '../../formats/checkpoint.js';
-import { AUDIT_KEY, initialise, readKey } from '../init.js';
+import { initialise } from '../init.js';
 import { unlessAborted } from '../interruption.js';
 import {
   choosePorts,
@@ -19,7 +18,7 @@ import { EmbeddedStack } from './store.js';
 import { Supervisor } from './supervisor.js';
 import { keepHistories, temporalProcess } from './temporal.js';
 import { Users } from './users.js';
-import { auditOrigin, ZoneProcesses, type ZoneSettings } from './zones.js';
+import { auditKeyOf, ZoneProcesses, type ZoneSettings } from './zones.js';
 
 export interface StackOptions {
   readonly state?: string;
@@ -94,7 +93,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     gateway: { url: `http://127.0.0.1:${ports.gateway}`, admin: zones.socket('gateway', 'gateway-admin'), others: [] },
     api: { url: `http://127.0.0.1:${ports.api}` },
     desk: `http://127.0.0.1:${ports.desk}`,
-    audit: { vkey: encodeVerifierKey(auditOrigin(environment), readKey(layout.key(AUDIT_KEY))) },
+    audit: { vkey: auditKeyOf(layout, environment) },
+    vault: { recover: zones.socket('vault', 'vault-recover') },
     processes: supervisor.pids(),
   });
   const describeAgain = (): void => writeDescription(layout, describe());

@@ -4,7 +4,8 @@ import type { Scanner } from '../../adapters/scan/external.js';
 import { ZONES, type Zone } from '../../domain/names.js';
 import { replaceFile } from '../files.js';
 import { sha256 } from '../../formats/sha256.js';
-import { ALERT_KEY, AUDIT_KEY, DRILL_KEY } from '../init.js';
+import { encodeVerifierKey } from '../../formats/checkpoint.js';
+import { ALERT_KEY, AUDIT_KEY, DRILL_KEY, readKey } from '../init.js';
 import type { Layout, Ports } from './layout.js';
 import type { EmbeddedStack } from './store.js';
 import type { ProcessSpec } from './supervisor.js';
@@ -30,6 +31,11 @@ export function auditOrigin(environment: string): string {
   return `custody.local/${environment}`;
 }
 
+/** Who signs the log's checkpoints, as a verifier key. */
+export function auditKeyOf(layout: Layout, environment: string): string {
+  return encodeVerifierKey(auditOrigin(environment), readKey(layout.key(AUDIT_KEY)));
+}
+
 /** The processes that are ours, each with a configuration that only it can read. */
 export class ZoneProcesses {
   readonly #settings: ZoneSettings;
@@ -49,7 +55,9 @@ export class ZoneProcesses {
         create: this.socket('vault', 'vault-create'),
         open: this.socket('vault', 'vault-open'),
         destroy: this.socket('vault', 'vault-destroy'),
+        recover: this.socket('vault', 'vault-recover'),
       },
+      log: auditKeyOf(this.#settings.layout, this.#settings.environment),
     });
   }
 

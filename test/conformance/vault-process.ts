@@ -6,7 +6,11 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import ts from 'typescript';
 import { createVaultClient, type VaultClient } from '../../adapters/vault/client.js';
+import { isErrorCode, type ErrorCode } from '../../domain/errors.js';
+import type { VaultSocket } from '../../domain/vault.js';
 import type { PinnedRoot } from '../../formats/policy.js';
+import { logVkey } from '../support/log-key.js';
+import type { Release } from '../support/world.js';
 
 /** Kills the process in place of its nth call, after it was ready, that changes a file or a folder. */
 const CRASH_HOOK = `
@@ -36,7 +40,7 @@ syncBuiltinESMExports();
 
 export interface VaultProcess {
   readonly client: VaultClient;
-  readonly sockets: Readonly<Record<'create' | 'open' | 'destroy', string>>;
+  readonly sockets: Readonly<Record<VaultSocket, string>>;
   readonly pid: number;
   /** SIGKILL, at once. */
   kill(): Promise<void>;
@@ -85,12 +89,20 @@ export class VaultBench {
       create: join(folder, 'create.sock'),
       open: join(folder, 'open.sock'),
       destroy: join(folder, 'destroy.sock'),
+      recover: join(folder, 'recover.sock'),
     };
     const rootFile = join(folder, 'root.json');
     const configFile = join(folder, 'config.json');
     await writeFile(rootFile, JSON.stringify(root));
     const configured = Object.fromEntries(Object.entries(sockets).map(([name, path]) => [name, { path }]));
-    const config = { environment: root.environment, root: rootFile, state, sockets: configured, ...options };
+    const config = {
+      environment: root.environment,
+      root: rootFile,
+      state,
+      sockets: configured,
+      log: logVkey,
+      ...options,
+    };
     delete (config as { crashAt?: number }).crashAt;
     await writeFile(configFile, JSON.stringify(config));
     const hook = options.crashAt === undefined ? [] : ['--import', join(this.#folder, 'crash.mjs')];
@@ -157,3 +169,32 @@ async function compile(from: string, to: string): Promise<void> {
     }
   }
 }
+
+/** The code that a refusal has. */
+export async function codeOf(refused: Promise<unknown>): Promise<ErrorCode> {
+  try {
+    await refused;
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    if (isErrorCode(code)) return code;
+    throw error;
+  }
+  throw new Error('it was not refused');
+}
+
+export const versionOf = (blob: string): string => `version-of-${blob.slice(0, 8)}`;
+
+/** Claims and stores every file of a release, as intake does; answers the keys that were new, by plaintext. */
+export async function ingest({ client }: Pick<VaultProcess, 'client'>, release: Release): Promise<Map<string, Buffer>> {
+  const keys = new Map<string, Buffer>();
+  for (const { sha256, size } of release.manifest.files) {
+    const claimed = await client.claim({ sha256, size, release: release.release });
+    if (claimed.state === 'stored') continue;
+    keys.set(sha256, claimed.key);
+    const place = { versionId: versionOf(claimed.blob), ciphertext: sha256, ciphertextSize: size + 56 };
+    await client.stored({ sha256, blob: claimed.blob, ...place });
+  }
+  return keys;
+}
+
+export const digestsOf = (release: Release): string[] => release.manifest.files.map(({ sha256 }) => sha256);

@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exchange } from '../../adapters/exchange.js';
 import { createVaultClient } from '../../adapters/vault/client.js';
-import { isErrorCode, type ErrorCode } from '../../domain/errors.js';
 import type { ReleaseEvidence } from '../../domain/evidence.js';
+import type { ErrorCode } from '../../domain/errors.js';
 import { lifecycleId } from '../../domain/names.js';
 import type { RevocationPredicate, SignedEnvelope } from '../../domain/statements.js';
 import { isoTime } from '../../domain/time.js';
@@ -18,7 +18,7 @@ import { decryptStream, encryptStream } from '../../formats/streaming-aead.js';
 import { sha256 } from '../../formats/sha256.js';
 import { FORGERIES } from '../support/forgeries.js';
 import { createWorld, type KeyName, type Release, type World } from '../support/world.js';
-import { filesUnder, VaultBench, type VaultProcess } from './vault-process.js';
+import { codeOf, digestsOf, filesUnder, ingest, VaultBench, versionOf, type VaultProcess } from './vault-process.js';
 
 let bench: VaultBench;
 let world: World;
@@ -30,40 +30,11 @@ beforeAll(async () => {
 
 afterAll(() => bench.close());
 
-/** The code that a refusal has. */
-async function codeOf(refused: Promise<unknown>): Promise<ErrorCode> {
-  try {
-    await refused;
-  } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    if (isErrorCode(code)) return code;
-    throw error;
-  }
-  throw new Error('it was not refused');
-}
-
 /** The key of the only new blob a claim makes. */
 function keyOf(answer: ClaimAnswer<Buffer>): Buffer {
   if (answer.state !== 'new') throw new Error(`the bytes were ${answer.state} already`);
   return answer.key;
 }
-
-const versionOf = (blob: string): string => `version-of-${blob.slice(0, 8)}`;
-
-/** Claims and stores every file of a release, as intake does; answers the keys that were new, by plaintext. */
-async function ingest({ client }: Pick<VaultProcess, 'client'>, release: Release): Promise<Map<string, Buffer>> {
-  const keys = new Map<string, Buffer>();
-  for (const { sha256, size } of release.manifest.files) {
-    const claimed = await client.claim({ sha256, size, release: release.release });
-    if (claimed.state === 'stored') continue;
-    keys.set(sha256, claimed.key);
-    const place = { versionId: versionOf(claimed.blob), ciphertext: sha256, ciphertextSize: size + 56 };
-    await client.stored({ sha256, blob: claimed.blob, ...place });
-  }
-  return keys;
-}
-
-const digestsOf = (release: Release): string[] => release.manifest.files.map(({ sha256 }) => sha256);
 
 /** Opens all files with a status document made now. */
 function open(
@@ -600,7 +571,12 @@ describe('the process', () => {
     const vault = await bench.start(await bench.state(), world.root);
     const ask = (socket: string, operation: string): Promise<unknown> =>
       exchange({ socket }, 'POST', `/${operation}`, {}, 'VAULT_UNAVAILABLE');
-    const served = { create: ['claim', 'stored'], open: ['open'], destroy: ['destroy', 'probe'] } as const;
+    const served = {
+      create: ['claim', 'stored'],
+      open: ['open'],
+      destroy: ['destroy', 'probe'],
+      recover: ['recover'],
+    } as const;
     const all = Object.values(served).flat();
     for (const [name, own] of Object.entries(served) as [keyof typeof served, readonly string[]][])
       for (const operation of [...all, 'constructor', '__proto__', ''])
@@ -668,6 +644,7 @@ describe('the process', () => {
       create: { path: join(folder, 'create.sock'), uid: 61_001 },
       open: { path: join(folder, 'open.sock'), gid: 61_002 },
       destroy: { path: join(folder, 'destroy.sock') },
+      recover: { path: join(folder, 'recover.sock') },
     };
     await bench.start(state, world.root, { sockets });
     const connects = async (path: string, uid: number): Promise<string> => {

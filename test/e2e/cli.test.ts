@@ -548,6 +548,18 @@ describe('a release', () => {
     const before = await answered<Told>('state', MODEL, '--at', '2020-01-01T00:00:00.000Z', '--key', 'ada');
     expect(before.json).toMatchObject({ state: { releases: [], route: null }, releases: [], proofs: [] });
 
+    const copies = join(bench.folder, 'as-it-was');
+    const restored = await cli('--json', 'state', MODEL, '--key', 'ada', '--materialise', copies);
+    expect(restored, restored.stderr).toMatchObject({ code: 0 });
+    expect(readdirSync(copies)).toEqual([source.release]);
+    for (const { path, sha256: digest } of release?.files ?? [])
+      expect(sha256(readFileSync(join(copies, source.release, path))), path).toBe(digest);
+    expect(sha256(readFileSync(join(copies, source.release, 'custody.json')))).toBe(source.release);
+    await expectFailure(cli, ['state', MODEL, '--key', 'oscar', '--materialise', copies], {
+      code: 'NOT_AUTHORISED',
+      says: 'does not hold the role auditor',
+    });
+
     const at = state.json.state.at;
     const folder = join(bench.folder, 'log-for-state');
     await answered('audit', 'export', folder, '--key', 'ada');

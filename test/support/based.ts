@@ -26,11 +26,16 @@ import { sha256 } from '../../formats/sha256.js';
 import { operationsOf } from '../../vault/requests.js';
 import { openVault } from '../../vault/vault.js';
 import { createIntake, provenanceOf, signPacked, writeFiles, type Intake } from '../unit/ingest/intake.js';
+import { logVerifier } from './log-key.js';
 import { inspectHere } from './scan.js';
 
 /** The vault itself, asked as over its socket: in JSON. */
 export async function vaultHere(root: Intake['world']['root']) {
-  const vault = await openVault({ state: await mkdtemp(join(tmpdir(), 'custody-vault-')), root });
+  const vault = await openVault({
+    state: await mkdtemp(join(tmpdir(), 'custody-vault-')),
+    root,
+    log: logVerifier,
+  });
   const operations = operationsOf(vault);
   const ask = async <T>(name: string, body: unknown, at: 'create' | 'open' | 'destroy' = 'create'): Promise<T> =>
     JSON.parse(JSON.stringify(await operations[at][name]?.answer(JSON.parse(JSON.stringify(body))))) as T;

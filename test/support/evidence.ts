@@ -55,7 +55,15 @@ export function releaseInService(world: World = createWorld()) {
     'auditQuestion',
     { name: 'audit', sha256: sha256('a question') },
     {
-      ...{ environment: 'test', nonce: 'abcdefghijklmnop', question: 'log', model: null, at: null, seen: 0 },
+      ...{
+        environment: 'test',
+        nonce: 'abcdefghijklmnop',
+        question: 'log',
+        model: null,
+        at: null,
+        version: null,
+        seen: 0,
+      },
       ...{ issuedAt: at(-5), expiresAt: at(60) },
     },
     'ada',

@@ -3,12 +3,9 @@ import { readLog, type LogReader } from '../../../adapters/audit/reader.js';
 import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import type { Bucket } from '../../../adapters/object-store/port.js';
 import type { AuditRecord } from '../../../domain/audit.js';
-import { encodeVerifierKey } from '../../../formats/checkpoint.js';
-import { generateKey, importPrivateKey } from '../../../formats/keys.js';
+import { LOG_ORIGIN, logKey, logVkey } from '../../support/log-key.js';
 
-export const ORIGIN = 'custody.example/test';
-export const key = importPrivateKey(generateKey('ed25519').privatePem);
-export const vkey = encodeVerifierKey(ORIGIN, key);
+export { LOG_ORIGIN as ORIGIN, logKey as key, logVkey as vkey };
 
 export function aRecord(id: string, changes: Partial<AuditRecord> = {}): AuditRecord {
   return {
@@ -51,11 +48,11 @@ export function newStore(): Store {
 export const RETAIN_UNTIL = '2036-01-01T00:00:00.000Z';
 
 export function open({ audit, log }: Buckets, retainUntil = RETAIN_UNTIL): Promise<AuditLog> {
-  return openAuditLog({ audit, log, key, origin: ORIGIN, lock: async () => ({ retainUntil }) });
+  return openAuditLog({ audit, log, key: logKey, origin: LOG_ORIGIN, lock: async () => ({ retainUntil }) });
 }
 
 export function reader({ audit, log }: Buckets): LogReader {
-  return readLog({ audit, log, vkey });
+  return readLog({ audit, log, vkey: logVkey });
 }
 
 export async function idsOf(buckets: Buckets, from = 0): Promise<string[]> {

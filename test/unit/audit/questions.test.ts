@@ -19,6 +19,7 @@ import { aRecord, key, newStore, open, ORIGIN, reader, vkey, type Store } from '
 import { digest } from './histories.js';
 
 const AT = '2026-03-01T11:00:00.000Z';
+const RECOVER = { question: 'recover', model: 'digits', version: '1.0.0', release: digest('e'), seen: 0 } as const;
 const STATE = { question: 'state', model: 'digits', at: AT, seen: 0 } as const;
 
 let folder: string;
@@ -94,13 +95,13 @@ describe('whoever asks what a model was', () => {
   });
 
   test('attack: is told of no model that the policy does not name beside the role, nor of the log', async () => {
-    for (const question of [{ ...STATE, model: 'lingo' }, { question: 'log' }] as const)
+    for (const question of [{ ...STATE, model: 'lingo' }, { question: 'log' }, RECOVER] as const)
       await expect(questions.answer(by('oscar', question))).rejects.toMatchObject({ code: 'NOT_AUTHORISED' });
     await expect(questions.answer(by('alice', STATE))).rejects.toMatchObject({ code: 'NOT_AUTHORISED' });
     const attempts = await noted();
-    expect(attempts).toHaveLength(3);
+    expect(attempts).toHaveLength(4);
     for (const { reason } of attempts) expect(reason).toMatch(/^refused: NOT_AUTHORISED/);
-    expect(attempts.map(({ actor }) => actor.id)).toEqual(['oscar', 'oscar', 'alice']);
+    expect(attempts.map(({ actor }) => actor.id)).toEqual(['oscar', 'oscar', 'oscar', 'alice']);
   });
 
   test('attack: is not answered twice for one question', async () => {
@@ -120,5 +121,15 @@ describe('whoever asks what a model was', () => {
     expect(() => assertFollows(now, seen, path)).not.toThrow();
     expect(() => assertFollows(now, { ...seen, root: digest('0') }, path)).toThrow(/another one/);
     expect(await questions.answer(by('ada', { ...STATE, seen: 1_000 }))).toMatchObject({ since: [] });
+  });
+});
+
+test('whoever wants a release back gets the proof that the wish is in the log', async () => {
+  const [only, ...others] = proved(await questions.answer(by('ada', RECOVER)));
+  expect(others).toEqual([]);
+  expect(only?.record).toMatchObject({
+    change: 'log.read',
+    subject: { model: 'digits', version: '1.0.0', release: digest('e') },
+    reason: 'read: recover of digits 1.0.0',
   });
 });

@@ -101,6 +101,7 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     question: 'state',
     model: 'digits',
     at: at(0),
+    version: null,
     seen: 17,
     ...timed,
   },

@@ -24,6 +24,7 @@ import { claim, stored } from '../../../vault/create.js';
 import { destroy, probe } from '../../../vault/destroy.js';
 import { hold, holdings, lift } from '../../../vault/hold.js';
 import { openVault } from '../../../vault/vault.js';
+import { logVerifier } from '../../support/log-key.js';
 import { createWorld, type KeyName, type Release } from '../../support/world.js';
 import { recordsOf } from '../serving/fixture.js';
 
@@ -36,7 +37,7 @@ export async function startKeeping() {
   const store = createMemoryStore();
   const records = new Records(store.bucket(BUCKET), world.root);
   const state = await mkdtemp(join(tmpdir(), 'custody-keeping-'));
-  const opened = await openVault({ state, root: world.root });
+  const opened = await openVault({ state, root: world.root, log: logVerifier });
   const log: AuditRecord[] = [];
   const audit = { append: async (added: readonly AuditRecord[]) => log.push(...added) };
   const vault = {

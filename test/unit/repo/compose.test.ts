@@ -10,6 +10,7 @@ import { loadConfig as loadGateway } from '../../../gateway/config.js';
 import { loadConfig as loadApi } from '../../../api/config.js';
 import { loadConfig as loadVault } from '../../../vault/config.js';
 import { loadConfig as loadZone } from '../../../workers/config.js';
+import { logVkey } from '../../support/log-key.js';
 
 interface Mount {
   readonly source: string;
@@ -129,12 +130,17 @@ describe('docker-compose.yml', () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 
-  it('gives each socket of the vault to one zone', () => {
-    for (const [socket, zone] of Object.entries({ create: 'intake', open: 'serving', destroy: 'signing' })) {
+  it('gives each socket of the vault to one zone, and that of auditors to none', () => {
+    for (const [socket, zones] of Object.entries({
+      create: ['intake'],
+      open: ['serving'],
+      destroy: ['signing'],
+      recover: [],
+    })) {
       const holders = services
         .filter(([, { volumes = [] }]) => volumes.some((volume) => volume.startsWith(`vault-${socket}:`)))
         .map(([name]) => name);
-      expect(holders.sort()).toEqual([zone, 'vault'].sort());
+      expect(holders.sort()).toEqual([...zones, 'vault'].sort());
     }
   });
 });
@@ -170,7 +176,7 @@ describe('the Dockerfile', () => {
       expect(compose.services[name]?.user).toBe(`${61_200 + at}:${61_200 + at}`);
     });
     expect(made).toContain(`for name in ${PROCESSES.join(' ')};`);
-    for (const socket of ['vault-create', 'vault-open', 'vault-destroy', 'gateway-admin', 'api-admin'])
+    for (const socket of ['vault-create', 'vault-open', 'vault-destroy', 'vault-recover', 'gateway-admin', 'api-admin'])
       expect(made).toMatch(new RegExp(`-m 2750 /run/custody/${socket}\\b`));
   });
 });
@@ -206,6 +212,7 @@ describe('the configurations in deploy/config', () => {
       root: join(folder, 'root.json'),
       state: join(folder, name),
       ...(name === 'api' ? keysOfApi() : {}),
+      ...(name === 'vault' ? { log: logVkey } : {}),
     };
     writeFileSync(file, JSON.stringify({ ...template(name), ...local }));
     const load = { vault: loadVault, gateway: loadGateway, api: loadApi }[name as string] ?? loadZone;
