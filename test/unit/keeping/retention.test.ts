@@ -204,6 +204,7 @@ describe('an alarm', () => {
     expect((await lockReport(rig.records)).troubles).toEqual([expect.stringMatching(/not been extended since/)]);
     await rig.run(() => control().recordRetention(NOTHING_YET, isoTime(Date.now())));
     expect((await lockReport(rig.records)).troubles).toEqual([]);
+    expect(rig.log.at(-1)).toMatchObject({ change: 'locks.extended', actor: { id: 'control' } });
     days(40);
     expect(await newestExtension(rig.records, Date.now())).toBeNull();
     expect((await lockReport(rig.records)).troubles).toHaveLength(1);
