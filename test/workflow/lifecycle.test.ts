@@ -84,7 +84,15 @@ describe('a release goes through its whole life', () => {
     const happened = on.zones.names().filter((name) => !['record', 'decide', 'rolloutState'].includes(name));
     expect(happened).toEqual([
       ...['resumeLifecycle', 'admitRelease', 'ingest', 'validate', 'openDeployGate', 'signRelease', 'askEndpoint'],
-      ...['openRetireGate', 'giveNotice', 'withdrawRelease', 'stopRelease', 'revokeRelease', 'noteErasure', 'destroyKeys'],
+      ...[
+        'openRetireGate',
+        'giveNotice',
+        'withdrawRelease',
+        'stopRelease',
+        'revokeRelease',
+        'noteErasure',
+        'destroyKeys',
+      ],
       'recordOutcome',
     ]);
     const [noticed, withdrawn] = ['giveNotice', 'withdrawRelease'].map((name) =>
@@ -346,6 +354,7 @@ describe('a lifecycle that starts again', () => {
       'withdrawRelease',
       'stopRelease',
       'revokeRelease',
+      'noteErasure',
       'destroyKeys',
       'recordOutcome',
     ];
