@@ -11,7 +11,7 @@ import {
   tilePath,
   type Tile,
 } from '../../formats/tlog-tiles.js';
-import { leafHash, proveConsistency, proveInclusion, rootOver, verifyConsistency } from '../../formats/tlog.js';
+import { leafHash, proveConsistency, proveInclusion, rootAt, rootOver, verifyConsistency } from '../../formats/tlog.js';
 import { CHECKPOINT } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
 import { readAhead } from './prefetch.js';
@@ -104,6 +104,14 @@ export class PublishedLog {
     const log = await PublishedLog.#openBy(this.read, this.#verifier);
     await log.follows(this.checkpoint);
     return log;
+  }
+
+  /** What it was when it had so many entries, proved. LOG_INVALID as `follows`. */
+  async at(size: number): Promise<Checkpoint> {
+    const root = await rootAt(size, (height, at) => this.#node(height, at));
+    const earlier = { origin: this.checkpoint.origin, size, root: root.toString('hex') };
+    await this.follows(earlier);
+    return earlier;
   }
 
   /** USAGE when the checkpoint does not cover the index; LOG_INVALID when the log cannot prove it. */
