@@ -1,6 +1,7 @@
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
-import { openCheckpoint, parseVerifierKey, type Checkpoint, type LogVerifier } from '../../formats/checkpoint.js';
+import { openCheckpoint, type Checkpoint } from '../../formats/checkpoint.js';
+import { parseVerifierKeys, type LogVerifier } from '../../formats/signed-note.js';
 import { verifyProof, type LogProof } from '../../formats/tlog-proof.js';
 import {
   TILE_WIDTH,
@@ -51,7 +52,7 @@ export class PublishedLog {
 
   /** `vkey`: C2SP signed note. LOG_INVALID without a checkpoint that it has signed. */
   static open(read: TileSource, vkey: string): Promise<PublishedLog> {
-    return PublishedLog.#openBy(read, parseVerifierKey(vkey));
+    return PublishedLog.#openBy(read, parseVerifierKeys(vkey));
   }
 
   static async #openBy(read: TileSource, verifier: LogVerifier): Promise<PublishedLog> {
