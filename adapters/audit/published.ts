@@ -12,7 +12,14 @@ import {
   tilePath,
   type Tile,
 } from '../../formats/tlog-tiles.js';
-import { leafHash, proveConsistency, proveInclusion, rootOver, verifyConsistency } from '../../formats/tlog.js';
+import {
+  leafHashes,
+  proveConsistency,
+  proveInclusion,
+  rootOfComplete,
+  rootOver,
+  verifyConsistency,
+} from '../../formats/tlog.js';
 import { CHECKPOINT } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
 import { readAhead } from './prefetch.js';
@@ -79,15 +86,18 @@ export class PublishedLog {
       const first = tree.size;
       const width = widthOf(0, index, size);
       const entries = await this.#entries(index, width, read);
-      const leaves = entries.map(leafHash);
-      await this.#compare({ level: 0, index, width, bytes: Buffer.concat(leaves) }, read);
+      const leaves = leafHashes(entries);
+      await this.#compare({ level: 0, index, width, bytes: leaves }, read);
       entries.forEach((entry, at) => assertRecord(entry, first + at));
-      for (const leaf of leaves)
-        for (const tile of tree.append(leaf)) {
-          unfinished.delete(tile.level);
-          if (tile.width < TILE_WIDTH) unfinished.set(tile.level, tile);
-          else if (tile.level > 0) await this.#compare(tile);
-        }
+      const tiles =
+        width === TILE_WIDTH
+          ? tree.append(rootOfComplete(leaves), 1)
+          : hashesOfTile(leaves).flatMap((leaf) => tree.append(leaf));
+      for (const tile of tiles) {
+        unfinished.delete(tile.level);
+        if (tile.width < TILE_WIDTH) unfinished.set(tile.level, tile);
+        else await this.#compare(tile);
+      }
       yield { first, entries };
     }
     for (const tile of unfinished.values()) await this.#compare(tile);
@@ -156,7 +166,7 @@ export class PublishedLog {
     const path = bundlePath(bundle, width);
     const { entries, rest } = entriesOfBundle(await this.#found(path, first, read));
     if (entries.length === width && rest === 0) return entries;
-    const leaves = Buffer.concat(entries.slice(0, width).map(leafHash));
+    const leaves = leafHashes(entries.slice(0, width));
     await this.#compare({ level: 0, index: bundle, width, bytes: leaves });
     throw invalidFrom(first + width - 1, `${path} goes on after its last entry`);
   }
