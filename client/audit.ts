@@ -9,7 +9,8 @@ import { CustodyError } from '../domain/errors.js';
 import type { Logged } from '../domain/state.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { decodeBase64 } from '../formats/base64.js';
-import { openCheckpoint, parseVerifierKey, type Checkpoint } from '../formats/checkpoint.js';
+import { openCheckpoint, type Checkpoint } from '../formats/checkpoint.js';
+import { parseVerifierKeys } from '../formats/signed-note.js';
 import { checkShape } from '../formats/json.js';
 import { decodeProof, verifyProof } from '../formats/tlog-proof.js';
 import type { Reading } from './connect.js';
@@ -115,7 +116,7 @@ export async function askProved(custody: Reading, auditor: Signer, question: Rec
   const answer: unknown = await ask(custody, asked);
   const { checkpoint: text, proofs, since } = checkShape(provedSchema, answer, "the desk's answer");
   const note = Buffer.from(text);
-  const verifier = parseVerifierKey(vkey);
+  const verifier = parseVerifierKeys(vkey);
   const checkpoint = openCheckpoint(note, verifier);
   const path = since.map((hash) => decodeBase64(hash, 'a hash of the answer'));
   const follows = async (earlier: Checkpoint): Promise<void> => assertFollows(checkpoint, earlier, path);
@@ -157,7 +158,7 @@ export async function remember(
 }
 
 function lastSeen(file: string, vkey: string): Checkpoint | null {
-  return existsSync(file) ? openCheckpoint(readFileSync(file), parseVerifierKey(vkey)) : null;
+  return existsSync(file) ? openCheckpoint(readFileSync(file), parseVerifierKeys(vkey)) : null;
 }
 
 export interface VerifiedLog {

@@ -4,7 +4,7 @@ import { exportLog, exportedBundles, folderTiles } from '../../adapters/audit/ex
 import { PublishedLog, type LogBundle } from '../../adapters/audit/published.js';
 import { decodeRecord } from '../../adapters/audit/record.js';
 import { CustodyError } from '../../domain/errors.js';
-import { parseVerifierKey } from '../../formats/checkpoint.js';
+import { parseVerifierKeys } from '../../formats/signed-note.js';
 import { TILE_WIDTH } from '../../formats/tlog-tiles.js';
 import { decodeProof, encodeProof, verifyProof } from '../../formats/tlog-proof.js';
 import { auditLog, logKeyOf, LongReading, readWhole } from '../audit.js';
@@ -109,7 +109,7 @@ async function checkWhole(session: Session, log: PublishedLog, bundles: AsyncIte
 
 function checkProof(session: Session, file: string, vkey: string): void {
   const proof = decodeProof(readFileSync(file));
-  const { size, root } = verifyProof(proof, parseVerifierKey(vkey));
+  const { size, root } = verifyProof(proof, parseVerifierKeys(vkey));
   const record = decodeRecord(proof.entry, proof.index);
   answer(session, { index: proof.index, record, size, root }, [
     lineOf(record),

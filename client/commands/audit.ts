@@ -68,6 +68,19 @@ Example:
     )
     .action(connected(async () => (await import('../actions/forward.js')).forwardLog));
 
+  audit
+    .command('keys')
+    .description(
+      "the log's keys as the desk tells them, if one that is known here has signed that: known here from then on",
+    )
+    .addHelpText('after', '\nExample:\n  custody audit keys > log.vkey')
+    .action(action(async () => (await import('../actions/log-keys.js')).showKeys));
+  audit
+    .command('rotate')
+    .description('make a new key for the log: the one before hands the log over to it when control starts again')
+    .addHelpText('after', '\nExample:\n  custody audit rotate')
+    .action(action(async () => (await import('../actions/log-keys.js')).rotate));
+
   program
     .command('state <model>')
     .description('what an endpoint was at a time: by the audit log, and by what its digests stand for')

@@ -4,17 +4,19 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { AuditLog } from '../../../adapters/audit/log.js';
 import { tilesOf } from '../../../adapters/audit/http.js';
+import { logKeys } from '../../../adapters/audit/keys.js';
+import { openAuditLog, type AuditLog } from '../../../adapters/audit/log.js';
 import { PublishedLog, type TileSource } from '../../../adapters/audit/published.js';
 import { webhookAt, type Webhook } from '../../../adapters/webhook.js';
 import { LongReading } from '../../../client/audit.js';
 import { Cursor } from '../../../client/cursor.js';
 import { forwardUpTo, type Patience } from '../../../client/forwarding.js';
 import { CustodyError } from '../../../domain/errors.js';
+import { generateKey, importPrivateKey } from '../../../formats/keys.js';
 import { Authority } from '../../support/certificates.js';
 import { Receiver, type Answers } from '../../support/receiver.js';
-import { aRecord, newStore, open, someRecords, vkey, type Store } from './fixtures.js';
+import { aRecord, key, newStore, open, ORIGIN, RETAIN_UNTIL, someRecords, vkey, type Store } from './fixtures.js';
 
 const SIZE = 7;
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -350,6 +352,23 @@ describe('the cursor', () => {
     change((cursor) => ({ ...cursor, log: 'custody.example/other' }));
     await expect(forward(receiver.url)).rejects.toThrow(failing('USAGE'));
     expect(receiver.received).toHaveLength(SIZE);
+  });
+
+  test('and the source of every event stay good when the key of the log changes', async () => {
+    const receiver = await receiving();
+    await forward(receiver.url);
+    await log.close();
+    const next = importPrivateKey(generateKey('ed25519').privatePem);
+    const lock = async () => ({ retainUntil: RETAIN_UNTIL });
+    const keys = await logKeys({ ...store, key: next, previous: key, origin: ORIGIN, by: 'control', lock });
+    log = await openAuditLog({ ...store, key: next, vkey: keys, lock });
+    await log.append(someRecords(3, SIZE));
+    await forward(receiver.url, { ask: () => PublishedLog.open(tilesOf(store), keys) });
+    const events = receiver.events();
+    expect(events.map((event) => Number(event['sequence']))).toEqual(events.map((_, index) => index));
+    expect(events.map(({ type }) => type)).toContain('custody.audit.log.rotated');
+    expect(events).toHaveLength(SIZE + 4);
+    expect(new Set(events.map(({ source }) => source)).size).toBe(1);
   });
 
   test('of a log that was longer is refused', async () => {

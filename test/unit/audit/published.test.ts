@@ -7,7 +7,7 @@ import { tilesOf } from '../../../adapters/audit/http.js';
 import { PublishedLog, type TileSource } from '../../../adapters/audit/published.js';
 import { encodeRecord } from '../../../adapters/audit/record.js';
 import { remember } from '../../../client/audit.js';
-import { encodeVerifierKey, parseVerifierKey } from '../../../formats/checkpoint.js';
+import { encodeVerifierKey, parseVerifierKeys } from '../../../formats/signed-note.js';
 import { generateKey, importPrivateKey } from '../../../formats/keys.js';
 import { EMPTY_ROOT, Frontier, leafHash, proveInclusion } from '../../../formats/tlog.js';
 import { decodeProof, encodeProof, verifyProof } from '../../../formats/tlog-proof.js';
@@ -68,7 +68,7 @@ describe('a published log', () => {
     const log = await published();
     for (const index of [0, 1, 255, 256, 511, 512, 598, 599]) {
       const proof = decodeProof(Buffer.from(encodeProof(await log.prove(index))));
-      expect(verifyProof(proof, parseVerifierKey(vkey))).toEqual(log.checkpoint);
+      expect(verifyProof(proof, parseVerifierKeys(vkey))).toEqual(log.checkpoint);
       expect(JSON.parse(proof.entry.toString())).toMatchObject({ id: `record-${index}` });
     }
     for (const index of [600, -1, 0.5, NaN])
@@ -167,7 +167,7 @@ describe('a proof', () => {
   ] as const)('attack: that %s proves nothing', async (_, change, code) => {
     const [good, changed] = [await text(), change(await text())];
     expect(changed).not.toBe(good);
-    expect(() => verifyProof(decodeProof(Buffer.from(changed)), parseVerifierKey(vkey))).toThrow(
+    expect(() => verifyProof(decodeProof(Buffer.from(changed)), parseVerifierKeys(vkey))).toThrow(
       expect.objectContaining({ code }),
     );
   });
