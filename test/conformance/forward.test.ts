@@ -7,19 +7,19 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { exportLog } from '../../adapters/audit/exported.js';
 import { tilesOf } from '../../adapters/audit/http.js';
 import { PublishedLog } from '../../adapters/audit/published.js';
-import { compileInto } from '../support/build.js';
 import { Authority } from '../support/certificates.js';
 import { Receiver, type Answers } from '../support/receiver.js';
 import { newStore, open, someRecords, vkey } from '../unit/audit/fixtures.js';
 
 const SIZE = 12;
+/** What the command does, of a log that was taken along. */
 const FORWARD = `
-import { folderTiles } from './dist/adapters/audit/exported.js';
-import { PublishedLog } from './dist/adapters/audit/published.js';
-import { webhookAt } from './dist/adapters/webhook.js';
-import { LongReading } from './dist/client/audit.js';
-import { Cursor } from './dist/client/cursor.js';
-import { forwardUpTo } from './dist/client/forwarding.js';
+import { folderTiles } from '${import.meta.dirname}/../../dist/adapters/audit/exported.js';
+import { PublishedLog } from '${import.meta.dirname}/../../dist/adapters/audit/published.js';
+import { webhookAt } from '${import.meta.dirname}/../../dist/adapters/webhook.js';
+import { LongReading } from '${import.meta.dirname}/../../dist/client/audit.js';
+import { Cursor } from '${import.meta.dirname}/../../dist/client/cursor.js';
+import { forwardUpTo } from '${import.meta.dirname}/../../dist/client/forwarding.js';
 
 const [, , folder, vkey, url, file] = process.argv;
 const reading = await LongReading.begin(() => PublishedLog.open(folderTiles(folder), vkey));
@@ -34,7 +34,6 @@ const receivers: Receiver[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'custody-forward-'));
-  compileInto(folder, ['domain', 'formats', 'adapters', 'client']);
   writeFileSync(join(folder, 'forward.mjs'), FORWARD);
   const store = newStore();
   const log = await open(store);
