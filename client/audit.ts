@@ -42,14 +42,54 @@ export async function auditLog(custody: Reading, auditor: Signer): Promise<Publi
   return log;
 }
 
+/** A log while somebody goes on reading it: where the desk's leave has ended it is asked again, which is in the log as well. */
+export class LongReading {
+  readonly #ask: () => Promise<PublishedLog>;
+  #log: PublishedLog;
+
+  private constructor(ask: () => Promise<PublishedLog>, log: PublishedLog) {
+    this.#ask = ask;
+    this.#log = log;
+  }
+
+  static async begin(ask: () => Promise<PublishedLog>): Promise<LongReading> {
+    return new LongReading(ask, await ask());
+  }
+
+  get log(): PublishedLog {
+    return this.#log;
+  }
+
+  async read<T>(how: (log: PublishedLog) => Promise<T>): Promise<T> {
+    try {
+      return await how(this.#log);
+    } catch (error) {
+      if (!(error instanceof CustodyError) || error.code !== 'NOT_AUTHORISED') throw error;
+    }
+    const log = await this.#ask();
+    await log.follows(this.#log.checkpoint);
+    this.#log = log;
+    return how(log);
+  }
+
+  /** Goes on to the log as it is published now. */
+  async renew(): Promise<void> {
+    this.#log = await this.read((log) => log.newer());
+  }
+}
+
 function overHttp(base: URL): TileSource {
   return async (path) => {
-    const response = await fetch(new URL(path, base));
+    const response = await fetch(new URL(path, base)).catch(deskIsDown);
     if (response.status === 404) return null;
     if (response.status === 403) throw new CustodyError('NOT_AUTHORISED', "the desk's leave to read the log has ended");
     if (!response.ok) throw new CustodyError('STORE_UNAVAILABLE', `the desk answers ${response.status} to ${path}`);
-    return Buffer.from(await response.arrayBuffer());
+    return Buffer.from(await response.arrayBuffer().catch(deskIsDown));
   };
+}
+
+function deskIsDown(cause: unknown): never {
+  throw new CustodyError('STORE_UNAVAILABLE', 'the desk does not answer', { cause });
 }
 
 /** Records that the desk has proved, in log order, and by which checkpoint. */

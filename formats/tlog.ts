@@ -110,6 +110,11 @@ export class Frontier {
 /** Gives the root of the complete subtree of entries index·2^height up to (index+1)·2^height. */
 export type NodeReader = (height: number, index: number) => Buffer | Promise<Buffer>;
 
+/** MTH(D[0:size]) of RFC 6962, section 2.1, of any tree that begins with those entries. */
+export async function rootAt(size: number, read: NodeReader): Promise<Buffer> {
+  return size === 0 ? EMPTY_ROOT : hashOfRange(0, size, read);
+}
+
 /** PATH(index, D[size]) of RFC 6962, section 2.1.1: from the leaf's sibling up. */
 export async function proveInclusion(index: number, size: number, read: NodeReader): Promise<Buffer[]> {
   if (!isCount(size) || !isCount(index) || index >= size)

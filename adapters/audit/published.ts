@@ -16,6 +16,7 @@ import {
   leafHashes,
   proveConsistency,
   proveInclusion,
+  rootAt,
   rootOfComplete,
   rootOver,
   verifyConsistency,
@@ -115,6 +116,14 @@ export class PublishedLog {
     const log = await PublishedLog.#openBy(this.read, this.#verifier);
     await log.follows(this.checkpoint);
     return log;
+  }
+
+  /** What it was when it had so many entries, proved. LOG_INVALID as `follows`. */
+  async at(size: number): Promise<Checkpoint> {
+    const root = await rootAt(size, (height, at) => this.#node(height, at));
+    const earlier = { origin: this.checkpoint.origin, size, root: root.toString('hex') };
+    await this.follows(earlier);
+    return earlier;
   }
 
   /** USAGE when the checkpoint does not cover the index; LOG_INVALID when the log cannot prove it. */
