@@ -60,7 +60,7 @@ export function createRetention({ records, audit, key, id, log }: RetentionDeps)
       const need = inUse(Date.now(), newest.retention.auditDays);
       return resumable((from, signal, reached) =>
         walk(
-          [{ prefix: 'batches/' }, { prefix: 'checkpoints/' }],
+          [{ prefix: 'batches/' }, { prefix: 'checkpoints/' }, { prefix: 'keys/' }],
           { bucket: log, from, signal },
           // A batch that was damaged before it counted has its replacement on top.
           (keys) => keepLocked(log, keys, { need: () => need, replaced: (key) => key.startsWith('batches/') }),

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { PublishedLog, type TileSource } from '../adapters/audit/published.js';
 import { encodeRecord } from '../adapters/audit/record.js';
-import { parseVerifierKey } from '../formats/checkpoint.js';
+import { parseVerifierKeys } from '../formats/signed-note.js';
 import { verifyProof } from '../formats/tlog-proof.js';
 import { TILE_WIDTH, encodeBundle, parseTilePath } from '../formats/tlog-tiles.js';
 import { leafHash, rootOver } from '../formats/tlog.js';
@@ -103,7 +103,7 @@ async function oneByOne({ appender, log }: BenchLog, count: number, withProof: n
     leaves.push(leafHash(entry));
     const proof = await (await PublishedLog.open(own, vkey)).prove(answer?.index ?? -1);
     withProof.push(performance.now() - begun);
-    verifyProof(proof, parseVerifierKey(vkey));
+    verifyProof(proof, parseVerifierKeys(vkey));
   }
   await appender.close();
   return took;

@@ -14,7 +14,7 @@ import type { AuditRecord } from '../domain/audit.js';
 import { isoTime } from '../domain/time.js';
 import { freePort } from '../client/stack/layout.js';
 import { executable } from '../client/stack/stack.js';
-import { encodeVerifierKey } from '../formats/checkpoint.js';
+import { encodeVerifierKey } from '../formats/signed-note.js';
 import { generateKey, importPrivateKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 
@@ -62,7 +62,7 @@ export async function startBenchStore(folder: string): Promise<BenchStore> {
       await admin.createBucket(names.audit, { objectLock: true, versioning: true });
       await admin.createBucket(names.log, { objectLock: false, versioning: false });
       const buckets = { audit: openBucket(config, names.audit), log: openBucket(config, names.log) };
-      const appender = await openAuditLog({ ...buckets, key, origin: ORIGIN, lock: async () => ({ retainUntil }) });
+      const appender = await openAuditLog({ ...buckets, key, vkey, lock: async () => ({ retainUntil }) });
       return { ...buckets, appender };
     },
     stop: async () => {

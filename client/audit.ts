@@ -10,7 +10,8 @@ import { CustodyError } from '../domain/errors.js';
 import type { Logged } from '../domain/state.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { decodeBase64 } from '../formats/base64.js';
-import { openCheckpoint, parseVerifierKey, type Checkpoint } from '../formats/checkpoint.js';
+import { openCheckpoint, type Checkpoint } from '../formats/checkpoint.js';
+import { parseVerifierKeys } from '../formats/signed-note.js';
 import { checkShape } from '../formats/json.js';
 import { decodeProof, verifyProof } from '../formats/tlog-proof.js';
 import type { Reading } from './connect.js';
@@ -42,14 +43,54 @@ export async function auditLog(custody: Reading, auditor: Signer): Promise<Publi
   return log;
 }
 
+/** A log while somebody goes on reading it: where the desk's leave has ended it is asked again, which is in the log as well. */
+export class LongReading {
+  readonly #ask: () => Promise<PublishedLog>;
+  #log: PublishedLog;
+
+  private constructor(ask: () => Promise<PublishedLog>, log: PublishedLog) {
+    this.#ask = ask;
+    this.#log = log;
+  }
+
+  static async begin(ask: () => Promise<PublishedLog>): Promise<LongReading> {
+    return new LongReading(ask, await ask());
+  }
+
+  get log(): PublishedLog {
+    return this.#log;
+  }
+
+  async read<T>(how: (log: PublishedLog) => Promise<T>): Promise<T> {
+    try {
+      return await how(this.#log);
+    } catch (error) {
+      if (!(error instanceof CustodyError) || error.code !== 'NOT_AUTHORISED') throw error;
+    }
+    const log = await this.#ask();
+    await log.follows(this.#log.checkpoint);
+    this.#log = log;
+    return how(log);
+  }
+
+  /** Goes on to the log as it is published now. */
+  async renew(): Promise<void> {
+    this.#log = await this.read((log) => log.newer());
+  }
+}
+
 function overHttp(base: URL): TileSource {
   return async (path) => {
-    const response = await fetch(new URL(path, base));
+    const response = await fetch(new URL(path, base)).catch(deskIsDown);
     if (response.status === 404) return null;
     if (response.status === 403) throw new CustodyError('NOT_AUTHORISED', "the desk's leave to read the log has ended");
     if (!response.ok) throw new CustodyError('STORE_UNAVAILABLE', `the desk answers ${response.status} to ${path}`);
-    return Buffer.from(await response.arrayBuffer());
+    return Buffer.from(await response.arrayBuffer().catch(deskIsDown));
   };
+}
+
+function deskIsDown(cause: unknown): never {
+  throw new CustodyError('STORE_UNAVAILABLE', 'the desk does not answer', { cause });
 }
 
 /** Records that the desk has proved, in log order, and by which checkpoint. */
@@ -76,7 +117,7 @@ export async function askProved(custody: Reading, auditor: Signer, question: Rec
   const answer: unknown = await ask(custody, asked);
   const { checkpoint: text, proofs, since } = checkShape(provedSchema, answer, "the desk's answer");
   const note = Buffer.from(text);
-  const verifier = parseVerifierKey(vkey);
+  const verifier = parseVerifierKeys(vkey);
   const checkpoint = openCheckpoint(note, verifier);
   const path = since.map((hash) => decodeBase64(hash, 'a hash of the answer'));
   const follows = async (earlier: Checkpoint): Promise<void> => assertFollows(checkpoint, earlier, path);
@@ -138,7 +179,7 @@ function lastSeen(file: string, vkey: string): Checkpoint | null {
   const note = seenAt(file);
   if (note === null) return null;
   try {
-    return openCheckpoint(note, parseVerifierKey(vkey));
+    return openCheckpoint(note, parseVerifierKeys(vkey));
   } catch (cause) {
     if (!(cause instanceof CustodyError)) throw cause;
     const what = `${file}, the newest checkpoint that was seen here, is none: put a copy of it back, or begin anew without it`;

@@ -54,6 +54,8 @@ const MEMBERS: readonly Member[] = [
 ];
 /** The log's own key: no authority, its public half is what verifiers pin. */
 export const AUDIT_KEY = 'audit-log';
+/** The one before, until it has handed the log over. */
+export const PREVIOUS_AUDIT_KEY = 'audit-log.previous';
 /** What editors check the policy.yaml beside it against. */
 const POLICY_SCHEMA = 'policy.schema.json';
 

@@ -8,11 +8,11 @@ import { fileURLToPath } from 'node:url';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const DIST = new URL('../dist/', import.meta.url);
 const { replaceFile } = await import(new URL('client/files.js', DIST));
-const { initialise } = await import(new URL('client/init.js', DIST));
+const { initialise, PREVIOUS_AUDIT_KEY } = await import(new URL('client/init.js', DIST));
 const { Layout } = await import(new URL('client/stack/layout.js', DIST));
 const { EmbeddedStack } = await import(new URL('client/stack/store.js', DIST));
 const { sha256 } = await import(new URL('formats/sha256.js', DIST));
-const { auditKeyOf } = await import(new URL('client/stack/zones.js', DIST));
+const { auditKeyOf } = await import(new URL('client/stack/log-keys.js', DIST));
 
 const ENVIRONMENT = 'dev';
 const PROCESSES = ['control', 'intake', 'signing', 'serving', 'training', 'watch', 'vault', 'gateway', 'api'];
@@ -43,9 +43,20 @@ for (const name of PROCESSES) {
     put('', name, 'keys', `${config.drills.key.id}.pem`);
     delete config.drills;
   }
+  if (config.audit !== undefined) {
+    if (existsSync(layout.key(PREVIOUS_AUDIT_KEY)))
+      config.audit.previousKey = `/etc/custody/keys/${PREVIOUS_AUDIT_KEY}.pem`;
+    else put('', name, 'keys', `${PREVIOUS_AUDIT_KEY}.pem`);
+  }
   if (name === 'vault') config.log = auditKeyOf(layout, ENVIRONMENT);
   put(`${JSON.stringify(config, null, 2)}\n`, name, 'config.json');
-  for (const path of [config.key?.path, config.alerts?.key.path, config.audit?.key, config.drills?.key.path])
+  for (const path of [
+    config.key?.path,
+    config.alerts?.key.path,
+    config.audit?.key,
+    config.audit?.previousKey,
+    config.drills?.key.path,
+  ])
     if (path !== undefined) copyKey(path, name);
   configs[name] = config;
 }

@@ -40,6 +40,7 @@ export const CHANGES = [
   'caller.refused',
   'store.tampered',
   'log.read',
+  'log.rotated',
 ] as const;
 
 export type Change = (typeof CHANGES)[number];

@@ -50,6 +50,8 @@ const CODES = {
   API_UNAVAILABLE: { exit: 7, permanent: false },
   ISSUER_UNAVAILABLE: { exit: 7, permanent: false },
   MAIL_UNAVAILABLE: { exit: 7, permanent: false },
+  WEBHOOK_UNAVAILABLE: { exit: 7, permanent: false },
+  WEBHOOK_REFUSED: { exit: 7, permanent: true },
   MODEL_SERVER_FAILED: { exit: 7, permanent: false },
   TOOL_MISSING: { exit: 7, permanent: true },
   // 130: interrupted

@@ -2,7 +2,7 @@ import type { AuditRecord } from '../domain/audit.js';
 import type { Rules } from '../domain/authorise.js';
 import type { RecoveryEvidence } from '../domain/evidence.js';
 import type { VerifiedRecovery } from '../domain/recovery.js';
-import type { LogVerifier } from './checkpoint.js';
+import type { LogVerifier } from './signed-note.js';
 import { releaseIn, verifyPolicies } from './evidence.js';
 import { parseJson } from './json.js';
 import type { PinnedRoot } from './policy.js';

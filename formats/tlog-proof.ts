@@ -1,6 +1,7 @@
 import { CustodyError } from '../domain/errors.js';
 import { decodeBase64, encodeBase64 } from './base64.js';
-import { openCheckpoint, type Checkpoint, type LogVerifier } from './checkpoint.js';
+import { openCheckpoint, type Checkpoint } from './checkpoint.js';
+import { type LogVerifier } from './signed-note.js';
 import { leafHash, verifyInclusion } from './tlog.js';
 
 /** Shows, without the log, that it holds an entry: C2SP tlog-proof v1, with the entry itself as its extra data. */

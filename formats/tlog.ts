@@ -13,9 +13,20 @@ node[0] = 1;
 
 /** MTH({d}) of RFC 6962, section 2.1. */
 export function leafHash(entry: Uint8Array): Buffer {
-  if (entry.length > LARGEST_HASHED) return digestOf(Buffer.concat([leaf.subarray(0, 1), entry]));
+  return Buffer.from(leafText(entry), 'binary');
+}
+
+/** The same of many, one hash after the other. */
+export function leafHashes(entries: readonly Uint8Array[]): Buffer {
+  const hashes = Buffer.allocUnsafe(entries.length * HASH_SIZE);
+  entries.forEach((entry, at) => hashes.write(leafText(entry), at * HASH_SIZE, 'binary'));
+  return hashes;
+}
+
+function leafText(entry: Uint8Array): string {
+  if (entry.length > LARGEST_HASHED) return digestText(Buffer.concat([leaf.subarray(0, 1), entry]));
   leaf.set(entry, 1);
-  return digestOf(leaf.subarray(0, 1 + entry.length));
+  return digestText(leaf.subarray(0, 1 + entry.length));
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
@@ -26,9 +37,24 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
   return digestOf(node);
 }
 
-/** As text and back: Node makes that in a third of the time that it takes for a buffer of its own. */
 function digestOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(hash('sha256', bytes, 'binary'), 'binary');
+  return Buffer.from(digestText(bytes), 'binary');
+}
+
+/** As text, which is to be made bytes again: Node makes that in a third of the time that it takes for a buffer of its own. */
+function digestText(bytes: Uint8Array): string {
+  return hash('sha256', bytes, 'binary');
+}
+
+/** The root over hashes that lie one after the other, as many as a power of two: faster than `rootOver`. */
+export function rootOfComplete(hashes: Buffer): Buffer {
+  const work = Buffer.from(hashes);
+  for (let width = work.length / 2; width >= HASH_SIZE; width /= 2)
+    for (let at = 0; at < width; at += HASH_SIZE) {
+      node.set(work.subarray(2 * at, 2 * at + 2 * HASH_SIZE), 1);
+      work.write(digestText(node), at, 'binary');
+    }
+  return Buffer.from(work.subarray(0, HASH_SIZE));
 }
 
 /** The largest power of two smaller than `n`, for n > 1: where RFC 6962 splits a tree. */
@@ -83,6 +109,11 @@ export class Frontier {
 
 /** Gives the root of the complete subtree of entries index·2^height up to (index+1)·2^height. */
 export type NodeReader = (height: number, index: number) => Buffer | Promise<Buffer>;
+
+/** MTH(D[0:size]) of RFC 6962, section 2.1, of any tree that begins with those entries. */
+export async function rootAt(size: number, read: NodeReader): Promise<Buffer> {
+  return size === 0 ? EMPTY_ROOT : hashOfRange(0, size, read);
+}
 
 /** PATH(index, D[size]) of RFC 6962, section 2.1.1: from the leaf's sibling up. */
 export async function proveInclusion(index: number, size: number, read: NodeReader): Promise<Buffer[]> {

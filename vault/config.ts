@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { CustodyError } from '../domain/errors.js';
 import type { VaultSocket } from '../domain/vault.js';
-import { parseVerifierKey, type LogVerifier } from '../formats/checkpoint.js';
+import { parseVerifierKeys, type LogVerifier } from '../formats/signed-note.js';
 import { parseConfig } from '../formats/json.js';
 import { parsePinnedRoot, type PinnedRoot } from '../formats/policy.js';
 
@@ -51,7 +51,7 @@ export function loadConfig(file: string | undefined): VaultConfig {
   if (file === undefined) throw new CustodyError('USAGE', 'usage: vault <config.json>');
   const config = parseConfig(schema, readText(file), file);
   const root = parsePinnedRoot(readText(config.root), config.root, config.environment);
-  return { root, log: parseVerifierKey(config.log), state: config.state, sockets: config.sockets };
+  return { root, log: parseVerifierKeys(config.log), state: config.state, sockets: config.sockets };
 }
 
 function readText(file: string): Buffer {

@@ -1,4 +1,4 @@
-import type { LogVerifier } from '../formats/checkpoint.js';
+import type { LogVerifier } from '../formats/signed-note.js';
 import type { PinnedRoot } from '../formats/policy.js';
 import type { VaultConfig } from './config.js';
 import { finishDestructions } from './destroy.js';

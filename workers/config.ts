@@ -43,6 +43,8 @@ const schema = z.discriminatedUnion('zone', [
       audit: z.strictObject({
         store: z.strictObject({ accessKey: z.string(), secretKey: z.string() }),
         key: path,
+        /** The key that `key` takes over from, until it has. */
+        previousKey: path.optional(),
         origin: z.string(),
         port: z.int(),
       }),

@@ -12,6 +12,7 @@ import { AuditDesk } from '../adapters/audit/desk.js';
 import { drillMetrics } from '../adapters/drill-metrics.js';
 import { StoredConsumers } from '../adapters/consumers.js';
 import { createApiClient } from '../adapters/api/client.js';
+import { logKeys } from '../adapters/audit/keys.js';
 import { openAuditLog } from '../adapters/audit/log.js';
 import { createCaller } from '../adapters/gateway/caller.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
@@ -37,15 +38,18 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
   const auditStore = { ...store, ...config.audit.store };
   const buckets = { audit: openBucket(auditStore, audit), log: openBucket(auditStore, logBucket) };
   const auditKey = loadKey({ path: config.audit.key });
-  const { origin, port } = config.audit;
-  const auditLog = await openAuditLog({ ...buckets, key: auditKey, origin, lock: () => records.lock('auditDays') });
+  const { origin, port, previousKey } = config.audit;
+  const signing = { ...buckets, key: auditKey, lock: () => records.lock('auditDays') };
+  const previous = previousKey === undefined ? null : loadKey({ path: previousKey });
+  const vkey = await logKeys({ ...signing, origin, previous, by: config.key.id });
+  const auditLog = await openAuditLog({ ...signing, vkey });
   await notePolicies(await records.policies(), auditLog);
   const desk = new AuditDesk({
     records,
     audit: auditLog,
     buckets,
     key: auditKey,
-    origin,
+    vkey,
     file: join(config.state, 'states'),
     log,
     metrics: drillMetrics(records),

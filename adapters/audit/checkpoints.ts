@@ -1,5 +1,6 @@
 import { CustodyError } from '../../domain/errors.js';
-import { openCheckpoint, type Checkpoint, type LogVerifier } from '../../formats/checkpoint.js';
+import { openCheckpoint, type Checkpoint } from '../../formats/checkpoint.js';
+import type { LogVerifier } from '../../formats/signed-note.js';
 import type { Bucket } from '../object-store/port.js';
 import { invalidFrom } from './invalid.js';
 
@@ -15,8 +16,13 @@ export interface Published {
   readonly etag: string | null;
 }
 
+/** Names in the order of the sizes that they are about. */
+export function numbered(prefix: string, size: number): string {
+  return `${prefix}${String(size).padStart(SIZE_DIGITS, '0')}`;
+}
+
 export function lockedKey(size: number): string {
-  return `${LOCKED}${String(size).padStart(SIZE_DIGITS, '0')}`;
+  return numbered(LOCKED, size);
 }
 
 /** The checkpoint that counts now. One that does not verify counts as absent: the batches are the truth. */

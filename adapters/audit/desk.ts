@@ -7,6 +7,7 @@ import { parseJson } from '../../formats/json.js';
 import { sha256 } from '../../formats/sha256.js';
 import type { Records } from '../records.js';
 import { serveLog } from './http.js';
+import { lastTold } from './keys.js';
 import type { AuditLog } from './log.js';
 import { noteAtDesk } from './note.js';
 import { Questions } from './questions.js';
@@ -43,6 +44,12 @@ export class AuditDesk {
         request.url = `/${rest.join('/')}`;
         return void tiles(request, response);
       }
+      // Public keys, signed: whoever reads a log by one of them learns of the next.
+      if (first === 'keys' && request.method === 'GET')
+        return void lastTold(deps.buckets.audit).then(
+          (note) => send(response, 200, { note: note?.toString('utf8') ?? null }),
+          (error: unknown) => this.#refuse(response, error),
+        );
       if (first === 'metrics' && request.method === 'GET')
         return void deps.metrics().then(
           (text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text),

@@ -1,5 +1,5 @@
-import { createWriteStream, existsSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+import { createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Checkpoint } from '../../formats/checkpoint.js';
@@ -13,12 +13,16 @@ const NEWLINE = Buffer.from('\n');
 
 /** A log that was taken along: the paths of C2SP tlog-tiles, as files. */
 export function folderTiles(folder: string): TileSource {
-  return (path) =>
-    readFile(join(folder, path)).catch((error: unknown) => {
+  // Small files, thousands of them, for a reader who does nothing else: not each through the thread pool, four times.
+  return async (path) => {
+    try {
+      return readFileSync(join(folder, path));
+    } catch (error) {
       // What should be in a folder is not there either where a file is in its way.
       if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return null;
       return absent(error);
-    });
+    }
+  };
 }
 
 /**
@@ -74,13 +78,16 @@ class Said {
   }
 
   async expect({ first, entries }: LogBundle): Promise<void> {
-    const lines = linesOf(entries);
-    const found = await this.#next(lines.length);
-    if (found.equals(lines)) return;
-    const same = lines.findIndex((byte, at) => found[at] !== byte);
-    let end = 0;
-    const at = entries.findIndex((entry) => same < (end += entry.length + NEWLINE.length));
-    throw invalidFrom(first + at, `${RECORDS} does not say what the log has`);
+    const length = entries.reduce((sum, entry) => sum + entry.length + NEWLINE.length, 0);
+    const found = await this.#next(length);
+    let from = 0;
+    const at = entries.findIndex((entry) => {
+      const end = from + entry.length;
+      const isSaid = found[end] === NEWLINE[0] && entry.compare(found, from, end) === 0;
+      from = end + NEWLINE.length;
+      return !isSaid;
+    });
+    if (at >= 0) throw invalidFrom(first + at, `${RECORDS} does not say what the log has`);
   }
 
   async expectEnd(size: number): Promise<void> {

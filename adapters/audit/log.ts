@@ -28,8 +28,8 @@ export interface AuditLogDeps {
   readonly log: Bucket;
   /** Ed25519. */
   readonly key: SigningKey;
-  /** Name of the log and of its key, such as `custody.example/prod`. */
-  readonly origin: string;
+  /** The verifier key of `key`, and those before it: what `parseVerifierKeys` reads. */
+  readonly vkey: string;
   /** How long what is written now stays. */
   readonly lock: () => Promise<Lock>;
 }

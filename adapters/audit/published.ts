@@ -1,6 +1,7 @@
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
-import { openCheckpoint, parseVerifierKey, type Checkpoint, type LogVerifier } from '../../formats/checkpoint.js';
+import { openCheckpoint, type Checkpoint } from '../../formats/checkpoint.js';
+import { parseVerifierKeys, type LogVerifier } from '../../formats/signed-note.js';
 import { verifyProof, type LogProof } from '../../formats/tlog-proof.js';
 import {
   TILE_WIDTH,
@@ -11,7 +12,15 @@ import {
   tilePath,
   type Tile,
 } from '../../formats/tlog-tiles.js';
-import { leafHash, proveConsistency, proveInclusion, rootOver, verifyConsistency } from '../../formats/tlog.js';
+import {
+  leafHashes,
+  proveConsistency,
+  proveInclusion,
+  rootAt,
+  rootOfComplete,
+  rootOver,
+  verifyConsistency,
+} from '../../formats/tlog.js';
 import { CHECKPOINT } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
 import { readAhead } from './prefetch.js';
@@ -51,7 +60,7 @@ export class PublishedLog {
 
   /** `vkey`: C2SP signed note. LOG_INVALID without a checkpoint that it has signed. */
   static open(read: TileSource, vkey: string): Promise<PublishedLog> {
-    return PublishedLog.#openBy(read, parseVerifierKey(vkey));
+    return PublishedLog.#openBy(read, parseVerifierKeys(vkey));
   }
 
   static async #openBy(read: TileSource, verifier: LogVerifier): Promise<PublishedLog> {
@@ -78,15 +87,18 @@ export class PublishedLog {
       const first = tree.size;
       const width = widthOf(0, index, size);
       const entries = await this.#entries(index, width, read);
-      const leaves = entries.map(leafHash);
-      await this.#compare({ level: 0, index, width, bytes: Buffer.concat(leaves) }, read);
+      const leaves = leafHashes(entries);
+      await this.#compare({ level: 0, index, width, bytes: leaves }, read);
       entries.forEach((entry, at) => assertRecord(entry, first + at));
-      for (const leaf of leaves)
-        for (const tile of tree.append(leaf)) {
-          unfinished.delete(tile.level);
-          if (tile.width < TILE_WIDTH) unfinished.set(tile.level, tile);
-          else if (tile.level > 0) await this.#compare(tile);
-        }
+      const tiles =
+        width === TILE_WIDTH
+          ? tree.append(rootOfComplete(leaves), 1)
+          : hashesOfTile(leaves).flatMap((leaf) => tree.append(leaf));
+      for (const tile of tiles) {
+        unfinished.delete(tile.level);
+        if (tile.width < TILE_WIDTH) unfinished.set(tile.level, tile);
+        else await this.#compare(tile);
+      }
       yield { first, entries };
     }
     for (const tile of unfinished.values()) await this.#compare(tile);
@@ -104,6 +116,14 @@ export class PublishedLog {
     const log = await PublishedLog.#openBy(this.read, this.#verifier);
     await log.follows(this.checkpoint);
     return log;
+  }
+
+  /** What it was when it had so many entries, proved. LOG_INVALID as `follows`. */
+  async at(size: number): Promise<Checkpoint> {
+    const root = await rootAt(size, (height, at) => this.#node(height, at));
+    const earlier = { origin: this.checkpoint.origin, size, root: root.toString('hex') };
+    await this.follows(earlier);
+    return earlier;
   }
 
   /** USAGE when the checkpoint does not cover the index; LOG_INVALID when the log cannot prove it. */
@@ -155,7 +175,7 @@ export class PublishedLog {
     const path = bundlePath(bundle, width);
     const { entries, rest } = entriesOfBundle(await this.#found(path, first, read));
     if (entries.length === width && rest === 0) return entries;
-    const leaves = Buffer.concat(entries.slice(0, width).map(leafHash));
+    const leaves = leafHashes(entries.slice(0, width));
     await this.#compare({ level: 0, index: bundle, width, bytes: leaves });
     throw invalidFrom(first + width - 1, `${path} goes on after its last entry`);
   }

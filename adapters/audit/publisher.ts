@@ -1,11 +1,6 @@
 import { CustodyError } from '../../domain/errors.js';
-import {
-  encodeVerifierKey,
-  parseVerifierKey,
-  signCheckpoint,
-  type Checkpoint,
-  type LogVerifier,
-} from '../../formats/checkpoint.js';
+import { signCheckpoint, type Checkpoint } from '../../formats/checkpoint.js';
+import { parseVerifierKeys, type LogVerifier } from '../../formats/signed-note.js';
 import { TILE_WIDTH } from '../../formats/tlog-tiles.js';
 import { CHECKPOINT, lockedCheckpoints, lockedKey, readPublished, type Published } from './checkpoints.js';
 import { invalidFrom } from './invalid.js';
@@ -26,7 +21,7 @@ export class Publisher {
 
   constructor(deps: AuditLogDeps) {
     this.deps = deps;
-    this.verifier = parseVerifierKey(encodeVerifierKey(deps.origin, deps.key));
+    this.verifier = parseVerifierKeys(deps.vkey);
   }
 
   checkpoint(): Checkpoint {
@@ -46,7 +41,7 @@ export class Publisher {
   /** After this the published checkpoint covers everything the writer has. */
   async publish(writer: Writer): Promise<void> {
     await writer.derive();
-    const checkpoint = { origin: this.deps.origin, size: writer.size, root: writer.root().toString('hex') };
+    const checkpoint = { origin: this.verifier.name, size: writer.size, root: writer.root().toString('hex') };
     const note = signCheckpoint(checkpoint, this.deps.key);
     while (!this.covers(checkpoint)) {
       const etag = this.published?.etag ?? null;

@@ -6,7 +6,6 @@ import { groundsOf } from '../../domain/state.js';
 import type { AuditQuestionPredicate, Verified } from '../../domain/statements.js';
 import { isoTime, outsideValidity } from '../../domain/time.js';
 import { encodeBase64 } from '../../formats/base64.js';
-import { encodeVerifierKey } from '../../formats/checkpoint.js';
 import { sha256 } from '../../formats/sha256.js';
 import { encodeProof } from '../../formats/tlog-proof.js';
 import type { Found, Records } from '../records.js';
@@ -123,8 +122,7 @@ export class Questions {
 
   /** The whole log is checked from its batches on before anybody is shown a part of it. */
   async #log(): Promise<Answer> {
-    const { buckets, origin, key } = this.#deps;
-    const vkey = encodeVerifierKey(origin, key);
+    const { buckets, vkey } = this.#deps;
     const { size, root } = await readLog({ ...buckets, vkey }).verifyLog();
     const token = randomBytes(24).toString('base64url');
     this.#leaves.set(token, performance.now() + READING_MS);

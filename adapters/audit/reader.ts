@@ -1,6 +1,6 @@
 import type { AuditRecord } from '../../domain/audit.js';
 import { CustodyError } from '../../domain/errors.js';
-import { parseVerifierKey, type LogVerifier } from '../../formats/checkpoint.js';
+import { parseVerifierKeys, type LogVerifier } from '../../formats/signed-note.js';
 import { TILE_WIDTH } from '../../formats/tlog-tiles.js';
 import type { Bucket } from '../object-store/port.js';
 import { readBundle } from './bundle.js';
@@ -20,7 +20,7 @@ export interface LogReader {
 
 /** Reads a log by its two buckets, believing only what the key `vkey` (C2SP signed note) has signed. */
 export function readLog(source: { readonly audit: Bucket; readonly log: Bucket; readonly vkey: string }): LogReader {
-  const verifier = parseVerifierKey(source.vkey);
+  const verifier = parseVerifierKeys(source.vkey);
   const { audit, log } = source;
   return {
     verifyLog: () => verifyLog(audit, log, verifier),

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { StateIndex } from '../../domain/state.js';
-import { encodeVerifierKey } from '../../formats/checkpoint.js';
+import { parseVerifierKeys } from '../../formats/signed-note.js';
 import type { SigningKey } from '../../formats/keys.js';
 import { absent, writeDurably } from '../durable.js';
 import type { Bucket } from '../object-store/port.js';
@@ -13,7 +13,8 @@ import { encodeSnapshot, openSnapshot, type Snapshot } from './state-snapshot.js
 export interface StatesDeps {
   readonly buckets: { readonly audit: Bucket; readonly log: Bucket };
   readonly key: SigningKey;
-  readonly origin: string;
+  /** What `parseVerifierKeys` reads; `key` is the first. */
+  readonly vkey: string;
   /** A file of this process's own. Without it, or with another one, the log is read from its first record. */
   readonly file: string;
   readonly log: Pick<Logger, 'warn'>;
@@ -25,14 +26,12 @@ const SNAPSHOT_EVERY = 4_096;
 /** Every state that the log tells of, as far as it goes. The log is the truth: what is kept here can be made again from it. */
 export class States {
   readonly #deps: StatesDeps;
-  readonly #vkey: string;
   #index: StateIndex | null = null;
   #kept: Pick<Snapshot, 'size' | 'ids'> = { size: 0, ids: Buffer.alloc(0) };
   #busy: Promise<unknown> = Promise.resolve();
 
   constructor(deps: StatesDeps) {
     this.#deps = deps;
-    this.#vkey = encodeVerifierKey(deps.origin, deps.key);
   }
 
   /** The index, and the log whose checkpoint covers all of it. LOG_INVALID as the log is. */
@@ -44,9 +43,9 @@ export class States {
   }
 
   async #follow(): Promise<{ readonly index: StateIndex; readonly log: PublishedLog }> {
-    const { buckets } = this.#deps;
+    const { buckets, vkey } = this.#deps;
     const index = (this.#index ??= await this.#begin());
-    for await (const logged of readLog({ ...buckets, vkey: this.#vkey }).records(index.size)) index.add(logged);
+    for await (const logged of readLog({ ...buckets, vkey }).records(index.size)) index.add(logged);
     const log = await this.#published();
     if (log.checkpoint.size === index.size && index.size - this.#kept.size >= SNAPSHOT_EVERY)
       await this.#keep(index, log);
@@ -62,7 +61,8 @@ export class States {
 
   /** The kept snapshot. LOG_INVALID: the log does not go on from it, so it has been taken back. */
   async #snapshot(): Promise<Snapshot | null> {
-    const { file, key, origin, log } = this.#deps;
+    const { file, key, vkey, log } = this.#deps;
+    const origin = parseVerifierKeys(vkey).name;
     let snapshot: Snapshot;
     try {
       const bytes = await readFile(file).catch(absent);
@@ -91,6 +91,6 @@ export class States {
   }
 
   #published(): Promise<PublishedLog> {
-    return PublishedLog.open(tilesOf(this.#deps.buckets), this.#vkey);
+    return PublishedLog.open(tilesOf(this.#deps.buckets), this.#deps.vkey);
   }
 }

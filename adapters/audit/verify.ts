@@ -1,5 +1,6 @@
 import { CustodyError } from '../../domain/errors.js';
-import type { Checkpoint, LogVerifier } from '../../formats/checkpoint.js';
+import type { Checkpoint } from '../../formats/checkpoint.js';
+import type { LogVerifier } from '../../formats/signed-note.js';
 import { TILE_WIDTH, decodeBundle, hashesOfTile, parseTilePath, tilePath } from '../../formats/tlog-tiles.js';
 import { EMPTY_ROOT, leafHash } from '../../formats/tlog.js';
 import type { Bucket } from '../object-store/port.js';

@@ -4,10 +4,10 @@ import { exportLog, exportedBundles, folderTiles } from '../../adapters/audit/ex
 import { PublishedLog, type LogBundle } from '../../adapters/audit/published.js';
 import { decodeRecord } from '../../adapters/audit/record.js';
 import { CustodyError } from '../../domain/errors.js';
-import { parseVerifierKey } from '../../formats/checkpoint.js';
+import { parseVerifierKeys } from '../../formats/signed-note.js';
 import { TILE_WIDTH } from '../../formats/tlog-tiles.js';
 import { decodeProof, encodeProof, verifyProof } from '../../formats/tlog-proof.js';
-import { auditLog, logKeyOf, readWhole } from '../audit.js';
+import { auditLog, logKeyOf, LongReading, readWhole } from '../audit.js';
 import { interruption } from '../interruption.js';
 import { answer, counted, faint, good, talk } from '../output.js';
 import { fieldsOf, lineOf } from '../record-lines.js';
@@ -77,29 +77,21 @@ export async function tailLog(
 ): Promise<void> {
   const count = indexOf(lines);
   const signal = interruption();
-  let log = await asked(session, key);
-  let next = Math.max(0, log.checkpoint.size - count);
+  const reading = await LongReading.begin(() => asked(session, key));
+  let next = Math.max(0, reading.log.checkpoint.size - count);
   for (;;) {
-    for (; next < log.checkpoint.size; next += 1) {
-      const record = decodeRecord((await log.prove(next)).entry, next);
-      process.stdout.write(`${session.json ? JSON.stringify({ index: next, record }) : lineOf(record)}\n`);
+    for (; next < reading.log.checkpoint.size; next += 1) {
+      const index = next;
+      const { entry } = await reading.read((log) => log.prove(index));
+      const record = decodeRecord(entry, index);
+      process.stdout.write(`${session.json ? JSON.stringify({ index, record }) : lineOf(record)}\n`);
     }
     if (follow !== true) return;
     await setTimeout(EVERY_MS, undefined, { signal }).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
     if (signal.aborted) return;
-    log = await newest(session, key, log);
-  }
-}
-
-/** The desk's leave to read ends after a while: then it is asked again, which is in the log as well. */
-async function newest(session: ConnectedSession, key: string, log: PublishedLog): Promise<PublishedLog> {
-  try {
-    return await log.newer();
-  } catch (error) {
-    if (!(error instanceof CustodyError) || error.code !== 'NOT_AUTHORISED') throw error;
-    return asked(session, key);
+    await reading.renew();
   }
 }
 
@@ -117,7 +109,7 @@ async function checkWhole(session: Session, log: PublishedLog, bundles: AsyncIte
 
 function checkProof(session: Session, file: string, vkey: string): void {
   const proof = decodeProof(readFileSync(file));
-  const { size, root } = verifyProof(proof, parseVerifierKey(vkey));
+  const { size, root } = verifyProof(proof, parseVerifierKeys(vkey));
   const record = decodeRecord(proof.entry, proof.index);
   answer(session, { index: proof.index, record, size, root }, [
     lineOf(record),

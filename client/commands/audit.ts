@@ -53,6 +53,33 @@ Examples:
     .requiredOption(...KEY_OPTION)
     .addHelpText('after', '\nExample:\n  custody audit export log-2026 --key ada')
     .action(connected(async () => (await import('../actions/audit.js')).takeLogAlong));
+  audit
+    .command('forward <url>')
+    .description('post every record to a webhook as a CloudEvent, in order, each at least once; goes on where it was')
+    .requiredOption('--cursor <file>', 'how far it has come: one file for each webhook, made where there is none')
+    .option('--follow', 'go on with those that come, until Ctrl-C')
+    .option('--secret <file>', 'sign by Standard Webhooks; the file holds whsec_…')
+    .requiredOption(...KEY_OPTION)
+    .addHelpText(
+      'after',
+      `
+Example:
+  custody audit forward https://siem.example/custody --cursor siem.cursor --secret siem.secret --follow --key ada`,
+    )
+    .action(connected(async () => (await import('../actions/forward.js')).forwardLog));
+
+  audit
+    .command('keys')
+    .description(
+      "the log's keys as the desk tells them, if one that is known here has signed that: known here from then on",
+    )
+    .addHelpText('after', '\nExample:\n  custody audit keys > log.vkey')
+    .action(action(async () => (await import('../actions/log-keys.js')).showKeys));
+  audit
+    .command('rotate')
+    .description('make a new key for the log: the one before hands the log over to it when control starts again')
+    .addHelpText('after', '\nExample:\n  custody audit rotate')
+    .action(action(async () => (await import('../actions/log-keys.js')).rotate));
 
   program
     .command('state <model>')

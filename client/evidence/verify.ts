@@ -9,7 +9,8 @@ import { decodeRecord } from '../../adapters/audit/record.js';
 import { Records } from '../../adapters/records.js';
 import { CustodyError } from '../../domain/errors.js';
 import { holdsRole } from '../../domain/policy.js';
-import { openCheckpoint, parseVerifierKey } from '../../formats/checkpoint.js';
+import { openCheckpoint } from '../../formats/checkpoint.js';
+import { parseVerifierKeys } from '../../formats/signed-note.js';
 import type { PinnedRoot } from '../../formats/policy.js';
 import { sha256 } from '../../formats/sha256.js';
 import { decodeProof, verifyProof } from '../../formats/tlog-proof.js';
@@ -72,7 +73,7 @@ async function makerOf({ envelope, claimed, files }: OpenedDossier, records: Rec
 
 /** The records in it, each proved by the one checkpoint that the log's key has signed. */
 function excerptOf({ claimed, files }: OpenedDossier, vkey: string): LogExcerpt {
-  const verifier = parseVerifierKey(vkey);
+  const verifier = parseVerifierKeys(vkey);
   const note = files.get(LOG_CHECKPOINT);
   if (note === undefined) throw differs(LOG_CHECKPOINT, 'is not there');
   const { origin, size, root } = named(LOG_CHECKPOINT, () => openCheckpoint(note, verifier));

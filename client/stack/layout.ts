@@ -35,6 +35,10 @@ export class Layout {
   key(id: string): string {
     return this.path('keys', `${id}.pem`);
   }
+  /** Every key of the audit log, where it has had more than one. */
+  get logKeys(): string {
+    return this.path('log.vkey');
+  }
   /** The newest checkpoint of the audit log that was seen from here. */
   get seenCheckpoint(): string {
     return this.path('seen-checkpoint');

@@ -18,7 +18,8 @@ import { EmbeddedStack } from './store.js';
 import { Supervisor } from './supervisor.js';
 import { keepHistories, temporalProcess } from './temporal.js';
 import { Users } from './users.js';
-import { auditKeyOf, ZoneProcesses, type ZoneSettings } from './zones.js';
+import { auditKeyOf, learnLogKeys } from './log-keys.js';
+import { ZoneProcesses, type ZoneSettings } from './zones.js';
 
 export interface StackOptions {
   readonly state?: string;
@@ -124,6 +125,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   try {
     await unlessAborted(signal, bringUp());
+    const { desk, audit } = describe();
+    await learnLogKeys(layout, desk, audit.vkey);
     const description = describe();
     writeDescription(layout, description);
     return { layout, description, supervisor, shared: users.whyNot, stop };

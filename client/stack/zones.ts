@@ -1,12 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Scanner } from '../../adapters/scan/external.js';
 import { ZONES, type Zone } from '../../domain/names.js';
 import { replaceFile } from '../files.js';
 import { sha256 } from '../../formats/sha256.js';
-import { encodeVerifierKey } from '../../formats/checkpoint.js';
-import { ALERT_KEY, AUDIT_KEY, DRILL_KEY, readKey } from '../init.js';
+import { ALERT_KEY, AUDIT_KEY, DRILL_KEY, PREVIOUS_AUDIT_KEY } from '../init.js';
 import type { Layout, Ports } from './layout.js';
+import { auditKeyOf, auditOrigin } from './log-keys.js';
 import type { EmbeddedStack } from './store.js';
 import type { ProcessSpec } from './supervisor.js';
 import type { Member, SocketName, Users } from './users.js';
@@ -25,15 +25,6 @@ export interface ZoneSettings {
   /** Other people's scanners, by name. */
   readonly scanners: Readonly<Record<string, Scanner>>;
   readonly mail: { readonly smtp: string; readonly from: string; readonly directory: string };
-}
-
-export function auditOrigin(environment: string): string {
-  return `custody.local/${environment}`;
-}
-
-/** Who signs the log's checkpoints, as a verifier key. */
-export function auditKeyOf(layout: Layout, environment: string): string {
-  return encodeVerifierKey(auditOrigin(environment), readKey(layout.key(AUDIT_KEY)));
 }
 
 /** The processes that are ours, each with a configuration that only it can read. */
@@ -121,7 +112,8 @@ export class ZoneProcesses {
       case 'control': {
         const { accessKey, secretKey } = store.credential('audit');
         const key = this.#key('control', AUDIT_KEY).path;
-        const audit = { store: { accessKey, secretKey }, key, origin: auditOrigin(environment), port: ports.desk };
+        const signing = { key, ...this.#previousKey(), origin: auditOrigin(environment) };
+        const audit = { store: { accessKey, secretKey }, ...signing, port: ports.desk };
         const apis = [this.socket('api', 'api-admin')];
         return { key: this.#key('control', 'control'), gateways, apis, audit, mail, ...this.#drills() };
       }
@@ -146,6 +138,15 @@ export class ZoneProcesses {
       case 'watch':
         return { gateways };
     }
+  }
+
+  /** Control has the log's key of before for as long as it has to hand the log over. */
+  #previousKey(): object {
+    const { layout } = this.#settings;
+    if (existsSync(layout.key(PREVIOUS_AUDIT_KEY)))
+      return { previousKey: this.#key('control', PREVIOUS_AUDIT_KEY).path };
+    rmSync(layout.path('zones', 'control', `${PREVIOUS_AUDIT_KEY}.pem`), { force: true });
+    return {};
   }
 
   /** A copy of the key that only the process's user can read. */

@@ -7,7 +7,7 @@ import { openBucket } from '../../adapters/object-store/s3.js';
 import type { CustodyError } from '../../domain/errors.js';
 import { startProxy, type Answer, type Fault, type Proxy } from '../support/proxy.js';
 import { startStore, type TestStore } from '../support/store.js';
-import { ORIGIN, idsOf, key, reader, someRecords, vkey, type Buckets } from '../unit/audit/fixtures.js';
+import { idsOf, key, reader, someRecords, vkey, type Buckets } from '../unit/audit/fixtures.js';
 
 /** Records that are there before, so that the next ones fill a bundle. */
 const BEFORE = 254;
@@ -48,7 +48,7 @@ async function newLog(): Promise<Places> {
 
 const retainUntil = new Date(Date.now() + 3_600_000).toISOString();
 const open = (buckets: Buckets): Promise<AuditLog> =>
-  openAuditLog({ ...buckets, key, origin: ORIGIN, lock: async () => ({ retainUntil }) });
+  openAuditLog({ ...buckets, key, vkey, lock: async () => ({ retainUntil }) });
 
 const answered = (status: number): Answer => ({ status, headers: {}, body: Buffer.alloc(0) });
 

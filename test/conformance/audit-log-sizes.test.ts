@@ -15,7 +15,7 @@ import { PublishedLog } from '../../adapters/audit/published.js';
 import { readLog } from '../../adapters/audit/reader.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import { exitCodeOf } from '../../domain/errors.js';
-import { encodeVerifierKey } from '../../formats/checkpoint.js';
+import { encodeVerifierKey } from '../../formats/signed-note.js';
 import { generateKey, importPrivateKey } from '../../formats/keys.js';
 import { entriesOfBundle, parseTilePath } from '../../formats/tlog-tiles.js';
 import { ACCEPTED, fsck, tlog } from '../support/log-checkers.js';
@@ -50,7 +50,7 @@ beforeAll(async () => {
   await store.admin.createBucket(names.log, { objectLock: false, versioning: false });
   const buckets = { audit: openBucket(store.config, names.audit), log: openBucket(store.config, names.log) };
   const retainUntil = new Date(Date.now() + 3_600_000).toISOString();
-  const writing = await openAuditLog({ ...buckets, key, origin: ORIGIN, lock: async () => ({ retainUntil }) });
+  const writing = await openAuditLog({ ...buckets, key, vkey, lock: async () => ({ retainUntil }) });
   let before = 0;
   for (const size of SIZES) {
     await writing.append(someRecords(size - before, before));

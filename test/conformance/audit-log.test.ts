@@ -11,7 +11,7 @@ import { openAuditLog, type AuditLog } from '../../adapters/audit/log.js';
 import { readLog } from '../../adapters/audit/reader.js';
 import type { Bucket } from '../../adapters/object-store/port.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
-import { encodeVerifierKey } from '../../formats/checkpoint.js';
+import { encodeVerifierKey } from '../../formats/signed-note.js';
 import { generateKey, importPrivateKey } from '../../formats/keys.js';
 import { ACCEPTED, REFUSED, fsck } from '../support/log-checkers.js';
 import { startStore, type TestStore } from '../support/store.js';
@@ -32,7 +32,7 @@ const openLog = (): Promise<AuditLog> =>
     audit,
     log,
     key,
-    origin: ORIGIN,
+    vkey,
     lock: async () => ({ retainUntil: new Date(Date.now() + 3_600_000).toISOString() }),
   });
 

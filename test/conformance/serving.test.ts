@@ -121,7 +121,7 @@ describe('serving with a real store, a real vault and a real gateway', () => {
     await host.start(release.name, release.release);
     // A gateway takes the next document once the step before has baked on its own clock.
     for (const { delivery } of site.world.inService(release))
-      await vi.waitFor(() => gateway.client.deliverRoute(delivery), 10_000);
+      await vi.waitFor(() => gateway.client.deliverRoute(delivery), 45_000);
     await gateway.client.deliverStatus(site.world.status().envelope);
 
     const inputs = [{ name: 'image', shape: [1, 64], datatype: 'FP32', data: Array(64).fill(0) as number[] }];

@@ -8,7 +8,7 @@ import type { RecoveryEvidence } from '../../domain/evidence.js';
 import { lifecycleId } from '../../domain/names.js';
 import type { AuditQuestionPredicate, SignedEnvelope } from '../../domain/statements.js';
 import { isoTime } from '../../domain/time.js';
-import { encodeVerifierKey } from '../../formats/checkpoint.js';
+import { encodeVerifierKey } from '../../formats/signed-note.js';
 import { envelopeDigest } from '../../formats/dsse.js';
 import { generateKey, importPrivateKey } from '../../formats/keys.js';
 import { sha256 } from '../../formats/sha256.js';
@@ -58,9 +58,10 @@ async function proofOf(record: AuditRecord, key = logKey): Promise<string> {
   const store = createMemoryStore();
   const buckets = { audit: store.bucket('audit'), log: store.bucket('log', { objectLock: false, versioning: false }) };
   const lock = async () => ({ retainUntil: '2099-01-01T00:00:00.000Z' });
-  const log = await openAuditLog({ ...buckets, key, origin: LOG_ORIGIN, lock });
+  const vkey = encodeVerifierKey(LOG_ORIGIN, key);
+  const log = await openAuditLog({ ...buckets, key, vkey, lock });
   await log.append([{ ...record, id: 'another', change: 'release.signed' }, record]);
-  const published = await PublishedLog.open(tilesOf(buckets), encodeVerifierKey(LOG_ORIGIN, key));
+  const published = await PublishedLog.open(tilesOf(buckets), vkey);
   return encodeProof(await published.prove(1));
 }
 

@@ -10,9 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { Webhook as StandardWebhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { StoreAdmin } from '../../adapters/object-store/admin.js';
 import { openBucket } from '../../adapters/object-store/s3.js';
@@ -35,8 +37,10 @@ import { generateKey, importPrivateKey } from '../../formats/keys.js';
 
 import { sha256 } from '../../formats/sha256.js';
 import { signStatement } from '../../formats/statements.js';
+import { Receiver } from '../support/receiver.js';
 import { Bench, MODEL, run, type Ended } from './harness.js';
 import type { Policy } from '../../domain/policy.js';
+import { Child } from './support/child.js';
 import { compiled } from './support/product.js';
 import { until } from './support/until.js';
 
@@ -623,6 +627,69 @@ describe('a release', () => {
     const found = await custody(...verify, '--log-key', vkey);
     expect(found.code).toBe(6);
     expect(JSON.parse(found.stdout)).toMatchObject({ error: { code: 'LOG_INVALID', details: { index: 0 } } });
+  });
+
+  test('is sent on, whole and signed, to a webhook, and goes on from there', async () => {
+    const secret = `whsec_${randomBytes(32).toString('base64')}`;
+    const files = { secret: join(bench.folder, 'siem.secret'), cursor: join(bench.folder, 'siem.cursor') };
+    writeFileSync(files.secret, `${secret}\n`);
+    // It is down for a moment, in the middle.
+    const receiver = await Receiver.start((response, n) => response.writeHead(n === 3 ? 503 : 204).end());
+    const args = ['audit', 'forward', receiver.url, '--secret', files.secret, '--cursor', files.cursor];
+    const forwarded = async (): Promise<{ delivered: number; next: number }> => {
+      const ended = await cli('--json', ...args, '--key', 'ada');
+      expect(ended, ended.stderr).toMatchObject({ code: 0 });
+      return JSON.parse(ended.stdout) as { delivered: number; next: number };
+    };
+    try {
+      const first = await forwarded();
+      expect(receiver.received).toHaveLength(first.delivered + 1);
+      const again = await forwarded();
+      expect(again.next).toBe(first.next + again.delivered);
+      const { stdout } = await cli('--json', 'audit', 'list', '--key', 'ada');
+      const listed = JSON.parse(stdout) as AuditRecord[];
+      const events = receiver.events().filter((_, n) => n !== 3);
+      expect(events.map(({ data }) => data)).toEqual(listed.slice(0, again.next));
+      expect(events.map((event) => Number(event['sequence']))).toEqual(events.map((_, index) => index));
+      expect(new Set(events.map(({ source }) => source))).toEqual(new Set(['custody.local/dev']));
+      expect(events.map(({ id }) => id)).toEqual(listed.slice(0, again.next).map(({ id }) => id));
+
+      const theirs = new StandardWebhook(secret);
+      for (const { headers, body } of receiver.received)
+        expect(theirs.verify(body, headers as Record<string, string>)).toEqual(JSON.parse(body));
+
+      const count = receiver.received.length;
+      await expectFailure(cli, [...args, '--key', 'oscar'], { code: 'NOT_AUTHORISED', says: 'role auditor' });
+      const elsewhere = args.with(2, `${receiver.url}/elsewhere`);
+      await expectFailure(cli, [...elsewhere, '--key', 'ada'], { code: 'USAGE', says: 'another webhook' });
+      expect(receiver.received).toHaveLength(count);
+    } finally {
+      receiver.close();
+    }
+  });
+
+  test('is followed by a webhook: what somebody does comes by itself, until Ctrl-C', async () => {
+    const receiver = await Receiver.start();
+    const file = 'bundled/programs/custody.js';
+    const cursor = join(bench.folder, 'following.cursor');
+    const args = ['audit', 'forward', receiver.url, '--cursor', cursor, '--follow', '--key', 'ada'];
+    const child = new Child(file, ['--state', bench.state, '--json', ...args]);
+    const newest = async (): Promise<string> => {
+      const { stdout } = await cli('--json', 'audit', 'tail', '--lines', '1', '--key', 'ada');
+      return (JSON.parse(stdout) as { record: AuditRecord }).record.id;
+    };
+    try {
+      for (const id of [await newest(), await newest()])
+        await until(`event ${id}`, 60, async () => receiver.events().some((event) => event.id === id) || null);
+      child.signal('SIGINT');
+      expect(await child.ended(), child.text).toBe(0);
+    } finally {
+      receiver.close();
+    }
+    const { delivered } = JSON.parse(child.answer) as { delivered: number };
+    expect(receiver.events().map((event) => Number(event['sequence']))).toEqual(
+      Array.from({ length: delivered }, (_, index) => index),
+    );
   });
 
   test('a reader that goes away is no failure', async () => {

@@ -115,10 +115,22 @@ export class Bench {
     }
   }
 
-  async stop(): Promise<void> {
+  /** The same stack, stopped and started again on what it has kept. */
+  async again(): Promise<Bench> {
+    await this.end();
+    const { layout } = this.stack;
+    const stack = await startStack({ ...digitsStack(layout, 'smtp://127.0.0.1:9'), say: () => undefined });
+    return new Bench(stack, await connect(layout), this.folder);
+  }
+
+  private async end(): Promise<void> {
     await this.load.stop();
     await this.custody.close();
     await this.stack.stop();
+  }
+
+  async stop(): Promise<void> {
+    await this.end();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -32,24 +32,38 @@ export function workflowBundle(entry = 'workflows/index.ts'): Promise<WorkflowBu
 
 const hops = ['history.transferProcessorMaxPollRPS=200', 'history.timerProcessorMaxPollRPS=200'];
 
+/** The SDK gives a server five seconds to come up, which a busy machine does not always keep. */
+async function patiently<T>(start: () => Promise<T>, attempts = 6): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    if (attempts === 1) throw error;
+    return patiently(start, attempts - 1);
+  }
+}
+
 /** A real Temporal server in memory, with the search attributes. Call `teardown()` at the end. */
 export function startDevServer(): Promise<TestWorkflowEnvironment> {
-  return TestWorkflowEnvironment.createLocal({
-    client: { identity: IDENTITY },
-    server: {
-      executable: { type: 'existing-path', path: serverPath('CUSTODY_TEMPORAL') },
-      searchAttributes: Object.values(SEARCH_ATTRIBUTES),
-      extraArgs: [...hops, 'history.timerProcessorMaxTimeShift="1ms"'].flatMap((v) => ['--dynamic-config-value', v]),
-    },
-  });
+  return patiently(() =>
+    TestWorkflowEnvironment.createLocal({
+      client: { identity: IDENTITY },
+      server: {
+        executable: { type: 'existing-path', path: serverPath('CUSTODY_TEMPORAL') },
+        searchAttributes: Object.values(SEARCH_ATTRIBUTES),
+        extraArgs: [...hops, 'history.timerProcessorMaxTimeShift="1ms"'].flatMap((v) => ['--dynamic-config-value', v]),
+      },
+    }),
+  );
 }
 
 /** The server whose clock jumps to the next timer while a result is awaited. Call `teardown()` at the end. */
 export async function startTimeSkipping(): Promise<TestWorkflowEnvironment> {
-  const env = await TestWorkflowEnvironment.createTimeSkipping({
-    client: { identity: IDENTITY },
-    server: { executable: { type: 'existing-path', path: serverPath('CUSTODY_TEST_SERVER') } },
-  });
+  const env = await patiently(() =>
+    TestWorkflowEnvironment.createTimeSkipping({
+      client: { identity: IDENTITY },
+      server: { executable: { type: 'existing-path', path: serverPath('CUSTODY_TEST_SERVER') } },
+    }),
+  );
   const KEYWORD = 2;
   await env.connection.operatorService.addSearchAttributes({
     namespace: env.namespace ?? 'default',

@@ -1,7 +1,8 @@
 import { CustodyError } from '../../domain/errors.js';
 import { PREDICATES, type PredicateName } from '../../domain/statements.js';
 import { decodeBase64 } from '../../formats/base64.js';
-import { openCheckpoint, parseVerifierKey } from '../../formats/checkpoint.js';
+import { openCheckpoint } from '../../formats/checkpoint.js';
+import { parseVerifierKeys } from '../../formats/signed-note.js';
 import { readCommandOutput } from '../../formats/command-output.js';
 import { parseEnvelope } from '../../formats/dsse.js';
 import { readContent } from '../../formats/file-facts.js';
@@ -58,7 +59,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'public-key': (bytes) => importPublicKey(bytes.toString('utf8')),
   'private-key': (bytes) => importPrivateKey(bytes.toString('utf8')),
   checkpoint: (bytes) => openCheckpoint(bytes, LOG as unknown as Parameters<typeof openCheckpoint>[1]),
-  'verifier-key': (bytes) => parseVerifierKey(bytes.toString('utf8')),
+  'verifier-key': (bytes) => parseVerifierKeys(bytes.toString('utf8')),
   tile: (bytes) => [hashesOfTile(bytes), decodeBundle(bytes, 'the bundle')],
   'tile-path': (bytes) => [parseTilePath(bytes.toString('utf8')), parseIndexPath(bytes.toString('utf8'))],
   tink: decrypted,

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -72,6 +73,26 @@ func (all files) some(n int, seed int64) []change {
 		list = append(list, at(names[random.Intn(len(names))]))
 	}
 	return list
+}
+
+// changes leaves out what Go reads as the same signature: its base64 passes over the two bits that 68 bytes leave unused.
+func (all files) changes(list []change) []change {
+	last := func(of files) string {
+		text := strings.TrimSuffix(string(of["checkpoint"]), "\n")
+		at := strings.LastIndexByte(text, ' ') + 1
+		signature, err := base64.StdEncoding.DecodeString(text[at:])
+		if err != nil {
+			return text
+		}
+		return text[:at] + string(signature)
+	}
+	left := []change{}
+	for _, each := range list {
+		if each.Path != "checkpoint" || last(all.with(each)) != last(all) {
+			left = append(left, each)
+		}
+	}
+	return left
 }
 
 type missed struct {
@@ -174,6 +195,7 @@ func run() (*answer, error) {
 	if *random > 0 {
 		list = append(list, all.some(*random, *seed)...)
 	}
+	list = all.changes(list)
 	told.Flipped, told.Missed = len(list), all.flip(list, verifier)
 	return told, nil
 }

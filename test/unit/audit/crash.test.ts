@@ -1,26 +1,17 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { aRecord, idsOf, newStore, open, reader, someRecords, watched, type Buckets, type Store } from './fixtures.js';
-
-class Killed extends Error {}
-
-/** The same buckets until the n-th operation, which is the last: before it is done, or after. */
-function dyingAfter({ audit, log }: Store, n: number, isDone: boolean): Buckets {
-  let left = n;
-  let isDead = false;
-  const before = (): void => {
-    if (!isDead && (isDone || left > 1)) return;
-    isDead = true;
-    throw new Killed();
-  };
-  const after = (): void => {
-    left -= 1;
-    if (left > 0) return;
-    isDead = true;
-    throw new Killed();
-  };
-  return { audit: watched(audit, before, after), log: watched(log, before, after) };
-}
+import {
+  aRecord,
+  dyingAfter,
+  idsOf,
+  Killed,
+  newStore,
+  open,
+  reader,
+  someRecords,
+  watched,
+  type Buckets,
+} from './fixtures.js';
 
 /** Appends one group after another until it is killed; answers what was acknowledged, or `null` when it came to the end. */
 async function appendUntilKilled(

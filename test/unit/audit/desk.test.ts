@@ -18,7 +18,7 @@ import { freePort } from '../../../client/stack/layout.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { createWorld } from '../../support/world.js';
-import { ORIGIN, RETAIN_UNTIL, key, newStore, vkey, type Store } from './fixtures.js';
+import { RETAIN_UNTIL, key, newStore, vkey, type Store } from './fixtures.js';
 
 const world = createWorld();
 let folder: string;
@@ -32,9 +32,9 @@ beforeEach(async () => {
   const records = new Records(createMemoryStore().bucket('test-custody'), world.root);
   await records.bucket.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   const lock = async () => ({ retainUntil: RETAIN_UNTIL });
-  const audit = await openAuditLog({ ...store, key, origin: ORIGIN, lock });
+  const audit = await openAuditLog({ ...store, key, vkey, lock });
   desk = new AuditDesk({
-    ...{ records, audit, buckets: store, key, origin: ORIGIN, file: join(folder, 'states') },
+    ...{ records, audit, buckets: store, key, vkey, file: join(folder, 'states') },
     log: pino({ level: 'silent' }),
     metrics: async () => '',
   });

@@ -48,7 +48,7 @@ export function newStore(): Store {
 export const RETAIN_UNTIL = '2036-01-01T00:00:00.000Z';
 
 export function open({ audit, log }: Buckets, retainUntil = RETAIN_UNTIL): Promise<AuditLog> {
-  return openAuditLog({ audit, log, key: logKey, origin: LOG_ORIGIN, lock: async () => ({ retainUntil }) });
+  return openAuditLog({ audit, log, key: logKey, vkey: logVkey, lock: async () => ({ retainUntil }) });
 }
 
 export function reader({ audit, log }: Buckets): LogReader {
@@ -85,4 +85,24 @@ export function watched(bucket: Bucket, before: (operation: string, key: string)
     },
     versions: (k) => around('versions', k, () => bucket.versions(k)),
   };
+}
+
+export class Killed extends Error {}
+
+/** The same buckets until the n-th operation, which is the last: before it is done, or after. */
+export function dyingAfter({ audit, log }: Store, n: number, isDone: boolean): Buckets {
+  let left = n;
+  let isDead = false;
+  const before = (): void => {
+    if (!isDead && (isDone || left > 1)) return;
+    isDead = true;
+    throw new Killed();
+  };
+  const after = (): void => {
+    left -= 1;
+    if (left > 0) return;
+    isDead = true;
+    throw new Killed();
+  };
+  return { audit: watched(audit, before, after), log: watched(log, before, after) };
 }

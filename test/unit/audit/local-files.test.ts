@@ -8,7 +8,7 @@ import { PublishedLog } from '../../../adapters/audit/published.js';
 import { States } from '../../../adapters/audit/states.js';
 import { remember } from '../../../client/audit.js';
 import { badFile, disk, remount } from '../../support/disks.js';
-import { aRecord, key, newStore, open, ORIGIN, someRecords, vkey, type Store } from './fixtures.js';
+import { aRecord, key, newStore, open, someRecords, vkey, type Store } from './fixtures.js';
 import { digest, time } from './histories.js';
 
 /** What is kept of the log on this host, on disks that fail, are full or read-only, and with something else in its place. */
@@ -39,7 +39,7 @@ describe('the snapshot of states', () => {
   beforeEach(() => warn.mockClear());
   const routed = aRecord('first', { change: 'route.changed', after: digest('a'), time: time(1) });
   const routeBy = async (store: Store, file: string): Promise<unknown> => {
-    const states = new States({ buckets: store, key, origin: ORIGIN, file, log: { warn } });
+    const states = new States({ buckets: store, key, vkey, file, log: { warn } });
     return (await states.current()).index.at('digits', time(5)).route?.digest;
   };
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readLog } from '../../../adapters/audit/reader.js';
-import { encodeVerifierKey, openCheckpoint, parseVerifierKey } from '../../../formats/checkpoint.js';
+import { openCheckpoint } from '../../../formats/checkpoint.js';
+import { encodeVerifierKey, parseVerifierKeys } from '../../../formats/signed-note.js';
 import { generateKey, importPrivateKey } from '../../../formats/keys.js';
 import {
   ORIGIN,
@@ -29,7 +30,7 @@ describe('appending to the audit log', () => {
     expect(await log.append(someRecords(1, 3))).toEqual([{ index: 3 }]);
     const published = openCheckpoint(
       (await store.log.read('checkpoint'))?.body ?? Buffer.alloc(0),
-      parseVerifierKey(vkey),
+      parseVerifierKeys(vkey),
     );
     expect(published).toEqual(log.checkpoint());
     expect(published.size).toBe(4);

@@ -5,10 +5,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { exportLog, folderTiles } from '../../../adapters/audit/exported.js';
 import { tilesOf } from '../../../adapters/audit/http.js';
 import { PublishedLog, type TileSource } from '../../../adapters/audit/published.js';
+import { encodeRecord } from '../../../adapters/audit/record.js';
 import { remember } from '../../../client/audit.js';
-import { encodeVerifierKey, parseVerifierKey } from '../../../formats/checkpoint.js';
+import { encodeVerifierKey, parseVerifierKeys } from '../../../formats/signed-note.js';
 import { generateKey, importPrivateKey } from '../../../formats/keys.js';
-import { EMPTY_ROOT, proveInclusion } from '../../../formats/tlog.js';
+import { EMPTY_ROOT, Frontier, leafHash, proveInclusion } from '../../../formats/tlog.js';
 import { decodeProof, encodeProof, verifyProof } from '../../../formats/tlog-proof.js';
 import { ORIGIN, aRecord, newStore, open, someRecords, vkey, type Store } from './fixtures.js';
 
@@ -67,11 +68,25 @@ describe('a published log', () => {
     const log = await published();
     for (const index of [0, 1, 255, 256, 511, 512, 598, 599]) {
       const proof = decodeProof(Buffer.from(encodeProof(await log.prove(index))));
-      expect(verifyProof(proof, parseVerifierKey(vkey))).toEqual(log.checkpoint);
+      expect(verifyProof(proof, parseVerifierKeys(vkey))).toEqual(log.checkpoint);
       expect(JSON.parse(proof.entry.toString())).toMatchObject({ id: `record-${index}` });
     }
     for (const index of [600, -1, 0.5, NaN])
       await expect(log.prove(index), `${index}`).rejects.toThrow(expect.objectContaining({ code: 'USAGE' }));
+  });
+
+  test('knows what it was at every size, and has no other past', async () => {
+    const log = await published();
+    const tree = new Frontier();
+    for (const record of someRecords(SIZE)) {
+      const earlier = { origin: ORIGIN, size: tree.size, root: tree.root().toString('hex') };
+      expect(await log.at(tree.size)).toEqual(earlier);
+      tree.append(leafHash(encodeRecord(record)));
+    }
+    expect(await log.at(SIZE)).toEqual(log.checkpoint);
+    await expect(log.at(SIZE + 1)).rejects.toThrow(badFrom(SIZE));
+    const forged = await PublishedLog.open(changing('tile/0/000', flip(0)), vkey);
+    await expect(forged.at(3)).rejects.toThrow(expect.objectContaining({ code: 'LOG_INVALID' }));
   });
 
   test('many proofs read what they share once', async () => {
@@ -152,7 +167,7 @@ describe('a proof', () => {
   ] as const)('attack: that %s proves nothing', async (_, change, code) => {
     const [good, changed] = [await text(), change(await text())];
     expect(changed).not.toBe(good);
-    expect(() => verifyProof(decodeProof(Buffer.from(changed)), parseVerifierKey(vkey))).toThrow(
+    expect(() => verifyProof(decodeProof(Buffer.from(changed)), parseVerifierKeys(vkey))).toThrow(
       expect.objectContaining({ code }),
     );
   });

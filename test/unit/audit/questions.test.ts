@@ -11,11 +11,12 @@ import { askAuditor, type AuditQuestion } from '../../../client/requests.js';
 import type { AuditRecord } from '../../../domain/audit.js';
 import { StateIndex } from '../../../domain/state.js';
 import { storeKeys } from '../../../domain/store-keys.js';
-import { openCheckpoint, parseVerifierKey } from '../../../formats/checkpoint.js';
+import { openCheckpoint } from '../../../formats/checkpoint.js';
+import { parseVerifierKeys } from '../../../formats/signed-note.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { decodeProof, verifyProof } from '../../../formats/tlog-proof.js';
 import { createWorld, type World } from '../../support/world.js';
-import { aRecord, key, newStore, open, ORIGIN, reader, vkey, type Store } from './fixtures.js';
+import { aRecord, key, newStore, open, reader, vkey, type Store } from './fixtures.js';
 import { digest } from './histories.js';
 
 const AT = '2026-03-01T11:00:00.000Z';
@@ -52,7 +53,7 @@ beforeEach(async () => {
     }),
   ]);
   questions = new Questions({
-    ...{ records, audit, buckets: store, key, origin: ORIGIN },
+    ...{ records, audit, buckets: store, key, vkey },
     file: join(folder, 'states'),
     log: { warn: (...said: unknown[]) => expect.fail(JSON.stringify(said)) },
   });
@@ -71,7 +72,7 @@ function proved(answer: Answer) {
   if (answer.question === 'log') throw new Error('leave to read, and no records');
   return answer.proofs.map((proof) => {
     const decoded = decodeProof(Buffer.from(proof));
-    verifyProof(decoded, parseVerifierKey(vkey));
+    verifyProof(decoded, parseVerifierKeys(vkey));
     return { index: decoded.index, record: JSON.parse(decoded.entry.toString('utf8')) as AuditRecord };
   });
 }
@@ -115,7 +116,7 @@ describe('whoever asks what a model was', () => {
     const seen = audit.checkpoint();
     const answer = await questions.answer(by('ada', { ...STATE, seen: seen.size }));
     if (answer.question === 'log') throw new Error('leave to read, and no records');
-    const now = openCheckpoint(Buffer.from(answer.checkpoint), parseVerifierKey(vkey));
+    const now = openCheckpoint(Buffer.from(answer.checkpoint), parseVerifierKeys(vkey));
     const path = answer.since.map((hash) => Buffer.from(hash, 'base64'));
     expect(now.size).toBe(seen.size + 1);
     expect(() => assertFollows(now, seen, path)).not.toThrow();

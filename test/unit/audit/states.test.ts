@@ -7,7 +7,7 @@ import { encodeSnapshot, openSnapshot } from '../../../adapters/audit/state-snap
 import { States } from '../../../adapters/audit/states.js';
 import { StateIndex } from '../../../domain/state.js';
 import { generateKey, importPrivateKey } from '../../../formats/keys.js';
-import { aRecord, key, newStore, open, ORIGIN, type Store } from './fixtures.js';
+import { aRecord, key, newStore, open, type Store, vkey } from './fixtures.js';
 import { digest, history, MODELS, numbered, pick, time } from './histories.js';
 
 const NO_IDS = Buffer.alloc(0);
@@ -60,8 +60,7 @@ describe('a snapshot of states', () => {
 
 describe('the states of a log', () => {
   const warn = vi.fn();
-  const statesOf = (buckets: Store) =>
-    new States({ buckets, key, origin: ORIGIN, file: join(folder, 'states'), log: { warn } });
+  const statesOf = (buckets: Store) => new States({ buckets, key, vkey, file: join(folder, 'states'), log: { warn } });
   const append = async (buckets: Store, ...records: ReturnType<typeof aRecord>[]) => {
     const log = await open(buckets);
     await log.append(records);

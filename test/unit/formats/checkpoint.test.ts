@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { encodeVerifierKey, openCheckpoint, parseVerifierKey, signCheckpoint } from '../../../formats/checkpoint.js';
+import { openCheckpoint, signCheckpoint } from '../../../formats/checkpoint.js';
+import { encodeVerifierKey, parseVerifierKeys } from '../../../formats/signed-note.js';
 import { generateKey, importPrivateKey } from '../../../formats/keys.js';
 
 const NAME = 'custody.example/prod';
 const key = importPrivateKey(generateKey('ed25519').privatePem);
-const verifier = parseVerifierKey(encodeVerifierKey(NAME, key));
+const verifier = parseVerifierKeys(encodeVerifierKey(NAME, key));
+const [own] = verifier.keys;
 const checkpoint = { origin: NAME, size: 1234, root: 'ab'.repeat(32) };
 const note = signCheckpoint(checkpoint, key).toString();
 const malformed = expect.objectContaining({ code: 'MALFORMED' }) as Error;
@@ -14,35 +16,9 @@ const openText = (text: string, by = verifier) => openCheckpoint(Buffer.from(tex
 
 /** A note whose body is anything, with a good signature. */
 function signed(body: string): string {
-  const signature = Buffer.concat([verifier.hint, key.sign(Buffer.from(body))]).toString('base64');
+  const signature = Buffer.concat([own?.hint ?? Buffer.alloc(4), key.sign(Buffer.from(body))]).toString('base64');
   return `${body}\n— ${NAME} ${signature}\n`;
 }
-
-describe('verifier keys', () => {
-  test('are read as other people write them: the one of the Go checksum database', () => {
-    const vkey = 'sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8';
-    const { name, hint, key: parsed } = parseVerifierKey(vkey);
-    expect([name, hint.toString('hex')]).toEqual(['sum.golang.org', '033de0ae']);
-    expect(encodeVerifierKey(name, parsed)).toBe(vkey);
-  });
-
-  test.each([
-    ['another hint', 'sum.golang.org+033de0af+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8'],
-    ['another name', 'sum.golang.com+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8'],
-    ['another type', 'sum.golang.org+033de0ae+As4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8'],
-    ['a short key', 'sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuA=='],
-    ['no key', 'sum.golang.org+033de0ae+'],
-    ['no name', '+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8'],
-  ])('are refused with %s', (_, vkey) => {
-    expect(() => parseVerifierKey(vkey)).toThrow(malformed);
-  });
-
-  test('are Ed25519 keys under a name without spaces and plus', () => {
-    const ecdsa = importPrivateKey(generateKey('ecdsa-p256').privatePem);
-    expect(() => encodeVerifierKey(NAME, ecdsa)).toThrow(expect.objectContaining({ code: 'USAGE' }));
-    for (const name of ['', 'a b', 'a+b', 'a\nb']) expect(() => encodeVerifierKey(name, key)).toThrow(malformed);
-  });
-});
 
 describe('checkpoints', () => {
   test('are read back to what was signed', () => {
@@ -59,8 +35,25 @@ describe('checkpoints', () => {
 
   test('are refused under another key, even of the same name', () => {
     const other = importPrivateKey(generateKey('ed25519').privatePem);
-    expect(() => openText(note, parseVerifierKey(encodeVerifierKey(NAME, other)))).toThrow(unsigned);
-    expect(() => openText(note, { ...verifier, key: other })).toThrow(unsigned);
+    expect(() => openText(note, parseVerifierKeys(encodeVerifierKey(NAME, other)))).toThrow(unsigned);
+    expect(() =>
+      openText(note, { ...verifier, keys: [{ hint: own?.hint ?? Buffer.alloc(4), key: other, until: null }] }),
+    ).toThrow(unsigned);
+  });
+
+  test('of a key that has been changed count up to the size at which it was', () => {
+    const other = encodeVerifierKey(NAME, importPrivateKey(generateKey('ed25519').privatePem));
+    const until = (size: number) => parseVerifierKeys(`${other}\n${encodeVerifierKey(NAME, key)} until ${size}`);
+    expect(openText(note, until(1234))).toEqual(checkpoint);
+    expect(openText(note, until(5000))).toEqual(checkpoint);
+    expect(() => openText(note, until(1233))).toThrow(unsigned);
+  });
+
+  test('of a key that nobody knows here say so', () => {
+    const other = encodeVerifierKey(NAME, importPrivateKey(generateKey('ed25519').privatePem));
+    expect(() => openText(note, parseVerifierKeys(other))).toThrow(
+      `no signature of ${other.split('+', 2).join('+')}, but one of ${NAME}+${own?.hint.toString('hex')}`,
+    );
   });
 
   test('are refused with any character of the body changed', () => {
@@ -72,7 +65,7 @@ describe('checkpoints', () => {
   });
 
   test('are refused when one of two signatures of ours is wrong', () => {
-    const wrong = Buffer.concat([verifier.hint, Buffer.alloc(64)]).toString('base64');
+    const wrong = Buffer.concat([own?.hint ?? Buffer.alloc(4), Buffer.alloc(64)]).toString('base64');
     expect(() => openText(`${note}— ${NAME} ${wrong}\n`)).toThrow(unsigned);
   });
 

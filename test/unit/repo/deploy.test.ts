@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
+import { auditKeyOf, replaceLogKey } from '../../../client/stack/log-keys.js';
+import { Layout } from '../../../client/stack/layout.js';
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -55,6 +57,26 @@ describe('deploy/setup.mjs', () => {
     for (const { secretKey } of secrets) expect(secretKey.length).toBeGreaterThanOrEqual(32);
     expect(new Set(secrets.map(({ secretKey }) => secretKey)).size).toBe(secrets.length);
     expect(secrets.map(({ accessKey }) => accessKey)).not.toContain('admin');
+  });
+
+  it("gives control the log's key of before for as long as it has to hand the log over, and the vault the new one", async () => {
+    const other = join(folder, 'rotated');
+    await execa('node', ['deploy/setup.mjs', other]);
+    const layout = new Layout(other);
+    const before = auditKeyOf(layout, 'dev');
+    replaceLogKey(layout);
+    expect(() => replaceLogKey(layout)).toThrow('has not handed the log over yet');
+    await execa('node', ['deploy/setup.mjs', other]);
+    const read = (...path: string[]) =>
+      JSON.parse(readFileSync(join(other, ...path), 'utf8')) as Record<string, unknown>;
+    expect(read('control', 'config.json')['audit']).toMatchObject({
+      key: '/etc/custody/keys/audit-log.pem',
+      previousKey: '/etc/custody/keys/audit-log.previous.pem',
+    });
+    for (const name of ['audit-log', 'audit-log.previous'])
+      expect(readFileSync(join(other, 'control', 'keys', `${name}.pem`))).toEqual(readFileSync(layout.key(name)));
+    expect(auditKeyOf(layout, 'dev')).not.toBe(before);
+    expect(read('vault', 'config.json')['log']).toBe(auditKeyOf(layout, 'dev'));
   });
 
   it('lets control order drills, with the key that the policy lists for it, and ask the gateway as its callers do', () => {

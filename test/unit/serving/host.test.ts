@@ -13,6 +13,9 @@ import { compileInto } from '../../support/build.js';
 import { infer, isRoot, pidOf, Site, user, type Running } from './fixture.js';
 import type { HostConfig } from './host-process.js';
 
+/** The limit of a test is longer. */
+const WHEN_IT_COMES = { timeout: 45_000, interval: 50 };
+
 let site: Site;
 let host: Running;
 beforeEach(async () => {
@@ -112,10 +115,7 @@ describe('a serving host', () => {
     host = await site.begin();
     for (const { name, release } of [kept, gone]) await host.start(name, release);
     await site.issueStatus({ revoked: [gone.release], version: Date.now() + 1 });
-    await vi.waitFor(async () => expect(await site.copies()).toEqual([kept.release]), {
-      timeout: 10_000,
-      interval: 50,
-    });
+    await vi.waitFor(async () => expect(await site.copies()).toEqual([kept.release]), WHEN_IT_COMES);
     expect(await pidOf(folderOf(gone))).toBeNull();
     expect(await pidOf(folderOf(kept))).not.toBeNull();
     await expect(host.start(gone.name, gone.release)).rejects.toMatchObject({ code: 'REVOKED' });
@@ -149,7 +149,7 @@ describe('a serving host', () => {
     site.desk.isDown = false;
     host = await site.begin();
     expect(await site.desk.holds(1)).toHaveLength(1);
-    await vi.waitFor(async () => expect(await site.spooled()).toEqual([]));
+    await vi.waitFor(async () => expect(await site.spooled()).toEqual([]), WHEN_IT_COMES);
   });
 
   it('hands nothing of its own environment to a model server', async () => {
@@ -323,7 +323,7 @@ describe('a serving worker that is killed with SIGKILL', () => {
     await vi.waitFor(async () => {
       const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
       expect(stat === null || / Z /.test(stat)).toBe(true);
-    });
+    }, WHEN_IT_COMES);
   };
 
   it('leaves no model server behind, and the next one verifies and starts again all that ran', async () => {
@@ -378,6 +378,9 @@ describe('a serving worker that is killed with SIGKILL', () => {
     await gone(again);
     expect(await killOrphans(await markOf())).toHaveLength(1);
   });
+
+  /** The limit of a test is longer. */
+  const WHEN_IT_COMES = { timeout: 45_000, interval: 50 };
 
   async function markOf(): Promise<string> {
     const { mark } = JSON.parse(await readFile(join(site.state, 'replicas.json'), 'utf8')) as { mark: string };

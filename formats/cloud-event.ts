@@ -1,0 +1,25 @@
+import { CloudEvent } from 'cloudevents';
+import type { AuditRecord } from '../domain/audit.js';
+import { printable } from './printable.js';
+
+/** As wide as any size that a checkpoint can have, so that the texts sort as the numbers do. */
+const INDEX_WIDTH = 16;
+
+/**
+ * A record of the log of that origin as a CloudEvent 1.0. The same record is the same event, whoever makes it and whatever key
+ * signs the log then; `sequence` (an extension that CloudEvents documents) is the index of the record, without a gap.
+ */
+export function recordEvent(record: AuditRecord, index: number, origin: string): CloudEvent<AuditRecord> {
+  const { model, version } = record.subject;
+  return new CloudEvent({
+    id: record.id,
+    source: origin.split('/').map(encodeURIComponent).join('/'),
+    type: `custody.audit.${record.change}`,
+    // A name in there may be what somebody made up who was refused; what it was, byte for byte, the data says.
+    ...(model === '' ? {} : { subject: printable(version === null ? model : `${model}@${version}`) }),
+    time: record.time,
+    datacontenttype: 'application/json',
+    data: record,
+    sequence: String(index).padStart(INDEX_WIDTH, '0'),
+  });
+}
