@@ -16,6 +16,7 @@ import type { Desk } from './control.js';
 import type { LifecycleControl, StagePart } from './contract.js';
 import { demandPlan } from './own-plan.js';
 import { summarise } from './provisional.js';
+import { erasureOf } from './retire.js';
 
 /** How each stage's end is called in the log. */
 const CHANGES: Record<StagePart, Change> = {
@@ -97,7 +98,8 @@ export function createAdmission(desk: Desk): Admissions {
       const kept = await records.recordOnce(storeKeys.record(name, 'outcome'), outcome);
       // What ends otherwise than by its retirement leaves a signed finding.
       const summary = kept.kind === 'retired' || release === null ? null : await summarise(desk, name, release);
-      await journal.note({
+      const erased = kept.kind === 'retired' && release !== null ? await erasureOf(records, name, release) : [];
+      await journal.note(...erased, {
         change: kept.kind === 'retired' ? 'release.retired' : 'release.ended',
         key: 'outcome',
         actor: { id, statement: summary },

@@ -155,6 +155,8 @@ export interface LifecycleControl {
   /** Takes the release out of its endpoint's routes; where it is not in them, nothing changes. It waits as little. */
   withdrawRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
   noteRoute: EndpointControl['noteRoute'];
+  /** Audits that a release has been revoked, and that its keys were destroyed, as far as the store has it. */
+  noteErasure(name: ReleaseName, release: Digest): Promise<void>;
 }
 
 /** Zone control: what a policy on its way into force needs. */
@@ -333,9 +335,25 @@ export interface WatchActivities {
 }
 
 export interface TrainingActivities {
+  /** `statement`: the digest of its provenance in WORM. */
   train(
     model: string,
     run: string,
     request: unknown,
-  ): Promise<{ readonly source: string; readonly bundle: string; readonly provenance: string }>;
+  ): Promise<{
+    readonly source: string;
+    readonly bundle: string;
+    readonly provenance: string;
+    readonly statement: Digest;
+  }>;
+}
+
+export type TrainingEnded =
+  | { readonly kind: 'trained'; readonly statement: Digest }
+  | { readonly kind: 'rejected'; readonly code: string; readonly reason: string };
+
+/** Zone control: what a training run needs. */
+export interface TrainingControl {
+  /** Audits how a run ended; what nobody with the right to has asked for is a refused message. */
+  recordTraining(model: string, run: string, request: unknown, ended: TrainingEnded): Promise<void>;
 }

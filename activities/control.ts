@@ -7,7 +7,14 @@ import type { SigningKey } from '../formats/keys.js';
 import { createAlerts } from './alert.js';
 import { createConsumers } from './consumers.js';
 import { createAdmission } from './admit.js';
-import type { ConsumerControl, EndpointControl, LifecycleControl, PolicyControl, ResignControl } from './contract.js';
+import type {
+  ConsumerControl,
+  EndpointControl,
+  LifecycleControl,
+  PolicyControl,
+  ResignControl,
+  TrainingControl,
+} from './contract.js';
 import { createGates } from './gate.js';
 import type { Audit } from './journal.js';
 import { Journal } from './journal.js';
@@ -23,6 +30,7 @@ import { createRetirement } from './retire.js';
 import { createRollouts } from './rollout.js';
 import type { Router } from './router.js';
 import { createServiceDesk } from './service.js';
+import { createTrainingDesk } from './training-desk.js';
 
 export interface ControlDeps {
   readonly records: Records;
@@ -46,7 +54,13 @@ export interface Desk extends ControlDeps {
 
 export function createControlActivities(
   deps: ControlDeps,
-): LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl & HoldControl {
+): LifecycleControl &
+  EndpointControl &
+  PolicyControl &
+  ResignControl &
+  ConsumerControl &
+  HoldControl &
+  TrainingControl {
   const desk: Desk = { ...deps, journal: new Journal(deps.audit) };
   return {
     ...createAdmission(desk),
@@ -63,5 +77,6 @@ export function createControlActivities(
     ...createResignDesk(desk),
     ...createConsumers(desk),
     ...createHolds(desk),
+    ...createTrainingDesk(desk),
   };
 }

@@ -23,7 +23,18 @@ export function createResignDesk({ records, journal }: Desk): Omit<ResignControl
         const { envelope: request, verified } = await records.receive('request', envelope);
         await demandAsked(records, name, verified);
         await records.keep(request, storeKeys.request(verified.digest));
-        await records.spend(verified.predicate.nonce, { statement: verified.digest, request: verified.digest });
+        const { nonce, requester, release, policy } = verified.predicate;
+        await records.spend(nonce, { statement: verified.digest, request: verified.digest });
+        // A new signature can make loadable again what no longer was.
+        await journal.note({
+          change: 'decision.accepted',
+          key: verified.digest,
+          actor: { id: requester, statement: verified.digest },
+          subject: { ...name, release },
+          after: verified.digest,
+          policy,
+          reason: `${requester} asks for one more signature`,
+        });
         return verified.digest;
       }),
 

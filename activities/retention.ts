@@ -63,7 +63,7 @@ export function createRetention({ records, audit, key, id, log }: RetentionDeps)
           [{ prefix: 'batches/' }, { prefix: 'checkpoints/' }, { prefix: 'keys/' }],
           { bucket: log, from, signal },
           // A batch that was damaged before it counted has its replacement on top.
-          (keys) => keepLocked(log, keys, { need: () => need, versions: true }),
+          (keys) => keepLocked(log, keys, { need: () => need, replaced: (key) => key.startsWith('batches/') }),
           reached,
         ),
       );

@@ -1,5 +1,7 @@
 import { gatherInventory } from '../adapters/inventory.js';
+import type { Records } from '../adapters/records.js';
 import { authoriseRetirement } from '../domain/authorise-retirement.js';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { dependentsOf, modelKey, releaseKey } from '../domain/inventory.js';
 import type { Retirement } from '../domain/lifecycle.js';
@@ -14,8 +16,9 @@ import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import type { LifecycleControl } from './contract.js';
 import { openAskedGate } from './gate.js';
+import type { Entry } from './journal.js';
 
-type Retirements = Pick<LifecycleControl, 'openRetireGate' | 'giveNotice' | 'withdrawRelease'>;
+type Retirements = Pick<LifecycleControl, 'openRetireGate' | 'giveNotice' | 'withdrawRelease' | 'noteErasure'>;
 
 /** The end of a release: asked for, agreed to, told to everyone who depends on it, and taken out of service. */
 export function createRetirement(desk: Desk): Retirements {
@@ -82,6 +85,8 @@ export function createRetirement(desk: Desk): Retirements {
     },
 
     withdrawRelease: ({ model }, release) => router.takeOut(model, release, withdraw),
+
+    noteErasure: async (name, release) => journal.note(...(await erasureOf(records, name, release))),
   };
 
   /**
@@ -104,6 +109,43 @@ export function createRetirement(desk: Desk): Retirements {
     }
     return [...told.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
+}
+
+/**
+ * What the signing zone has done to a release, by its own statements: it has no way to the log. Both lower exposure, so they are
+ * told of afterwards, with the time that they have.
+ */
+export async function erasureOf(records: Records, name: ReleaseName, release: Digest): Promise<Entry[]> {
+  const now = isoTime(Date.now());
+  const entry = (
+    { signers, digest }: { readonly signers: readonly string[]; readonly digest: Digest },
+    at: string,
+  ): Pick<Entry, 'key' | 'actor' | 'subject' | 'after' | 'time'> => ({
+    key: digest,
+    actor: { id: signers.join(' and '), statement: digest },
+    subject: { ...name, release },
+    after: digest,
+    time: at < now ? at : now,
+  });
+  const revocation = await records.find('revocation', storeKeys.revocation(release));
+  if (revocation === null) return [];
+  const { predicate: said, digest: revoked } = revocation.verified;
+  const { policy } = (await records.get('request', said.request)).verified.predicate;
+  const entries: Entry[] = [
+    {
+      ...entry(revocation.verified, said.issuedAt),
+      ...{ change: 'release.revoked', before: said.request, policy, reason: said.reason },
+    },
+  ];
+  const made = (await records.record(storeKeys.record(name, 'destruction'))) as { readonly certificate: Digest } | null;
+  if (made === null) return entries;
+  const { verified } = await records.get('destruction', made.certificate);
+  const { destroyed, kept, destroyedAt, method } = verified.predicate;
+  const reason = `${method}: ${destroyed.length} keys destroyed, ${kept.length} files kept for other releases`;
+  return [
+    ...entries,
+    { ...entry(verified, destroyedAt), ...{ change: 'keys.destroyed', before: revoked, policy, reason } },
+  ];
 }
 
 interface Told {

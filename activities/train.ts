@@ -19,6 +19,7 @@ import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified }
 import type { Policy } from '../domain/policy.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
+import { envelopeDigest, parseEnvelope } from '../formats/dsse.js';
 import { demand, rulesFor } from '../formats/evidence.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { checkShape, parseJson, quote } from '../formats/json.js';
@@ -53,6 +54,7 @@ const PROVENANCE = 'release.provenance.json';
 /** Written last of all into a run's folder, which then gets its name. */
 const RESULT = 'run.json';
 const MAX_RESULT_BYTES = 4096;
+const MAX_PROVENANCE_BYTES = 8 * 1024 * 1024;
 const resultSchema = z.strictObject({ request: z.string().refine(isDigest) });
 
 /**
@@ -117,7 +119,8 @@ async function findRun(outputs: string, run: string, request: Digest): Promise<T
   if (result.request !== request)
     throw new CustodyError('REPLAYED', `the run ${run} has been made for another request: take another name`);
   const place = (name: string): string => pathToFileURL(join(folder, name)).href;
-  return { source: place(RELEASE), bundle: place(SIGNATURE), provenance: place(PROVENANCE) };
+  const statement = envelopeDigest(parseEnvelope(await readSmall(join(folder, PROVENANCE), MAX_PROVENANCE_BYTES)));
+  return { source: place(RELEASE), bundle: place(SIGNATURE), provenance: place(PROVENANCE), statement };
 }
 
 async function trainRun(

@@ -2,17 +2,22 @@ import { randomBytes } from 'node:crypto';
 import { chmod, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-/** Replaces a file whole; once it answers, the new content outlives a crash of the machine. */
+/** Replaces a file whole; once it answers, the new content outlives a crash of the machine. A failure leaves the old one alone. */
 export async function writeDurably(path: string, content: string | Buffer): Promise<void> {
   const fresh = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
   const file = await open(fresh, 'wx', 0o600);
   try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(fresh, path);
+  } catch (error) {
+    await rm(fresh, { force: true });
+    throw error;
   }
-  await rename(fresh, path);
   await syncFolder(dirname(path));
 }
 
@@ -40,7 +45,7 @@ async function unlock(path: string): Promise<void> {
     if (entry.isDirectory()) await unlock(join(path, entry.name));
 }
 
-/** For `catch`: `null` where there is no such file, every other error as it came. */
+/** For `catch`: `null` where there is no such file, every other error as it came: what cannot be read may well be there. */
 export function absent(error: unknown): null {
   if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
   throw error;

@@ -18,8 +18,8 @@ export interface Keep {
   readonly need: (key: string, version: ObjectVersion) => Need | null;
   /** Sets the store's legal hold, too. */
   readonly hold?: boolean;
-  /** Several versions of one key are usual here. */
-  readonly versions?: true;
+  /** Keys of which control itself puts a second version on top. A delete marker is never its own. */
+  readonly replaced?: (key: string) => boolean;
 }
 
 /**
@@ -40,7 +40,8 @@ async function keepKey(bucket: Bucket, key: string, keep: Keep): Promise<LockTal
   const all = await bucket.versions(key);
   const versions = all.filter(({ isDeleteMarker }) => !isDeleteMarker);
   let tally = versions.length === 0 ? addTrouble(NOTHING_YET, `${key} is gone`) : NOTHING_YET;
-  if (versions.length > 0 && all.length > 1 && keep.versions !== true)
+  const isOwn = keep.replaced?.(key) === true && versions.length === all.length;
+  if (versions.length > 0 && all.length > 1 && !isOwn)
     tally = addTrouble(tally, `${key} has something on top of it: somebody else than control writes to the store`);
   for (const version of versions) tally = addTallies(tally, await keepVersion(bucket, version, keep));
   return tally;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { assertFollows, PublishedLog, type TileSource } from '../adapters/audit/published.js';
 import type { Answer } from '../adapters/audit/questions.js';
 import { decodeRecord } from '../adapters/audit/record.js';
+import { absent } from '../adapters/durable.js';
 import { exchange } from '../adapters/exchange.js';
 import type { AuditRecord } from '../domain/audit.js';
 import { CustodyError } from '../domain/errors.js';
@@ -144,11 +145,9 @@ export async function remember(
       await log.follows(seen);
     } catch (cause) {
       if (!(cause instanceof CustodyError) || cause.code !== 'LOG_INVALID') throw cause;
-      const { size, root } = log.checkpoint;
-      const other = `${file}.${size}-${root.slice(0, 16)}`;
-      replaceFile(other, log.note);
-      throw new CustodyError('LOG_INVALID', `${cause.message}. Both checkpoints are kept: ${file} and ${other}`, {
-        details: { ...cause.details, seen: file, other },
+      const other = keepBeside(file, log);
+      throw new CustodyError('LOG_INVALID', `${cause.message}. ${other.says}`, {
+        details: { ...cause.details, seen: file, other: other.file, checkpoint: log.note.toString('utf8') },
         cause,
       });
     }
@@ -157,8 +156,43 @@ export async function remember(
   if (isStillThere && (seen?.size ?? -1) < log.checkpoint.size) replaceFile(file, log.note);
 }
 
+/** That a log was taken back is said also where there is no room for the evidence: whoever hears it has it then. */
+function keepBeside(
+  file: string,
+  { checkpoint: { size, root }, note }: Pick<PublishedLog, 'checkpoint' | 'note'>,
+): { readonly file: string | null; readonly says: string } {
+  const other = `${file}.${size}-${root.slice(0, 16)}`;
+  try {
+    replaceFile(other, note);
+    return { file: other, says: `Both checkpoints are kept: ${file} and ${other}` };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return {
+      file: null,
+      says: `Keep both checkpoints: ${file}, and this one, which could not be (${why}):\n${note.toString('utf8')}`,
+    };
+  }
+}
+
+/** `null` only where there is none: one that cannot be read, or is damaged, is not passed over. */
 function lastSeen(file: string, vkey: string): Checkpoint | null {
-  return existsSync(file) ? openCheckpoint(readFileSync(file), parseVerifierKeys(vkey)) : null;
+  const note = seenAt(file);
+  if (note === null) return null;
+  try {
+    return openCheckpoint(note, parseVerifierKeys(vkey));
+  } catch (cause) {
+    if (!(cause instanceof CustodyError)) throw cause;
+    const what = `${file}, the newest checkpoint that was seen here, is none: put a copy of it back, or begin anew without it`;
+    throw new CustodyError(cause.code, `${what} (${cause.message})`, { details: { seen: file }, cause });
+  }
+}
+
+function seenAt(file: string): Buffer | null {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    return absent(error);
+  }
 }
 
 export interface VerifiedLog {

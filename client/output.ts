@@ -50,6 +50,7 @@ function named(error: unknown): unknown {
     case 'EACCES':
     case 'EPERM':
     case 'EISDIR':
+    case 'EEXIST':
     case 'EROFS':
       return new CustodyError('USAGE', `cannot use ${path || error.message}: ${code}`, { cause: error });
     default:

@@ -1,3 +1,4 @@
+import { patched } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
 import type { LifecycleOutcome, OpenGate, Retirement } from '../domain/lifecycle.js';
 import { answering } from './desk.js';
@@ -6,6 +7,9 @@ import { Lapsed, leaveRoutes, takeBack } from './provisional.js';
 import type { LifecycleRun } from './run.js';
 import { failureOf } from './failures.js';
 import { control, signing } from './zones.js';
+
+/** Of histories that were begun earlier: there the revocation came into the log with the outcome. */
+const REVOCATION_AUDITED = 'revocation-audited';
 
 /** In service until somebody asks for its retirement and a quorum agrees; then notice, drain, revoke, destroy, prove. */
 export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
@@ -21,6 +25,8 @@ export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
   // From here there is no way back, so what is refused is tried again: a release is not left half retired.
   await leaveRoutes(run, release, () => control.withdrawRelease(name, release));
   const revocation = await run.insist(() => signing.revokeRelease(name, release, retirement));
+  // What is revoked serves nowhere any more, whatever still keeps its keys: that is in the log as soon as it takes it.
+  if (patched(REVOCATION_AUDITED)) run.audits.add(() => control.noteErasure(name, release));
   const certificate = await run.insist(() => signing.destroyKeys(name, release, retirement, revocation));
   return { kind: 'retired', certificate };
 }

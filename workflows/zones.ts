@@ -9,6 +9,7 @@ import type {
   ServingActivities,
   SigningActivities,
   TrainingActivities,
+  TrainingControl,
   WatchActivities,
 } from '../activities/contract.js';
 import { shortDigest } from '../domain/digest.js';
@@ -33,7 +34,9 @@ export const long: ActivityOptions = {
 };
 export const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
-export const control = zone<LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl>(
+export const control = zone<
+  LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl & TrainingControl
+>(
   { taskQueue: 'control', ...short },
   {
     resumeLifecycle: (name) => `reads the records of ${of(name)}`,
@@ -56,6 +59,7 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     openRetireGate: (name) => `asks for approval to retire ${of(name)}`,
     giveNotice: (name) => `gives notice to the consumers of ${of(name)}`,
     withdrawRelease: (name) => `takes ${of(name)} out of the routes`,
+    noteErasure: (name) => `audits that ${of(name)} was revoked`,
     resumeEndpoint: (model) => `reads the routes of ${model}`,
     resumeRollout: (model, order) => `verifies the order to roll out ${model} ${order.version}`,
     routeStep: (model, order, step) => `routes step ${step + 1} of ${model} ${order.version}`,
@@ -92,6 +96,7 @@ export const control = zone<LifecycleControl & EndpointControl & PolicyControl &
     recordResigned: (name) => `records the new signature of ${of(name)}`,
     applyPolicy: (version) => `verifies policy ${version} and puts it into force`,
     declareConsumer: (consumer, sequence) => `verifies statement ${sequence} about the consumer ${consumer}`,
+    recordTraining: (model, run) => `records how the training run ${run} of ${model} ended`,
     replyRollout: (replyTo, ended) => `tells ${replyTo}: ${ended.result.kind}`,
   },
 );

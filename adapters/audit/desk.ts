@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { Digest } from '../../domain/digest.js';
-import { CustodyError, exitCodeOf } from '../../domain/errors.js';
-import { holdsRole } from '../../domain/policy.js';
+import { CustodyError, exitCodeOf, isPermanent } from '../../domain/errors.js';
+import { holdsRole, type Policy } from '../../domain/policy.js';
 import { parseJson } from '../../formats/json.js';
+import { sha256 } from '../../formats/sha256.js';
 import type { Records } from '../records.js';
 import { serveLog } from './http.js';
 import { lastTold } from './keys.js';
@@ -81,11 +82,28 @@ export class AuditDesk {
     throw new CustodyError('USAGE', 'the desk takes /incidents and /questions');
   }
 
-  /** What a zone refused or saw outside any workflow. */
+  /** What a zone refused or saw outside any workflow. What nobody may report is in the log as refused, once. */
   async #report(input: unknown): Promise<{ readonly statement: Digest }> {
+    const { newest, newestDigest } = await this.#deps.records.policies();
+    try {
+      return await this.#take(input, newest, newestDigest);
+    } catch (error) {
+      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+      const digest = sha256(JSON.stringify(input) ?? '');
+      await noteAtDesk(this.#deps.audit, 'message.refused', `incident ${digest}`, {
+        actor: { id: 'unverified', statement: null },
+        subject: { model: '', version: null, release: null },
+        after: digest,
+        policy: newestDigest,
+        reason: `incident (sha256 ${digest}): ${error.code}: ${error.message}`,
+      });
+      throw error;
+    }
+  }
+
+  async #take(input: unknown, newest: Policy, newestDigest: Digest): Promise<{ readonly statement: Digest }> {
     const { records } = this.#deps;
     const { envelope, verified } = await records.verify('incident', input);
-    const { newest, newestDigest } = await records.policies();
     const by = verified.signers.find((id) => holdsRole(newest, newest, id, 'serving'));
     if (by === undefined) throw new CustodyError('NOT_AUTHORISED', `${verified.signers.join(', ')} may not report`);
     const { environment, model, version, kind, reason } = verified.predicate;

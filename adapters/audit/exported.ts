@@ -1,5 +1,5 @@
 import { createWriteStream, existsSync, readFileSync } from 'node:fs';
-import { mkdir, open, rename, writeFile, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Checkpoint } from '../../formats/checkpoint.js';
@@ -18,6 +18,8 @@ export function folderTiles(folder: string): TileSource {
     try {
       return readFileSync(join(folder, path));
     } catch (error) {
+      // What should be in a folder is not there either where a file is in its way.
+      if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return null;
       return absent(error);
     }
   };
@@ -37,10 +39,7 @@ export async function exportLog(log: PublishedLog, folder: string, vkey: string)
     await put(folder, path, bytes);
   }
   await put(folder, CHECKPOINT, log.note);
-  const lines = recordLines(await PublishedLog.open(here, vkey));
-  const partial = partialOf(join(folder, RECORDS));
-  await pipeline(lines, createWriteStream(partial));
-  await rename(partial, join(folder, RECORDS));
+  await put(folder, RECORDS, recordLines(await PublishedLog.open(here, vkey)));
   return log.checkpoint;
 }
 
@@ -57,8 +56,8 @@ function linesOf(entries: readonly Buffer[]): Buffer {
  * are, say the same, or it is LOG_INVALID.
  */
 export async function* exportedBundles(folder: string, log: PublishedLog): AsyncGenerator<LogBundle> {
-  const path = join(folder, RECORDS);
-  const said = existsSync(path) ? new Said(await open(path)) : null;
+  const file = await open(join(folder, RECORDS)).catch(absent);
+  const said = file === null ? null : new Said(file);
   try {
     for await (const bundle of log.bundles()) {
       await said?.expect(bundle);
@@ -105,14 +104,16 @@ class Said {
   }
 }
 
-async function put(folder: string, path: string, bytes: Buffer): Promise<void> {
+/** A file is there whole, or not at all; two who export into one folder do not meet. */
+async function put(folder: string, path: string, bytes: Buffer | AsyncIterable<Buffer>): Promise<void> {
   const file = join(folder, path);
+  const partial = `${file}.${process.pid}.partial`;
   await mkdir(dirname(file), { recursive: true });
-  await writeFile(partialOf(file), bytes);
-  await rename(partialOf(file), file);
-}
-
-/** Where a file is written until it is whole; two who export into one folder do not meet there. */
-function partialOf(file: string): string {
-  return `${file}.${process.pid}.partial`;
+  try {
+    await pipeline(Buffer.isBuffer(bytes) ? [bytes] : bytes, createWriteStream(partial));
+    await rename(partial, file);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
 }

@@ -1,9 +1,9 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { CustodyError, type ErrorCode } from '../../domain/errors.js';
 import { StateIndex } from '../../domain/state.js';
 import { parseVerifierKeys } from '../../formats/signed-note.js';
 import type { SigningKey } from '../../formats/keys.js';
+import { absent, writeDurably } from '../durable.js';
 import type { Bucket } from '../object-store/port.js';
 import { tilesOf } from './http.js';
 import { PublishedLog } from './published.js';
@@ -20,8 +20,6 @@ export interface StatesDeps {
   readonly log: Pick<Logger, 'warn'>;
 }
 
-/** A signed one that the log does not follow from is none of these: then the log has been taken back. */
-const NO_SNAPSHOT: ReadonlySet<ErrorCode> = new Set(['MALFORMED', 'SIGNATURE_INVALID', 'DIGEST_MISMATCH']);
 /** Records after which the next start would have much to read. */
 const SNAPSHOT_EVERY = 4_096;
 
@@ -61,28 +59,29 @@ export class States {
     return new StateIndex(kept);
   }
 
-  /** The kept snapshot, if it is of this log, as it was. */
+  /** The kept snapshot. LOG_INVALID: the log does not go on from it, so it has been taken back. */
   async #snapshot(): Promise<Snapshot | null> {
     const { file, key, vkey, log } = this.#deps;
     const origin = parseVerifierKeys(vkey).name;
+    let snapshot: Snapshot;
     try {
-      const snapshot = openSnapshot(await readFile(file), key);
-      await (await this.#published()).follows({ origin, size: snapshot.size, root: snapshot.root });
-      return snapshot;
+      const bytes = await readFile(file).catch(absent);
+      if (bytes === null) return null;
+      snapshot = openSnapshot(bytes, key);
     } catch (err) {
-      if ((err as NodeJS.ErrnoException).code === 'ENOENT') return null;
-      if (!(err instanceof CustodyError) || !NO_SNAPSHOT.has(err.code)) throw err;
+      // A disk that fails takes no answer from an auditor: all of it can be made again.
       log.warn({ err }, `${file} is no snapshot of ours: the log is read from its first record`);
       return null;
     }
+    await (await this.#published()).follows({ origin, size: snapshot.size, root: snapshot.root });
+    return snapshot;
   }
 
   async #keep(index: StateIndex, { checkpoint }: PublishedLog): Promise<void> {
     const { file, key, log } = this.#deps;
     const bytes = encodeSnapshot(index, this.#kept.ids, checkpoint.root, key);
     try {
-      await writeFile(`${file}.partial`, bytes, { mode: 0o600 });
-      await rename(`${file}.partial`, file);
+      await writeDurably(file, bytes);
     } catch (err) {
       log.warn({ err }, `${file} could not be written: the next start reads more of the log`);
     }

@@ -16,6 +16,8 @@ export interface Facts {
   readonly name: ReleaseName;
   readonly release: Digest | null;
   readonly by: string;
+  /** The moment by which everything is judged. */
+  readonly now: string;
   readonly lines: readonly RecordLine[];
   readonly progress: Progress;
   readonly manifest: Manifest | null;

@@ -46,7 +46,7 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
   const steps = stepsOf(routes, { release, entries, documents });
   const quorums = quorumsOf(documents, policies);
   const facts: Facts = {
-    ...{ name, release, by, lines: exam.lines, progress, policies, documents, entries, routes, steps, quorums },
+    ...{ name, release, by, now, lines: exam.lines, progress, policies, documents, entries, routes, steps, quorums },
     manifest: exam.shown.manifest?.manifest ?? null,
     provenance: exam.shown.provenance?.predicate ?? null,
     nonces: await noncesOf(records, documents),

@@ -12,7 +12,7 @@ import { sha256 } from '../../formats/sha256.js';
 import { leafHash } from '../../formats/tlog.js';
 import { bundlePath, encodeBundle, TiledTree, tilePath } from '../../formats/tlog-tiles.js';
 import { recordsOf } from '../unit/serving/fixture.js';
-import { createWorld, PASSED, type Release, type World } from './world.js';
+import { createWorld, PASSED, type Release, type ReleaseOptions, type Route, type World } from './world.js';
 
 export const NAME = { model: 'digits', version: '1.0.0' };
 const GROUPS = ['input-validation/own/long', 'output-sanitisation/own/markup', ...PASSED];
@@ -37,20 +37,37 @@ export async function publishedLog(
   return { log: await PublishedLog.open(async (path) => files.get(path) ?? null, vkey), vkey };
 }
 
+interface LifeOptions {
+  readonly release?: ReleaseOptions;
+  /** Criteria that it does not meet. */
+  readonly failed?: readonly string[];
+  /** Every document of its endpoint; by default it is the first release, and serves. */
+  readonly routes?: (release: Release) => readonly Route[];
+  readonly rollout?: object;
+}
+
 /** A release in service in an organisation of its own: what the store has of it, and what the log. */
-export function releaseInService(world: World = createWorld()) {
+export function releaseInService(world: World = createWorld(), life: LifeOptions = {}) {
   const { at } = world;
+  const failed = life.failed ?? [];
+  const passed = GROUPS.filter((id) => !failed.includes(id));
+  const says = (id: string) =>
+    failed.includes(id) ? { verdict: 'failed', says: 'too few' } : { verdict: 'passed', says: null };
   const report = canonicalBytes({
-    ...{ release: world.release().release, accuracy: 0.97 },
-    results: GROUPS.map((id) => ({ id, verdict: 'passed', says: null, tolerated: false })),
+    ...{ release: world.release(life.release).release, accuracy: 0.97 },
+    results: GROUPS.map((id) => ({ id, ...says(id), tolerated: false })),
   });
   const configuration = [
     { name: 'isolation: bubblewrap', digest: { sha256: sha256('its limits') } },
     { name: 'suite', digest: { sha256: world.policy.validation.suites[0]?.sha256 ?? '' } },
     { name: 'report', digest: { sha256: sha256(report) } },
   ];
-  const release = world.release({ testResult: { configuration, passedTests: [...GROUPS] } });
-  const routes = world.inService(release);
+  const result = failed.length === 0 ? ('PASSED' as const) : ('FAILED' as const);
+  const release = world.release({
+    ...life.release,
+    testResult: { configuration, result, passedTests: passed, failedTests: [...failed] },
+  });
+  const routes = life.routes?.(release) ?? world.inService(release);
   const status = world.status();
   const question = world.statement(
     'auditQuestion',
@@ -69,14 +86,14 @@ export function releaseInService(world: World = createWorld()) {
     },
     'ada',
   );
-  const promoted = { kind: 'promoted', revision: routes.length };
+  const rollout = life.rollout ?? { kind: 'promoted', revision: routes.length };
   const objects = new Map<string, Buffer>([
     ...recordsOf(release),
     [storeKeys.statement(sha256(report)), report],
     [storeKeys.version(release.name), canonicalBytes({ release: release.release })],
     [storeKeys.policy(1), canonicalBytes(world.policyEnvelope)],
     [storeKeys.status(status.predicate.version), canonicalBytes(status.envelope)],
-    [storeKeys.record(NAME, 'rollout'), canonicalBytes(promoted)],
+    [storeKeys.record(release.name, 'rollout'), canonicalBytes(rollout)],
     [storeKeys.statement(question.digest), canonicalBytes(question.envelope)],
   ]);
   for (const { digest, predicate } of release.approvals)
@@ -100,33 +117,35 @@ export function releaseInService(world: World = createWorld()) {
 
 export type InService = ReturnType<typeof releaseInService>;
 
+type More = Partial<AuditRecord> & { readonly statement?: string };
+
+/** A record about a release, so many seconds from now. */
+export function recordAbout(
+  { name, release }: Pick<Release, 'name' | 'release'>,
+  at: World['at'],
+): (change: Change, seconds: number, actor: string, more?: More) => AuditRecord {
+  return (change, seconds, actor, { statement = null, ...more } = {}) => ({
+    id: sha256(`${change} ${seconds} ${statement} ${JSON.stringify(more)}`),
+    time: at(seconds),
+    actor: { id: actor, statement },
+    change,
+    subject: { ...name, release },
+    ...{ before: null, after: null, policy: null, workflow: null, reason: `${change} by ${actor}` },
+    ...more,
+  });
+}
+
 function recordsInLog(of: {
   readonly release: Release;
-  readonly routes: ReturnType<World['inService']>;
+  readonly routes: readonly Route[];
   readonly objects: ReadonlyMap<string, Buffer>;
   readonly at: World['at'];
   readonly question: string;
 }): AuditRecord[] {
   const { release, routes, objects, at, question } = of;
-  const made = (
-    change: Change,
-    seconds: number,
-    actor: string,
-    more: Partial<AuditRecord> & { readonly statement?: string },
-  ): AuditRecord => {
-    const { statement = null, ...rest } = more;
-    return {
-      id: sha256(`${change} ${seconds} ${JSON.stringify(more)}`),
-      time: at(seconds),
-      actor: { id: actor, statement },
-      change,
-      subject: { ...NAME, release: release.release },
-      ...{ before: null, after: null, policy: null, workflow: null, reason: `${change} by ${actor}` },
-      ...rest,
-    };
-  };
+  const made = recordAbout(release, at);
   const stage = (change: Change, part: string, seconds: number): AuditRecord =>
-    made(change, seconds, 'control', { after: sha256(objects.get(storeKeys.record(NAME, part)) ?? '') });
+    made(change, seconds, 'control', { after: sha256(objects.get(storeKeys.record(release.name, part)) ?? '') });
   const other = { model: 'letters', version: '2.0.0', release: null };
   return [
     made('policy.applied', -120, 'root-a', { subject: { model: '', version: null, release: null } }),

@@ -16,6 +16,7 @@ import type {
   ServingActivities,
   SigningActivities,
   TrainingActivities,
+  TrainingControl,
   WatchActivities,
 } from '../../activities/contract.js';
 import type { DrillControl } from '../../activities/drill-contract.js';
@@ -43,6 +44,7 @@ export type Activities = LifecycleControl &
   SigningActivities &
   ServingActivities &
   TrainingActivities &
+  TrainingControl &
   WatchActivities;
 export type ActivityName = keyof Activities;
 
@@ -105,6 +107,8 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   validate: 'intake',
   signRelease: 'signing',
   resignRelease: 'signing',
+  noteErasure: 'control',
+  recordTraining: 'control',
   revokeRelease: 'signing',
   destroyKeys: 'signing',
   extendReleases: 'signing',
@@ -304,6 +308,8 @@ export class FakeZones {
         retiresAt: new Date((await this.env.currentTimeMs()) + this.noticeSeconds * 1000).toISOString(),
       }),
       withdrawRelease: async () => ({ ...at(2, '0.0.0', 'x'), stopped: [] }),
+      noteErasure: async () => undefined,
+      recordTraining: async () => undefined,
       revokeRelease: async () => digestOf('revocation'),
       destroyKeys: async () => digestOf('certificate'),
       startRelease: async () => undefined,
@@ -415,6 +421,7 @@ export class FakeZones {
         source: 'file:///out',
         bundle: 'file:///out.sigstore',
         provenance: 'file:///out.provenance.json',
+        statement: digestOf('provenance'),
       }),
     };
   }

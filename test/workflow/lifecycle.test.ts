@@ -81,17 +81,35 @@ describe('a release goes through its whole life', () => {
     await approveRetire(handle);
     expect(await handle.result()).toEqual({ kind: 'retired', certificate: digestOf('certificate') });
 
-    const happened = on.zones.names().filter((name) => !['record', 'decide', 'rolloutState'].includes(name));
+    const happened = on.zones
+      .names()
+      .filter((name) => !['record', 'decide', 'rolloutState', 'noteErasure'].includes(name));
     expect(happened).toEqual([
       ...['resumeLifecycle', 'admitRelease', 'ingest', 'validate', 'openDeployGate', 'signRelease', 'askEndpoint'],
       ...['openRetireGate', 'giveNotice', 'withdrawRelease', 'stopRelease', 'revokeRelease', 'destroyKeys'],
       'recordOutcome',
     ]);
+    // Beside the destruction of the keys, which does not wait for the log.
+    await on.zones.called('noteErasure');
     const [noticed, withdrawn] = ['giveNotice', 'withdrawRelease'].map((name) =>
       on.zones.calls.find((c) => c.name === name),
     );
     expect(withdrawn!.at - noticed!.at).toBeGreaterThanOrEqual(30 * 86_400_000 - 1000);
     await capture(handle, 'lifecycle-retired');
+  });
+
+  it('is erased while the log takes no record of its revocation, and ends once it has that', async () => {
+    const taken = deferred();
+    on.zones.acts.noteErasure = () => taken.promise;
+    const handle = await start();
+    await approveDeploy(handle);
+    await approveRetire(handle);
+    // Who waits for its result lets the notice pass.
+    const ended = handle.result();
+    await on.zones.called('recordOutcome');
+    expect((await handle.describe()).status.name).toBe('RUNNING');
+    taken.resolve();
+    expect(await ended).toMatchObject({ kind: 'retired' });
   });
 
   it('shows what people are to approve, with the command to run', async () => {
@@ -349,7 +367,8 @@ describe('a lifecycle that starts again', () => {
       'destroyKeys',
       'recordOutcome',
     ];
-    expect(on.zones.names()).toEqual(names);
+    expect(on.zones.names().filter((name) => name !== 'noteErasure')).toEqual(names);
+    await on.zones.called('noteErasure');
     expect(on.zones.calls.find((call) => call.name === 'withdrawRelease')!.at).toBeGreaterThanOrEqual(
       Date.parse(retiresAt),
     );

@@ -12,7 +12,7 @@ import { canonicalBytes } from '../../formats/jcs.js';
 import { writeSafetensors } from '../../formats/safetensors.js';
 import { startDevServer } from '../support/temporal.js';
 import { createWorld } from '../support/world.js';
-import { refusal, stage } from '../support/zones.js';
+import { digestOf, refusal, stage } from '../support/zones.js';
 
 const world = createWorld();
 const signer = { key: world.keys.ci, id: 'ci', environment: world.environment, policy: world.policyDigest };
@@ -100,4 +100,9 @@ it('a training that was refused is begun anew; one that has trained is not repea
   expect(trained.state).toBe('started');
   expect(await resultOf(trained.workflowId)).toMatchObject({ kind: 'trained' });
   expect(await startTraining(custody, signer, run)).toMatchObject({ state: 'ended', runId: trained.runId });
+  // Each is told to the log before it is the answer.
+  expect(on.zones.argsOf('recordTraining').map(([, , , ended]) => ended)).toEqual([
+    { kind: 'rejected', code: 'SANDBOX_UNAVAILABLE', reason: 'this host has no sandbox' },
+    { kind: 'trained', statement: digestOf('provenance') },
+  ]);
 });

@@ -1,7 +1,9 @@
+import type { Change } from '../../../domain/audit.js';
 import { dependenciesOf } from '../../../domain/provenance.js';
 import {
   alsoBy,
   byLines,
+  fails,
   holds,
   linesOf,
   noEvidence,
@@ -62,17 +64,36 @@ function noticed(facts: Facts): Finding {
       ? 'it had no consumer to tell'
       : `${told.length} consumers, ${told.filter(({ how }) => how === 'mail').length} by mail`;
   const says = found.state === 'holds' ? `${by}; ${found.says}` : found.says;
+  const [revocation] = recordsOf(facts, 'release.revoked');
+  if (revocation !== undefined && Date.parse(revocation.record.time) < Date.parse(retirement.retiresAt))
+    return fails('it was revoked before its notice was over', { checked: found.checked, records: [revocation] });
   return alsoBy({ ...found, says }, facts.documents.among(retirement.notice), recordsOf(facts, 'retirement.noticed'));
 }
 
+/** The certificate: what it says is compared with the release, with what people agreed to, and with the log. */
 function erased(facts: Facts): Finding {
-  const { outcome } = facts.progress;
+  const { outcome, retirement } = facts.progress;
   if (outcome?.kind !== 'retired') return notConcerned('it is not retired');
-  const documents = facts.documents.among(outcome.certificate);
+  const records = recordsOf(facts, 'keys.destroyed');
+  const checked =
+    'the certificate’s signature, that it is about this release, what was agreed and its revocation, that it names every file, each with a probe that was refused or a release that needs it, and the record in the log';
+  const basis = { checked, documents: facts.documents.among(outcome.certificate), records };
   const [line] = linesOf(facts, 'destruction');
-  return noEvidence(
-    `the certificate is signed (${line?.says ?? ''}); that nobody can decrypt its bytes any more is not shown by a signature`,
-    { documents, records: recordsOf(facts, 'keys.destroyed') },
+  const said = facts.documents.stated('destruction', outcome.certificate)?.predicate;
+  if (line?.state !== 'holds' || said === undefined) return fails(line?.says ?? 'there is no certificate', basis);
+  if (said.request !== retirement?.request || said.revocation !== linesOf(facts, 'serving')[0]?.statement)
+    return fails('the certificate rests on another request, or on another revocation', basis);
+  const named = new Set([...said.destroyed, ...said.kept].map(({ path }) => path));
+  const missing = facts.manifest?.files.find(({ path }) => !named.has(path));
+  if (missing !== undefined) return fails(`the certificate says nothing of ${missing.path}`, basis);
+  const alive = said.probes.find(({ refused }) => !refused);
+  if (alive !== undefined || said.probes.length < said.destroyed.length)
+    return fails(`not every key was probed and found gone: ${alive?.path ?? `${said.probes.length} were`}`, basis);
+  if (!records.some(({ record }) => record.after === outcome.certificate))
+    return fails('the log does not have that its keys were destroyed', basis);
+  return holds(
+    `${line.says}; each was asked for afterwards, and refused. What a signature cannot show: no copy of a key`,
+    basis,
   );
 }
 
@@ -80,8 +101,16 @@ function revoked(facts: Facts): Finding {
   if (!isRetired(facts)) return notConcerned('it is not retired');
   const [line] = linesOf(facts, 'serving');
   const records = recordsOf(facts, 'release.retired', 'release.revoked');
-  const checked = 'the revocation’s signature, and the record of the retirement in the log';
-  if (line?.state !== 'fact' || !records.some(({ record }) => record.change === 'release.retired'))
-    return { ...byLines(facts, ['serving', 'retirement']), state: 'fails', says: 'it is retired, and not revoked' };
-  return holds(line.says, { checked, records, documents: facts.documents.among(line.statement) });
+  const checked = 'the revocation’s signature, and the records of it and of the retirement in the log';
+  const documents = facts.documents.among(line?.statement ?? null);
+  if (line?.state !== 'fact') return fails('it is retired, and not revoked', { checked, records, documents });
+  const has = (change: Change, after: string | null): boolean =>
+    records.some(({ record }) => record.change === change && record.after === after);
+  if (!has('release.retired', certificateOf(facts)) || !has('release.revoked', line.statement))
+    return fails('the log does not have its retirement, or its revocation', { checked, records, documents });
+  return holds(line.says, { checked, records, documents });
+}
+
+function certificateOf({ progress: { outcome } }: Facts): string | null {
+  return outcome?.kind === 'retired' ? outcome.certificate : null;
 }

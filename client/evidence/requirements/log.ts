@@ -24,6 +24,7 @@ const STAGES: readonly (readonly [keyof Progress, Change])[] = [
   ['approved', 'release.approved'],
   ['signed', 'release.signed'],
   ['rollout', 'rollout.ended'],
+  ['reviewed', 'release.reviewed'],
 ];
 
 /** Each stage of the release, as the store has it, is in the log with the digest of the very record. */
@@ -52,6 +53,11 @@ export function logged(facts: Facts): Finding {
   if (unlogged !== undefined)
     return fails(`the routing document of revision ${unlogged.document.revision} is not in the log`, { checked });
   const ends = recordsOf(facts, 'release.ended', 'release.retired', 'release.revoked', 'keys.destroyed');
+  const { outcome } = progress;
+  const end = outcome?.kind === 'retired' ? outcome.certificate : sha256(canonicalBytes(outcome ?? null));
+  const ended = recordsOf(facts, outcome?.kind === 'retired' ? 'release.retired' : 'release.ended');
+  if (outcome !== undefined && !ended.some(({ record }) => record.after === end))
+    return fails('the store has how it ended, and the log does not', { checked, records: found });
   const says = `${found.length} stages and ${facts.routes.length} routing documents are in the log as the store has them; ${facts.entries.length} records are proved`;
   return holds(says, { checked, records: [...found, ...recordsOf(facts, 'route.changed'), ...ends] });
 }

@@ -1,4 +1,7 @@
+import type { Approved } from '../../../domain/lifecycle.js';
+import { overrideAgreed } from '../../../domain/override.js';
 import { type SUITE_GROUPS } from '../../../domain/suite.js';
+import { rulesFor } from '../../../formats/evidence.js';
 import {
   alsoBy,
   byLines,
@@ -106,8 +109,7 @@ function overridden(facts: Facts): Finding {
   const failed = facts.documents.stated('testResult', validated.testResult)?.predicate.failedTests;
   if (failed === undefined) return noEvidence('its test result is not there, or nobody has signed it');
   if (failed.length === 0) return notConcerned('nothing failed, so nothing was to be lifted', { documents });
-  if (lifted !== undefined)
-    return alsoBy(byLines(facts, ['validation']), facts.documents.among(lifted.request, ...lifted.approvals));
+  if (lifted !== undefined) return lawfullyLifted(facts, lifted);
   const ended = recordsOf(facts, 'release.ended');
   const checked = 'the outcome in the store, and that no document ever routed anybody to it';
   const says = `${failed.length} criteria failed, nobody lifted them, and it went no further`;
@@ -115,6 +117,22 @@ function overridden(facts: Facts): Finding {
   return outcome === undefined
     ? notConcerned('it has failed, and people may still lift that', { documents })
     : holds(says, { checked, documents, records: ended });
+}
+
+/** What failed was lifted by those who may, for this very request; until when that holds is what a load asks. */
+function lawfullyLifted(facts: Facts, { request, approvals }: Approved): Finding {
+  const { documents, policies, now, progress } = facts;
+  const found = alsoBy(byLines(facts, ['validation']), documents.among(request, ...approvals));
+  const deploy = documents.stated('request', progress.approved?.request ?? progress.gate?.request ?? '');
+  const asked = documents.stated('request', request);
+  if (found.state !== 'holds' || deploy === null || asked === null)
+    return found.state === 'holds' ? noEvidence('no request shows what was lifted for it') : found;
+  const statements = documents.of('override').map(({ verified }) => verified);
+  const override = { request: asked, gate: policies.byDigest(asked.predicate.policy), statements };
+  const agreed = overrideAgreed(deploy, override, rulesFor(policies, deploy, now));
+  const checked = `${found.checked}; that override authorities have lifted exactly this, apart from whoever asked for it and made it`;
+  if (!agreed.allowed) return { ...found, state: 'fails', says: `${agreed.code}: ${agreed.reason}`, checked };
+  return { ...found, says: `${found.says}; lifted by ${agreed.approvers.join(', ')}`, checked };
 }
 
 function emergency(facts: Facts): Finding {

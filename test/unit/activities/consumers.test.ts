@@ -257,4 +257,7 @@ test('a retirement is told to declared consumers by their contact, to those behi
   expect(letters.map(({ consumer }) => consumer)).toEqual(['chat', 'team-shop', 'cron']);
   const { verified } = await records.get('notice', kept.notice);
   expect(verified.predicate.consumers.map(({ id }) => id)).toEqual(['chat', 'checkout', 'cron']);
+  expect(log.filter(({ change }) => change === 'retirement.noticed')).toMatchObject([
+    { subject: { ...name, release: digest }, after: kept.notice, reason: expect.stringMatching(/^3 consumers told/) },
+  ]);
 });

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Desk } from '../../../activities/control.js';
-import { Journal } from '../../../activities/journal.js';
+import { Journal, type Audit } from '../../../activities/journal.js';
 import { Router } from '../../../activities/router.js';
 import type { GatewayClient } from '../../../adapters/gateway/client.js';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
@@ -17,7 +17,7 @@ export interface DeskRig {
   readonly router: Router;
   readonly log: AuditRecord[];
   /** While it is down, the log takes no record; while it hangs, it does not even say so. */
-  readonly audit: { isDown: boolean; hangs: boolean };
+  readonly audit: Audit & { isDown: boolean; hangs: boolean };
   readonly desk: Desk;
   put(key: string, body: Buffer): Promise<unknown>;
   keep(route: Route): Promise<unknown>;

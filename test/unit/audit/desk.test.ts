@@ -60,6 +60,39 @@ async function attempts(): Promise<AuditRecord[]> {
   return all;
 }
 
+describe('what somebody reports to the audit desk', () => {
+  const incident = (who: 'serving' | 'oscar', environment = 'test') =>
+    world.statement(
+      'incident',
+      { name: 'lifecycle/digits/1.0.0', sha256: sha256('a release') },
+      {
+        ...{ environment, model: 'digits', version: '1.0.0', kind: 'load.refused' as const },
+        ...{ nonce: 'abcdefghijklmnopqrst', reason: 'one bit is another', issuedAt: world.at(0) },
+      },
+      who,
+    ).envelope;
+  const report = (envelope: unknown): Promise<unknown> =>
+    exchange({ url }, 'POST', '/incidents', envelope, 'STORE_UNAVAILABLE');
+
+  test('is in the log once, by who signed it', async () => {
+    for (let again = 0; again < 2; again += 1) await report(incident('serving'));
+    expect(await attempts()).toMatchObject([{ change: 'load.refused', actor: { id: 'serving' } }]);
+  });
+
+  test.each([
+    ['by a person', () => incident('oscar'), 'NOT_AUTHORISED'],
+    ['from another environment', () => incident('serving', 'prod'), 'REPLAYED'],
+    ['that is a question', () => question(), 'MALFORMED'],
+    ['that is none', () => ({}), 'MALFORMED'],
+  ] as const)('attack: %s is refused, and that is in the log, once however often it comes', async (_, given, code) => {
+    const envelope = given();
+    for (let again = 0; again < 2; again += 1) await expect(report(envelope)).rejects.toMatchObject({ code });
+    expect(await attempts()).toMatchObject([
+      { change: 'message.refused', actor: { id: 'unverified' }, after: sha256(JSON.stringify(envelope)) },
+    ]);
+  });
+});
+
 describe('a question to the audit desk', () => {
   test('is in the log before its answer, which covers it', async () => {
     expect(await ask(question())).toMatchObject({ question: 'log', size: 1, vkey });
@@ -76,6 +109,14 @@ describe('a question to the audit desk', () => {
       expect(last?.reason).toContain('refused: REPLAYED');
     }
     expect(await ask(question())).toMatchObject({ question: 'log' });
+  });
+
+  test('attack: that the log does not take is not answered', async () => {
+    store.store.setAvailable(false);
+    await expect(ask(question())).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    store.store.setAvailable(true);
+    expect(await attempts()).toEqual([]);
+    expect(await ask(question())).toMatchObject({ question: 'log', size: 1 });
   });
 
   test('attack: that is asked twice at once is answered once', async () => {

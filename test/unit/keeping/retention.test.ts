@@ -137,6 +137,22 @@ describe('an alarm', () => {
     });
   });
 
+  test('is what lies on top of the log: a delete marker anywhere, and another version but of a batch', async () => {
+    for (const key of ['batches/000/000', 'batches/000/007', 'checkpoints/0000000000000009'])
+      await log().createOnce(key, Buffer.from(key), inDays(7));
+    rig.store.deleteMarker('test-audit', 'batches/000/007');
+    rig.store.overwrite('test-audit', 'checkpoints/0000000000000009', Buffer.from('another'));
+    rig.store.overwrite('test-audit', 'batches/000/000', Buffer.from('whole'));
+    const { troubles } = await rig.run(() => control().extendLog());
+    expect(troubles.filter((trouble) => /on top/.test(trouble))).toEqual([
+      expect.stringMatching(/^batches\/000\/007 has something on top/),
+      expect.stringMatching(/^checkpoints\/0000000000000009 has something on top/),
+    ]);
+    const said = { ...NOTHING_YET, troubled: troubles.length, troubles };
+    await rig.run(() => control().recordRetention(said, isoTime(Date.now())));
+    expect(rig.log.at(-1)).toMatchObject({ change: 'locks.alarm', reason: expect.stringMatching(/on top/) as string });
+  });
+
   test('is ciphertext that is gone, and a lock that cannot be set; the rest is extended', async () => {
     const real = rig.records.bucket;
     const [gone = '', stuck = ''] = await blobs();
@@ -188,6 +204,7 @@ describe('an alarm', () => {
     expect((await lockReport(rig.records)).troubles).toEqual([expect.stringMatching(/not been extended since/)]);
     await rig.run(() => control().recordRetention(NOTHING_YET, isoTime(Date.now())));
     expect((await lockReport(rig.records)).troubles).toEqual([]);
+    expect(rig.log.at(-1)).toMatchObject({ change: 'locks.extended', actor: { id: 'control' } });
     days(40);
     expect(await newestExtension(rig.records, Date.now())).toBeNull();
     expect((await lockReport(rig.records)).troubles).toHaveLength(1);

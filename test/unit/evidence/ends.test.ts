@@ -1,0 +1,259 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { makeDossier } from '../../../client/evidence/dossier.js';
+import type { Evidence } from '../../../client/evidence/model.js';
+import { verifyDossier } from '../../../client/evidence/verify.js';
+import type { DestructionPredicate } from '../../../domain/ending-predicates.js';
+import { lifecycleId } from '../../../domain/names.js';
+import { storeKeys } from '../../../domain/store-keys.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
+import { sha256 } from '../../../formats/sha256.js';
+import { publishedLog, recordAbout, releaseInService, storeOf, type InService } from '../../support/evidence.js';
+import { createWorld, withProvisions, type KeyName, type Route, type Signed } from '../../support/world.js';
+import { recordsOf } from '../serving/fixture.js';
+
+/** Dossiers of releases that have come to an end, or serve by an exception. */
+
+const folder = mkdtempSync(join(tmpdir(), 'custody-ends-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let count = 0;
+
+/** The dossier of what is in a store and a log, which verifies by itself and comes to the same. */
+async function dossierOf(life: InService): Promise<Evidence> {
+  const { world, release } = life;
+  const { log, vkey } = await publishedLog(life.records);
+  const signer = { key: world.keys.ada, id: 'ada', environment: 'test', policy: world.policyDigest };
+  const out = join(folder, String((count += 1)));
+  const made = await makeDossier({ records: await storeOf(life), log, signer, vkey }, release.name, out);
+  expect(await verifyDossier(out, { root: world.root, vkey })).toEqual(made);
+  return made;
+}
+
+const statesOf = ({ requirements }: Evidence) =>
+  Object.fromEntries(requirements.map(({ id, state }) => [id.replace('draft-', ''), state]));
+const failing = (evidence: Evidence): string[] =>
+  evidence.requirements.filter(({ state }) => state === 'fails').map(({ id }) => id);
+const rowOf = ({ requirements }: Evidence, id: string) => requirements.find((each) => each.id === `draft-${id}`);
+
+function keep({ objects }: InService, key: string, { envelope }: Pick<Signed<unknown>, 'envelope'>): void {
+  objects.set(key, canonicalBytes(envelope));
+}
+function part({ objects, release }: InService, name: string, value: object): string {
+  const bytes = canonicalBytes(value);
+  objects.set(storeKeys.record(release.name, name), bytes);
+  return sha256(bytes);
+}
+
+describe('a release that was retired, and its keys destroyed', () => {
+  interface Retiring {
+    readonly certificate?: Partial<DestructionPredicate>;
+    readonly certifiedBy?: KeyName;
+    readonly revokedAt?: number;
+    readonly unlogged?: string;
+  }
+
+  function retired({ certificate = {}, certifiedBy = 'release-signer', revokedAt = -8, unlogged }: Retiring = {}) {
+    const life = releaseInService();
+    const { world, release, records } = life;
+    const { at } = world;
+    const { request, approvals, notice } = world.retirement(release);
+    const subject = { name: lifecycleId(release.name), sha256: release.release };
+    const about = { environment: 'test', ...release.name, request: request.digest };
+    const said = { ...about, reason: 'replaced', issuedAt: at(revokedAt) };
+    const revocation = world.statement('revocation', subject, said, 'release-signer');
+    const destroyed = release.manifest.files.map(({ path, sha256: digest }, blob) => {
+      return { path, sha256: digest, blob: `blob-${blob}` };
+    });
+    const made = world.statement(
+      'destruction',
+      subject,
+      {
+        ...{ ...about, method: 'cryptographic erase', approvals: approvals.map(({ digest }) => digest) },
+        ...{ revocation: revocation.digest, destroyed, kept: [], remains: [], destroyedAt: at(-7) },
+        probes: destroyed.map(({ path }) => ({ path: `vault key of ${path}`, refused: true, answer: 'ERASED' })),
+        ...certificate,
+      },
+      certifiedBy,
+    );
+    keep(life, storeKeys.request(request.digest), request);
+    for (const each of [...approvals, notice, made]) keep(life, storeKeys.statement(each.digest), each);
+    keep(life, storeKeys.revocation(release.release), revocation);
+    const agreed = { request: request.digest, approvals: approvals.map(({ digest }) => digest) };
+    part(life, 'retirement', { ...agreed, notice: notice.digest, retiresAt: notice.predicate.retiresAt });
+    part(life, 'destruction', { certificate: made.digest });
+    part(life, 'outcome', { kind: 'retired', certificate: made.digest });
+    const of = recordAbout(release, at);
+    const more = [
+      of('retirement.noticed', -19, 'control', { statement: notice.digest, after: notice.digest }),
+      of('release.revoked', revokedAt, 'release-signer', { statement: revocation.digest, after: revocation.digest }),
+      of('keys.destroyed', -7, 'release-signer', { statement: made.digest, after: made.digest }),
+      of('release.retired', -6, 'control', { after: made.digest }),
+    ];
+    records.push(...more.filter(({ change }) => change !== unlogged));
+    return life;
+  }
+
+  it('shows the notice, the revocation and the certificate, each checked', async () => {
+    const evidence = await dossierOf(retired());
+    expect(failing(evidence)).toEqual([]);
+    expect(evidence.standing).toBe('retired');
+    expect(statesOf(evidence)).toMatchObject({
+      ...{ 'C3.1.1': 'holds', 'C3.1.2': 'holds', 'C3.4.1': 'holds' },
+      ...{ 'C3.6.1': 'holds', 'C3.6.2': 'holds', 'C3.6.3': 'holds', 'C3.6.4': 'no evidence' },
+    });
+    expect(rowOf(evidence, 'C3.6.2')?.says).toMatch(/keys destroyed.*refused\. What a signature cannot show/);
+    expect(rowOf(evidence, 'C3.1.2')?.says).toMatch(/it is revoked, so every load refuses it now/);
+    expect(evidence.timeline.map(({ change }) => change)).toEqual(
+      expect.arrayContaining(['release.revoked', 'keys.destroyed', 'release.retired']),
+    );
+  });
+
+  it.each<[string, Retiring, string[]]>([
+    ['says nothing of some files', { certificate: { destroyed: [], probes: [] } }, ['draft-C3.6.2']],
+    [
+      'tells of a key that answers',
+      { certificate: { probes: [{ path: 'a key', refused: false, answer: 'a key of 32 bytes' }] } },
+      ['draft-C3.6.2'],
+    ],
+    ['was not probed', { certificate: { probes: [] } }, ['draft-C3.6.2']],
+    ['rests on another request', { certificate: { request: 'a'.repeat(64) } }, ['draft-C3.6.2']],
+    ['rests on another revocation', { certificate: { revocation: 'a'.repeat(64) } }, ['draft-C3.6.2']],
+    ['is by nobody who may', { certifiedBy: 'mallory' }, ['draft-C3.6.2']],
+  ])('attack: a certificate that %s shows no erasure', async (_, change, rows) => {
+    const evidence = await dossierOf(retired(change));
+    expect(failing(evidence)).toEqual(rows);
+  });
+
+  it.each<[string, Retiring, string[]]>([
+    ['its keys were destroyed', { unlogged: 'keys.destroyed' }, ['draft-C3.6.2']],
+    ['it was revoked', { unlogged: 'release.revoked' }, ['draft-C3.6.3']],
+    ['it was revoked before its notice was over', { revokedAt: -19.5 }, ['draft-C3.6.1']],
+  ])('attack: it fails where the log says, or does not say, that %s', async (_, change, rows) => {
+    expect(failing(await dossierOf(retired(change)))).toEqual(rows);
+  });
+
+  it('attack: it fails where the log does not have its end', async () => {
+    expect(failing(await dossierOf(retired({ unlogged: 'release.retired' })))).toEqual(
+      expect.arrayContaining(['draft-C3.4.1', 'draft-C3.6.3']),
+    );
+  });
+});
+
+describe('a release that was rolled back by a trigger', () => {
+  const WHY = 'fail: 7 of 20 answers failed, at most 5 % may';
+
+  function rolledBack(unlogged = 'nothing') {
+    const world = createWorld();
+    const stable = world.release();
+    const before = world.inService(stable);
+    let back: Route | null = null;
+    const life = releaseInService(world, {
+      release: { version: '1.1.0', after: before.at(-1)! },
+      routes: (release) => {
+        const step = world.routePlan(before.at(-1)!, release);
+        back = world.rollback(step);
+        return [...before, step, back];
+      },
+      rollout: { kind: 'rolled back', revision: before.length + 2, reason: WHY },
+    });
+    for (const [key, bytes] of recordsOf(stable)) life.objects.set(key, bytes);
+    const outcome = part(life, 'outcome', { kind: 'rolled back', reason: WHY });
+    life.records.push(recordAbout(life.release, world.at)('release.ended', -6, 'control', { after: outcome }));
+    const at = life.records.findIndex(({ after }) => unlogged === 'rollback' && after === back?.digest);
+    if (at >= 0) life.records.splice(at, 1);
+    return life;
+  }
+
+  it('shows its one step, why it ended, and the one document that took everybody back', async () => {
+    const evidence = await dossierOf(rolledBack());
+    expect(failing(evidence)).toEqual([]);
+    expect(evidence.standing).toBe('rolled back');
+    expect(statesOf(evidence)).toMatchObject({ 'C3.3.1': 'holds', 'C3.3.2': 'holds', 'C3.4.1': 'holds' });
+    expect(rowOf(evidence, 'C3.3.1')?.says).toContain(`rolled back: ${WHY}`);
+    expect(evidence.steps.map(({ change }) => change)).toEqual(['plan', 'rollback']);
+  });
+
+  it('attack: a way back that is not in the log is none', async () => {
+    expect(failing(await dossierOf(rolledBack('rollback')))).toEqual(
+      expect.arrayContaining(['draft-C3.3.2', 'draft-C3.4.1']),
+    );
+  });
+});
+
+describe('a release in service under an override', () => {
+  function overridden(by: KeyName = 'vera') {
+    const world = createWorld({ policy: withProvisions });
+    const made: { request?: Signed<unknown>; said?: Signed<unknown> } = {};
+    const life = releaseInService(world, {
+      failed: ['quality/own/tone'],
+      release: {
+        rests: (about) => {
+          const request = world.overrideRequest(about);
+          const said = world.override(request, by);
+          Object.assign(made, { request, said });
+          return {
+            names: { override: request.digest, 'override/1': said.digest },
+            provisional: { override: { request: request.envelope, statements: [said.envelope] }, emergency: null },
+          };
+        },
+      },
+    });
+    const { request, said } = made;
+    keep(life, storeKeys.request(request!.digest), request!);
+    keep(life, storeKeys.override(request!.digest, said!.digest), said!);
+    const after = part(life, 'overridden', { request: request!.digest, approvals: [said!.digest], approvers: [by] });
+    life.records.push(recordAbout(life.release, world.at)('release.overridden', -34, 'control', { after }));
+    return life;
+  }
+
+  it('names what had failed, and who lifted it', async () => {
+    const evidence = await dossierOf(overridden());
+    expect(failing(evidence)).toEqual([]);
+    expect(statesOf(evidence)).toMatchObject({ 'C3.2.2': 'holds', 'C3.2.3': 'holds', 'C3.4.1': 'holds' });
+    expect(evidence.decisions).toContainEqual(expect.objectContaining({ who: 'vera' }));
+    expect(evidence.cases).toContainEqual({ id: 'quality/own/tone', failure: 'too few' });
+  });
+
+  it('attack: by somebody who may not lift it, it is in service against its validation', async () => {
+    expect(failing(await dossierOf(overridden('oscar')))).toEqual(expect.arrayContaining(['draft-C3.2.2']));
+  });
+});
+
+describe('a release whose endpoint was killed, and restored', () => {
+  function killed({ by = 'oscar', late = false }: { by?: KeyName; late?: boolean } = {}) {
+    const life = releaseInService();
+    const { world, release, objects, records } = life;
+    const order = world.kill(by);
+    keep(life, storeKeys.kill('digits', order.digest), order);
+    const restored = world.restored(life.routes.at(-1)!, [order]);
+    objects.set(storeKeys.route('digits', restored.document.revision), canonicalBytes(restored.envelope));
+    objects.set(storeKeys.grounds(restored.digest), canonicalBytes(restored.approvals.map(({ digest }) => digest)));
+    keep(life, storeKeys.request(restored.request!.digest), restored.request!);
+    for (const each of restored.approvals) keep(life, storeKeys.statement(each.digest), each);
+    const of = recordAbout(release, world.at);
+    const subject = { model: 'digits', version: null, release: null };
+    records.push(
+      of('endpoint.killed', -9, by, { subject, statement: order.digest, after: order.digest }),
+      ...(late ? [of('kill.late', -8, 'control', { subject, after: order.digest, reason: 'gateway 1 took 9 s' })] : []),
+      of('endpoint.restored', -7, 'olga and otto', { subject, before: order.digest, after: restored.request!.digest }),
+      of('route.changed', -6, 'control', {
+        ...{ subject, statement: restored.digest, after: restored.digest, before: restored.document.previous },
+      }),
+    );
+    return life;
+  }
+
+  it('names the order, and shows that no gateway was late', async () => {
+    const evidence = await dossierOf(killed());
+    expect(failing(evidence)).toEqual([]);
+    expect(statesOf(evidence)).toMatchObject({ 'C3.3.4': 'holds', 'C3.4.1': 'holds', 'C3.4.4': 'holds' });
+    expect(evidence.decisions).toContainEqual(expect.objectContaining({ who: 'oscar', act: 'kills' }));
+  });
+
+  it('attack: fails with a gateway that was late, and with an order that nobody who may has signed', async () => {
+    expect(failing(await dossierOf(killed({ late: true })))).toContain('draft-C3.3.4');
+    expect(failing(await dossierOf(killed({ by: 'mallory' })))).toContain('draft-C3.3.4');
+  });
+});
