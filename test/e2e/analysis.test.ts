@@ -37,7 +37,7 @@ test('a canary within every limit that is worse than the stable release is rolle
   await bench.start(await bench.source(WORSE, { change }));
   const waiting = await bench.openGate(WORSE);
   expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision('alice', waiting))).toBe('accepted');
-  const outcome = await until('the end of the canary', 90, () =>
+  const outcome = await until('the end of the canary', 180, () =>
     outcomeOf(bench.custody, { model: MODEL, version: WORSE }),
   );
   expect(outcome).toMatchObject({
@@ -72,7 +72,7 @@ test('a firing alert of Alertmanager ends a rollout; about what cannot be taken 
     body: JSON.stringify({ version: '4', groupKey: '{}:{}', status: 'firing', alerts: [fired] }),
   });
   expect(await answer.json()).toEqual({ signed: 1, known: 0, resolved: 0 });
-  const outcome = await until('the end of the rollout', 90, () => outcomeOf(bench.custody, { model: MODEL, version }));
+  const outcome = await until('the end of the rollout', 180, () => outcomeOf(bench.custody, { model: MODEL, version }));
   const reason = 'critical security alert of alertmanager: PromptLeak';
   expect(outcome).toMatchObject({ kind: 'rolled back', reason });
   await bench.answers({ status: 200, version: FIRST.version });
@@ -101,7 +101,7 @@ test('a firing alert of Alertmanager ends a rollout; about what cannot be taken 
   expect(refusals.map(({ subject }) => subject.model)).toContain('nobody');
   await bench.answers({ status: 200, version: FIRST.version });
 
-  const raised = await until('the alerts in the audit log', 30, async () => {
+  const raised = await until('the alerts in the audit log', 180, async () => {
     const found = (await bench.log()).filter(({ change: what }) => what === 'alert.raised');
     return found.length === 3 ? found : null;
   });

@@ -241,7 +241,7 @@ describe('an endpoint that was killed', () => {
     } finally {
       bench.signalProcess('control', 'SIGCONT');
     }
-    const { models } = await until('the routes', 60, async () => {
+    const { models } = await until('the routes', 180, async () => {
       const state = await gateway().state();
       return state.models.some(({ revision }) => revision === serving.revision) ? state : null;
     });
@@ -275,7 +275,7 @@ describe('an endpoint that was killed', () => {
     } finally {
       await insider.stop();
     }
-    const { revision, document } = await until('the restore', 60, async () => {
+    const { revision, document } = await until('the restore', 180, async () => {
       const now = await status();
       return now.killedBy.length === 0 ? now : null;
     });
@@ -381,7 +381,7 @@ describe("with control's key, its credentials and every right in the namespace, 
     expect(await insider.call('serving', 'startRelease', VICTIM, release)).toBe('SIGNATURE_INVALID');
     const { models } = await insider.gateway.state();
     expect(models.flatMap(({ replicas }) => replicas).filter((replica) => replica.release === release)).toEqual([]);
-    await until('the refused load in the audit log', 60, async () => {
+    await until('the refused load in the audit log', 180, async () => {
       const refused = (await bench.log()).find(
         ({ change, subject }) => change === 'load.refused' && subject.release === release,
       );
@@ -406,7 +406,7 @@ describe("with control's key, its credentials and every right in the namespace, 
 
   test('the endpoint refuses an order that nobody has approved', async () => {
     await bench.signal(ENDPOINT, 'rollout', order());
-    const { result } = await until('the end of the rollout', 60, async () => {
+    const { result } = await until('the end of the rollout', 180, async () => {
       const { ended } = await status();
       return ended.find(({ request }) => request === asked.gate.request) ?? null;
     });

@@ -9,7 +9,7 @@ import { Bench, FIRST, MODEL, type Ended } from './harness.js';
 import { until } from './support/until.js';
 
 const NEXT = { model: MODEL, version: '1.0.1' };
-const PATIENCE_SECONDS = 120;
+const PATIENCE_SECONDS = 180;
 
 /** A release of which only the configuration changed, made and taken in without the bytes of the rest. */
 let bench: Bench;

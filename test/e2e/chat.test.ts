@@ -123,13 +123,13 @@ describe('a chat model', () => {
   test('is released, approved, rolled out under the chats of its callers, and goes into service', async () => {
     expect((await chat('Hello')).status).toBe(404);
     await startRelease(bench.custody, askAs(await bench.signer('ci')), await release());
-    const gate = await until('the request of 1.0.0', 120, async () => {
+    const gate = await until('the request of 1.0.0', 180, async () => {
       const { gate: open, missing, ...status } = await lifecycleStatus(bench.custody, NAME);
       if (open === null) throw new Error(JSON.stringify(status));
       return { workflowId: lifecycleId(NAME), gate: open, missing };
     });
     expect(await bench.tell(gate.workflowId, 'approve', await bench.decision('alice', gate))).toBe('accepted');
-    await until('1.0.0 is in service', 120, async () =>
+    await until('1.0.0 is in service', 180, async () =>
       (await lifecycleStatus(bench.custody, NAME)).stage === 'in service' ? true : null,
     );
   });

@@ -732,7 +732,7 @@ describe('a zone that is not running', () => {
     } finally {
       bench.signalProcess('control', 'SIGCONT');
     }
-    await until('the order in the workflow', 60, async () => {
+    await until('the order in the workflow', 180, async () => {
       const { json } = await answered<{ killedBy: string[] }>('status', MODEL);
       return json.killedBy.length === 1 ? true : null;
     });
@@ -749,7 +749,7 @@ describe('a zone that is not running', () => {
     } finally {
       bench.signalProcess('temporal', 'SIGCONT');
     }
-    const { killedBy } = await until('the order in the workflow', 60, async () => {
+    const { killedBy } = await until('the order in the workflow', 180, async () => {
       const { json } = await answered<{ killedBy: string[] }>('status', MODEL);
       return json.killedBy.length > 0 ? json : null;
     });

@@ -33,7 +33,7 @@ describe('a drill of an endpoint that the policy declares for it', () => {
     const schedule = temporal.schedule.getHandle('drill');
     expect((await schedule.describe()).spec.intervals).toMatchObject([{ every: 86_400_000 }]);
     await schedule.trigger();
-    const [started] = await until('the drill to begin', 60, async () => {
+    const [started] = await until('the drill to begin', 180, async () => {
       const { recentActions } = (await schedule.describe()).info;
       return recentActions.length > 0 ? recentActions : null;
     });

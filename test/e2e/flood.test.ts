@@ -73,7 +73,7 @@ test('attack: a thousand forged approvals cost few events and fewer objects, and
   expect(await forge(waiting.workflowId, 'approve', 1_000, forged)).toBe(1_000);
 
   const genuine = await bench.decision('alice', waiting);
-  const counted = await until('the verdict on the genuine approval', 90, async () => {
+  const counted = await until('the verdict on the genuine approval', 180, async () => {
     const verdict = await bench.tell(waiting.workflowId, 'approve', genuine);
     return verdict === 'POLICY_REFUSED' ? null : verdict;
   });

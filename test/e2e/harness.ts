@@ -51,7 +51,7 @@ export const MODEL = 'digits';
 export const FIRST: ReleaseName = { model: MODEL, version: '1.0.0' };
 /** Percent of the callers, of the first step of a rollout. */
 export const FIRST_WEIGHT = 50;
-const PATIENCE_SECONDS = 90;
+const PATIENCE_SECONDS = 180;
 const COMMAND_MS = 60_000;
 
 export interface Ended {

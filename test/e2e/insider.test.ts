@@ -339,7 +339,7 @@ describe('attack: with all that control has, and no key of a designated person,'
     await expect(bench.signal(workflowId, 'approve', bloated(3 * MIB))).rejects.toThrow();
     await bench.signal(workflowId, 'approve', bloated(MIB));
     expect(await bench.tell(workflowId, 'approve', bloated(MIB))).toBe('MALFORMED');
-    await until('the flood in the audit log', 60, async () => {
+    await until('the flood in the audit log', 180, async () => {
       const records = await bench.log();
       return records.find(({ reason }) => reason.includes('too large')) ?? null;
     });

@@ -205,7 +205,7 @@ describe("Tessera's fsck", () => {
     writeFileSync(vkey, found.vkey);
     const url = new URL(found.path, bench.custody.description.desk).href;
     const fsck = environment('CUSTODY_FSCK');
-    const said = await until('the verdict of fsck', 30, async () => {
+    const said = await until('the verdict of fsck', 180, async () => {
       const { stdout, stderr } = await run(fsck, ['-ui=false', '-N=4', '-storage_url', url, '-public_key', vkey]);
       return stdout + stderr;
     });

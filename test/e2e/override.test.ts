@@ -10,7 +10,7 @@ import { shippedFolder } from '../../examples/digits/ship.js';
 import { Bench, FIRST, MODEL } from './harness.js';
 import { until } from './support/until.js';
 
-const PATIENCE_SECONDS = 120;
+const PATIENCE_SECONDS = 180;
 const CRITERION = 'accuracy/digits>=0.95';
 // Each leaves a busy machine three times what it takes to come into service and be looked at.
 const HOLDS_SECONDS = 40;

@@ -67,7 +67,7 @@ describe.skipIf(why !== null)('two gateways, one of them on another host', () =>
     await bench.answers({ status: 503, reason: 'while it is cut off' });
     // It has not heard, and says so by nothing; people are told.
     expect(await callFar()).toMatchObject({ status: 200 });
-    const told = await until('control to say who has not stopped', 60, async () => {
+    const told = await until('control to say who has not stopped', 180, async () => {
       const { trouble } = await endpointStatus(bench.custody, MODEL);
       return trouble.find((each) => each.includes('gateway 2 of 2 has not stopped')) ?? null;
     });
@@ -79,7 +79,7 @@ describe.skipIf(why !== null)('two gateways, one of them on another host', () =>
     // It hears of the order by the next status document, or by control, which goes on telling it: whichever comes first.
     const [order] = (await endpointStatus(bench.custody, MODEL)).killedBy;
     host.mendControl();
-    await until('the far gateway to hear of the order', 60, async () => {
+    await until('the far gateway to hear of the order', 180, async () => {
       const { models } = await createGatewayClient(at).state();
       const known = models.find(({ model }) => model === MODEL)?.killedBy.map((held) => held.order) ?? [];
       return order !== undefined && known.includes(order) ? true : null;
@@ -122,7 +122,7 @@ describe.skipIf(why !== null)('two gateways, one of them on another host', () =>
     expect(await kill('straight')).toMatchObject({ code: 0 });
     expect(await callFar()).toMatchObject({ status: 503, reason: 'straight' });
     expect(await bench.call()).toMatchObject({ status: 503, reason: 'straight' });
-    await until('control to hear of it', 60, async () =>
+    await until('control to hear of it', 180, async () =>
       (await endpointStatus(bench.custody, MODEL)).killedBy.length > 0 ? true : null,
     );
     await bench.restore();

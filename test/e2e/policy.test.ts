@@ -245,7 +245,7 @@ describe('an expired policy', () => {
   test('stops what raises exposure, but neither a kill nor the next policy', async () => {
     const soon = isoTime(Date.now() + 30_000);
     await apply((p) => ({ ...p, expires: soon }));
-    await until('the policy to expire', 90, () => Promise.resolve(Date.now() > Date.parse(soon) ? true : null));
+    await until('the policy to expire', 180, () => Promise.resolve(Date.now() > Date.parse(soon) ? true : null));
     await bench.start(await bench.source('1.0.5'));
     const outcome = await outcomeOf(bench.custody, { model: MODEL, version: '1.0.5' });
     expect(outcome).toMatchObject({ kind: 'rejected', code: 'POLICY_EXPIRED' });

@@ -17,7 +17,7 @@ import { startGateway, tellOfGateway } from './support/further-gateway.js';
 import { until } from './support/until.js';
 
 const NEXT = '1.1.0';
-const PATIENCE_SECONDS = 90;
+const PATIENCE_SECONDS = 180;
 const SAMPLES = 10;
 
 let bench: Bench;

@@ -14,7 +14,7 @@ import { allOfItOther, sourceInParts, tellingItsParts } from './support/parts.js
 import { until } from './support/until.js';
 
 const [FIRST, NEXT, AGAIN] = ['1.0.0', '1.1.0', '1.2.0'] as const;
-const PATIENCE_SECONDS = 90;
+const PATIENCE_SECONDS = 180;
 
 /** Stricter than the policy's: one more step, and people are asked twice. */
 const PLAN: readonly PlanStep[] = [

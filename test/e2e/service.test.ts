@@ -60,7 +60,7 @@ describe.each([
     const { revision } = await endpointStatus(bench.custody, MODEL);
     expect(await bench.call(undefined, POISON)).toMatchObject({ status: 500 });
 
-    const rolledBack = await until('the rollback', 60, async () => {
+    const rolledBack = await until('the rollback', 180, async () => {
       const now = await endpointStatus(bench.custody, MODEL);
       return now.revision > revision ? now : null;
     });

@@ -195,7 +195,7 @@ describe('custody watch', () => {
 
   test('writes one JSON value a line', async () => {
     const watched = command('--json', 'watch', MODEL);
-    await until('two looks', 60, async () => (watched.answer.split('\n').length > 2 ? true : null));
+    await until('two looks', 180, async () => (watched.answer.split('\n').length > 2 ? true : null));
     watched.signal('SIGINT');
     expect(await watched.ended()).toBe(0);
     const looks = watched.answer.trim().split('\n');
@@ -211,7 +211,7 @@ describe('custody watch', () => {
     let text = '';
     terminal.stdout.setEncoding('utf8').on('data', (more: string) => (text += more));
     const ended = once(terminal, 'close');
-    await until('the second drawing', 60, async () => (/\u001b\[\d+A\r\u001b\[J/.test(text) ? true : null));
+    await until('the second drawing', 180, async () => (/\u001b\[\d+A\r\u001b\[J/.test(text) ? true : null));
     terminal.stdin.write('\u0003');
     expect(await ended).toEqual([0, null]);
     expect(text).toContain('100 %  1.0.0');

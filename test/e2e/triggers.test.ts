@@ -19,7 +19,7 @@ import { allOfItOther, editServer, sourceInParts, tellingItsParts } from './supp
 import { modelServersOf } from './support/processes.js';
 import { until } from './support/until.js';
 
-const PATIENCE_SECONDS = 60;
+const PATIENCE_SECONDS = 180;
 const SAMPLES = 12;
 const LIMIT_MS = 1_500;
 const SLOW_MS = 2_200;

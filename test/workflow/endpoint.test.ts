@@ -43,7 +43,6 @@ let model: string;
 let handle: WorkflowHandle<typeof endpoint>;
 let count = 0;
 // The machine may be busy with other things.
-const POLL = { timeout: 20_000 };
 /** How long undoing a rollout takes, where that is measured. */
 const UNDONE_MS = 50;
 
@@ -138,7 +137,7 @@ describe('a rollout', () => {
     await start();
     await order('1.1.0');
     const trouble = ['cannot start 1.1.0: NO_SPACE: /replicas is full: free some space'];
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual(trouble);
+    await expect.poll(async () => (await status()).trouble).toEqual(trouble);
     expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
     await on.zones.called('replyRollout');
     expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'the endpoint was killed' }]);
@@ -186,7 +185,7 @@ describe('a rollout', () => {
     await order('1.1.0');
     await on.zones.called('rollBack');
     await expect
-      .poll(async () => (await status()).trouble, POLL)
+      .poll(async () => (await status()).trouble)
       .toEqual(['cannot roll back: POLICY_EXPIRED: the policy has expired']);
     expect(on.zones.names()).not.toContain('replyRollout');
     expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
@@ -239,15 +238,15 @@ describe('a kill', () => {
     // A history that is continued takes over what is shown, and the wait for the last gateway.
     for (let noise = 0; noise < 10; noise += 1) await handle.signal('noise', noise);
     await on.zones.called('confirmKill', 2);
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual([`${name}: ${late[0]}`]);
+    await expect.poll(async () => (await status()).trouble).toEqual([`${name}: ${late[0]}`]);
     confirmed.resolve();
     const all = [`${name}: all gateways have stopped, after 7 s: the policy gives 5 s`];
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual(all);
+    await expect.poll(async () => (await status()).trouble).toEqual(all);
 
     await update('restore', envelope('restore'));
     await update('approve', decision('alice', 'restore-1'));
     await update('approve', decision('bob', 'restore-1'));
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual([]);
+    await expect.poll(async () => (await status()).trouble).toEqual([]);
   });
 
   it('works as a signal, and waits for nothing: not for a rollback, a reply, a watch, a gate or another kill', async () => {
@@ -282,7 +281,7 @@ describe('a kill', () => {
     expect(await update('kill', envelope('second'))).toMatchObject({ statement: digestOf('second') });
     expect((await status()).killedBy).toEqual([digestOf('second')]);
     stuck.resolve();
-    await expect.poll(async () => (await status()).killedBy.length, POLL).toBe(2);
+    await expect.poll(async () => (await status()).killedBy.length).toBe(2);
   });
 
   it('attack: forged ones beside it hold it up no more while the log takes no refusal; that has them later, by the next run if need be', async () => {
@@ -314,7 +313,7 @@ describe('a kill', () => {
     await on.zones.called('resumeEndpoint', 2);
     log.resolve();
     const owed = forged.map(({ payload }) => `${payload}: SIGNATURE_INVALID: the signature does not verify`);
-    await expect.poll(() => [...new Set(noted)].sort(), POLL).toEqual(owed.sort());
+    await expect.poll(() => [...new Set(noted)].sort()).toEqual(owed.sort());
   });
 
   it('is relayed once for all its copies, and in the middle of many forged ones, which are judged together', async () => {
@@ -333,11 +332,11 @@ describe('a kill', () => {
     ];
     await Promise.all(sent.map((each) => handle.signal(decisionSignal('kill'), each)));
     judged.resolve();
-    await expect.poll(async () => (await status()).killedBy, POLL).toContain(digestOf('genuine'));
+    await expect.poll(async () => (await status()).killedBy).toContain(digestOf('genuine'));
     expect(new Set((await status()).killedBy).size).toBe(1);
     const sorted = () => on.zones.argsOf('sortKills').reduce((sum, [, orders]) => sum + orders.length, 0);
     const alone = () => on.zones.argsOf('killEndpoint').length;
-    await expect.poll(() => sorted() + alone(), POLL).toBeGreaterThanOrEqual(603);
+    await expect.poll(() => sorted() + alone()).toBeGreaterThanOrEqual(603);
     expect(on.zones.argsOf('sortKills').length + alone()).toBeLessThan(120);
   });
 
@@ -414,7 +413,7 @@ describe('restoring', () => {
     await start();
     await update('kill', envelope('stop'));
     await update('restore', envelope('restore'));
-    await expect.poll(async () => (await status()).gate, POLL).toBeNull();
+    await expect.poll(async () => (await status()).gate).toBeNull();
     const late = update('approve', decision('alice', 'restore-1'));
     expect(await late.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
     expect(on.zones.names()).not.toContain('restoreEndpoint');
@@ -437,7 +436,7 @@ describe('restoring', () => {
     await on.zones.called('restoreEndpoint');
     await update('kill', envelope('second'));
     lifted.resolve();
-    await expect.poll(async () => (await status()).killedBy, POLL).toEqual([digestOf('second')]);
+    await expect.poll(async () => (await status()).killedBy).toEqual([digestOf('second')]);
   });
 });
 
@@ -457,7 +456,7 @@ describe('records that were read before a restore', () => {
     await handle.signal(routesChangedSignal);
     await on.zones.called('resumeEndpoint', 2);
     await update('approve', decision('bob', 'restore-1'));
-    await expect.poll(async () => (await status()).revision, POLL).toBe(1);
+    await expect.poll(async () => (await status()).revision).toBe(1);
     on.zones.acts.resumeEndpoint = resumeEndpoint;
     restored.resolve();
     await on.zones.called('resumeEndpoint', 3);
@@ -540,10 +539,10 @@ describe('an order to roll back', () => {
     expect((await status()).trouble).toEqual(['revision 1 is not everywhere: no answer']);
     expect(await update('rollback', envelope('oldest'))).toMatchObject({ by: 'olga' });
     back.resolve();
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual([]);
+    await expect.poll(async () => (await status()).trouble).toEqual([]);
     const noted = () => on.zones.argsOf('noteRoute').map(([, { revision }]) => revision);
     // An activity of the endpoint before may come late.
-    await expect.poll(noted, POLL).toEqual(expect.arrayContaining([1, 2]));
+    await expect.poll(noted).toEqual(expect.arrayContaining([1, 2]));
   });
 
   it('waits for no log, nor does the next one; what it owes the log is done once that is there, by the next run if need be', async () => {
@@ -572,7 +571,7 @@ describe('an order to roll back', () => {
     expect(noted).toEqual([]);
     log.resolve();
     const owed = [digestOf('rollback'), 'revision 2', 'revision 3', 'revision 4'];
-    await expect.poll(() => [...new Set(noted)].sort(), POLL).toEqual([...owed].sort());
+    await expect.poll(() => [...new Set(noted)].sort()).toEqual([...owed].sort());
   });
 
   it('is answered while the rollout under way cannot be undone, also by a run that is handed on; the next one undoes it', async () => {
@@ -585,13 +584,13 @@ describe('an order to roll back', () => {
     await start(60);
     const { replyTo } = await order('1.1.0');
     const trouble = ['cannot roll back: WORM_VIOLATED: a second document lies in its place'];
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual(trouble);
+    await expect.poll(async () => (await status()).trouble).toEqual(trouble);
     expect(await update('rollback', envelope('older'))).toMatchObject({ by: 'olga' });
     await handle.signal(decisionSignal('rollback'), envelope('oldest'));
     for (let noise = 0; noise < 16; noise += 1) await handle.signal('noise', noise);
     await on.zones.called('resumeEndpoint', 2);
     const targets = () => new Set(on.zones.argsOf('rollBack').map(([, target]) => target));
-    await expect.poll(targets, POLL).toEqual(new Set([null, 'older', 'oldest']));
+    await expect.poll(targets).toEqual(new Set([null, 'older', 'oldest']));
     expect(replies()).toEqual([]);
 
     // Once it can be undone, a run that is handed on undoes it.
@@ -613,7 +612,7 @@ describe('messages without a meaning', () => {
     const late = update('approve', decision('alice', 'restore-1'));
     expect(await late.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
     await expect
-      .poll(() => on.zones.refused.flatMap((each) => each.messages).sort(), POLL)
+      .poll(() => on.zones.refused.flatMap((each) => each.messages).sort())
       .toEqual(['approve', 'cancel', 'promote', 'rollout', 'rollout', 'rollout']);
     expect(on.zones.names()).not.toContain('resumeRollout');
     expect(await update('kill', envelope('stop'))).toMatchObject({ accepted: true });
@@ -639,15 +638,15 @@ describe('a history that has grown long', () => {
     }
     const relayed = () =>
       new Set(on.zones.argsOf('killEndpoint').map(([, sent]) => (sent as SignedEnvelope).payload)).size;
-    await expect.poll(relayed, POLL).toBe(60);
+    await expect.poll(relayed).toBe(60);
     const judged = () => on.zones.argsOf('decide').flatMap(([{ decisions }]) => decisions).length;
-    await expect.poll(judged, POLL).toBe(61);
+    await expect.poll(judged).toBe(61);
     const noise = () => on.zones.refused.reduce((sum, each) => sum + each.messages.length + each.dropped, 0);
-    await expect.poll(noise, POLL).toBe(60);
-    await expect.poll(async () => (await status()).killedBy.length, POLL).toBe(60);
+    await expect.poll(noise).toBe(60);
+    await expect.poll(async () => (await status()).killedBy.length).toBe(60);
     // Alice's decision has been carried along, so one more makes the quorum.
     await update('approve', decision('bob', 'restore-1'));
-    await expect.poll(async () => (await status()).killedBy, POLL).toEqual([]);
+    await expect.poll(async () => (await status()).killedBy).toEqual([]);
   });
 
   it('attack: forged kills that no next run could be given hide no genuine one, also when a run ends among them', async () => {
@@ -661,7 +660,7 @@ describe('a history that has grown long', () => {
     const forged = Array.from({ length: 400 }, (_, i) => envelope(`${i} ${'x'.repeat(7_000)}`, 'forged'));
     for (const each of [...forged, envelope('genuine')]) await handle.signal(decisionSignal('kill'), each);
     judged.resolve();
-    await expect.poll(async () => (await status()).killedBy, POLL).toEqual([digestOf('genuine')]);
+    await expect.poll(async () => (await status()).killedBy).toEqual([digestOf('genuine')]);
     await on.zones.called('resumeEndpoint', 2);
     expect(on.zones.refused.reduce((sum, { dropped }) => sum + dropped, 0)).toBe(0);
   });
@@ -710,7 +709,7 @@ describe('a lifecycle whose history has grown long', () => {
     const judged = () =>
       new Set(on.zones.argsOf('decide').flatMap(([{ decisions }]) => decisions.map((each) => JSON.stringify(each))))
         .size;
-    await expect.poll(judged, POLL).toBe(61);
+    await expect.poll(judged).toBe(61);
     expect(await release.query(lifecycleStatusQuery)).toMatchObject({ stage: 'approve', missing: 1 });
     await tell('reject', decision('bob', 'deploy-1', 'reject'));
     expect(await release.result()).toMatchObject({ kind: 'rejected', stage: 'approve' });
@@ -831,7 +830,7 @@ describe('a security alert', () => {
     await on.zones.called('noteAlerts');
     for (let noise = 0; noise < 12; noise += 1) await handle.signal('noise', noise);
     await on.zones.called('resumeEndpoint', 2);
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual([`${reason}; ${warning}`]);
+    await expect.poll(async () => (await status()).trouble).toEqual([`${reason}; ${warning}`]);
     expect(notes()).toEqual([`1 ${warning}`]);
     on.zones.acts.checkRollback = async () => ({
       ...{ target: digestOf('1.0.0'), reason: 'leaks', by: 'olga', statement: digestOf('rollback') },
@@ -887,7 +886,7 @@ describe('a security alert', () => {
     // Another test's endpoint may still be noting what it was told.
     const counted = (name: 'takeAlerts' | 'noteAlerts'): number =>
       on.zones.argsOf(name).reduce((sum, [of, alerts]) => (of === model ? sum + alerts.length : sum), 0);
-    await expect.poll(() => [counted('takeAlerts'), counted('noteAlerts')], POLL).toEqual([count, count]);
+    await expect.poll(() => [counted('takeAlerts'), counted('noteAlerts')]).toEqual([count, count]);
     expect((await status()).trouble).toHaveLength(20);
     expect(on.zones.names().filter((name) => ['takeAlerts', 'noteAlerts'].includes(name)).length).toBeLessThan(20);
     expect(on.zones.argsOf('revertService')).toEqual([]);
@@ -923,14 +922,14 @@ describe('what serves', () => {
     on.zones.acts.revertService = async () => ({ kind: 'alarm', reason: '9 % errors; no release before it' });
     await start();
     const trouble = ['what serves breaks its limits: 9 % errors; no release before it'];
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual(trouble);
+    await expect.poll(async () => (await status()).trouble).toEqual(trouble);
     on.zones.acts.checkRollback = async () => ({
       ...{ target: digestOf('1.0.0'), reason: 'slow', by: 'olga', statement: digestOf('rollback') },
     });
     await update('rollback', envelope(''));
     await on.zones.called('watchService', 2);
     expect(on.zones.argsOf('revertService')).toHaveLength(1);
-    await expect.poll(async () => (await status()).trouble, POLL).toEqual([]);
+    await expect.poll(async () => (await status()).trouble).toEqual([]);
   });
 
   it('is left alone by a kill and a rollout, which end the watch and are not held up by it', async () => {
@@ -948,7 +947,7 @@ describe('what serves', () => {
     serve();
     on.zones.acts.watchService = async () => ({ kind: 'breach', revision: 6, reason: 'old' });
     await start();
-    await expect.poll(async () => (await status()).trouble.length, POLL).toBe(1);
+    await expect.poll(async () => (await status()).trouble.length).toBe(1);
     expect(on.zones.argsOf('watchService')).toHaveLength(1);
     expect(on.zones.argsOf('revertService')).toEqual([]);
   });
@@ -975,7 +974,7 @@ describe('what serves', () => {
       .poll(async () => {
         await handle.signal(routesChangedSignal);
         return (await on.env.client.workflow.getHandle(handle.workflowId).describe()).runId;
-      }, POLL)
+      })
       .not.toBe(runId);
     await on.zones.called('watchService', 2);
   });

@@ -216,7 +216,7 @@ describe('messages', () => {
     await update(handle, 'approve', decision('carol', 'deploy-1'));
     await on.zones.called('openRetireGate');
     expect(on.zones.argsOf('openRetireGate')[0]?.[2]).toEqual(envelope('retire'));
-    await expect.poll(async () => (await status(handle)).missing, { timeout: 20_000 }).toBe(2);
+    await expect.poll(async () => (await status(handle)).missing).toBe(2);
     await update(handle, 'reject', decision('bob', 'retire-1', 'reject'));
     expect((await status(handle)).stage).toBe('in service');
     expect(on.zones.refused).toEqual([]);
@@ -277,7 +277,7 @@ describe('messages', () => {
     expect(await unknown.then(() => 'accepted', codeOf)).toBe('POLICY_REFUSED');
     await handle.cancel();
     await expect
-      .poll(() => on.zones.refused.flatMap((each) => each.messages), { timeout: 20_000 })
+      .poll(() => on.zones.refused.flatMap((each) => each.messages))
       .toEqual(['promoteNow', 'promoteNow', 'cancel']);
     await update(handle, 'approve', decision('alice', 'deploy-1'));
     await update(handle, 'reject', decision('bob', 'deploy-1', 'reject'));
@@ -392,9 +392,7 @@ describe('a lifecycle that starts again', () => {
     await handle.signal(holdLiftedSignal);
     await on.zones.called('destroyKeys', 2);
     const trouble = ['HELD: held by sam: a lawsuit'];
-    await expect
-      .poll(async () => (await handle.query(lifecycleStatusQuery)).trouble, { timeout: 20_000 })
-      .toEqual(trouble);
+    await expect.poll(async () => (await handle.query(lifecycleStatusQuery)).trouble).toEqual(trouble);
     isHeld = false;
     await handle.signal(holdLiftedSignal);
     await on.zones.called('destroyKeys', 3);

@@ -18,7 +18,6 @@ const on = stage(startDevServer);
 let model: string;
 let handle: WorkflowHandle<typeof endpoint>;
 let count = 0;
-const POLL = { timeout: 20_000 };
 
 beforeEach(() => {
   model = `paused-${(count += 1)}`;
@@ -37,7 +36,7 @@ const paused = async (continueAfterEvents: number | null = null): Promise<Rollou
   handle = on.env.client.workflow.getHandle(startEndpoint(model).workflowId);
   const order = orderOf(model, '1.1.0');
   await handle.signal(rolloutSignal, order);
-  await expect.poll(async () => (await status()).gate?.requestId, POLL).toBe('proceed-1');
+  await expect.poll(async () => (await status()).gate?.requestId).toBe('proceed-1');
   return order;
 };
 const update = (name: EndpointDecision, message: SignedEnvelope) =>
@@ -154,9 +153,9 @@ describe('a rollout that pauses', () => {
       .poll(async () => {
         await handle.signal('nonsense');
         return (await handle.describe()).runId;
-      }, POLL)
+      })
       .not.toBe(runId);
-    await expect.poll(status, POLL).toMatchObject({ gate: { requestId: 'proceed-1' }, missing: 1 });
+    await expect.poll(status).toMatchObject({ gate: { requestId: 'proceed-1' }, missing: 1 });
     await approved('bob');
     await on.zones.called('replyRollout');
     expect(result()).toMatchObject({ kind: 'promoted' });

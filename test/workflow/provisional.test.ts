@@ -97,7 +97,7 @@ describe('a release whose validation has failed', () => {
     failing({ misses: [miss], remedy: '1 with the role override-authority' });
     const handle = await start();
     await on.zones.called('openOverrideGate');
-    await expect.poll(async () => (await status(handle)).gate?.requestId, { timeout: 20_000 }).toBe('override-1');
+    await expect.poll(async () => (await status(handle)).gate?.requestId).toBe('override-1');
     const metadata = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
     expect(metadata.currentDetails).toContain(`custody override urgent-${count}@1.0.0`);
     expect(metadata.currentDetails).toContain(`--name override --input-file decision.json`);
@@ -111,7 +111,7 @@ describe('a release whose validation has failed', () => {
     failing({ misses: [evil], remedy: evil });
     const handle = await start();
     await on.zones.called('openOverrideGate');
-    await expect.poll(async () => (await status(handle)).gate?.requestId, { timeout: 20_000 }).toBe('override-1');
+    await expect.poll(async () => (await status(handle)).gate?.requestId).toBe('override-1');
     const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
     const shown = currentDetails.split('\n').filter((line) => /^\*\*(?:Failed|An override would need):/.test(line));
     expect(shown).toEqual([`**Failed:** ${inert(evil)}`, `**An override would need:** ${inert(evil)}`]);
@@ -147,7 +147,7 @@ describe('a release whose validation has failed', () => {
     failing();
     const handle = await start();
     await overridden(handle);
-    await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
+    await expect.poll(async () => (await status(handle)).stage).toBe('in service');
     const { until } = proviso ?? expect.fail('no proviso');
     expect((await status(handle)).proviso).toEqual(proviso);
     expect(await handle.result()).toEqual({ kind: 'rolled back', reason: proviso?.why });
@@ -163,7 +163,7 @@ describe('a release whose validation has failed', () => {
     failing();
     const handle = await start();
     await overridden(handle);
-    await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
+    await expect.poll(async () => (await status(handle)).stage).toBe('in service');
     const until = Date.parse(proviso?.until ?? '');
     await on.env.sleep(until - (await now()) - 1000);
     expect((await status(handle)).stage).toBe('in service');
@@ -176,7 +176,7 @@ describe('a release whose validation has failed', () => {
     failing();
     const handle = await start();
     await overridden(handle);
-    await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
+    await expect.poll(async () => (await status(handle)).stage).toBe('in service');
     const first = Date.parse(proviso?.until ?? '');
     on.zones.acts.renewOverride = async (_name, decisions) => {
       proviso = { until: iso((await now()) + HOLDS), why: 'the renewal has ended' };
@@ -336,7 +336,7 @@ describe('an emergency deployment', () => {
     await on.zones.called('openDeployGate');
     await on.env.sleep(at('openDeployGate') + 4 * HOUR - 5000 - (await now()));
     await approveDeploy(handle);
-    await expect.poll(async () => (await status(handle)).stage, { timeout: 20_000 }).toBe('in service');
+    await expect.poll(async () => (await status(handle)).stage).toBe('in service');
     await reject(handle, 'review-1');
     proviso = { until: iso(await now()), why: 'rejected' };
     expect(await handle.result()).toMatchObject({ kind: 'rolled back' });

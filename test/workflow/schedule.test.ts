@@ -112,11 +112,11 @@ describe('the schedule of drills', () => {
     readable = false;
     newest = { version: 5, drills: RULES };
     schedule.start();
-    await expect.poll(() => errors.length, { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(() => errors.length).toBeGreaterThan(0);
     expect(await planned()).toBeNull();
     readable = true;
-    await expect.poll(planned, { timeout: 20_000 }).toEqual(plan(RULES));
+    await expect.poll(planned).toEqual(plan(RULES));
     newest = { version: 6 };
-    await expect.poll(planned, { timeout: 20_000 }).toBeNull();
+    await expect.poll(planned).toBeNull();
   });
 });

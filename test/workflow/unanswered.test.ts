@@ -27,9 +27,7 @@ it('while no worker of control is up, whoever asks or sends is told so, and that
   const acts = {
     status: () => endpointStatus(custody, 'digits'),
     approve: async () => {
-      await expect
-        .poll(async () => (await env.client.workflow.count(`CustodyAwaiting = 'operator'`)).count, { timeout: 20_000 })
-        .toBe(1);
+      await expect.poll(async () => (await env.client.workflow.count(`CustodyAwaiting = 'operator'`)).count).toBe(1);
       return openGates(custody);
     },
     kill: () => send(custody, endpointId('digits'), 'kill', envelope('stop'), 1_000),

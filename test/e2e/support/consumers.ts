@@ -79,7 +79,7 @@ export class Consumers {
     const served = (model: string): number => this.#seen.get(model)?.served ?? 0;
     const models = [...new Set(this.#all.flatMap(({ models }) => models))].filter((each) => !this.#afterKill.has(each));
     const before = new Map(models.map((model) => [model, served(model)]));
-    await until('every endpoint to serve', 90, async () => {
+    await until('every endpoint to serve', 180, async () => {
       const waiting = models.filter((model) => served(model) === before.get(model));
       if (waiting.length > 0) throw new Error(waiting.join(', '));
       return true;

@@ -72,7 +72,7 @@ export class Terminal {
   }
 
   reaches(holds: (status: LifecycleStatus) => boolean): Promise<LifecycleStatus> {
-    return until('the release is far enough', 120, async () => {
+    return until('the release is far enough', 180, async () => {
       const status = (await this.cli('status', MODEL, '1.0.0')) as LifecycleStatus;
       return holds(status) ? status : null;
     });
@@ -81,7 +81,7 @@ export class Terminal {
   serves(): Promise<unknown> {
     const data = Array.from({ length: 64 }, () => 0);
     const body = JSON.stringify({ inputs: [{ name: 'image', shape: [1, 64], datatype: 'FP32', data }] });
-    return until('callers are served', 60, async () => {
+    return until('callers are served', 180, async () => {
       const address = new URL(`/v2/models/${MODEL}/infer`, this.#description().gateway.url);
       const answer = await fetch(address, { method: 'POST', body });
       const text = await answer.text();
@@ -111,7 +111,7 @@ export class Terminal {
   async #ends(): Promise<unknown> {
     const code = await this.#running?.ended();
     this.#running = null;
-    await until('all processes have ended', 30, async () => {
+    await until('all processes have ended', 180, async () => {
       const left = processesOf(this.#state);
       if (left.length > 0) throw new Error(left.join('\n'));
       return true;

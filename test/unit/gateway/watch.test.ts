@@ -112,7 +112,7 @@ describe('a watch', () => {
     await third.client.deliverReplica(world.replica(canary, { port: servers[0]!.port, expiresAt }).envelope);
     await third.deliver(...chain, step);
     rigs.push(third);
-    await expect.poll(async () => (await third.model()).replicas.length, { timeout: 5000 }).toBe(1);
+    await expect.poll(async () => (await third.model()).replicas.length).toBe(1);
     expect(await watch(0, 0.5)).toMatchObject({
       kind: 'inconclusive',
       reason: 'no replica of the release is alive',
