@@ -127,6 +127,27 @@ describe('a store behind a bad network', () => {
     await expect(bucket.createOnce(key, body, inMinutes(10))).rejects.toMatchObject({ code: 'STORE_NOT_WORM' });
   });
 
+  it.each([
+    ['in GOVERNANCE mode', 'x-amz-object-lock-mode', () => 'GOVERNANCE'],
+    ['for less time than it was asked for', 'x-amz-object-lock-retain-until-date', () => inMinutes(2).retainUntil],
+  ] as const)('refuses a store that locks %s, whatever it answers', async (_, header, value) => {
+    const locksLess: Fault = async (request, pass) => {
+      if (request.method === 'PUT' && request.url?.includes('retention'))
+        return { status: 200, headers: {}, body: Buffer.alloc(0) };
+      const answer = await pass();
+      const isLocked = request.method === 'HEAD' && answer.headers[header] !== undefined;
+      return isLocked ? { ...answer, headers: { ...answer.headers, [header]: value() } } : answer;
+    };
+    proxy.set(locksLess);
+    const lax = { ...store.config, endpoint: proxy.endpoint };
+    await expect(bucket.createOnce(randomUUID(), body, inMinutes(10))).rejects.toMatchObject({
+      code: 'STORE_NOT_WORM',
+    });
+    await expect(upload(randomUUID())).rejects.toMatchObject({ code: 'STORE_NOT_WORM' });
+    await expect(proveWorm(lax, direct.name)).rejects.toMatchObject({ code: 'STORE_NOT_WORM' });
+    await expect(checkOwnLock(lax, direct.name, randomUUID(), body)).rejects.toMatchObject({ code: 'STORE_NOT_WORM' });
+  });
+
   it('the proof shows a store that lets locked versions go, and a writer sees it too', async () => {
     proxy.set(async (request, pass) =>
       request.method === 'DELETE' ? { status: 204, headers: {}, body: Buffer.alloc(0) } : pass(),

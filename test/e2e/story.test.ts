@@ -25,7 +25,7 @@ const undisturbed = (): Promise<Told> => (told ??= tell());
 
 describe.concurrent('the story of a model', () => {
   test('is told to its end: one model retired, one in service, one rolled back, and nobody served a mixture', async () => {
-    const { projection, lines, load, refusedLoads, left } = await undisturbed();
+    const { projection, lines, load, refusedLoads, left, secrets } = await undisturbed();
     expect(projection.outcomes).toEqual({ '1.0.0': 'retired', '1.1.0': 'in service', '1.2.0': 'rolled back' });
     expect(projection.routes).toEqual([
       '1 plan: 1.0.0 100 %',
@@ -51,6 +51,9 @@ describe.concurrent('the story of a model', () => {
     expect(refusedLoads).toBe(1);
     expect(load.mixed).toBe(0);
     expect(left).toEqual([]);
+    // People's, zones', the store's, and one for each blob.
+    expect(secrets.known).toBeGreaterThan(50);
+    expect(secrets.leaked).toEqual([]);
   });
 
   test('ends the same when each of its processes is killed in the middle of its work', async () => {
@@ -62,5 +65,6 @@ describe.concurrent('the story of a model', () => {
     expect(disturbed.projection).toEqual((await undisturbed()).projection);
     expect(disturbed.load.mixed).toBe(0);
     expect(disturbed.left).toEqual([]);
+    expect(disturbed.secrets.leaked).toEqual([]);
   });
 });

@@ -8,6 +8,7 @@ import type { LoadReport } from '../../../examples/digits/load.js';
 import { isAlive, processesOf } from './processes.js';
 import { load } from './product.js';
 import { project, readLog, type Projection } from './projection.js';
+import { Secrets } from './secrets.js';
 
 const { openScene, MODEL } = await load<typeof SceneModule>('examples/digits/story/scene.js');
 const { tellStory } = await load<typeof Tell>('examples/digits/story/tell.js');
@@ -21,6 +22,8 @@ export interface Told {
   readonly refusedLoads: number;
   /** Process ids that were ever started by the supervisor and still live, and whatever else works on the state folder. */
   readonly left: readonly string[];
+  /** How many secrets there were, and which lay where they do not belong. */
+  readonly secrets: { readonly known: number; readonly leaked: readonly string[] };
 }
 
 /** A folder that the zones' own users may enter. */
@@ -52,16 +55,22 @@ export async function tell(
   const scene = await openScene(narrator, state);
   const pids = new Set(Object.values(scene.stack.supervisor.pids()));
   scene.stack.supervisor.on('restarted', (_, pid) => pids.add(pid));
+  const secrets = new Secrets(state);
   let closed = false;
   try {
-    await tellStory(scene, beside(scene));
+    const interfere = beside(scene);
+    await tellStory(scene, (step) => {
+      secrets.take();
+      interfere(step);
+    });
     const projection = await project(scene);
     const refusedLoads = (await readLog(scene)).filter(({ change }) => change === 'load.refused').length;
     const report = scene.load.report();
     await scene.close();
     closed = true;
     const left = [...[...pids].filter(isAlive).map(String), ...processesOf(state)];
-    return { lines: narrator.lines, projection, load: report, refusedLoads, left };
+    const said = { known: secrets.names.length, leaked: secrets.leaks() };
+    return { lines: narrator.lines, projection, load: report, refusedLoads, left, secrets: said };
   } catch (error) {
     throw new Error(`the story failed after:\n${narrator.lines.slice(-12).join('\n')}\n${logs(state)}`, {
       cause: error,
