@@ -8,7 +8,7 @@ import type { Digest } from '../../domain/digest.js';
 import { shareOf } from '../../domain/endpoint.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { LifecycleOutcome } from '../../domain/lifecycle.js';
-import { assertModelName, assertVersion, lifecycleId, type ReleaseName } from '../../domain/names.js';
+import { assertModelName, assertVersion, endpointId, lifecycleId, type ReleaseName } from '../../domain/names.js';
 import { parsePlan } from '../../formats/plan-schema.js';
 import { askThroughApi, tokenIn } from '../api.js';
 import { checkSource } from '../source.js';
@@ -18,6 +18,7 @@ import { answer, faint, heading, plain, talk } from '../output.js';
 import { provenanceBeside } from '../provenance.js';
 import { checkLine, mayServe } from '../record/serving.js';
 import { requestRetirement } from '../requests.js';
+import { retriesOf } from '../retries.js';
 import type { ConnectedSession } from '../session.js';
 import { signerOf } from '../signer.js';
 import { askAs, startRelease, uiAddress, type Ask } from '../start.js';
@@ -61,7 +62,8 @@ export async function status(session: ConnectedSession, model: string, version?:
   const { records } = session.custody;
   const { ingested } = progress;
   const holds = ingested === undefined ? [] : await openHolds(records, { ...name, release: ingested.release });
-  const trouble = [...status.trouble, ...(await lockReport(records)).troubles];
+  const retries = await retriesOf(session.custody, lifecycleId(name));
+  const trouble = [...status.trouble, ...retries, ...(await lockReport(records)).troubles];
   answer(session, { ...status, trouble, holds: holds.map(({ digest }) => digest) }, [
     heading(`${model} ${version}: ${stage}`),
     ...(progress.ingested === undefined ? [] : [`release digest ${progress.ingested.release}`]),
@@ -190,7 +192,9 @@ async function showEndpoint(
   const { serving, killedBy, revision, rollout, gate, missing } = status;
   const drills = await drillReport(session.custody.records);
   const ofDrills = drills.rules?.model === model ? drills.troubles : [];
-  const trouble = [...status.trouble, ...(await lockReport(session.custody.records)).troubles, ...ofDrills];
+  const retries = await retriesOf(session.custody, endpointId(model));
+  const ofLocks = (await lockReport(session.custody.records)).troubles;
+  const trouble = [...status.trouble, ...retries, ...ofLocks, ...ofDrills];
   answer(session, { ...status, trouble }, [
     heading(
       `${model}: ${killedBy.length > 0 ? 'killed' : rollout === null ? 'steady' : `rolling out ${rollout.order.version}`}`,

@@ -128,8 +128,12 @@ describe('a store behind a bad network', () => {
   });
 
   it.each([
-    ['in GOVERNANCE mode', 'x-amz-object-lock-mode', () => 'GOVERNANCE'],
-    ['for less time than it was asked for', 'x-amz-object-lock-retain-until-date', () => inMinutes(2).retainUntil],
+    ['in GOVERNANCE mode', 'x-amz-object-lock-mode', (): string => 'GOVERNANCE'],
+    [
+      'for less time than it was asked for',
+      'x-amz-object-lock-retain-until-date',
+      (): string => inMinutes(2).retainUntil,
+    ],
   ] as const)('refuses a store that locks %s, whatever it answers', async (_, header, value) => {
     const locksLess: Fault = async (request, pass) => {
       if (request.method === 'PUT' && request.url?.includes('retention'))

@@ -2,6 +2,8 @@ import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { describe, expect, it } from 'vitest';
+import type { Custody } from '../../client/connect.js';
+import { retriesOf } from '../../client/retries.js';
 import type { LifecycleStatus, RolloutResult } from '../../domain/lifecycle.js';
 import {
   decisionSignal,
@@ -73,6 +75,26 @@ describe('a release goes through its whole life', () => {
     expect(attempts).toBe(2);
     await update(handle, 'reject', decision('alice', 'deploy-1', 'reject'));
     expect(await handle.result()).toMatchObject({ kind: 'rejected', stage: 'approve' });
+  });
+
+  it('while the log is away it waits, and whoever asks is told why', async () => {
+    const { openDeployGate } = on.zones.acts;
+    let isAway = true;
+    on.zones.acts.openDeployGate = async (...args) => {
+      if (isAway) throw ApplicationFailure.retryable('the audit log takes nothing', 'STORE_UNAVAILABLE');
+      return openDeployGate(...args);
+    };
+    const handle = await start();
+    const retries = (): Promise<string[]> => retriesOf({ temporal: on.env.client } as Custody, handle.workflowId);
+    const why = /^openDeployGate is tried again, attempt \d+: STORE_UNAVAILABLE: the audit log takes nothing$/;
+    await expect.poll(retries).toEqual([expect.stringMatching(why)]);
+    expect(await status(handle)).toMatchObject({ gate: null });
+    isAway = false;
+    await on.env.sleep('10 minutes');
+    await expect.poll(async () => (await status(handle)).stage).toBe('approve');
+    expect(await retries()).toEqual([]);
+    await update(handle, 'reject', decision('alice', 'deploy-1', 'reject'));
+    expect(await handle.result()).toMatchObject({ kind: 'rejected' });
   });
 
   it('from its request to destruction, with thirty days of notice waited out', async () => {
