@@ -62,6 +62,7 @@ const CHANGES_NO_RELEASE: ReadonlySet<Change> = new Set([
   'release.held',
   'release.unheld',
   'log.read',
+  'log.rotated',
   'training.ended',
 ]);
 const CHANGES_TRAFFIC: ReadonlySet<Change> = new Set(['route.changed', 'endpoint.killed', 'endpoint.restored']);

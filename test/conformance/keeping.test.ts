@@ -4,6 +4,7 @@ import { openBucket } from '../../adapters/object-store/s3.js';
 import type { Bucket } from '../../adapters/object-store/port.js';
 import type { S3Config } from '../../adapters/object-store/s3-session.js';
 import { inUse } from '../../domain/retention.js';
+import { isoTime } from '../../domain/time.js';
 import { startStore, type TestStore } from '../support/store.js';
 import { bucketName, send } from './attackable.js';
 import { inMinutes } from './object-store-suite.js';
@@ -65,4 +66,28 @@ it('attack: what is held is not removed by the administrator, and no account but
   expect((await other.head('blobs/x', versionId))?.legalHold).toBe(true);
   await bucket.setLegalHold('blobs/x', versionId, false);
   await expect(send(store.config, deletion('blobs/x', versionId))).resolves.toBeDefined();
+});
+
+it('what is held stays for as long as its lock is extended: in this store a hold alone does not outlast a lock that has run out', async () => {
+  const brief = { retainUntil: isoTime(Date.now() + 3_000) };
+  const [kept = '', left = ''] = await Promise.all(
+    ['blobs/kept', 'blobs/left'].map(async (key) => {
+      const { versionId } = await bucket.createOnce(key, Buffer.from(key), brief);
+      await bucket.setLegalHold(key, versionId, true);
+      return versionId ?? '';
+    }),
+  );
+  // As every day, of whatever is held.
+  expect(await keepLocked(bucket, ['blobs/kept'], need)).toMatchObject({ extended: 1 });
+  await expect(send(store.config, deletion('blobs/left', left))).rejects.toThrow();
+  const removed = (): Promise<boolean> =>
+    send(store.config, deletion('blobs/left', left)).then(
+      () => true,
+      () => false,
+    );
+  await expect.poll(removed).toBe(true);
+  const bypass = { headers: { 'x-amz-bypass-governance-retention': 'true' } };
+  await expect(send(store.config, deletion('blobs/kept', kept))).rejects.toThrow();
+  await expect(send(store.config, { ...deletion('blobs/kept', kept), ...bypass })).rejects.toThrow();
+  expect((await bucket.read('blobs/kept'))?.body.toString()).toBe('blobs/kept');
 });
