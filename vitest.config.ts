@@ -26,7 +26,7 @@ export default defineConfig({
     passWithNoTests: false,
     projects: [
       tier('unit', { maxWorkers: Math.max(2, availableParallelism()) }),
-      tier('workflow', { testTimeout: 180_000 }),
+      tier('workflow', { testTimeout: 180_000, hookTimeout: 180_000 }),
       tier('replay'),
       tier('conformance', { testTimeout: 120_000 }),
       tier('e2e', { testTimeout: 600_000, hookTimeout: 300_000 }),

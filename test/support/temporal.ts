@@ -33,7 +33,7 @@ export function workflowBundle(entry = 'workflows/index.ts'): Promise<WorkflowBu
 const hops = ['history.transferProcessorMaxPollRPS=200', 'history.timerProcessorMaxPollRPS=200'];
 
 /** The SDK gives a server five seconds to come up, which a busy machine does not always keep. */
-async function patiently<T>(start: () => Promise<T>, attempts = 6): Promise<T> {
+async function patiently<T>(start: () => Promise<T>, attempts = 20): Promise<T> {
   try {
     return await start();
   } catch (error) {

@@ -2,7 +2,6 @@ import { CustodyError } from '../../domain/errors.js';
 import { PREDICATES, type PredicateName } from '../../domain/statements.js';
 import { decodeBase64 } from '../../formats/base64.js';
 import { openCheckpoint } from '../../formats/checkpoint.js';
-import { parseVerifierKeys } from '../../formats/signed-note.js';
 import { readCommandOutput } from '../../formats/command-output.js';
 import { parseEnvelope } from '../../formats/dsse.js';
 import { readContent } from '../../formats/file-facts.js';
@@ -25,6 +24,7 @@ import { readSarif } from '../../formats/scan/sarif.js';
 import { findDirectory, TAIL_BYTES } from '../../formats/scan/zip-directory.js';
 import { sha256 } from '../../formats/sha256.js';
 import { importSshKey, importSshKeyOfPrivate, type SshPublicKey } from '../../formats/ssh-keys.js';
+import { parseVerifierKeys, type LogVerifier } from '../../formats/signed-note.js';
 import { dearmor, isSshSignature } from '../../formats/sshsig.js';
 import { decryptStream } from '../../formats/streaming-aead.js';
 import { parseSuite } from '../../formats/suite.js';
@@ -35,7 +35,10 @@ export type Target = (bytes: Buffer) => unknown;
 
 /** Behind this key's signature, which is always valid, lies what nobody without a key can reach, and a thief of one can. */
 const ANYONE: SignatureVerifier = { algorithm: 'ecdsa-p256', keyId: sha256('anyone'), verify: () => true };
-const LOG = { name: 'custody.example/log', hint: Buffer.alloc(4), key: { ...ANYONE, algorithm: 'ed25519' } };
+const LOG = {
+  name: 'custody.example/log',
+  keys: [{ hint: Buffer.alloc(4), key: { ...ANYONE, algorithm: 'ed25519' }, until: null }],
+} as unknown as LogVerifier;
 const SSH: SshPublicKey = importSshKey(
   'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKSeh95wXufctoGRO0PqxvSaPNHqQod9Nuwrk+VulYEp fuzz',
 );
@@ -58,7 +61,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'ssh-private-key': (bytes) => importSshKeyOfPrivate(bytes.toString('utf8')),
   'public-key': (bytes) => importPublicKey(bytes.toString('utf8')),
   'private-key': (bytes) => importPrivateKey(bytes.toString('utf8')),
-  checkpoint: (bytes) => openCheckpoint(bytes, LOG as unknown as Parameters<typeof openCheckpoint>[1]),
+  checkpoint: (bytes) => openCheckpoint(bytes, LOG),
   'verifier-key': (bytes) => parseVerifierKeys(bytes.toString('utf8')),
   tile: (bytes) => [hashesOfTile(bytes), decodeBundle(bytes, 'the bundle')],
   'tile-path': (bytes) => [parseTilePath(bytes.toString('utf8')), parseIndexPath(bytes.toString('utf8'))],
