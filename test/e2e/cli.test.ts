@@ -423,6 +423,7 @@ describe('a release', () => {
   test('goes its way by the commands, and is waited for', async () => {
     const under = cli('--json', ...release(source.folder, source.bundle), '--wait');
     const { gate } = await bench.openGate('1.0.0');
+    await bench.approvals(gate.requestId);
     const { json: gates, text } = await answered<{ gate: { requestId: string }; missing: number }[]>('approvals');
     expect(gates).toMatchObject([{ gate: { requestId: gate.requestId }, missing: 1 }]);
     expect(text).toContain(`${gate.requestId}  1 × release-approver`);

@@ -200,6 +200,14 @@ export class Bench {
     });
   }
 
+  /** What `custody approvals` says once it names this: Temporal's lists learn of what waits after its workflow does. */
+  approvals(named: string): Promise<string> {
+    return until(`${named} among the approvals`, PATIENCE_SECONDS, async () => {
+      const { stdout } = await this.cli('approvals');
+      return stdout.includes(named) ? stdout : null;
+    });
+  }
+
   restoreGate(): Promise<WaitingGate> {
     return until('a request to restore', PATIENCE_SECONDS, async () => {
       const { gate, missing } = await endpointStatus(this.custody, MODEL);

@@ -97,8 +97,7 @@ describe('a candidate that fails what may be lifted', () => {
 
   test('is blocked without an override, and says who may give one', async () => {
     expect(await roleOf(VERSION)).toBe('override-authority');
-    const { stdout } = await bench.cli('approvals');
-    expect(stdout).toContain(`custody override ${MODEL}@${VERSION} --lift`);
+    await bench.approvals(`custody override ${MODEL}@${VERSION} --lift`);
     expect(await bench.call()).toMatchObject({ version: FIRST.version });
   });
 

@@ -118,8 +118,7 @@ describe('a release with a plan of its own', () => {
     await bench.signal(first.workflowId, 'approve', said);
     expect((await bench.refusalOf(said)).reason).toContain('REPLAYED');
     expect(await serving()).toEqual([`${NEXT} 50`, `${FIRST} 50`]);
-    const approvals = await bench.cli('approvals');
-    expect(approvals.stdout).toContain(second.gate.requestId);
+    await bench.approvals(second.gate.requestId);
     expect(await bench.cli('approve', second.gate.requestId, '--key', 'bob', '--yes')).toMatchObject({ code: 0 });
     await bench.reached(NEXT, 'in service');
     await bench.answers({ status: 200, version: NEXT });
@@ -173,8 +172,9 @@ describe('weights, config, prompt and dependencies that were changed together', 
 
     const lift = await bench.cli('hold', 'lift', `${MODEL}@${NEXT}`, '--reason', 'closed', '--key', 'otto');
     expect(lift, lift.stderr).toMatchObject({ code: 0 });
-    const [gate] = await openGates(bench.custody);
-    if (gate === undefined) throw new Error('nobody is asked to lift the hold');
+    const gate = await until('somebody is asked to lift the hold', PATIENCE_SECONDS, async () => {
+      return (await openGates(bench.custody))[0] ?? null;
+    });
     // Neither whoever asked for it, nor who holds another role, nor one alone.
     for (const who of ['otto', 'alice'])
       expect(await bench.tell(gate.workflowId, 'approve', await bench.decision(who, gate))).toBe('NOT_AUTHORISED');
