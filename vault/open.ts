@@ -17,10 +17,7 @@ export async function open(vault: Vault, { sha256s, evidence }: OpenRequest): Pr
   // What is erased stays erased, whatever else is true of it.
   assertNotErased(vault, release);
   const checked = await demandLoadable(vault, evidence, isoTime(Date.now()));
-  demandListed(sha256s, checked.manifest, release);
-  const files: OpenedFile<string>[] = [];
-  for (const sha256 of sha256s) files.push(await openFile(vault, release, sha256));
-  return { files };
+  return openListed(vault, release, checked.manifest, sha256s);
 }
 
 /** A release that is approved, signed and not revoked, by the newest policy and status that this vault has seen. */
@@ -37,14 +34,23 @@ export async function demandLoadable(
   return checked;
 }
 
-export function demandListed(sha256s: readonly Digest[], { files }: Manifest, release: Digest): void {
-  const listed = new Set(files.map((file) => file.sha256));
+/** NOT_AUTHORISED for a file that the release's manifest does not list. */
+export async function openListed(
+  vault: Vault,
+  release: Digest,
+  manifest: Manifest,
+  sha256s: readonly Digest[],
+): Promise<OpenAnswer<string>> {
+  const listed = new Set(manifest.files.map((file) => file.sha256));
   const foreign = sha256s.find((sha256) => !listed.has(sha256));
   if (foreign !== undefined)
     throw new CustodyError('NOT_AUTHORISED', `${foreign} is not a file of the release ${release}`);
+  const files: OpenedFile<string>[] = [];
+  for (const sha256 of sha256s) files.push(await openFile(vault, release, sha256));
+  return { files };
 }
 
-export function openFile(vault: Vault, release: Digest, sha256: Digest): Promise<OpenedFile<string>> {
+function openFile(vault: Vault, release: Digest, sha256: Digest): Promise<OpenedFile<string>> {
   const { ledger, locks } = vault;
   return locks.hold([sha256], async () => {
     // A destruction holds this lock while it decides: so it is seen here, or it comes after us.

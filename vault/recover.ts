@@ -1,10 +1,10 @@
 import { authoriseRecovery } from '../domain/recovery.js';
 import { isoTime } from '../domain/time.js';
-import type { OpenAnswer, OpenedFile, RecoverRequest } from '../domain/vault.js';
+import type { OpenAnswer, RecoverRequest } from '../domain/vault.js';
 import { demand } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
 import { verifyRecovery } from '../formats/recovery.js';
-import { assertNotErased, demandListed, openFile } from './open.js';
+import { assertNotErased, openListed } from './open.js';
 import type { Vault } from './vault.js';
 
 /**
@@ -16,8 +16,5 @@ export async function recover(vault: Vault, { sha256s, evidence }: RecoverReques
   await vault.seen.acceptPolicy(rules.newest);
   demand(authoriseRecovery(recovery, rules));
   assertNotErased(vault, recovery.release);
-  demandListed(sha256s, parseManifest(Buffer.from(evidence.manifest, 'utf8')), recovery.release);
-  const files: OpenedFile<string>[] = [];
-  for (const sha256 of sha256s) files.push(await openFile(vault, recovery.release, sha256));
-  return { files };
+  return openListed(vault, recovery.release, parseManifest(Buffer.from(evidence.manifest, 'utf8')), sha256s);
 }
