@@ -3,7 +3,7 @@ import { openKeys } from '../../adapters/audit/keys.js';
 import { exchange } from '../../adapters/exchange.js';
 import { CustodyError } from '../../domain/errors.js';
 import { generateKey } from '../../formats/keys.js';
-import { encodeVerifierKey } from '../../formats/signed-note.js';
+import { encodeVerifierKey, parseVerifierKeys } from '../../formats/signed-note.js';
 import { replaceFile } from '../files.js';
 import { AUDIT_KEY, PREVIOUS_AUDIT_KEY, readKey } from '../init.js';
 import type { Layout } from './layout.js';
@@ -31,8 +31,8 @@ export function replaceLogKey(layout: Layout): { readonly file: string; readonly
 }
 
 /**
- * Takes from the desk what keys the log has, if one that is trusted here has signed that: then they are known here, and the private
- * key of before is not needed any more. `null`: the log has had one key only. LOG_INVALID: nobody who is trusted has signed.
+ * Takes from the desk what keys the log has, if one that is trusted here has signed that: then they are known here, and a private
+ * key that has handed the log over is removed. `null`: the log has had one key only. LOG_INVALID: nobody who is trusted has signed.
  */
 export async function learnLogKeys(layout: Layout, desk: string, trusted: string): Promise<string | null> {
   const { note } = (await exchange({ url: desk }, 'GET', '/keys', undefined, 'STORE_UNAVAILABLE')) as {
@@ -41,6 +41,8 @@ export async function learnLogKeys(layout: Layout, desk: string, trusted: string
   if (note === null) return null;
   const keys = openKeys(Buffer.from(note), trusted);
   replaceFile(layout.logKeys, `${keys}\n`);
-  rmSync(layout.key(PREVIOUS_AUDIT_KEY), { force: true });
+  const previous = layout.key(PREVIOUS_AUDIT_KEY);
+  // The one that still signs has not handed the log over: it is the only one that can.
+  if (existsSync(previous) && parseVerifierKeys(keys).keys[0]?.key.pem !== readKey(previous).pem) rmSync(previous);
   return keys;
 }
