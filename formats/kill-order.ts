@@ -18,7 +18,8 @@ export function readKillOrder(input: unknown, policy: Policy, environment: strin
     throw new CustodyError('MALFORMED', 'a kill order is relayed unchanged: expected base64 in the standard alphabet');
   // Only the key that it names is tried: a forged order costs one signature at most, and a flood of them not much more.
   const named = keyRing(policy).filter(({ key }) => key.keyId === signature.keyid);
-  if (named.length === 0) throw new CustodyError('SIGNATURE_INVALID', 'the keyid of the order names no key of the policy');
+  if (named.length === 0)
+    throw new CustodyError('SIGNATURE_INVALID', 'the keyid of the order names no key of the policy');
   const order = verifyStatement(envelope, 'kill', named);
   if (!order.signers.some((id) => mayKill(policy, id, order.predicate.model)))
     throw new CustodyError(
