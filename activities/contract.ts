@@ -26,6 +26,7 @@ import type {
 } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { Proviso } from '../domain/provisional.js';
+import type { UnnotedVerdict } from '../domain/step-verdict.js';
 
 /**
  * What the workflows ask of each zone. Arguments and answers are references and small facts, never bytes. Every one is
@@ -289,6 +290,8 @@ export interface EndpointControl {
   }>;
   /** Audits an order to roll back to `target` that counts. */
   noteRollback(model: string, order: Digest, target: Digest | null, since: string): Promise<void>;
+  /** Keeps what the watch of a step came to as a statement of control's, and puts it into the log. */
+  noteVerdict(model: string, judged: UnnotedVerdict): Promise<void>;
   /**
    * Verifies security alerts in the order they came and keeps those that count, each of which counts in this one activity and
    * in no other. Says what has to follow; the others are alarms.

@@ -31,6 +31,7 @@ import { createRollouts } from './rollout.js';
 import type { Router } from './router.js';
 import { createServiceDesk } from './service.js';
 import { createTrainingDesk } from './training-desk.js';
+import { createVerdictDesk } from './verdict-desk.js';
 
 export interface ControlDeps {
   readonly records: Records;
@@ -69,6 +70,7 @@ export function createControlActivities(
     ...createProvisions(desk),
     ...createRollouts(desk),
     ...createProceedDesk(desk),
+    ...createVerdictDesk(desk),
     ...createKill(desk),
     ...createServiceDesk(desk),
     ...createAlerts(desk),

@@ -81,9 +81,17 @@ export function tallied(before: Tally, seen: readonly Seen[], { revision }: Pick
 }
 
 export function countedOf(tally: Tally, release: Digest): Counted {
-  return Object.entries(tally)
-    .filter(([key]) => key.endsWith(` ${release}`))
-    .reduce((sum, [, running]) => plus(plus(sum, running.before), running.latest), NOTHING);
+  return countsOf(tally)[release] ?? NOTHING;
+}
+
+/** By release, all gateways together. */
+export function countsOf(tally: Tally): Readonly<Record<Digest, Counted>> {
+  const counts: Record<Digest, Counted> = {};
+  for (const [key, { before, latest }] of Object.entries(tally)) {
+    const release = key.slice(key.indexOf(' ') + 1);
+    counts[release] = plus(counts[release] ?? NOTHING, plus(before, latest));
+  }
+  return counts;
 }
 
 /**

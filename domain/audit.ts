@@ -41,6 +41,7 @@ export const CHANGES = [
   'store.tampered',
   'log.read',
   'log.rotated',
+  'rollout.judged',
 ] as const;
 
 export type Change = (typeof CHANGES)[number];

@@ -1,4 +1,5 @@
 import { isDigest, type Digest } from './digest.js';
+import type { Counted } from './gateway.js';
 import type { OpenGate, RolloutResult } from './lifecycle.js';
 import { isVersion, parseLifecycleId } from './names.js';
 
@@ -120,11 +121,15 @@ export function rolloutOf(
   return status.rollout?.order.request === request || status.queued.includes(request) ? 'under way' : null;
 }
 
-/** What one step's watch has seen. Inconclusive is never a pass. */
-export type StepVerdict =
-  | { readonly kind: 'pass'; readonly revision: number; readonly samples: number }
-  | { readonly kind: 'fail'; readonly revision: number; readonly reason: string }
-  | { readonly kind: 'inconclusive'; readonly revision: number; readonly reason: string };
+/** What one step's watch has seen. Inconclusive is never a pass. `counts`: by release, all gateways together. */
+export type StepVerdict = {
+  readonly revision: number;
+  readonly counts?: Readonly<Record<Digest, Counted>>;
+} & (
+  | { readonly kind: 'pass'; readonly samples: number }
+  | { readonly kind: 'fail'; readonly reason: string }
+  | { readonly kind: 'inconclusive'; readonly reason: string }
+);
 
 /** What the watch of a release in service came to: a breach, or that it is to be begun again. */
 export type ServiceVerdict =

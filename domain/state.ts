@@ -64,6 +64,7 @@ const CHANGES_NO_RELEASE: ReadonlySet<Change> = new Set([
   'log.read',
   'log.rotated',
   'training.ended',
+  'rollout.judged',
 ]);
 const CHANGES_TRAFFIC: ReadonlySet<Change> = new Set(['route.changed', 'endpoint.killed', 'endpoint.restored']);
 

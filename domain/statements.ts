@@ -11,6 +11,7 @@ import type * as provisional from './provisional-predicates.js';
 import type { RetentionPredicate } from './retention.js';
 import type { RoutingDocument } from './routing.js';
 import type { ScanPredicate } from './scan.js';
+import type { StepVerdictPredicate } from './step-verdict.js';
 import type { TestResultPredicate } from './test-result.js';
 import type { ChangePredicate } from './versioning.js';
 
@@ -47,6 +48,7 @@ export const PREDICATES = {
   hold: 'urn:custody:predicate:hold:v1',
   retention: 'urn:custody:predicate:retention:v1',
   drill: 'urn:custody:predicate:drill:v1',
+  stepVerdict: 'urn:custody:predicate:step-verdict:v1',
   dossier: 'urn:custody:predicate:dossier:v1',
   change: 'urn:custody:predicate:change:v1',
   scan: 'urn:custody:predicate:scan:v1',
@@ -273,6 +275,7 @@ export interface PredicateOf {
   hold: HoldPredicate;
   retention: RetentionPredicate;
   drill: DrillPredicate;
+  stepVerdict: StepVerdictPredicate;
   dossier: DossierPredicate;
   change: ChangePredicate;
   scan: ScanPredicate;

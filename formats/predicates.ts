@@ -10,6 +10,7 @@ import { alertSchema } from './alert-schema.js';
 import { consumerSchema } from './consumer-schema.js';
 import { endingSchemas } from './ending-schema.js';
 import { drillSchema } from './drill-schema.js';
+import { stepVerdictSchema } from './step-verdict-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 import { planSchema } from './plan-schema.js';
@@ -146,6 +147,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   hold: holdSchema,
   retention: retentionSchema,
   drill: drillSchema,
+  stepVerdict: stepVerdictSchema,
   dossier: dossierSchema,
   status: z.strictObject({
     environment,

@@ -1,6 +1,7 @@
 import { CancellationScope, log } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
 import type { ReleaseReference, RolloutEnded, RoutedPosition, ServiceBreach, Unnoted } from '../domain/endpoint.js';
+import type { UnnotedVerdict } from '../domain/step-verdict.js';
 import { failureOf } from './failures.js';
 import { control, serving } from './zones.js';
 
@@ -17,6 +18,7 @@ export type Chore =
       readonly target: Digest | null;
       readonly since: string;
     }
+  | { readonly kind: 'note verdict'; readonly model: string; readonly judged: UnnotedVerdict }
   | { readonly kind: 'note route'; readonly model: string; readonly what: Unnoted }
   | { readonly kind: 'note breach'; readonly model: string; readonly breached: ServiceBreach }
   | { readonly kind: 'note rejection'; readonly request: Digest; readonly statement: Digest }
@@ -93,6 +95,8 @@ export class Chores {
         return control.noteAlerts(chore.model, chore.alerts, chore.outcome);
       case 'note rollback':
         return control.noteRollback(chore.model, chore.order, chore.target, chore.since);
+      case 'note verdict':
+        return control.noteVerdict(chore.model, chore.judged);
       case 'note route':
         return control.noteRoute(chore.model, chore.what);
       case 'note breach':

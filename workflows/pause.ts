@@ -1,20 +1,23 @@
-import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, patched } from '@temporalio/workflow';
 import type { RoutedStep } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
-import type { Proceeding, RolloutOrder } from '../domain/endpoint.js';
+import type { Proceeding, RolloutOrder, StepVerdict } from '../domain/endpoint.js';
 import { awaitGate, type Counting } from './gate.js';
 import type { Inbox } from './inbox.js';
 import { reasonOf } from './failures.js';
+import type { Surroundings } from './rollout-state.js';
 import { watch } from './zones.js';
 
 /** A rollout that is not to go on, and why. */
 export class StepFailed extends Error {}
 
 const FOREIGN_VERDICTS = 3;
+/** Of histories that were begun earlier: there nobody wrote down what a watch had counted. */
+const JUDGED = 'verdicts-noted';
 
 /** Ends where a step has passed, having been watched for its time since then. A verdict on another revision says nothing of it. */
 export async function stepWatched(
-  model: string,
+  { model, judged }: Pick<Surroundings, 'model' | 'judged'>,
   { release }: RolloutOrder,
   { position: { revision }, bakeSeconds, timeoutSeconds }: RoutedStep,
   since: string,
@@ -24,10 +27,15 @@ export async function stepWatched(
     const left = (seconds: number): number => Math.max(0, seconds - passed);
     const verdict = await watch.watchStep(model, revision, release, left(bakeSeconds), left(timeoutSeconds));
     if (verdict.revision !== revision) continue;
+    noted(judged, verdict, since);
     if (verdict.kind === 'pass') return;
     throw new StepFailed(`${verdict.kind}: ${verdict.reason}`);
   }
   throw new StepFailed(`inconclusive: no watch answers for revision ${revision}`);
+}
+
+function noted(judged: Surroundings['judged'], verdict: StepVerdict, watchedSince: string): void {
+  if (patched(JUDGED)) judged({ verdict, watchedSince, reachedAt: new Date(Date.now()).toISOString() });
 }
 
 interface Pause {
@@ -38,6 +46,7 @@ interface Pause {
   readonly counting: Counting;
   readonly inbox: Inbox;
   readonly progressed: (counting: Counting) => void;
+  readonly judged: Surroundings['judged'];
   /** Told of a rejection that the log has not taken yet. */
   readonly unnoted: (request: Digest, statement: Digest) => void;
 }
@@ -79,9 +88,12 @@ export async function awaitProceed(pause: Pause): Promise<Proceeding> {
 }
 
 /** Why the release is not to go on; `null` where nothing has spoken against it for as long as people may decide. */
-async function watchPaused({ model, order, routed, counting }: Pause): Promise<string | null> {
+async function watchPaused({ model, order, routed, counting, judged }: Pause): Promise<string | null> {
   const { revision } = routed.position;
   const seconds = Math.max(0, (Date.parse(counting.gate.expiresAt) - Date.now()) / 1000);
+  const since = new Date(Date.now()).toISOString();
   const verdict = await watch.watchStep(model, revision, order.release, seconds, seconds);
-  return verdict.kind === 'pass' ? null : `${verdict.kind}: ${verdict.reason}`;
+  if (verdict.kind === 'pass') return null;
+  noted(judged, verdict, since);
+  return `${verdict.kind}: ${verdict.reason}`;
 }

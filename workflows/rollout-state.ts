@@ -1,5 +1,6 @@
 import type { Digest } from '../domain/digest.js';
 import type { Proceeding, RolloutOrder, RoutedPosition } from '../domain/endpoint.js';
+import type { UnnotedVerdict } from '../domain/step-verdict.js';
 import type { Counting } from './gate.js';
 import type { Inbox } from './inbox.js';
 
@@ -45,6 +46,8 @@ export interface Surroundings {
   readonly inbox: Inbox;
   /** What people see has changed. */
   readonly display: () => void;
+  /** The watch of a step has come to a verdict that the log has not taken yet. */
+  readonly judged: (judged: UnnotedVerdict) => void;
   /** A rejection has ended it that the log has not taken yet. */
   readonly rejected: (request: Digest, statement: Digest) => void;
 }

@@ -128,12 +128,12 @@ export class Rollout {
   private watched(order: RolloutOrder, routed: RoutedStep): Promise<void> {
     const watchedSince = this.state.watchedSince ?? new Date(Date.now()).toISOString();
     this.set({ watchedSince });
-    return stepWatched(this.around.model, order, routed, watchedSince);
+    return stepWatched(this.around, order, routed, watchedSince);
   }
 
   /** What people agree to after this step. */
   private async proceeding(order: RolloutOrder, routed: RoutedStep): Promise<Proceeding> {
-    const { model, inbox, display, rejected: unnoted } = this.around;
+    const { model, inbox, display, judged, rejected: unnoted } = this.around;
     const count = (counting: Counting): void => {
       this.set({ counting });
       display();
@@ -143,7 +143,7 @@ export class Rollout {
       const counting =
         this.state.counting ?? opened('proceed', await control.openStepGate(model, order, this.state.step + 1));
       count(counting);
-      return await awaitProceed({ model, order, routed, counting, inbox, progressed: count, unnoted });
+      return await awaitProceed({ model, order, routed, counting, inbox, progressed: count, judged, unnoted });
     } finally {
       this.asking = false;
     }

@@ -132,6 +132,7 @@ export class Rollouts {
       trouble: (what, why) => traffic.held(what, why),
       inbox: traffic.inbox,
       display: () => traffic.display(),
+      judged: (judged) => traffic.chores.add({ kind: 'note verdict', model: traffic.model, judged }),
       rejected: (request, statement) => traffic.chores.add({ kind: 'note rejection', request, statement }),
     });
   }

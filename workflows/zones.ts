@@ -73,6 +73,7 @@ export const control = zone<
     confirmRoute: (model, revision) => `waits until all gateways of ${model} serve by revision ${revision}`,
     checkRollback: (model) => `verifies an order to roll ${model} back`,
     noteRollback: (model) => `audits an order to roll ${model} back`,
+    noteVerdict: (model, { verdict }) => `audits the verdict on revision ${verdict.revision} of ${model}`,
     takeAlerts: (model, alerts) => `verifies ${alerts.length} security alerts about ${model}`,
     noteAlerts: (model, alerts) => `audits ${alerts.length} security alerts about ${model}`,
     strayAlert: (model) => `verifies a security alert about ${model}, which has no endpoint`,

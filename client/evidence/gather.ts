@@ -43,7 +43,7 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
   const entries = lifeOf(log, life);
   for (const { record } of entries)
     for (const digest of digestsOf(record)) await documents.addDigest(digest, name.model);
-  const steps = stepsOf(routes, { release, entries, documents });
+  const steps = stepsOf(routes, { release, entries, documents, policies });
   const quorums = quorumsOf(documents, policies);
   const facts: Facts = {
     ...{ name, release, by, now, lines: exam.lines, progress, policies, documents, entries, routes, steps, quorums },

@@ -67,6 +67,14 @@ const quorum = z.strictObject({
   holds: z.boolean(),
 });
 
+const counted = z.strictObject({
+  version: text,
+  /** Answers of the step, those that failed, and those that were slow. */
+  requests: count,
+  failures: count,
+  slow: count,
+});
+
 const step = z.strictObject({
   revision: count,
   change: z.enum(['plan', 'promote', 'rollback', 'restore', 'withdraw']),
@@ -81,6 +89,16 @@ const step = z.strictObject({
   document: digest,
   /** Index of the record of it in the log. */
   logged: count.nullable(),
+  /** What its watch came to, and counted: of the release, and of those beside it. `null`: it was not watched to a verdict. */
+  judged: z
+    .strictObject({
+      verdict: z.enum(['pass', 'fail', 'inconclusive']),
+      reason: text.nullable(),
+      own: counted,
+      beside: z.array(counted).readonly(),
+      statement: digest,
+    })
+    .nullable(),
 });
 
 const finding = z.strictObject({

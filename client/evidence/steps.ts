@@ -1,4 +1,6 @@
+import type { PolicyChain } from '../../adapters/records.js';
 import type { Digest } from '../../domain/digest.js';
+import { holdsRole } from '../../domain/policy.js';
 import { weightOf } from '../../domain/routing.js';
 import type { Documents } from './documents.js';
 import type { EvidenceStep } from './model.js';
@@ -8,9 +10,14 @@ import type { LogEntry } from './timeline.js';
 /** What share of the callers a release had since when, by the documents that control has signed. */
 export function stepsOf(
   routes: readonly Routed[],
-  of: { readonly release: Digest | null; readonly entries: readonly LogEntry[]; readonly documents: Documents },
+  of: {
+    readonly release: Digest | null;
+    readonly entries: readonly LogEntry[];
+    readonly documents: Documents;
+    readonly policies: PolicyChain;
+  },
 ): readonly EvidenceStep[] {
-  const { release, entries, documents } = of;
+  const { release, entries, documents, policies } = of;
   return routes.map(({ digest, document }, at) => {
     const plan = document.plan === null ? null : documents.stated('request', document.plan.request);
     const action = plan?.predicate.action;
@@ -27,7 +34,32 @@ export function stepsOf(
         .map(({ version, weight }) => ({ version, weight })),
       bakeSeconds: isOwn ? (planned?.bakeSeconds ?? null) : null,
       document: digest,
+      judged: isOwn ? judgedOf(documents, policies, digest, release) : null,
       logged: entries.find(({ record }) => record.change === 'route.changed' && record.after === digest)?.index ?? null,
     };
   });
+}
+
+/** The last verdict on a step: one that pauses is watched on while people decide. */
+function judgedOf(
+  documents: Documents,
+  { newest }: PolicyChain,
+  route: Digest,
+  release: Digest | null,
+): EvidenceStep['judged'] {
+  const verdicts = documents
+    .of('stepVerdict')
+    .filter(({ verified: { predicate } }) => predicate.document === route)
+    .filter(({ verified: { signers } }) => signers.some((id) => holdsRole(newest, newest, id, 'control')));
+  const last = verdicts.sort((a, b) => (a.verified.predicate.issuedAt < b.verified.predicate.issuedAt ? -1 : 1)).at(-1);
+  if (last === undefined) return null;
+  const { digest: statement, predicate } = last.verified;
+  const counted = predicate.counts.map(({ release: of, version, requests, failures, slow }) => ({
+    isOwn: of === release,
+    counts: { version, requests, failures, slow },
+  }));
+  const own = counted.find(({ isOwn }) => isOwn)?.counts;
+  if (own === undefined) return null;
+  const beside = counted.flatMap(({ isOwn, counts }) => (isOwn || counts.requests === 0 ? [] : [counts]));
+  return { verdict: predicate.verdict, reason: predicate.reason, own, beside, statement };
 }

@@ -38,6 +38,10 @@ function written(name: string, page: string): string {
   return pathToFileURL(join(folder, name)).href;
 }
 
+const COUNTS = { version: HOSTILE, requests: 123_456, failures: 99_999, slow: 99_999 };
+const FAILED = { verdict: 'fail', reason: HOSTILE, statement: 'a'.repeat(64) } as const;
+const JUDGED = { ...FAILED, own: COUNTS, beside: [COUNTS] };
+
 /** The same with others' words, long and hostile, wherever others have a say. */
 function hostile(): Evidence {
   return {
@@ -47,7 +51,7 @@ function hostile(): Evidence {
     lines: evidence.lines.map((line) => ({ ...line, says: HOSTILE })),
     cases: [{ id: HOSTILE, failure: HOSTILE }],
     quorums: evidence.quorums.map((quorum) => ({ ...quorum, act: HOSTILE, people: [HOSTILE] })),
-    steps: evidence.steps.map((step) => ({ ...step, others: [{ version: HOSTILE, weight: 0 }] })),
+    steps: evidence.steps.map((step) => ({ ...step, others: [{ version: HOSTILE, weight: 0 }], judged: JUDGED })),
     requirements: evidence.requirements.map((each) => ({ ...each, says: HOSTILE, checked: HOSTILE })),
   };
 }

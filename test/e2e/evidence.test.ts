@@ -84,6 +84,11 @@ describe('custody evidence', () => {
       ],
       ['restore', 100],
     ]);
+    const judged = evidence.steps.map((step) => step.judged?.verdict ?? null);
+    expect(judged).toEqual(['pass', 'pass', null, null]);
+    const counted = evidence.steps.flatMap((step) => (step.judged === null ? [] : [step.judged.own.requests]));
+    for (const requests of counted)
+      expect(requests).toBeGreaterThanOrEqual(evidence.limits?.minimumSamples ?? Infinity);
     expect(evidence.decisions).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ who: 'alice', act: 'approve', roles: ['release-approver'] }),

@@ -85,6 +85,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   confirmRoute: 'control',
   checkRollback: 'control',
   noteRollback: 'control',
+  noteVerdict: 'control',
   takeAlerts: 'control',
   noteAlerts: 'control',
   strayAlert: 'control',
@@ -354,6 +355,7 @@ export class FakeZones {
       confirmRoute: async () => undefined,
       noteRejection: async () => undefined,
       noteRollback: async () => undefined,
+      noteVerdict: async () => undefined,
       sortKills: async (_model, orders) =>
         orders.map(({ envelope: sent }) => {
           const { payload, signatures } = sent as SignedEnvelope;

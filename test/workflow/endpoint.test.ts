@@ -84,6 +84,10 @@ describe('a rollout', () => {
     await on.zones.called('stopRelease');
     expect(replies()).toEqual([{ to: replyTo, kind: 'promoted', revision: 4 }]);
     expect(on.zones.argsOf('watchStep').map(([, revision]) => revision)).toEqual([1, 2, 3]);
+    await on.zones.called('noteVerdict', 3);
+    expect(on.zones.argsOf('noteVerdict').map(([of, { verdict }]) => [of, verdict])).toEqual(
+      [1, 2, 3].map((revision) => [model, { kind: 'pass', revision, samples: 100 }]),
+    );
     expect(on.zones.argsOf('stopRelease')).toEqual([[{ model, version: '0.9.0' }, digestOf('oldest')]]);
     expect(await status()).toMatchObject({ revision: 4, rollout: null, serving: [{ release, version: '1.1.0' }] });
     expect(on.zones.argsOf('rollBack')).toEqual([]);
@@ -174,6 +178,23 @@ describe('a rollout', () => {
     expect(replies().map(({ to }) => to)).toEqual([first.replyTo, second.replyTo, first.replyTo]);
     expect(on.zones.argsOf('startRelease').map(([name]) => name.version)).toEqual(['1.1.0', '1.2.0']);
     expect(rolloutOf(await status(), second.request)).toMatchObject({ kind: 'promoted' });
+  });
+
+  it('is rolled back while the log does not take the verdict, which it gets once it is there', async () => {
+    const log = deferred();
+    const noted: unknown[] = [];
+    on.zones.acts.watchStep = async (_model, revision) => ({ kind: 'fail', revision, reason: 'slow' });
+    on.zones.acts.noteVerdict = async (_model, { verdict }) => {
+      await watching(log.promise);
+      noted.push(verdict);
+    };
+    await start();
+    await order('1.1.0');
+    await on.zones.called('replyRollout');
+    expect(replies()).toMatchObject([{ kind: 'rolled back', reason: 'fail: slow' }]);
+    expect(noted).toEqual([]);
+    log.resolve();
+    await expect.poll(() => noted).toEqual([{ kind: 'fail', revision: 1, reason: 'slow' }]);
   });
 
   it('is tried to be rolled back again when that is refused, and says so', async () => {

@@ -1,6 +1,7 @@
 import { escaped } from '../../../formats/markup.js';
 import type { Evidence, RequirementFinding } from '../model.js';
 import { shareChart } from './chart.js';
+import { judgedChart } from './judged-chart.js';
 import { documentLinks, hrefOf, more, recordLinks, shownTime, tag, worded, type Mark } from './words.js';
 
 const STATES: Readonly<Record<RequirementFinding['state'], Mark>> = {
@@ -9,6 +10,7 @@ const STATES: Readonly<Record<RequirementFinding['state'], Mark>> = {
   'not concerned': '',
   'no evidence': 'odd',
 };
+const VERDICTS = { pass: 'good', fail: 'bad', inconclusive: 'odd' } as const;
 const LINES: Readonly<Record<Evidence['lines'][number]['state'], Mark>> = {
   holds: 'good',
   fails: 'bad',
@@ -103,8 +105,21 @@ export function rollout(evidence: Evidence): string {
       : `Its limits: at most ${escaped(String(limits.maxErrorRate * 100))} % of the answers may fail, the 95th percentile of the first byte at most ${limits.maxLatencyMs} ms, judged from ${limits.minimumSamples} answers on.`;
   return `<section id="rollout"><h2>Rollout</h2>
 <p class="lead">What share of the callers it had, by the routing documents that control has signed and each gateway has checked. ${rules}</p>
-<figure>${shareChart(evidence)}<figcaption>Each bar is one routing document (r is its revision), as long as it was in force; very short ones are drawn wider. What the watches counted at each step is not recorded: where a step failed, the counts are in the reason.</figcaption></figure>
+<figure>${shareChart(evidence)}<figcaption>Each bar is one routing document (r is its revision), as long as it was in force; very short ones are drawn wider.</figcaption></figure>
+${judged(evidence)}
 <table><thead><tr><th class="number">revision</th><th>change</th><th class="number">share</th><th class="hide-small">others</th><th class="hide-small">since</th><th>in force</th><th class="hide-small">evidence</th></tr></thead><tbody>${steps.map(row).join('\n')}</tbody></table></section>`;
+}
+
+function judged(evidence: Evidence): string {
+  const chart = judgedChart(evidence);
+  if (chart === '') return '';
+  const row = ({ revision, judged }: Evidence['steps'][number]): string =>
+    judged === null
+      ? ''
+      : `<tr><td class="number">${revision}</td><td>${tag(VERDICTS[judged.verdict], judged.verdict)}</td><td>${escaped(judged.reason ?? '')}</td><td class="hide-small">${documentLinks(evidence, [judged.statement])}</td></tr>`;
+  return `<h3>What the watch of each step counted</h3>
+<figure>${chart}<figcaption>Of the answers that callers got at each step, by all gateways together, as the watch told control and control has signed it. The limit of slow answers is that of the 95th percentile.</figcaption></figure>
+<table><thead><tr><th class="number">revision</th><th>verdict</th><th>why</th><th class="hide-small">evidence</th></tr></thead><tbody>${evidence.steps.map(row).join('\n')}</tbody></table>`;
 }
 
 export function decisions(evidence: Evidence): string {

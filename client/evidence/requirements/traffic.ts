@@ -30,13 +30,15 @@ function rolledOut(facts: Facts): Finding {
   // Steps of other releases' plans are documents of its life as well.
   const own = routes.filter(({ document }) => document.change === 'plan' && document.plan?.request === asked);
   const plan = steps.filter((step) => own.some(({ digest }) => digest === step.document));
-  const documents = steps.map(({ document }) => document);
-  const records = recordsOf(facts, 'route.changed', 'rollout.ended');
+  const documents = steps.flatMap(({ document, judged }) =>
+    judged === null ? [document] : [document, judged.statement],
+  );
+  const records = recordsOf(facts, 'route.changed', 'rollout.judged', 'rollout.ended');
   if (release === null || plan.length === 0) return noEvidence('it was never routed');
   const request = asked === undefined ? null : facts.documents.stated('request', asked);
   const agreed = request?.predicate.action.kind === 'deploy' ? request.predicate.action.plan : [];
   const checked =
-    'each routing document against the plan that people approved: its weights in their order, each for its time, with the triggers of the policy';
+    'each routing document against the plan that people approved: its weights in their order, each for its time, with the triggers of the policy, and none against what its watch came to';
   const basis = { checked, documents, records };
   const strays = plan.some(({ weight }, at) => weight !== agreed[at]?.weight);
   if (strays) return fails('callers came to it otherwise than the approved plan says', basis);
@@ -53,6 +55,11 @@ function rolledOut(facts: Facts): Finding {
       Date.parse(until) - Date.parse(at) < (bakeSeconds ?? 0) * 1000,
   );
   if (hurried !== undefined) return fails(`the step to ${hurried.weight} % was not watched for its time`, basis);
+  const against = plan.find(
+    ({ judged }, step) => (step < plan.length - 1 || isPromoted) && judged !== null && judged.verdict !== 'pass',
+  );
+  if (against !== undefined)
+    return fails(`it went on from the step to ${against.weight} % against the verdict of its watch`, basis);
   const shares = plan.map(({ weight }) => `${weight} %`).join(' → ');
   const { rollout } = facts.progress;
   const end =

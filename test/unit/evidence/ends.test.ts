@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { makeDossier } from '../../../client/evidence/dossier.js';
 import type { Evidence } from '../../../client/evidence/model.js';
+import { renderPage } from '../../../client/evidence/page/page.js';
 import { verifyDossier } from '../../../client/evidence/verify.js';
 import type { DestructionPredicate } from '../../../domain/ending-predicates.js';
 import { lifecycleId } from '../../../domain/names.js';
@@ -179,6 +180,63 @@ describe('a release that was rolled back by a trigger', () => {
     expect(failing(await dossierOf(rolledBack('rollback')))).toEqual(
       expect.arrayContaining(['draft-C3.3.2', 'draft-C3.4.1']),
     );
+  });
+});
+
+describe('a release whose steps were watched', () => {
+  function judged(verdict: 'pass' | 'fail', by: KeyName = 'control') {
+    const world = createWorld();
+    const stable = world.release();
+    const before = world.inService(stable);
+    const life = releaseInService(world, {
+      release: { version: '1.1.0', after: before.at(-1)! },
+      routes: (release) => [...before, ...world.inService(release, before.at(-1))],
+    });
+    for (const [key, bytes] of recordsOf(stable)) life.objects.set(key, bytes);
+    const { release, routes } = life;
+    const step = routes.find(({ document }) => document.plan?.request === release.request.digest)!;
+    const count = { requests: 20, failures: 1, slow: 2 };
+    const said = world.statement(
+      'stepVerdict',
+      { name: `digits@${release.name.version}`, sha256: release.release },
+      {
+        ...{ environment: 'test', ...release.name, document: step.digest, revision: step.document.revision },
+        ...{
+          verdict,
+          reason: verdict === 'pass' ? null : 'too slow',
+          watchedSince: world.at(-19),
+          issuedAt: world.at(-18),
+        },
+        counts: step.document.releases.map((entry) => ({
+          ...{ release: entry.release, version: entry.version, weight: entry.weight, ...count },
+        })),
+      },
+      by,
+    );
+    keep(life, storeKeys.statement(said.digest), said);
+    const record = recordAbout(release, world.at);
+    const of = { statement: said.digest, before: step.digest, after: said.digest };
+    life.records.push(record('rollout.judged', -18, 'control', of));
+    return life;
+  }
+
+  it('shows what callers got, of it and of what was beside it', async () => {
+    const evidence = await dossierOf(judged('pass'));
+    expect(failing(evidence)).toEqual([]);
+    const steps = evidence.steps.filter((each) => each.judged !== null);
+    expect(steps.map((each) => each.judged)).toMatchObject([
+      {
+        ...{ verdict: 'pass', reason: null, own: { version: '1.1.0', requests: 20, failures: 1, slow: 2 } },
+        beside: [{ version: '1.0.0', requests: 20 }],
+      },
+    ]);
+    expect(renderPage(evidence)).toMatch(/What the watch of each step counted[\s\S]*1 of 20[\s\S]*2 of 20/);
+  });
+
+  it('attack: it does not go on against the verdict of its watch, and a verdict by another than control is none', async () => {
+    expect(failing(await dossierOf(judged('fail')))).toEqual(['draft-C3.3.1']);
+    const forged = await dossierOf(judged('fail', 'alice'));
+    expect(forged.steps.filter((each) => each.judged !== null)).toEqual([]);
   });
 });
 

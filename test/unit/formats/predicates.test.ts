@@ -33,6 +33,12 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     steps: [{ step: 'kill', ms: 80, agreedMs: 100, trouble: null }],
     ...{ outcome: 'within', reason: 'kill 80 of 100 ms' },
   },
+  stepVerdict: {
+    ...{ environment: 'test', model: 'digits', version: '1.0.0', document: digest, revision: 3 },
+    ...{ verdict: 'fail', reason: '7 of 20 answers failed' },
+    counts: [{ release: digest, version: '1.0.0', weight: 10, requests: 20, failures: 7, slow: 0 }],
+    ...{ watchedSince: at(0), issuedAt: at(1) },
+  },
   dossier: {
     ...{ ...named, release: digest, log: { origin: 'test-log', size: 1, root: digest }, issuedAt: at(0) },
     files: [{ path: 'evidence.json', size: 2, sha256: digest, stored: null }],

@@ -78,6 +78,9 @@ describe('a watch', () => {
     const verdict = await watch(0.6, 10);
     expect(verdict).toMatchObject({ kind: 'pass', revision: step.document.revision });
     expect(verdict.kind === 'pass' && verdict.samples).toBeGreaterThanOrEqual(20);
+    const [own, beside] = [canary.release, step.document.releases[1]!.release].map((of) => verdict.counts?.[of]);
+    expect(own).toEqual({ requests: verdict.kind === 'pass' && verdict.samples, failures: 0, slow: 0 });
+    expect((own?.requests ?? 0) + (beside?.requests ?? 0)).toBe(320);
     expect(Date.now() - startedAt).toBeGreaterThanOrEqual(600);
   });
 
@@ -93,7 +96,10 @@ describe('a watch', () => {
     for (const server of servers) server.behave((_, outgoing) => outgoing.writeHead(500).end());
     await traffic(160);
     for (const rig of rigs) expect((await rig.model()).breach).toBeNull();
-    expect(await watch(3600, 3600)).toMatchObject({ kind: 'fail' });
+    const verdict = await watch(3600, 3600);
+    expect(verdict).toMatchObject({ kind: 'fail', counts: { [canary.release]: { failures: expect.any(Number) } } });
+    const { requests, failures } = verdict.counts![canary.release]!;
+    expect([failures, failures >= 20]).toEqual([requests, true]);
   });
 
   test('is inconclusive at its bound when there were too few samples', async () => {

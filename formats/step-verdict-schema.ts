@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import type { StepVerdictPredicate } from '../domain/step-verdict.js';
+import { environment, model, time, version } from './fields.js';
+import { digestSchema } from './in-toto.js';
+
+const count = z.int().min(0);
+
+export const stepVerdictSchema: z.ZodType<StepVerdictPredicate> = z.strictObject({
+  environment,
+  model,
+  version,
+  document: digestSchema,
+  revision: z.int().min(1),
+  verdict: z.enum(['pass', 'fail', 'inconclusive']),
+  reason: z.string().max(2000).nullable(),
+  counts: z
+    .array(
+      z.strictObject({
+        release: digestSchema,
+        version,
+        weight: z.number().min(0).max(100),
+        requests: count,
+        failures: count,
+        slow: count,
+      }),
+    )
+    .max(1000),
+  watchedSince: time,
+  issuedAt: time,
+});
