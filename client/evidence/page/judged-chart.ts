@@ -10,12 +10,13 @@ interface Size {
 
 const SIZES: readonly Size[] = [
   { name: 'wide', width: 960, left: 210 },
-  { name: 'narrow', width: 360, left: 96 },
+  { name: 'narrow', width: 360, left: 118 },
 ];
 const ROW = 46;
 const BAR = 11;
 const TOP = 26;
-const RIGHT = 14;
+/** For the words behind the longest bar. */
+const RIGHT = 110;
 /** Of the 95th percentile: so many answers may be slower than the limit. */
 const SLOW_LIMIT = 0.05;
 
@@ -42,7 +43,7 @@ function drawn({ version, limits }: Evidence, steps: readonly Judged[], { name, 
       bars: [own, ...beside.slice(0, 1)].map((counts) => ({ counts, bad: of(counts), rate: rateOf(counts, of) })),
     })),
   );
-  const most = Math.max(...rows.flatMap(({ limit, bars }) => [limit, ...bars.map(({ rate }) => rate)])) * 1.25 || 1;
+  const most = Math.max(...rows.flatMap(({ limit, bars }) => [limit, ...bars.map(({ rate }) => rate)])) || 1;
   const x = (rate: number): number => round(left + ((width - left - RIGHT) * rate) / most);
   const drawnRows = rows.map(({ label, limit, bars }, at) => {
     const y = TOP + at * ROW;
@@ -53,7 +54,7 @@ function drawn({ version, limits }: Evidence, steps: readonly Judged[], { name, 
       return `${bar}${text}`;
     });
     const mark = `<line x1="${x(limit)}" y1="${y - 4}" x2="${x(limit)}" y2="${y + 2 * BAR + 10}" stroke="var(--bad)" stroke-dasharray="3 3"/>`;
-    return `<text x="${left - 8}" y="${y + BAR - 1}" text-anchor="end">${escaped(label)}</text>${mark}${own.join('')}`;
+    return `<text x="${left - 8}" y="${y + BAR - 1}" text-anchor="end">${escaped(label)}</text>${own.join('')}${mark}`;
   });
   const legend = `<rect x="${left}" y="4" width="10" height="10" fill="var(--bar)"/><text x="${left + 16}" y="13">${escaped(version)}</text><rect x="${left + 70}" y="4" width="10" height="10" fill="var(--other)"/><text x="${left + 86}" y="13">beside it</text><line x1="${left + 156}" y1="4" x2="${left + 156}" y2="15" stroke="var(--bad)" stroke-dasharray="3 3"/><text x="${left + 162}" y="13">limit</text>`;
   const height = TOP + rows.length * ROW;
