@@ -1,11 +1,9 @@
+import { NOTHING_COUNTED } from '../domain/analysis.js';
 import { CustodyError } from '../domain/errors.js';
-import type { StepVerdictPredicate } from '../domain/step-verdict.js';
+import { MAX_REASON, type StepVerdictPredicate } from '../domain/step-verdict.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import type { EndpointControl } from './contract.js';
-
-const UNSEEN = { requests: 0, failures: 0, slow: 0 };
-const MAX_REASON = 2000;
 
 /** What the watches of steps have counted, for whoever asks later why a rollout went on, or did not. */
 export function createVerdictDesk({ records, journal, router, key, id }: Desk): Pick<EndpointControl, 'noteVerdict'> {
@@ -22,7 +20,7 @@ export function createVerdictDesk({ records, journal, router, key, id }: Desk): 
         ...{ environment: records.environment, model, version, document: digest, revision, verdict: kind, reason },
         counts: document.releases.map((entry) => ({
           ...{ release: entry.release, version: entry.version, weight: entry.weight },
-          ...(counts[entry.release] ?? UNSEEN),
+          ...(counts[entry.release] ?? NOTHING_COUNTED),
         })),
         // Not the time of this attempt: tried again, it is the same statement.
         ...{ watchedSince, issuedAt: reachedAt },
@@ -32,7 +30,7 @@ export function createVerdictDesk({ records, journal, router, key, id }: Desk): 
       ]);
       const { verified } = await records.receive('stepVerdict', statement);
       await records.keep(statement);
-      const { requests, failures, slow } = counts[release] ?? UNSEEN;
+      const { requests, failures, slow } = counts[release] ?? NOTHING_COUNTED;
       const seen = `${requests} answers, ${failures} failed, ${slow} slow`;
       await journal.note({
         change: 'rollout.judged',

@@ -54,15 +54,15 @@ export function createStepWatch({ gateways, metrics }: WatchDeps): Pick<WatchAct
         const sight = combine([judgeStep(seen, watched, progress.tally), ...sightsOf(metricLook, seen, watched)]);
         if (sight.kind === 'hold' && sight.vanished) progress = { ...progress, bakingSince: now, tally: {} };
         context.heartbeat(progress);
-        const told = { revision, counts: countsOf(progress.tally) };
+        const told = (): Pick<StepVerdict, 'revision' | 'counts'> => ({ revision, counts: countsOf(progress.tally) });
         if (sight.kind === 'fail' || sight.kind === 'inconclusive')
-          return { kind: sight.kind, ...told, reason: sight.reason };
+          return { kind: sight.kind, ...told(), reason: sight.reason };
         const baked = now - progress.bakingSince >= bakeSeconds * 1000;
         if (sight.kind === 'sound' && baked)
-          return { kind: 'pass', ...told, samples: countedOf(progress.tally, release).requests };
+          return { kind: 'pass', ...told(), samples: countedOf(progress.tally, release).requests };
         if (now - progress.startedAt >= Math.max(bakeSeconds, timeoutSeconds) * 1000) {
           const reason = sight.kind === 'hold' ? sight.reason : 'it was not alive for the whole bake time';
-          return { kind: 'inconclusive', ...told, reason };
+          return { kind: 'inconclusive', ...told(), reason };
         }
         if (now - attemptStartedAt >= ATTEMPT_MS)
           throw new CustodyError('PENDING', 'the watch goes on in its next attempt');

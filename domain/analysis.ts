@@ -61,7 +61,7 @@ export function isTally(value: unknown): value is Tally {
   );
 }
 
-const NOTHING: Counted = { requests: 0, failures: 0, slow: 0 };
+export const NOTHING_COUNTED: Counted = { requests: 0, failures: 0, slow: 0 };
 
 /** The tally with what the gateways say now. What a gateway counted before it restarted stays counted. */
 export function tallied(before: Tally, seen: readonly Seen[], { revision }: Pick<Watched, 'revision'>): Tally {
@@ -71,7 +71,7 @@ export function tallied(before: Tally, seen: readonly Seen[], { revision }: Pick
     for (const { release, requests, failures, slow, ...of } of state.counters) {
       if (of.revision !== revision) continue;
       const key = `${gateway} ${release}`;
-      const running = next[key] ?? { before: NOTHING, latest: NOTHING };
+      const running = next[key] ?? { before: NOTHING_COUNTED, latest: NOTHING_COUNTED };
       const latest = { requests, failures, slow };
       const fell = requests < running.latest.requests || failures < running.latest.failures;
       next[key] = { before: fell ? plus(running.before, running.latest) : running.before, latest };
@@ -81,7 +81,7 @@ export function tallied(before: Tally, seen: readonly Seen[], { revision }: Pick
 }
 
 export function countedOf(tally: Tally, release: Digest): Counted {
-  return countsOf(tally)[release] ?? NOTHING;
+  return countsOf(tally)[release] ?? NOTHING_COUNTED;
 }
 
 /** By release, all gateways together. */
@@ -89,7 +89,7 @@ export function countsOf(tally: Tally): Readonly<Record<Digest, Counted>> {
   const counts: Record<Digest, Counted> = {};
   for (const [key, { before, latest }] of Object.entries(tally)) {
     const release = key.slice(key.indexOf(' ') + 1);
-    counts[release] = plus(counts[release] ?? NOTHING, plus(before, latest));
+    counts[release] = plus(counts[release] ?? NOTHING_COUNTED, plus(before, latest));
   }
   return counts;
 }

@@ -25,7 +25,11 @@ export interface Rules {
 export const denied = (code: ErrorCode, reason: string): Permission => ({ allowed: false, code, reason });
 
 /** Whether one of the signers may act in the role: then under the gate's rules, and still under the newest. */
-export function signedInRole({ gate, newest }: Rules, statement: Verified<unknown>, role: Role): boolean {
+export function signedInRole(
+  { gate, newest }: Pick<Rules, 'gate' | 'newest'>,
+  statement: Verified<unknown>,
+  role: Role,
+): boolean {
   return statement.signers.some((id) => holdsRole(gate, newest, id, role));
 }
 

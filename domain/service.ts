@@ -14,7 +14,7 @@ const WINDOW_MS = 60_000;
 /** A release serves for months: of so many looks few may be wrong. */
 const FALSE_ALARM_RATE = 0.001;
 /** Of the answers, that may take longer than `maxLatencyMs`: the limit is on the 95th percentile. */
-const MAX_SLOW = 0.05;
+export const MAX_SLOW = 0.05;
 
 /**
  * Whether a release that serves all callers breaks the limits it was rolled out with, and the window from which it is judged

@@ -26,6 +26,9 @@ export interface StepVerdictPredicate {
   readonly issuedAt: string;
 }
 
+/** Of the reason, in characters. */
+export const MAX_REASON = 2000;
+
 /** A verdict that the log has not got yet. */
 export interface UnnotedVerdict {
   readonly verdict: StepVerdict;

@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import type { StepVerdictPredicate } from '../domain/step-verdict.js';
-import { environment, model, time, version } from './fields.js';
+import { MAX_REASON, type StepVerdictPredicate } from '../domain/step-verdict.js';
+import { count, environment, model, time, version } from './fields.js';
 import { digestSchema } from './in-toto.js';
-
-const count = z.int().min(0);
 
 export const stepVerdictSchema: z.ZodType<StepVerdictPredicate> = z.strictObject({
   environment,
@@ -12,7 +10,7 @@ export const stepVerdictSchema: z.ZodType<StepVerdictPredicate> = z.strictObject
   document: digestSchema,
   revision: z.int().min(1),
   verdict: z.enum(['pass', 'fail', 'inconclusive']),
-  reason: z.string().max(2000).nullable(),
+  reason: z.string().max(MAX_REASON).nullable(),
   counts: z
     .array(
       z.strictObject({

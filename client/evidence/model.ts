@@ -140,4 +140,5 @@ export type EvidenceEvent = z.infer<typeof event>;
 export type EvidenceDecision = z.infer<typeof decision>;
 export type EvidenceQuorum = z.infer<typeof quorum>;
 export type EvidenceStep = z.infer<typeof step>;
+export type JudgedCounts = z.infer<typeof counted>;
 export type RequirementFinding = z.infer<typeof finding>;

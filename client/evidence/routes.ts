@@ -1,6 +1,6 @@
 import type { PolicyChain, Records } from '../../adapters/records.js';
 import type { Digest } from '../../domain/digest.js';
-import { holdsRole } from '../../domain/policy.js';
+import { signedInRole } from '../../domain/authorise.js';
 import type { RoutingDocument } from '../../domain/routing.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import type { Documents } from './documents.js';
@@ -40,9 +40,9 @@ export async function routesOf(
 async function genuine(records: Records, { newest }: PolicyChain, model: string, key: string): Promise<Routed | null> {
   const found = await records.findGenuine('route', key);
   if (found === null) return null;
-  const { predicate, signers, digest } = found.verified;
+  const { predicate, digest } = found.verified;
   const place = storeKeys.route(model, predicate.revision);
-  const isControls = signers.some((id) => holdsRole(newest, newest, id, 'control'));
+  const isControls = signedInRole({ gate: newest, newest }, found.verified, 'control');
   const isHere = predicate.environment === records.environment && predicate.model === model;
   return isControls && isHere && (key === place || key.startsWith(`${place}-`))
     ? { digest, document: predicate }

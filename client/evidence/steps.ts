@@ -1,9 +1,9 @@
 import type { PolicyChain } from '../../adapters/records.js';
 import type { Digest } from '../../domain/digest.js';
-import { holdsRole } from '../../domain/policy.js';
+import { signedInRole } from '../../domain/authorise.js';
 import { weightOf } from '../../domain/routing.js';
 import type { Documents } from './documents.js';
-import type { EvidenceStep } from './model.js';
+import type { EvidenceStep, JudgedCounts } from './model.js';
 import type { Routed } from './routes.js';
 import type { LogEntry } from './timeline.js';
 
@@ -50,16 +50,16 @@ function judgedOf(
   const verdicts = documents
     .of('stepVerdict')
     .filter(({ verified: { predicate } }) => predicate.document === route)
-    .filter(({ verified: { signers } }) => signers.some((id) => holdsRole(newest, newest, id, 'control')));
+    .filter(({ verified }) => signedInRole({ gate: newest, newest }, verified, 'control'));
   const last = verdicts.sort((a, b) => (a.verified.predicate.issuedAt < b.verified.predicate.issuedAt ? -1 : 1)).at(-1);
   if (last === undefined) return null;
   const { digest: statement, predicate } = last.verified;
-  const counted = predicate.counts.map(({ release: of, version, requests, failures, slow }) => ({
-    isOwn: of === release,
-    counts: { version, requests, failures, slow },
-  }));
-  const own = counted.find(({ isOwn }) => isOwn)?.counts;
+  const { verdict, reason, counts } = predicate;
+  const shown = ({ version, requests, failures, slow }: (typeof counts)[number]): JudgedCounts => ({
+    ...{ version, requests, failures, slow },
+  });
+  const own = counts.find((each) => each.release === release);
   if (own === undefined) return null;
-  const beside = counted.flatMap(({ isOwn, counts }) => (isOwn || counts.requests === 0 ? [] : [counts]));
-  return { verdict: predicate.verdict, reason: predicate.reason, own, beside, statement };
+  const beside = counts.filter((each) => each.release !== release && each.requests > 0);
+  return { verdict, reason, own: shown(own), beside: beside.map(shown), statement };
 }

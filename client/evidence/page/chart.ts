@@ -1,15 +1,10 @@
 import { escaped } from '../../../formats/markup.js';
 import type { Evidence, EvidenceStep } from '../model.js';
+import { round, svg, WIDTHS, type Canvas } from './svg.js';
 
-interface Size {
-  readonly name: 'wide' | 'narrow';
-  readonly width: number;
-  readonly height: number;
-}
-
-const SIZES: readonly Size[] = [
-  { name: 'wide', width: 960, height: 230 },
-  { name: 'narrow', width: 360, height: 220 },
+const CANVASES: readonly Canvas[] = [
+  { name: 'wide', height: 230 },
+  { name: 'narrow', height: 220 },
 ];
 const LEFT = 44;
 const RIGHT = 14;
@@ -20,10 +15,12 @@ const LEAST = 0.06;
 
 /** What share of the callers the release had, document by document, in a size for screens and one for phones. */
 export function shareChart(evidence: Evidence): string {
-  return SIZES.map((size) => drawn(evidence, size)).join('\n');
+  return CANVASES.map((canvas) => drawn(evidence, canvas)).join('\n');
 }
 
-function drawn({ steps, madeAt, version, timeline }: Evidence, { name, width, height }: Size): string {
+function drawn({ steps, madeAt, version, timeline }: Evidence, canvas: Canvas): string {
+  const { height } = canvas;
+  const width = WIDTHS[canvas.name];
   const inner = { width: width - LEFT - RIGHT, height: height - TOP - BOTTOM };
   const y = (weight: number): number => round(TOP + inner.height * (1 - weight / 100));
   const spans = spansOf(steps, madeAt);
@@ -59,7 +56,8 @@ function drawn({ steps, madeAt, version, timeline }: Evidence, { name, width, he
   const first = steps[0]?.at ?? madeAt;
   const ends = `<text x="${LEFT}" y="${height - 6}">${escaped(clock(first))}</text><text x="${width - RIGHT}" y="${height - 6}" text-anchor="end">${escaped(clock(madeAt))}</text>`;
   const legend = `<rect x="${LEFT}" y="4" width="10" height="10" fill="var(--bar)"/><text x="${LEFT + 16}" y="13">${escaped(version)}</text><rect x="${LEFT + 100}" y="4" width="10" height="10" fill="var(--other)"/><text x="${LEFT + 116}" y="13">other releases</text>${killed.length === 0 ? '' : `<rect x="${LEFT + 216}" y="4" width="10" height="10" fill="var(--bad)"/><text x="${LEFT + 232}" y="13">killed</text>`}`;
-  return `<svg class="${name}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(`share of the callers of ${version}`)}">${grid.join('')}${bars.join('')}${killed.join('')}${ends}${legend}</svg>`;
+  const content = `${grid.join('')}${bars.join('')}${killed.join('')}${ends}${legend}`;
+  return svg(canvas, `share of the callers of ${version}`, content);
 }
 
 /** From when to when nobody was served at all. */
@@ -107,8 +105,4 @@ function spansOf(
 
 function clock(iso: string): string {
   return `${iso.slice(0, 10)} ${iso.slice(11, 19)}`;
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
 }

@@ -1,45 +1,33 @@
+import { MAX_SLOW } from '../../../domain/service.js';
 import { escaped } from '../../../formats/markup.js';
-import type { Evidence, EvidenceStep } from '../model.js';
+import type { Evidence, EvidenceStep, JudgedCounts } from '../model.js';
+import { round, svg, WIDTHS, type Canvas } from './svg.js';
 
-interface Size {
-  readonly name: 'wide' | 'narrow';
-  readonly width: number;
-  /** Where bars begin. */
-  readonly left: number;
-}
-
-const SIZES: readonly Size[] = [
-  { name: 'wide', width: 960, left: 210 },
-  { name: 'narrow', width: 360, left: 118 },
-];
+/** Where bars begin. */
+const LEFTS = { wide: 210, narrow: 118 } as const;
 const ROW = 46;
 const BAR = 11;
 const TOP = 26;
 /** For the words behind the longest bar. */
 const RIGHT = 110;
-/** Of the 95th percentile: so many answers may be slower than the limit. */
-const SLOW_LIMIT = 0.05;
+/** A step that was watched to a verdict. */
+export type JudgedStep = EvidenceStep & { readonly judged: NonNullable<EvidenceStep['judged']> };
 
-type Judged = EvidenceStep & { readonly judged: NonNullable<EvidenceStep['judged']> };
-type Counts = Judged['judged']['own'];
-
-const MEASURES: readonly (readonly [what: string, of: (counts: Counts) => number])[] = [
-  ['failed', ({ failures }) => failures],
-  ['slow', ({ slow }) => slow],
-];
-
-/** What part of the answers failed, and was slow, at each step that was watched: of the release, and of those beside it. */
-export function judgedChart(evidence: Evidence): string {
-  const steps = evidence.steps.filter((step): step is Judged => step.judged !== null);
-  return steps.length === 0 ? '' : SIZES.map((size) => drawn(evidence, steps, size)).join('\n');
+/** What part of the answers failed, and was slow, at each step: of the release, and of the first one beside it. */
+export function judgedChart(evidence: Evidence, steps: readonly JudgedStep[]): string {
+  return (['wide', 'narrow'] as const).map((name) => drawn(evidence, steps, name)).join('\n');
 }
 
-function drawn({ version, limits }: Evidence, steps: readonly Judged[], { name, width, left }: Size): string {
-  const limitOf = (what: string): number => (what === 'failed' ? (limits?.maxErrorRate ?? 0) : SLOW_LIMIT);
+function drawn({ version, limits }: Evidence, steps: readonly JudgedStep[], name: Canvas['name']): string {
+  const [width, left] = [WIDTHS[name], LEFTS[name]];
+  const measures = [
+    { what: 'failed', limit: limits?.maxErrorRate ?? 0, of: ({ failures }: JudgedCounts) => failures },
+    { what: 'slow', limit: MAX_SLOW, of: ({ slow }: JudgedCounts) => slow },
+  ];
   const rows = steps.flatMap(({ revision, weight, judged: { own, beside } }) =>
-    MEASURES.map(([what, of]) => ({
+    measures.map(({ what, limit, of }) => ({
       label: `r${revision} · ${weight} % · ${what}`,
-      limit: limitOf(what),
+      limit,
       bars: [own, ...beside.slice(0, 1)].map((counts) => ({ counts, bad: of(counts), rate: rateOf(counts, of) })),
     })),
   );
@@ -58,13 +46,10 @@ function drawn({ version, limits }: Evidence, steps: readonly Judged[], { name, 
   });
   const legend = `<rect x="${left}" y="4" width="10" height="10" fill="var(--bar)"/><text x="${left + 16}" y="13">${escaped(version)}</text><rect x="${left + 70}" y="4" width="10" height="10" fill="var(--other)"/><text x="${left + 86}" y="13">beside it</text><line x1="${left + 156}" y1="4" x2="${left + 156}" y2="15" stroke="var(--bad)" stroke-dasharray="3 3"/><text x="${left + 162}" y="13">limit</text>`;
   const height = TOP + rows.length * ROW;
-  return `<svg class="${name}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(`answers of ${version} that failed or were slow, by step`)}">${legend}${drawnRows.join('')}</svg>`;
+  const content = `${legend}${drawnRows.join('')}`;
+  return svg({ name, height }, `answers of ${version} that failed or were slow, by step`, content);
 }
 
-function rateOf(counts: Counts, of: (counts: Counts) => number): number {
+function rateOf(counts: JudgedCounts, of: (counts: JudgedCounts) => number): number {
   return counts.requests === 0 ? 0 : of(counts) / counts.requests;
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
 }

@@ -1,7 +1,7 @@
 import { escaped } from '../../../formats/markup.js';
 import type { Evidence, RequirementFinding } from '../model.js';
 import { shareChart } from './chart.js';
-import { judgedChart } from './judged-chart.js';
+import { judgedChart, type JudgedStep } from './judged-chart.js';
 import { documentLinks, hrefOf, more, recordLinks, shownTime, tag, worded, type Mark } from './words.js';
 
 const STATES: Readonly<Record<RequirementFinding['state'], Mark>> = {
@@ -111,15 +111,13 @@ ${judged(evidence)}
 }
 
 function judged(evidence: Evidence): string {
-  const chart = judgedChart(evidence);
-  if (chart === '') return '';
-  const row = ({ revision, judged }: Evidence['steps'][number]): string =>
-    judged === null
-      ? ''
-      : `<tr><td class="number">${revision}</td><td>${tag(VERDICTS[judged.verdict], judged.verdict)}</td><td>${escaped(judged.reason ?? '')}</td><td class="hide-small">${documentLinks(evidence, [judged.statement])}</td></tr>`;
+  const steps = evidence.steps.filter((step): step is JudgedStep => step.judged !== null);
+  if (steps.length === 0) return '';
+  const row = ({ revision, judged }: JudgedStep): string =>
+    `<tr><td class="number">${revision}</td><td>${tag(VERDICTS[judged.verdict], judged.verdict)}</td><td>${escaped(judged.reason ?? '')}</td><td class="hide-small">${documentLinks(evidence, [judged.statement])}</td></tr>`;
   return `<h3>What the watch of each step counted</h3>
-<figure>${chart}<figcaption>Of the answers that callers got at each step, by all gateways together, as the watch told control and control has signed it. The limit of slow answers is that of the 95th percentile.</figcaption></figure>
-<table><thead><tr><th class="number">revision</th><th>verdict</th><th>why</th><th class="hide-small">evidence</th></tr></thead><tbody>${evidence.steps.map(row).join('\n')}</tbody></table>`;
+<figure>${judgedChart(evidence, steps)}<figcaption>Of the answers that callers got at each step, by all gateways together, as the watch told control and control has signed it. The limit of slow answers is that of the 95th percentile.</figcaption></figure>
+<table><thead><tr><th class="number">revision</th><th>verdict</th><th>why</th><th class="hide-small">evidence</th></tr></thead><tbody>${steps.map(row).join('\n')}</tbody></table>`;
 }
 
 export function decisions(evidence: Evidence): string {

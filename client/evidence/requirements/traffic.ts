@@ -48,16 +48,12 @@ function rolledOut(facts: Facts): Finding {
   );
   if (isPromoted && plan.length < agreed.length)
     return fails(`it was promoted after ${plan.length} of ${agreed.length} steps`, basis);
-  const hurried = plan.find(
-    ({ at, until, bakeSeconds }, step) =>
-      (step < plan.length - 1 || isPromoted) &&
-      until !== null &&
-      Date.parse(until) - Date.parse(at) < (bakeSeconds ?? 0) * 1000,
+  const completed = isPromoted ? plan : plan.slice(0, -1);
+  const hurried = completed.find(
+    ({ at, until, bakeSeconds }) => until !== null && Date.parse(until) - Date.parse(at) < (bakeSeconds ?? 0) * 1000,
   );
   if (hurried !== undefined) return fails(`the step to ${hurried.weight} % was not watched for its time`, basis);
-  const against = plan.find(
-    ({ judged }, step) => (step < plan.length - 1 || isPromoted) && judged !== null && judged.verdict !== 'pass',
-  );
+  const against = completed.find(({ judged }) => judged !== null && judged.verdict !== 'pass');
   if (against !== undefined)
     return fails(`it went on from the step to ${against.weight} % against the verdict of its watch`, basis);
   const shares = plan.map(({ weight }) => `${weight} %`).join(' → ');
