@@ -2,6 +2,7 @@ import type { AlertPredicate } from './alert.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
 import type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
+import type { DataSourcePredicate, HandoverPredicate } from './data-source.js';
 import type { DossierPredicate } from './dossier.js';
 import type { DrillPredicate } from './drill.js';
 import type { HoldPredicate } from './hold.js';
@@ -50,6 +51,8 @@ export const PREDICATES = {
   drill: 'urn:custody:predicate:drill:v1',
   stepVerdict: 'urn:custody:predicate:step-verdict:v1',
   dossier: 'urn:custody:predicate:dossier:v1',
+  dataSource: 'urn:custody:predicate:data-source:v1',
+  handover: 'urn:custody:predicate:handover:v1',
   change: 'urn:custody:predicate:change:v1',
   scan: 'urn:custody:predicate:scan:v1',
   override: 'urn:custody:predicate:override:v1',
@@ -277,6 +280,8 @@ export interface PredicateOf {
   drill: DrillPredicate;
   stepVerdict: StepVerdictPredicate;
   dossier: DossierPredicate;
+  dataSource: DataSourcePredicate;
+  handover: HandoverPredicate;
   change: ChangePredicate;
   scan: ScanPredicate;
   override: provisional.OverridePredicate;

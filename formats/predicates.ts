@@ -9,6 +9,7 @@ import { count, environment, id, model, nonce, time, version } from './fields.js
 import { alertSchema } from './alert-schema.js';
 import { consumerSchema } from './consumer-schema.js';
 import { endingSchemas } from './ending-schema.js';
+import { dataSourceSchema, handoverSchema } from './data-source-schema.js';
 import { drillSchema } from './drill-schema.js';
 import { stepVerdictSchema } from './step-verdict-schema.js';
 import { digestSchema } from './in-toto.js';
@@ -149,6 +150,8 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   drill: drillSchema,
   stepVerdict: stepVerdictSchema,
   dossier: dossierSchema,
+  dataSource: dataSourceSchema,
+  handover: handoverSchema,
   status: z.strictObject({
     environment,
     version: z.int().min(1),
