@@ -63,7 +63,14 @@ export const PREDICATES = {
 } as const;
 
 export type RequestAction =
-  | { readonly kind: 'train'; readonly run: string; readonly trainer: string; readonly hyperparameters: Digest }
+  | {
+      readonly kind: 'train';
+      readonly run: string;
+      readonly trainer: string;
+      readonly hyperparameters: Digest;
+      /** The statement about the data to train on. Nothing is trained without; runs of before did not name it. */
+      readonly data?: Digest;
+    }
   | {
       readonly kind: 'release';
       readonly source: string;

@@ -31,7 +31,13 @@ const timed = { issuedAt: time, expiresAt: time };
 
 const address = z.string().max(4096);
 const action = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('train'), run: id, trainer: id, hyperparameters: digest }),
+  z.strictObject({
+    kind: z.literal('train'),
+    run: id,
+    trainer: id,
+    hyperparameters: digest,
+    data: digest.exactOptional(),
+  }),
   z.strictObject({
     kind: z.literal('release'),
     source: address,

@@ -113,7 +113,7 @@ const parts = (): string => join(digitsFolder(), 'trainer.json');
 const pack = (of: string, version = '1.0.1', bundle = join(bench.folder, 'sig.json')): string[] => [
   ...['pack', of, '--model', MODEL, '--as', version, '--components', parts()],
   ...['--key', bench.stack.layout.key('trainer'), '--bundle', bundle],
-  ...['--training-data', join(digitsFolder(), 'data', 'digits.csv.gz')],
+  ...['--training-data', join(digitsFolder(), 'data', 'digits', 'digits.csv.gz')],
 ];
 const release = (of: string, bundle: string): string[] => ['release', of, '--bundle', bundle, '--key', 'ci'];
 
