@@ -8,6 +8,7 @@ import type { DrillPredicate } from './drill.js';
 import type { HoldPredicate } from './hold.js';
 import type { PlanStep } from './plan.js';
 import type { Policy } from './policy.js';
+import type { ProvenancePredicate } from './provenance-predicate.js';
 import type * as provisional from './provisional-predicates.js';
 import type { RetentionPredicate } from './retention.js';
 import type { RoutingDocument } from './routing.js';
@@ -18,6 +19,7 @@ import type { ChangePredicate } from './versioning.js';
 
 export type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
 export type { PlanStep } from './plan.js';
+export type { BuildDependency, ProvenancePredicate } from './provenance-predicate.js';
 export type { TestResultPredicate } from './test-result.js';
 
 /** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
@@ -239,29 +241,6 @@ export interface AuditQuestionPredicate {
   readonly seen: number;
   readonly issuedAt: string;
   readonly expiresAt: string;
-}
-
-/** What went into a build, as SLSA describes it. `annotations.kind` says what it is to Custody: `DEPENDENCY_KINDS`. */
-export interface BuildDependency {
-  readonly name?: string | undefined;
-  readonly uri?: string | undefined;
-  /** Hex digits by algorithm. */
-  readonly digest?: Readonly<Record<string, string>> | undefined;
-  readonly annotations?: Readonly<Record<string, unknown>> | undefined;
-}
-
-/** SLSA provenance v1, the part that Custody fills and reads. Subject: the release. Times: RFC 3339. */
-export interface ProvenancePredicate {
-  readonly buildDefinition: {
-    readonly buildType: string;
-    readonly externalParameters: Readonly<Record<string, unknown>>;
-    readonly internalParameters?: Readonly<Record<string, unknown>> | undefined;
-    readonly resolvedDependencies: readonly BuildDependency[];
-  };
-  readonly runDetails: {
-    readonly builder: { readonly id: string };
-    readonly metadata: { readonly invocationId: string; readonly startedOn: string; readonly finishedOn: string };
-  };
 }
 
 export interface PredicateOf {

@@ -42,7 +42,7 @@ export function readCroissant(bytes: Uint8Array): readonly DescribedFile[] {
     .map(({ '@id': id, name, contentUrl = '', sha256 = '' }) => ({
       name: name ?? id ?? contentUrl,
       contentUrl,
-      sha256: isDigest(sha256.toLowerCase()) ? (sha256.toLowerCase() as Digest) : null,
+      sha256: isDigest(sha256.toLowerCase()) ? sha256.toLowerCase() : null,
     }));
 }
 

@@ -73,10 +73,14 @@ export async function chain(session: Session, source: string): Promise<void> {
   const { records } = openReading(session.layout);
   const rows = await Promise.all((await registered(records, source)).map((digest) => judged(records, digest)));
   if (rows.length === 0) throw new CustodyError('INPUT_MISSING', `no data ${source} are registered`);
+  const told = rows.map(({ statement, source, refused }) => ({
+    ...{ statement, refused },
+    hands: source === null ? [] : handsOf(source),
+  }));
   answer(
     session,
-    rows,
-    rows.flatMap(({ statement, refused, hands }) => [
+    told,
+    told.flatMap(({ statement, refused, hands }) => [
       heading(`${source}, statement ${statement.slice(0, 12)}${refused === null ? '' : ', which counts no more'}`),
       ...(refused === null ? [] : [plain(refused)]),
       ...hands.map(plain),
@@ -84,12 +88,19 @@ export async function chain(session: Session, source: string): Promise<void> {
   );
 }
 
-async function judged(records: Records, statement: Digest) {
+interface Judged {
+  readonly statement: Digest;
+  /** `null`: it counts no more. */
+  readonly source: DataSource | null;
+  readonly refused: string | null;
+}
+
+async function judged(records: Records, statement: Digest): Promise<Judged> {
   try {
-    return { statement, refused: null, hands: handsOf(await registeredSource(records, statement)) };
+    return { statement, source: await registeredSource(records, statement), refused: null };
   } catch (error) {
     if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-    return { statement, refused: `${error.code}: ${error.message}`, hands: [] };
+    return { statement, source: null, refused: `${error.code}: ${error.message}` };
   }
 }
 
@@ -106,10 +117,13 @@ function handsOf({ statement: { predicate, signers }, links }: DataSource): read
 async function sourceOf(records: Records, given: string): Promise<DataSource> {
   if (isDigest(given)) return registeredSource(records, given);
   assertModelName(given);
-  const rows = await Promise.all((await registered(records, given)).map((digest) => registeredSource(records, digest)));
-  const newest = rows.sort((a, b) => (a.statement.predicate.issuedAt < b.statement.predicate.issuedAt ? -1 : 1)).at(-1);
-  if (newest === undefined) throw new CustodyError('INPUT_MISSING', `no data ${given} are registered`);
-  return newest;
+  const rows = await Promise.all((await registered(records, given)).map((digest) => judged(records, digest)));
+  const newest = rows
+    .flatMap(({ source }) => source ?? [])
+    .sort((a, b) => (a.statement.predicate.issuedAt < b.statement.predicate.issuedAt ? -1 : 1))
+    .at(-1);
+  if (newest !== undefined) return newest;
+  throw new CustodyError('INPUT_MISSING', rows[0]?.refused ?? 'no data of that name are registered');
 }
 
 async function registered(records: Records, source: string): Promise<readonly Digest[]> {

@@ -199,8 +199,8 @@ describe('a training zone refuses', () => {
   });
 
   it('attack: a request that names no data, data that nobody has registered, and data of another source', async () => {
-    const { data: _, ...without } = action({}).action as { data: Digest };
-    expect(await refusal({ action: without } as Partial<RequestPredicate>, 'ci')).toBe('POLICY_REFUSED');
+    const without = { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters } as const;
+    expect(await refusal({ action: without }, 'ci')).toBe('POLICY_REFUSED');
     expect(await refusal(action({ data: 'a'.repeat(64) }), 'ci')).toBe('INPUT_MISSING');
     const { handover, statement } = await vouched(intake.world, join(DIGITS, 'data', 'digits'), 'letters');
     const unregistered = await dataZones(intake.records).admit('letters', statement, [handover]);
