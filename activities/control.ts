@@ -15,6 +15,8 @@ import type {
   ResignControl,
   TrainingControl,
 } from './contract.js';
+import { createDataDesk } from './data-desk.js';
+import type { DataControl } from './data-contract.js';
 import { createGates } from './gate.js';
 import type { Audit } from './journal.js';
 import { Journal } from './journal.js';
@@ -61,6 +63,7 @@ export function createControlActivities(
   ResignControl &
   ConsumerControl &
   HoldControl &
+  DataControl &
   TrainingControl {
   const desk: Desk = { ...deps, journal: new Journal(deps.audit) };
   return {
@@ -80,5 +83,6 @@ export function createControlActivities(
     ...createConsumers(desk),
     ...createHolds(desk),
     ...createTrainingDesk(desk),
+    ...createDataDesk(desk),
   };
 }

@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, readdir, rename, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { filesOf, registeredSource, type DataSource } from '../adapters/data-sources.js';
 import type { Records } from '../adapters/records.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
 import type { SandboxKind } from '../adapters/sandbox/port.js';
@@ -139,19 +140,31 @@ async function trainRun(
   const { newest } = await records.policies();
   const trainer = { ...known, limits: within(known.limits, newest.training.limits) };
   const hyperparameters = await findHyperparameters(trainer, action.hyperparameters);
+  const data = await dataFor(records, trainer, action.data);
   await mkdir(outputs, { recursive: true, mode: 0o755 });
   await removeUnfinished(outputs, run);
   const folder = await mkdtemp(join(outputs, `${run}${UNFINISHED}`));
   try {
     const startedOn = isoTime(Date.now());
     const code = await codeOf(trainer);
-    const { release, sandbox } = await runTrainer(trainer, hyperparameters, folder, signal);
+    const files = await filesOf(records, data);
+    const { release, sandbox } = await runTrainer(trainer, { hyperparameters, files }, folder, signal);
     const { components, serving } = trainer;
     const packed = await packRelease(release, { model, version, components, serving });
-    return await finish(dependencies, folder, { model, run, request, trainer, packed, sandbox, code, startedOn });
+    return await finish(dependencies, folder, { model, run, request, trainer, data, packed, sandbox, code, startedOn });
   } finally {
     await removeTree(folder);
   }
+}
+
+/** What the request names, if it is registered, is trusted still, and is what this trainer is for. */
+async function dataFor(records: Records, { data }: Trainer, statement: Digest | undefined): Promise<DataSource> {
+  if (statement === undefined)
+    throw new CustodyError('POLICY_REFUSED', 'the request does not say on which data: name the statement about them');
+  const found = await registeredSource(records, statement);
+  const { source } = found.statement.predicate;
+  if (source === data.source) return found;
+  throw new CustodyError('POLICY_REFUSED', `the request is for the data ${source}, the trainer for ${data.source}`);
 }
 
 /** A trainer's own limits, as far as the policy allows them. */
@@ -177,6 +190,7 @@ interface Facts {
   readonly run: string;
   readonly request: TrainRequest;
   readonly trainer: Trainer;
+  readonly data: DataSource;
   readonly packed: PackedRelease;
   readonly sandbox: SandboxKind;
   readonly code: readonly BuildDependency[];
@@ -221,11 +235,18 @@ async function codeOf({ mounts }: Trainer): Promise<BuildDependency[]> {
   return found;
 }
 
+/** The data by what the list of their files hashes to, with the statement that vouches for them. */
+function dataDependency({ subject, digest, predicate }: DataSource['statement']): BuildDependency {
+  const { annotations, ...named } = dependency('training-data', predicate.source, { dirHash: subject });
+  return { ...named, annotations: { ...annotations, statement: digest, license: predicate.licence } };
+}
+
 function provenanceOf(records: Records, facts: Facts): ProvenancePredicate {
-  const { model, run, request, trainer, packed, sandbox, code, startedOn } = facts;
+  const { model, run, request, trainer, data, packed, sandbox, code, startedOn } = facts;
+  const { statement } = data;
   const { trainer: name, hyperparameters } = request.predicate.action;
   const described = sha256(
-    canonicalBytes({ command: trainer.command, limits: trainer.limits, data: trainer.data.sha256 }),
+    canonicalBytes({ command: trainer.command, limits: trainer.limits, data: statement.subject }),
   );
   return {
     buildDefinition: {
@@ -233,7 +254,7 @@ function provenanceOf(records: Records, facts: Facts): ProvenancePredicate {
       externalParameters: { model, version: packed.manifest.version, run, trainer: name, request: request.digest },
       internalParameters: { sandbox },
       resolvedDependencies: [
-        dependency('training-data', basename(trainer.data.source), { sha256: trainer.data.sha256 }),
+        dataDependency(statement),
         dependency('hyperparameters', 'hyperparameters', { sha256: hyperparameters }),
         dependency('training-code', 'trainer', { sha256: described }),
         ...code,

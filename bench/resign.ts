@@ -105,7 +105,7 @@ async function writeParts(): Promise<string> {
 }
 
 function trainingData(): readonly string[] {
-  return ['--training-data', join(exampleFolder(), 'data', 'digits.csv.gz')];
+  return ['--training-data', join(exampleFolder(), 'data', 'digits', 'digits.csv.gz')];
 }
 
 function bundleOf(version: string): string {

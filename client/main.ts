@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './commands/audit.js';
 import { consumerCommands } from './commands/consumers.js';
+import { dataCommands } from './commands/data.js';
 import { decisionCommands } from './commands/decide.js';
 import { diffCommands } from './commands/diff.js';
 import { doctorCommand } from './commands/doctor.js';
@@ -38,6 +39,7 @@ overrideCommands(program);
 endpointCommands(program);
 holdCommands(program);
 consumerCommands(program);
+dataCommands(program);
 policyCommands(program);
 resignCommand(program);
 auditCommands(program);

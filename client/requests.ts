@@ -34,10 +34,11 @@ export function requestTraining(
     run,
     trainer,
     hyperparameters,
-  }: ReleaseName & { run: string; trainer: string; hyperparameters: Digest },
+    data,
+  }: ReleaseName & { run: string; trainer: string; hyperparameters: Digest; data: Digest },
 ): SignedEnvelope {
   const about = { model, version, release: null };
-  return request(signer, trainingId(model, run), about, { kind: 'train', run, trainer, hyperparameters });
+  return request(signer, trainingId(model, run), about, { kind: 'train', run, trainer, hyperparameters, data });
 }
 
 export function requestRelease(

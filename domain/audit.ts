@@ -42,6 +42,7 @@ export const CHANGES = [
   'log.read',
   'log.rotated',
   'rollout.judged',
+  'data.registered',
 ] as const;
 
 export type Change = (typeof CHANGES)[number];

@@ -18,6 +18,7 @@ const CODES = {
   MALFORMED: { exit: 3, permanent: true },
   SIGNATURE_INVALID: { exit: 3, permanent: true },
   PROVENANCE_INVALID: { exit: 3, permanent: true },
+  CUSTODY_BROKEN: { exit: 3, permanent: true },
   UNSIGNED: { exit: 3, permanent: true },
   POLICY_REFUSED: { exit: 3, permanent: true },
   POLICY_EXPIRED: { exit: 3, permanent: true },

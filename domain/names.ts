@@ -81,6 +81,19 @@ export function consumerId(consumer: string, sequence: number): string {
   return `consumer/${consumer}/${sequence}`;
 }
 
+/** Of the registration of data, by the digest of the statement about them. */
+export function dataId(source: string, statement: Digest): string {
+  return `data/${source}/${statement}`;
+}
+
+/** The inverse of `dataId`; `null` for any other id. */
+export function parseDataId(id: string): { readonly source: string; readonly statement: Digest } | null {
+  const [kind, source = '', statement, ...rest] = id.split('/');
+  return kind === 'data' && isModelName(source) && isDigest(statement) && rest.length === 0
+    ? { source, statement }
+    : null;
+}
+
 export function holdId({ model, version }: ReleaseName): string {
   return `hold/${model}/${version}`;
 }

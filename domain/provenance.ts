@@ -25,16 +25,21 @@ export function dependency(kind: DependencyKind, name: string, digest: Checksum)
   return { name, digest, annotations: { kind } };
 }
 
-/** The dependencies of one kind; `sha256` is `null` for one that names no SHA-256, of a file or a folder. */
+/** The dependencies of one kind; `sha256` is `null` for one that names no SHA-256, of a file or a folder. `statement`: who vouches. */
 export function dependenciesOf(
   { buildDefinition }: ProvenancePredicate,
   kind: DependencyKind,
-): readonly { readonly name: string; readonly sha256: Digest | null }[] {
+): readonly { readonly name: string; readonly sha256: Digest | null; readonly statement?: Digest }[] {
   return buildDefinition.resolvedDependencies
     .filter(({ annotations }) => annotations?.['kind'] === kind)
-    .map(({ name, uri, digest }) => {
+    .map(({ name, uri, digest, annotations }) => {
       const found = digest?.['sha256'] ?? digest?.['dirHash'];
-      return { name: name ?? uri ?? '', sha256: found !== undefined && isDigest(found) ? found : null };
+      const said = annotations?.['statement'];
+      return {
+        name: name ?? uri ?? '',
+        sha256: found !== undefined && isDigest(found) ? found : null,
+        ...(typeof said === 'string' && isDigest(said) ? { statement: said } : {}),
+      };
     });
 }
 

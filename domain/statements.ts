@@ -2,11 +2,13 @@ import type { AlertPredicate } from './alert.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
 import type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
+import type { DataSourcePredicate, HandoverPredicate } from './data-source.js';
 import type { DossierPredicate } from './dossier.js';
 import type { DrillPredicate } from './drill.js';
 import type { HoldPredicate } from './hold.js';
 import type { PlanStep } from './plan.js';
 import type { Policy } from './policy.js';
+import type { ProvenancePredicate } from './provenance-predicate.js';
 import type * as provisional from './provisional-predicates.js';
 import type { RetentionPredicate } from './retention.js';
 import type { RoutingDocument } from './routing.js';
@@ -17,6 +19,7 @@ import type { ChangePredicate } from './versioning.js';
 
 export type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
 export type { PlanStep } from './plan.js';
+export type { BuildDependency, ProvenancePredicate } from './provenance-predicate.js';
 export type { TestResultPredicate } from './test-result.js';
 
 /** A DSSE envelope as it travels in messages and lies in WORM. Verified nowhere but in `formats/dsse`. */
@@ -50,6 +53,8 @@ export const PREDICATES = {
   drill: 'urn:custody:predicate:drill:v1',
   stepVerdict: 'urn:custody:predicate:step-verdict:v1',
   dossier: 'urn:custody:predicate:dossier:v1',
+  dataSource: 'urn:custody:predicate:data-source:v1',
+  handover: 'urn:custody:predicate:handover:v1',
   change: 'urn:custody:predicate:change:v1',
   scan: 'urn:custody:predicate:scan:v1',
   override: 'urn:custody:predicate:override:v1',
@@ -60,7 +65,14 @@ export const PREDICATES = {
 } as const;
 
 export type RequestAction =
-  | { readonly kind: 'train'; readonly run: string; readonly trainer: string; readonly hyperparameters: Digest }
+  | {
+      readonly kind: 'train';
+      readonly run: string;
+      readonly trainer: string;
+      readonly hyperparameters: Digest;
+      /** The statement about the data to train on. Nothing is trained without; runs of before did not name it. */
+      readonly data?: Digest;
+    }
   | {
       readonly kind: 'release';
       readonly source: string;
@@ -231,29 +243,6 @@ export interface AuditQuestionPredicate {
   readonly expiresAt: string;
 }
 
-/** What went into a build, as SLSA describes it. `annotations.kind` says what it is to Custody: `DEPENDENCY_KINDS`. */
-export interface BuildDependency {
-  readonly name?: string | undefined;
-  readonly uri?: string | undefined;
-  /** Hex digits by algorithm. */
-  readonly digest?: Readonly<Record<string, string>> | undefined;
-  readonly annotations?: Readonly<Record<string, unknown>> | undefined;
-}
-
-/** SLSA provenance v1, the part that Custody fills and reads. Subject: the release. Times: RFC 3339. */
-export interface ProvenancePredicate {
-  readonly buildDefinition: {
-    readonly buildType: string;
-    readonly externalParameters: Readonly<Record<string, unknown>>;
-    readonly internalParameters?: Readonly<Record<string, unknown>> | undefined;
-    readonly resolvedDependencies: readonly BuildDependency[];
-  };
-  readonly runDetails: {
-    readonly builder: { readonly id: string };
-    readonly metadata: { readonly invocationId: string; readonly startedOn: string; readonly finishedOn: string };
-  };
-}
-
 export interface PredicateOf {
   request: RequestPredicate;
   approval: ApprovalPredicate;
@@ -277,6 +266,8 @@ export interface PredicateOf {
   drill: DrillPredicate;
   stepVerdict: StepVerdictPredicate;
   dossier: DossierPredicate;
+  dataSource: DataSourcePredicate;
+  handover: HandoverPredicate;
   change: ChangePredicate;
   scan: ScanPredicate;
   override: provisional.OverridePredicate;

@@ -48,6 +48,11 @@ export const storeKeys = {
   lifted: (model: string, order: Digest, revision: number): string =>
     `${storeKeys.liftedOf(model, order)}${digits(revision, 9)}`,
   liftedOf: (model: string, order: Digest): string => `records/lifted/${model}/${order}/`,
+  /** That data were registered, by the name of their source and the digest of the statement about them. */
+  data: (source: string, statement: Digest): string => `${storeKeys.dataOf(source)}${statement}`,
+  dataOf: (source: string): string => `records/data/${source}/`,
+  /** The files of data, by what their list hashes to. */
+  fileList: (digest: Digest): string => `lists/${digest}`,
   kill: (model: string, order: Digest): string => `kills/${model}/${order}`,
   revocation: (release: Digest): string => `revocations/${release}`,
   status: (version: number): string => `status/${digits(version, 15)}`,

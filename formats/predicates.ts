@@ -9,6 +9,7 @@ import { count, environment, id, model, nonce, time, version } from './fields.js
 import { alertSchema } from './alert-schema.js';
 import { consumerSchema } from './consumer-schema.js';
 import { endingSchemas } from './ending-schema.js';
+import { dataSourceSchema, handoverSchema } from './data-source-schema.js';
 import { drillSchema } from './drill-schema.js';
 import { stepVerdictSchema } from './step-verdict-schema.js';
 import { digestSchema } from './in-toto.js';
@@ -30,7 +31,13 @@ const timed = { issuedAt: time, expiresAt: time };
 
 const address = z.string().max(4096);
 const action = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('train'), run: id, trainer: id, hyperparameters: digest }),
+  z.strictObject({
+    kind: z.literal('train'),
+    run: id,
+    trainer: id,
+    hyperparameters: digest,
+    data: digest.exactOptional(),
+  }),
   z.strictObject({
     kind: z.literal('release'),
     source: address,
@@ -149,6 +156,8 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   drill: drillSchema,
   stepVerdict: stepVerdictSchema,
   dossier: dossierSchema,
+  dataSource: dataSourceSchema,
+  handover: handoverSchema,
   status: z.strictObject({
     environment,
     version: z.int().min(1),

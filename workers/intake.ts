@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { createIngestActivities } from '../activities/ingest.js';
+import { createDataIntake } from '../activities/take-data.js';
 import { createValidateActivities } from '../activities/validate.js';
 import { createScanners } from '../adapters/scan/external.js';
 import { hostIsolation } from '../adapters/sandbox/sandbox.js';
@@ -23,6 +24,7 @@ export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Z
         ...{ records, vault, validatorKey, inspect: createIsolatedInspector({ isolate }) },
         ...{ scanners: createScanners({ known: config.scanners, work }), work },
       }),
+      ...createDataIntake({ records }),
       ...createValidateActivities({
         ...{ records, vault, validatorKey, work, isolate },
         suites: join(config.state, 'suites'),

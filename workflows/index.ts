@@ -2,6 +2,7 @@ export { lifecycle } from './lifecycle.js';
 export { endpoint } from './endpoint.js';
 export { alert } from './alert.js';
 export { training } from './training.js';
+export { data } from './data.js';
 export { resign } from './resign.js';
 export { policy } from './policy.js';
 export { consumer } from './consumer.js';

@@ -6,6 +6,7 @@ import type { LifecycleStatus, OpenGate } from '../domain/lifecycle.js';
 import {
   alertId,
   consumerId,
+  dataId,
   endpointId,
   holdId,
   lifecycleId,
@@ -95,6 +96,7 @@ export const startEndpoint = (model: string) =>
   }) as const;
 export const startTraining = (model: string, run: string) =>
   started(trainingId(model, run), `training ${model} ${run}`);
+export const startData = (source: string, statement: Digest) => started(dataId(source, statement), `data ${source}`);
 export const startPolicy = (version: number) => started(policyId(version), `policy ${version} into force`);
 export const startConsumer = (consumer: string, sequence: number) =>
   started(consumerId(consumer, sequence), `consumer ${consumer}, statement ${sequence}`);

@@ -1,34 +1,31 @@
-import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
+import type { ListedFile } from '../../formats/file-list.js';
 import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
 import { runSandboxed } from '../sandbox/sandbox.js';
-import { hashOf, openRegular } from '../source/file.js';
+import { copyData } from '../source/data.js';
 import type { Trainer } from './trainer.js';
 
 const RELEASE = 'release';
 const TOLD = 200;
 
 /**
- * Runs a trainer in a sandbox without network, its data and mounts read-only; answers the folder it has written. What it
+ * Runs a trainer in a sandbox without network, its mounts and a copy of these files of its data read-only; answers the folder it has written. What it
  * wrote is not looked at. DIGEST_MISMATCH: the data are not the expected ones. SANDBOX_UNAVAILABLE: there is none here.
  * TRAINING_FAILED: the run failed, or ran into its limits. `work` is an empty folder of the caller's.
  */
 export async function runTrainer(
   trainer: Trainer & { readonly limits: SandboxLimits },
-  hyperparameters: Buffer,
+  { hyperparameters, files }: { readonly hyperparameters: Buffer; readonly files: readonly ListedFile[] },
   work: string,
   signal?: AbortSignal,
 ): Promise<{ readonly release: string; readonly sandbox: SandboxKind }> {
   const data = join(work, 'data');
   const config = join(work, 'hyperparameters.json');
   const output = join(work, 'output');
-  // The copy is checked, not the original: nobody changes it between here and its use.
-  await copyFile(trainer.data.source, data);
-  await chmod(data, 0o644);
-  await assertDigest(data, trainer.data.sha256);
+  await copyData(trainer.data.folder, files, data);
   await writeFile(config, hyperparameters, { mode: 0o644 });
   await mkdir(output, { mode: 0o755 });
   const [program = '', ...args] = trainer.command;
@@ -51,17 +48,4 @@ export async function runTrainer(
     throw new CustodyError('TRAINING_FAILED', `the training run failed (${how}), saying ${said}`);
   }
   return { release: join(output, RELEASE), sandbox: result.sandbox };
-}
-
-async function assertDigest(path: string, expected: Digest): Promise<void> {
-  const { handle } = await openRegular(path);
-  try {
-    const found = await hashOf(handle);
-    if (found !== expected)
-      throw new CustodyError('DIGEST_MISMATCH', `the training data have the SHA-256 ${found}, expected ${expected}`, {
-        details: { expected, found },
-      });
-  } finally {
-    await handle.close();
-  }
 }

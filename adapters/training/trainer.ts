@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
-import { digestSchema } from '../../formats/in-toto.js';
+import { isModelName } from '../../domain/names.js';
 import { checkShape, parseJson } from '../../formats/json.js';
 import { sha256 } from '../../formats/sha256.js';
 import { readSmall } from '../source/file.js';
@@ -21,7 +21,8 @@ const schema = z.strictObject({
   command: z.array(z.string().min(1)).min(1),
   /** Read-only. */
   mounts: z.array(z.strictObject({ source: path, target: path })),
-  data: z.strictObject({ source: path, sha256: digestSchema }),
+  /** What is trained on: a source that is registered, and the folder where its files lie. */
+  data: z.strictObject({ source: z.string().refine(isModelName, 'not the name of a source'), folder: path }),
   /** The folder of the files that may be asked for, each by its digest. */
   hyperparameters: path,
   ...partsOfRelease,
@@ -43,7 +44,7 @@ export async function readTrainer(file: string): Promise<Trainer> {
   return {
     ...trainer,
     mounts: trainer.mounts.map(({ source, target }) => ({ source: absolute(source), target })),
-    data: { ...trainer.data, source: absolute(trainer.data.source) },
+    data: { ...trainer.data, folder: absolute(trainer.data.folder) },
     hyperparameters: absolute(trainer.hyperparameters),
   };
 }

@@ -1,6 +1,9 @@
 import type { Records } from '../../adapters/records.js';
+import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { ReleaseName } from '../../domain/names.js';
+import { dependenciesOf } from '../../domain/provenance.js';
+import type { ProvenancePredicate } from '../../domain/statements.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import { examine } from '../record/record.js';
 import type { Examination } from '../record/examination.js';
@@ -39,7 +42,8 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
   const release = progress.ingested?.release ?? null;
   const documents = await gatherDocuments(records, policies, { ...name, release });
   const routes = await routesOf(records, policies, documents, { model: name.model, release });
-  const life = { ...name, release, routes, by, at: now };
+  const data = await gatherData(documents, exam.shown.provenance?.predicate ?? null, name.model);
+  const life = { ...name, release, routes, data, by, at: now };
   const entries = lifeOf(log, life);
   for (const { record } of entries)
     for (const digest of digestsOf(record)) await documents.addDigest(digest, name.model);
@@ -75,6 +79,22 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
     documents: documents.all,
   };
   return { evidence, entries, exam };
+}
+
+/** What vouches for the data it was trained on, and the handovers behind that; answers the statements. */
+async function gatherData(
+  documents: Documents,
+  provenance: ProvenancePredicate | null,
+  model: string,
+): Promise<readonly Digest[]> {
+  const sets = provenance === null ? [] : dependenciesOf(provenance, 'training-data');
+  const statements = sets.flatMap(({ statement }) => statement ?? []);
+  for (const statement of statements) {
+    await documents.addDigest(statement, model);
+    for (const link of documents.stated('dataSource', statement)?.predicate.chain ?? [])
+      await documents.addDigest(link, model);
+  }
+  return statements;
 }
 
 async function noncesOf(records: Records, documents: Documents): Promise<Facts['nonces']> {

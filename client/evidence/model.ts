@@ -42,7 +42,7 @@ const event = z.strictObject({
   change: z.enum(CHANGES),
   actor: text,
   /** What the release itself did, or what was done to its endpoint while it was routed, or to the rules. */
-  about: z.enum(['release', 'endpoint', 'policy', 'log']),
+  about: z.enum(['release', 'endpoint', 'policy', 'data', 'log']),
   reason: text,
   /** Digests that it names of what is in the dossier. */
   documents: names,

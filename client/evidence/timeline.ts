@@ -33,7 +33,7 @@ const OF_ENDPOINT: ReadonlySet<Change> = new Set([
 
 /** Whether a record may be in the dossier of some release of this model: the rest of a log need not be kept in memory. */
 export function mayConcern({ subject, change }: AuditRecord, model: string): boolean {
-  return subject.model === model || isOfPolicy(change) || change === 'log.read';
+  return subject.model === model || isOfPolicy(change) || change === 'log.read' || change === 'data.registered';
 }
 
 function isOfPolicy(change: Change): boolean {
@@ -43,6 +43,8 @@ function isOfPolicy(change: Change): boolean {
 export interface LifeOf extends ReleaseName {
   readonly release: Digest | null;
   readonly routes: readonly Routed[];
+  /** The statements about what it was trained on. */
+  readonly data: readonly Digest[];
   /** Who made the dossier, and when. */
   readonly by: string;
   readonly at: string;
@@ -62,9 +64,10 @@ export function lifeOf(log: LogExcerpt, life: LifeOf): readonly LogEntry[] {
     .sort((a, b) => Date.parse(a.record.time) - Date.parse(b.record.time) || a.index - b.index);
 }
 
-function aboutOf(record: AuditRecord, life: LifeOf): 'release' | 'endpoint' | 'policy' | null {
+function aboutOf(record: AuditRecord, life: LifeOf): 'release' | 'endpoint' | 'policy' | 'data' | null {
   const { subject, change, time } = record;
   if (isOfPolicy(change)) return 'policy';
+  if (change === 'data.registered') return record.after !== null && life.data.includes(record.after) ? 'data' : null;
   if (subject.model !== life.model || change === 'log.read') return null;
   if (change === 'route.changed') return life.routes.some(({ digest }) => digest === record.after) ? 'endpoint' : null;
   if (subject.version === life.version) return 'release';

@@ -27,7 +27,7 @@ export function exampleFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   for (;;) {
     const candidate = join(folder, 'examples', 'digits');
-    if (existsSync(join(candidate, 'data', 'digits.csv.gz'))) return candidate;
+    if (existsSync(join(candidate, 'data', 'digits', 'digits.csv.gz'))) return candidate;
     const parent = dirname(folder);
     if (parent === folder) throw new CustodyError('INPUT_MISSING', 'the digits example is not beside this program');
     folder = parent;

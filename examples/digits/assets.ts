@@ -9,10 +9,10 @@ const FOLDER = join('examples', 'digits');
 /** The folder of this example: the same one whether the code runs compiled, under `dist/`, or from its source. */
 export function digitsFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, FOLDER, 'data', 'digits.csv.gz'))) {
+  while (!existsSync(join(folder, FOLDER, 'data', 'digits', 'digits.csv.gz'))) {
     const parent = dirname(folder);
     if (parent === folder) {
-      throw new CustodyError('INPUT_MISSING', `found no ${FOLDER}/data/digits.csv.gz above ${import.meta.url}`);
+      throw new CustodyError('INPUT_MISSING', `found no ${FOLDER}/data/digits/digits.csv.gz above ${import.meta.url}`);
     }
     folder = parent;
   }

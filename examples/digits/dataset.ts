@@ -8,7 +8,7 @@ export const PIXELS = 64;
 export const MAX_PIXEL = 16;
 export const CLASSES = 10;
 
-/** SHA-256 of `data/digits.csv.gz`. */
+/** SHA-256 of `data/digits/digits.csv.gz`. */
 export const DIGITS_SHA256 = '09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22';
 
 const ROWS = 1797;
@@ -34,7 +34,7 @@ export interface SplitDigits {
  * The data set in its fixed split. DIGEST_MISMATCH unless the file has exactly the expected bytes, MALFORMED when they
  * are not what the README of the data says.
  */
-export function loadDigits(path: string = join(digitsFolder(), 'data', 'digits.csv.gz')): SplitDigits {
+export function loadDigits(path: string = join(digitsFolder(), 'data', 'digits', 'digits.csv.gz')): SplitDigits {
   const csv = gunzipSync(readVerified(path, DIGITS_SHA256), { maxOutputLength: MAX_UNPACKED_BYTES });
   return splitDigits(parseDigits(csv.toString('latin1')));
 }

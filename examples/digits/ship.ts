@@ -30,7 +30,7 @@ export async function trainAndPack(version: string, folder: string): Promise<Pac
   const { components, serving } = await readTrainer(join(digits, 'trainer.json'));
   trainRelease({
     config: join(digits, 'releases', `${version}.json`),
-    data: join(digits, 'data', 'digits.csv.gz'),
+    data: join(digits, 'data', 'digits', 'digits.csv.gz'),
     serving: join(digits, 'serve'),
     out: folder,
   });
@@ -53,7 +53,7 @@ async function provenanceOf(
       buildType: 'urn:custody:build:declared:v1',
       externalParameters: { model: manifest.model, version, release },
       resolvedDependencies: [
-        dependency('training-data', 'digits.csv.gz', await checksum('data', 'digits.csv.gz')),
+        dependency('training-data', 'digits.csv.gz', await checksum('data', 'digits', 'digits.csv.gz')),
         dependency('hyperparameters', hyperparameters, await checksum(hyperparameters)),
         ...code,
         ...locksOf(manifest),

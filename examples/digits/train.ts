@@ -68,7 +68,7 @@ function main(args: string[]): void {
     {
       config,
       out,
-      data: values.data ?? join(digitsFolder(), 'data', 'digits.csv.gz'),
+      data: values.data ?? join(digitsFolder(), 'data', 'digits', 'digits.csv.gz'),
       serving: values.serving ?? join(digitsFolder(), 'serve'),
     },
     (epoch) => say({ event: 'epoch', ...epoch }),

@@ -344,7 +344,7 @@ describe.each(available)('the %s sandbox', (kind) => {
           '--config',
           '/digits/releases/1.0.0.json',
           '--data',
-          '/digits/data/digits.csv.gz',
+          '/digits/data/digits/digits.csv.gz',
           '--serving',
           '/digits/serve',
           '--out',

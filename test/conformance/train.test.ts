@@ -10,6 +10,7 @@ import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
 import { localPath } from '../../adapters/source/file.js';
 import { readRelease } from '../../adapters/source/folder.js';
 import { readTrainer, type Trainer } from '../../adapters/training/trainer.js';
+import type { Digest } from '../../domain/digest.js';
 import { trainingId } from '../../domain/names.js';
 import type { Policy } from '../../domain/policy.js';
 import { flawInProvenance } from '../../domain/provenance.js';
@@ -19,17 +20,19 @@ import { signerOf } from '../../formats/evidence.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { sha256 } from '../../formats/sha256.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
+import { dataZones, registerData, vouched } from '../support/data.js';
 import { compileForSandbox } from '../unit/digits/compile.js';
 import { createIntake, type Intake } from '../unit/ingest/intake.js';
 import type { KeyName } from '../support/world.js';
 
-const DIGITS = 'examples/digits';
+const DIGITS = resolve('examples/digits');
 const sandbox = await detectSandbox();
 const hyperparameters = sha256(await readFile(join(DIGITS, 'releases', '1.0.0.json')));
 
 let folder: string;
 let intake: Intake;
 let trainer: Trainer;
+let data: Digest;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'custody-train-'));
@@ -44,6 +47,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 beforeEach(async () => {
   intake = await createIntake();
+  data = await registerData(intake.records, intake.world, join(DIGITS, 'data', 'digits'));
 });
 
 type Train = ReturnType<typeof createTrainingActivities>['train'];
@@ -70,7 +74,7 @@ function asked(run: string, predicate: Partial<RequestPredicate> = {}, by: KeyNa
       model: 'digits',
       version: '1.0.0',
       workflowId: id,
-      action: { kind: 'train', run, trainer: 'digits', hyperparameters },
+      action: { kind: 'train', run, trainer: 'digits', hyperparameters, data },
       requester: by,
       ...predicate,
     },
@@ -108,10 +112,15 @@ describe('a training run', () => {
     expect(
       Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest?.['sha256']])),
     ).toMatchObject({
-      'digits.csv.gz': trainer.data.sha256,
       hyperparameters,
       '/program/package.json': sha256(await readFile('package.json')),
       'dependencies.lock.json': sha256(await readFile(join(shippedFolder('1.0.0'), 'dependencies.lock.json'))),
+    });
+    const [trainedOn] = resolvedDependencies;
+    const { subject: list } = (await intake.records.get('dataSource', data)).verified;
+    expect(trainedOn).toEqual({
+      ...{ name: 'digits', digest: { dirHash: list } },
+      annotations: { kind: 'training-data', statement: data, license: 'CC0-1.0' },
     });
     const about = { release: sha256(source.text), producer: 'trainer' };
     const rules = { gate: intake.world.policy, newest: intake.world.policy, now: intake.world.at(600) };
@@ -143,7 +152,7 @@ describe('a training zone refuses', () => {
     }
   };
   const action = (change: object): Partial<RequestPredicate> => ({
-    action: { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters, ...change },
+    action: { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters, data, ...change },
   });
 
   it.each([
@@ -152,7 +161,7 @@ describe('a training zone refuses', () => {
     ['a request in another’s name', { requester: 'rita' }, 'ci', 'NOT_AUTHORISED'],
     ['another environment', { environment: 'prod' }, 'ci', 'REPLAYED'],
     ['another workflow', { workflowId: 'training/digits/run-2' }, 'ci', 'REPLAYED'],
-    ['another run in the action', action({ run: 'run-2' }), 'ci', 'REPLAYED'],
+    ['another run in the action', () => action({ run: 'run-2' }), 'ci', 'REPLAYED'],
     [
       'a request for something else',
       { action: { kind: 'release', source: 'x', bundle: 'y', provenance: 'z' } },
@@ -166,22 +175,47 @@ describe('a training zone refuses', () => {
       'ci',
       'EXPIRED',
     ],
-    ['a trainer it has not', action({ trainer: 'constructor' }), 'ci', 'POLICY_REFUSED'],
-    ['hyperparameters it has not', action({ hyperparameters: 'a'.repeat(64) }), 'ci', 'POLICY_REFUSED'],
-  ] as [string, Partial<RequestPredicate>, KeyName, string][])('attack: %s', async (_, predicate, by, code) => {
-    expect(await refusal(predicate, by)).toBe(code);
-  });
+    ['a trainer it has not', () => action({ trainer: 'constructor' }), 'ci', 'POLICY_REFUSED'],
+    ['hyperparameters it has not', () => action({ hyperparameters: 'a'.repeat(64) }), 'ci', 'POLICY_REFUSED'],
+  ] as [string, Partial<RequestPredicate> | (() => Partial<RequestPredicate>), KeyName, string][])(
+    'attack: %s',
+    async (_, given, by, code) => {
+      expect(await refusal(typeof given === 'function' ? given() : given, by)).toBe(code);
+    },
+  );
 
   it('attack: a run whose name climbs out of the outputs', async () => {
     const train = trainWith(join(folder, 'refused'));
     await expect(train('digits', '../x', asked('../x'))).rejects.toMatchObject({ code: 'USAGE' });
   });
 
-  it('attack: data that are not the ones it knows', async () => {
-    const source = join(folder, 'other.csv.gz');
-    await writeFile(source, 'other');
-    const trainers = { digits: { ...trainer, data: { ...trainer.data, source } } };
+  it('attack: data that have changed since they were registered', async () => {
+    const changed = join(folder, 'changed');
+    await mkdir(changed, { recursive: true });
+    await writeFile(join(changed, 'digits.csv.gz'), 'other');
+    await writeFile(join(changed, 'croissant.json'), '{}');
+    const trainers = { digits: { ...trainer, data: { ...trainer.data, folder: changed } } };
     expect(await refusal({}, 'ci', { trainers })).toBe('DIGEST_MISMATCH');
+  });
+
+  it('attack: a request that names no data, data that nobody has registered, and data of another source', async () => {
+    const without = { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters } as const;
+    expect(await refusal({ action: without }, 'ci')).toBe('POLICY_REFUSED');
+    expect(await refusal(action({ data: 'a'.repeat(64) }), 'ci')).toBe('INPUT_MISSING');
+    const { handover, statement } = await vouched(intake.world, join(DIGITS, 'data', 'digits'), 'letters');
+    const unregistered = await dataZones(intake.records).admit('letters', statement, [handover]);
+    expect(await refusal(action({ data: unregistered.statement }), 'ci')).toBe('INPUT_MISSING');
+    const letters = await registerData(intake.records, intake.world, join(DIGITS, 'data', 'digits'), 'letters');
+    expect(await refusal(action({ data: letters }), 'ci')).toBe('POLICY_REFUSED');
+  });
+
+  it('attack: data whose publisher is no longer trusted', async () => {
+    const next = intake.world.nextPolicy((policy) => ({
+      ...policy,
+      authorities: policy.authorities.map((each) => (each.id === 'archive' ? { ...each, roles: ['requester'] } : each)),
+    }));
+    await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
+    expect(await refusal({}, 'ci')).toBe('NOT_AUTHORISED');
   });
 
   it('to sign with a key that is no producer’s', async () => {

@@ -113,7 +113,7 @@ const parts = (): string => join(digitsFolder(), 'trainer.json');
 const pack = (of: string, version = '1.0.1', bundle = join(bench.folder, 'sig.json')): string[] => [
   ...['pack', of, '--model', MODEL, '--as', version, '--components', parts()],
   ...['--key', bench.stack.layout.key('trainer'), '--bundle', bundle],
-  ...['--training-data', join(digitsFolder(), 'data', 'digits.csv.gz')],
+  ...['--training-data', join(digitsFolder(), 'data', 'digits', 'digits.csv.gz')],
 ];
 const release = (of: string, bundle: string): string[] => ['release', of, '--bundle', bundle, '--key', 'ci'];
 
@@ -720,6 +720,61 @@ describe('a release', () => {
     ]);
     expect(json.at(-1)?.found).toMatch(/^WORM: .*all refused/);
     expect(text).toMatch(/^ok {2}store/m);
+  });
+});
+
+describe('training data', () => {
+  const images = (): string => join(bench.folder, 'images');
+  const handover = (name: string): string => join(bench.folder, `${name}.json`);
+  const give = (to: string, key: string, ...more: readonly string[]): string[] => [
+    ...['data', 'give', images(), '--source', 'images', '--to', to, '--reason', 'for training', '--key', key, ...more],
+  ];
+  const register = (of: string, ...more: readonly string[]): string[] => [
+    ...['data', 'register', of, '--source', 'images', '--publisher', 'archive', '--licence', 'CC-BY-4.0'],
+    ...['--origin', 'https://doi.org/10.24432/C50P49', '--key', 'dana', ...more],
+  ];
+
+  beforeAll(() => cpSync(join(digitsFolder(), 'data', 'digits'), images(), { recursive: true }));
+
+  test('are given on, vouched for, and checked byte by byte', async () => {
+    const given = await cli(...give('dana', 'archive', '--out', handover('first')));
+    expect(given, given.stderr).toMatchObject({ code: 0, stderr: '' });
+    const registered = await cli('--json', ...register(images(), '--handover', handover('first')));
+    expect(registered, registered.stderr).toMatchObject({ code: 0 });
+    const { statement } = JSON.parse(registered.stdout) as { statement: string };
+    const verified = await answered<{ statement: string; bytes: number }>('data', 'verify', 'images', images());
+    expect(verified.json).toMatchObject({ statement, files: 2, licence: 'CC-BY-4.0', by: ['dana'] });
+    expect(verified.text).toMatch(/images may be used: 2 files, CC-BY-4.0[\s\S]*archive → dana: for training/);
+    const { json } = await answered<readonly { statement: string; refused: null }[]>('data', 'chain', 'images');
+    expect(json).toEqual([expect.objectContaining({ statement, refused: null })]);
+    const log = await bench.log();
+    expect(log).toContainEqual(expect.objectContaining({ change: 'data.registered', after: statement }));
+  });
+
+  test('attack: a gap, a changed byte, a loop and a stranger are refused, and the log says so', async () => {
+    await expectFailure(cli, register(images()), { code: 'NOT_AUTHORISED', says: /archive has them/ });
+    const back = await cli(...give('archive', 'dana', '--after', handover('first'), '--out', handover('back')));
+    expect(back, back.stderr).toMatchObject({ code: 0 });
+    await expectFailure(cli, register(images(), '--handover', handover('first'), handover('back')), {
+      ...{ code: 'CUSTODY_BROKEN', says: /goes round: archive/ },
+    });
+    await expectFailure(cli, register(images(), '--handover', handover('back')), {
+      ...{ code: 'CUSTODY_BROKEN', says: /dana gives what archive has: there is a gap/ },
+    });
+    const changed = join(bench.folder, 'changed');
+    cpSync(images(), changed, { recursive: true });
+    appendFileSync(join(changed, 'digits.csv.gz'), ' ');
+    await expectFailure(cli, register(changed, '--handover', handover('first')), {
+      ...{ code: 'CUSTODY_BROKEN', says: /handover 1: it is of other data/ },
+    });
+    await expectFailure(cli, ['data', 'verify', 'images', changed], {
+      code: 'DIGEST_MISMATCH',
+      says: /digits\.csv\.gz/,
+    });
+    const refused = (await bench.log()).filter(
+      ({ change, reason }) => change === 'message.refused' && /× data /.test(reason),
+    );
+    expect(refused.length).toBeGreaterThanOrEqual(4);
   });
 });
 

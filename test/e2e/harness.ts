@@ -172,7 +172,7 @@ export class Bench {
     const bundle = `${folder}.sig.json`;
     this.sign(folder, bundle, key, model);
     const provenance = provenanceBeside(bundle);
-    const data = [join(digitsFolder(), 'data', 'digits.csv.gz')];
+    const data = [join(digitsFolder(), 'data', 'digits', 'digits.csv.gz')];
     writeProvenance(
       provenance,
       packed,

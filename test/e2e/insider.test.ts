@@ -251,7 +251,8 @@ describe('attack: with all that control has, and no key of a designated person,'
   test('nobody gets a signature of today for what was signed before, nor a training run', async () => {
     const asked = await keepRequest(requestResign(await posing('oscar'), FIRST, first));
     expect(await insider.call('signing', 'resignRelease', FIRST, asked)).toBe('NOT_AUTHORISED');
-    const run = { model: MODEL, version: '4.0.0', run: 'by-hand', trainer: 'digits', hyperparameters: sha256('x') };
+    const of = { trainer: 'digits', hyperparameters: sha256('x'), data: sha256('y') };
+    const run = { model: MODEL, version: '4.0.0', run: 'by-hand', ...of };
     const training = requestTraining(await posing('ci'), run);
     expect(await insider.call('training', 'train', MODEL, 'by-hand', training)).toBe('NOT_AUTHORISED');
   });

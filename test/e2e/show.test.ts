@@ -61,7 +61,7 @@ describe('custody show', () => {
     );
     expect(requester).toMatchObject({ by: ['ci'], policy: 1 });
     expect(Date.parse(created?.says.split(' ')[0] ?? '')).toBeLessThanOrEqual(Date.now());
-    const digest = sha256(readFileSync(join(digitsFolder(), 'data', 'digits.csv.gz')));
+    const digest = sha256(readFileSync(join(digitsFolder(), 'data', 'digits', 'digits.csv.gz')));
     expect(data?.says).toBe(`digits.csv.gz sha256 ${digest}`);
     expect(approval).toMatchObject({ by: ['alice'], says: expect.stringContaining('alice has looked') as string });
     expect(record.cases.length).toBeGreaterThan(10);

@@ -9,6 +9,7 @@ import { IDENTITY, readHistory, workflowBundle } from '../support/temporal.js';
 const HISTORIES = [
   'alert-rejected.json',
   'consumer-declared.json',
+  'data-registered.json',
   'drill-within.json',
   'endpoint-alerted.json',
   'endpoint-killed.json',

@@ -19,6 +19,7 @@ import type {
   TrainingControl,
   WatchActivities,
 } from '../../activities/contract.js';
+import type { DataControl, DataIntake } from '../../activities/data-contract.js';
 import type { DrillControl } from '../../activities/drill-contract.js';
 import type { HoldControl, KeepingActivities, RetentionControl } from '../../activities/keeping-contract.js';
 import { beating } from '../../activities/heartbeat.js';
@@ -37,6 +38,8 @@ export type Activities = LifecycleControl &
   ResignControl &
   ConsumerControl &
   HoldControl &
+  DataControl &
+  DataIntake &
   RetentionControl &
   DrillControl &
   KeepingActivities &
@@ -95,6 +98,9 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   openRestoreGate: 'control',
   restoreEndpoint: 'control',
   replyRollout: 'control',
+  admitData: 'control',
+  recordData: 'control',
+  takeData: 'intake',
   admitHold: 'control',
   openLiftGate: 'control',
   recordLifted: 'control',
@@ -372,6 +378,9 @@ export class FakeZones {
       confirmKill: async () => 'all gateways have stopped, after 7 s: the policy gives 5 s',
       restoreEndpoint: async () => this.move({ revision: this.position.revision + 1, killedBy: [] }),
       replyRollout: async () => undefined,
+      admitData: async () => ({ statement: digestOf('data'), list: digestOf('list'), by: 'dana' }),
+      takeData: async () => ({ files: 3, bytes: 300 }),
+      recordData: async () => undefined,
       admitHold: async (name) => ({
         ...{ release: release(name), hold: digestOf('hold'), by: 'sam', reason: 'a lawsuit' },
       }),

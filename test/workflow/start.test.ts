@@ -89,7 +89,8 @@ it('a release that has ended is not begun again, and how it ended is said', asyn
 
 it('a training that was refused is begun anew; one that has trained is not repeated', async () => {
   const { train } = on.zones.acts;
-  const run = { model: `digits-${count}`, version: '1.0.0', run: 'first', trainer: 'digits', hyperparameters: 'x' };
+  const asked = { run: 'first', trainer: 'digits', hyperparameters: 'x', data: digestOf('data') };
+  const run = { model: `digits-${count}`, version: '1.0.0', ...asked };
   on.zones.acts.train = async () => {
     throw refusal('SANDBOX_UNAVAILABLE', 'this host has no sandbox');
   };

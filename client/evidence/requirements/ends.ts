@@ -1,4 +1,6 @@
 import type { Change } from '../../../domain/audit.js';
+import { authoriseData } from '../../../domain/data-source.js';
+import type { Digest } from '../../../domain/digest.js';
 import { dependenciesOf } from '../../../domain/provenance.js';
 import {
   alsoBy,
@@ -41,12 +43,48 @@ function isolation({ provenance }: Facts): Finding {
   );
 }
 
+/** The statement about each data set, with its chain, by the rules of when it was vouched for. */
 function data(facts: Facts): Finding {
   const sets = facts.provenance === null ? [] : dependenciesOf(facts.provenance, 'training-data');
   const documents = facts.documents.among(...linesOf(facts, 'provenance').map(({ statement }) => statement));
+  const vouched = sets.map((set) => ({ set, source: sourceOf(facts, set) }));
+  const missing = vouched.find(({ source }) => source === null);
+  if (sets.length > 0 && missing === undefined) return custodyOf(facts, vouched, documents);
   const named =
     sets.length === 0 ? '' : `its producer has signed the SHA-256 of ${sets.map(({ name }) => name).join(', ')}; `;
   return noEvidence(`${named}source and custody of the data before that are not recorded`, { documents });
+}
+
+function sourceOf(facts: Facts, { statement, sha256 }: ReturnType<typeof dependenciesOf>[number]) {
+  const source = statement === undefined ? null : facts.documents.stated('dataSource', statement);
+  return source?.subject === sha256 ? source : null;
+}
+
+function custodyOf(
+  facts: Facts,
+  vouched: readonly { readonly source: ReturnType<typeof sourceOf> }[],
+  documents: readonly Digest[],
+): Finding {
+  const checked =
+    'for each data set the signatures of its statement and of every handover, that they lead from a publisher of the policy to whoever vouches, and the record in the log';
+  const says: string[] = [];
+  const found = [...documents];
+  const records = recordsOf(facts, 'data.registered');
+  for (const { source } of vouched) {
+    if (source === null) continue;
+    const { predicate, digest } = source;
+    const links = predicate.chain.flatMap((link) => facts.documents.stated('handover', link) ?? []);
+    const basis = { checked, documents: [...found, digest], records };
+    const rules = { environment: predicate.environment, newest: facts.policies.newest, now: facts.now };
+    const permission = authoriseData({ source, links }, rules);
+    if (!permission.allowed) return fails(`${predicate.source}: ${permission.reason}`, basis);
+    if (!records.some(({ record }) => record.after === digest))
+      return fails(`the log does not have that ${predicate.source} was registered`, basis);
+    found.push(digest, ...predicate.chain);
+    const hands = [predicate.publisher, ...links.map((link) => link.predicate.to)].join(' → ');
+    says.push(`${predicate.source}: ${predicate.files} files, ${predicate.licence}, ${hands}`);
+  }
+  return holds(says.join('; '), { checked, documents: facts.documents.among(...found), records });
 }
 
 function isRetired({ progress }: Facts): boolean {

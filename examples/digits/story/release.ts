@@ -6,6 +6,7 @@ import { readKey } from '../../../client/init.js';
 import { endpointStatus, lifecycleStatus, outcomeOf } from '../../../client/messages.js';
 import { provenanceBeside, writeProvenance } from '../../../client/provenance.js';
 import { askAs, startRelease, startTraining, uiAddress, type ReleaseSource } from '../../../client/start.js';
+import type { Digest } from '../../../domain/digest.js';
 import { CustodyError } from '../../../domain/errors.js';
 import { endpointId } from '../../../domain/names.js';
 import { isoTime } from '../../../domain/time.js';
@@ -20,7 +21,7 @@ import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, type S
 type Sources = ReadonlyMap<string, ReleaseSource>;
 
 /** Trains every version in the sandbox; on a host without one the shipped models are taken, and the story says so. */
-export async function train(scene: Scene): Promise<Sources> {
+export async function train(scene: Scene, data: Digest): Promise<Sources> {
   const { narrator } = scene;
   narrator.step('A digit classifier is trained on 1,400 of 1,797 images, in a sandbox');
   const kind = await detectSandbox();
@@ -34,7 +35,7 @@ export async function train(scene: Scene): Promise<Sources> {
   for (const version of SHIPPED_VERSIONS) {
     const run = `v${version.replaceAll('.', '-')}`;
     const hyperparameters = sha256(readFileSync(join(digitsFolder(), 'releases', `${version}.json`)));
-    const asked = { model: MODEL, version, run, trainer: 'digits', hyperparameters };
+    const asked = { model: MODEL, version, run, trainer: 'digits', hyperparameters, data };
     const ci = await signer(scene, 'ci');
     const started = await eventually('the training', () => startTraining(scene.custody, ci, asked));
     const handle = scene.custody.temporal.workflow.getHandle(started.workflowId);

@@ -1,4 +1,5 @@
 import { prove, retire } from './end.js';
+import { registered } from './data.js';
 import { better, first, train, worse } from './release.js';
 import type { Scene } from './scene.js';
 import { killAndRestore, tamper } from './trouble.js';
@@ -12,7 +13,7 @@ export async function tellStory(scene: Scene, interfere: Interference = () => un
   if (stack.shared !== null) narrator.say(`the zones share one user: ${stack.shared}`);
   narrator.say(`Temporal UI: ${stack.description.temporal.ui}`);
   interfere('train');
-  const sources = await train(scene);
+  const sources = await train(scene, await registered(scene));
   interfere('first');
   await first(scene, sources);
   interfere('better');

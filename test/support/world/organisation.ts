@@ -30,6 +30,8 @@ const PEOPLE = {
   carla: ['consumer'],
   cesar: ['consumer'],
   mona: ['monitor'],
+  dana: ['data-steward'],
+  dora: ['data-steward'],
 } as const satisfies Record<string, readonly Role[]>;
 
 const WORKLOADS = {
@@ -43,6 +45,7 @@ const WORKLOADS = {
   api: ['api'],
   siem: ['monitor'],
   driller: ['drill'],
+  archive: ['publisher'],
 } as const satisfies Record<string, readonly Role[]>;
 
 /** By which tokens `pipeline`, which has no key, is known to the api. */

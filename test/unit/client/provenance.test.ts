@@ -167,7 +167,7 @@ describe('the releases that are shipped already trained', () => {
     const said: ProvenancePredicate = readProvenance(await readFile(shippedProvenance(version)), version, release);
     expect(flawInBuild(said, new Date().toISOString())).toBeNull();
     expect(dependenciesOf(said, 'training-data')).toEqual([
-      { name: 'digits.csv.gz', sha256: sha256(await readFile('examples/digits/data/digits.csv.gz')) },
+      { name: 'digits.csv.gz', sha256: sha256(await readFile('examples/digits/data/digits/digits.csv.gz')) },
     ]);
   });
 });

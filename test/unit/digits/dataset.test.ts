@@ -40,7 +40,7 @@ describe('the digits data set', () => {
 
   it('has a checksum file that names both files as they are', async () => {
     const lines = (await readFile(join(DATA, 'SHA256SUMS'), 'utf8')).trim().split('\n');
-    expect(lines.map((line) => line.slice(66))).toEqual(['digits.csv.gz', 'held-out.json']);
+    expect(lines.map((line) => line.slice(66))).toEqual(['digits/digits.csv.gz', 'held-out.json']);
     for (const line of lines) {
       const bytes = await readFile(join(DATA, line.slice(66)));
       expect(createHash('sha256').update(bytes).digest('hex')).toBe(line.slice(0, 64));
@@ -48,7 +48,7 @@ describe('the digits data set', () => {
   });
 
   it('attack: one changed byte is a digest mismatch before anything is unpacked', async () => {
-    const bytes = await readFile(join(DATA, 'digits.csv.gz'));
+    const bytes = await readFile(join(DATA, 'digits', 'digits.csv.gz'));
     bytes[1000] = (bytes[1000] as number) ^ 1;
     const path = join(folder, 'changed.csv.gz');
     await writeFile(path, bytes);

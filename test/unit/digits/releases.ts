@@ -10,7 +10,7 @@ export const DIGITS = 'examples/digits';
 export function trainVersion(version: string, out: string, changes: Partial<TrainingInputs> = {}): TrainingReport {
   return trainRelease({
     config: join(DIGITS, 'releases', `${version}.json`),
-    data: join(DIGITS, 'data', 'digits.csv.gz'),
+    data: join(DIGITS, 'data', 'digits', 'digits.csv.gz'),
     serving: join(DIGITS, 'serve'),
     out,
     ...changes,

@@ -240,6 +240,68 @@ describe('a release whose steps were watched', () => {
   });
 });
 
+describe('a release whose training data were vouched for', () => {
+  const DATA = sha256('a list of files');
+
+  function trained({
+    unlogged = false,
+    to = 'dana',
+    data = DATA,
+  }: { unlogged?: boolean; to?: string; data?: string } = {}) {
+    const world = createWorld();
+    const { at } = world;
+    const subject = { name: 'data/digits', sha256: DATA };
+    const about = { environment: 'test', source: 'digits' };
+    const given = { from: 'archive', to, previous: null, reason: 'for training', issuedAt: at(-200) };
+    const handover = world.statement('handover', subject, { ...about, ...given }, 'archive');
+    const licence = { licence: 'CC0-1.0', origin: 'https://example.org', files: 2, croissant: null };
+    const vouched = world.statement(
+      'dataSource',
+      subject,
+      { ...about, publisher: 'archive', ...licence, chain: [handover.digest], issuedAt: at(-190) },
+      'dana',
+    );
+    const annotations = { kind: 'training-data', statement: vouched.digest };
+    const set = { name: 'digits', digest: { dirHash: data }, annotations };
+    const life = releaseInService(world, {
+      release: {
+        provenance: (usual) => ({
+          ...usual,
+          buildDefinition: { ...usual.buildDefinition, resolvedDependencies: [set] },
+        }),
+      },
+    });
+    for (const each of [handover, vouched]) keep(life, storeKeys.statement(each.digest), each);
+    const record = recordAbout(life.release, at);
+    const of = {
+      statement: vouched.digest,
+      after: vouched.digest,
+      subject: { model: '', version: null, release: null },
+    };
+    if (!unlogged) life.records.push(record('data.registered', -180, 'dana', of));
+    return life;
+  }
+
+  it('shows through whose hands they came, and that this was in the log', async () => {
+    const evidence = await dossierOf(trained());
+    expect(failing(evidence)).toEqual([]);
+    expect(rowOf(evidence, 'C3.5.3')).toMatchObject({
+      ...{ state: 'holds', says: 'digits: 2 files, CC0-1.0, archive → dana' },
+    });
+    expect(evidence.documents.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['dataSource', 'handover']));
+    expect(evidence.timeline).toContainEqual(expect.objectContaining({ change: 'data.registered', about: 'data' }));
+  });
+
+  it('attack: fails with a broken chain, or a registration that is not in the log', async () => {
+    expect(failing(await dossierOf(trained({ to: 'dora' })))).toEqual(['draft-C3.5.3']);
+    expect(failing(await dossierOf(trained({ unlogged: true })))).toEqual(['draft-C3.5.3']);
+  });
+
+  it('attack: a statement about other data shows nothing', async () => {
+    expect(statesOf(await dossierOf(trained({ data: sha256('others') })))).toMatchObject({ 'C3.5.3': 'no evidence' });
+  });
+});
+
 describe('a release in service under an override', () => {
   function overridden(by: KeyName = 'vera') {
     const world = createWorld({ policy: withProvisions });

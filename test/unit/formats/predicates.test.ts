@@ -39,6 +39,14 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     counts: [{ release: digest, version: '1.0.0', weight: 10, requests: 20, failures: 7, slow: 0 }],
     ...{ watchedSince: at(0), issuedAt: at(1) },
   },
+  dataSource: {
+    ...{ environment: 'test', source: 'digits', publisher: 'archive', licence: 'CC0-1.0', origin: 'https://example.org' },
+    ...{ files: 1, croissant: null, chain: [digest], issuedAt: at(0) },
+  },
+  handover: {
+    ...{ environment: 'test', source: 'digits', from: 'archive', to: 'dana', previous: null, reason: 'for training' },
+    issuedAt: at(0),
+  },
   dossier: {
     ...{ ...named, release: digest, log: { origin: 'test-log', size: 1, root: digest }, issuedAt: at(0) },
     files: [{ path: 'evidence.json', size: 2, sha256: digest, stored: null }],

@@ -19,6 +19,7 @@ const PAGES = [
   'docs/approvals.md',
   'docs/versioning.md',
   'docs/provenance.md',
+  'docs/data.md',
   'docs/suites.md',
   'docs/ci.md',
   'docs/consumers.md',

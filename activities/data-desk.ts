@@ -1,0 +1,55 @@
+import { keptSource } from '../adapters/data-sources.js';
+import type { Found, PolicyChain } from '../adapters/records.js';
+import { authoriseData, type HandoverPredicate } from '../domain/data-source.js';
+import { CustodyError } from '../domain/errors.js';
+import { storeKeys } from '../domain/store-keys.js';
+import { envelopeDigest, parseEnvelope } from '../formats/dsse.js';
+import { demand } from '../formats/evidence.js';
+import type { Desk } from './control.js';
+import type { DataControl } from './data-contract.js';
+
+/** Control's part in data: who says that they may be used, and through whose hands they came, is verified, kept and in the log. */
+export function createDataDesk({ records, journal, id }: Desk): Pick<DataControl, 'admitData' | 'recordData'> {
+  /** By a key that has ended only if it was kept before: whatever it says of its time, such a key signs nothing any more. */
+  const handoverOf = async (given: unknown, policies: PolicyChain): Promise<Found<HandoverPredicate>> =>
+    (await records.find('handover', storeKeys.statement(envelopeDigest(parseEnvelope(given))), policies)) ??
+    records.receive('handover', given, policies);
+
+  return {
+    admitData: (source, statement, handovers) =>
+      journal.refusing(
+        { name: 'data', envelope: statement, subject: { model: '', version: null, release: null } },
+        async () => {
+          const policies = await records.policies();
+          const { envelope, verified } = await records.receive('dataSource', statement, policies);
+          if (verified.predicate.source !== source)
+            throw new CustodyError('REPLAYED', `it is about ${verified.predicate.source}, not ${source}`);
+          const found = await Promise.all(handovers.map((each) => handoverOf(each, policies)));
+          const links = found.map((each) => each.verified);
+          const rules = { environment: records.environment, newest: policies.newest, now: records.now() };
+          const permission = authoriseData({ source: verified, links }, rules);
+          demand(permission);
+          for (const link of found) await records.keep(link.envelope);
+          await records.keep(envelope);
+          return { statement: verified.digest, list: verified.subject, by: verified.signers.join(' and ') };
+        },
+      ),
+
+    recordData: async (source, { statement }, { files, bytes }) => {
+      const { statement: about, links } = await keptSource(records, statement);
+      const { predicate, subject, signers } = about;
+      if (predicate.source !== source || (await records.bucket.head(storeKeys.fileList(subject), null)) === null)
+        throw new CustodyError('REPLAYED', `no data of ${source} were taken by this statement`);
+      const through = [predicate.publisher, ...links.map((link) => link.predicate.to)].join(' → ');
+      await journal.note({
+        change: 'data.registered',
+        key: statement,
+        actor: { id: signers.join(' and '), statement },
+        subject: { model: '', version: null, release: null },
+        after: statement,
+        reason: `${source}: ${files} files, ${bytes} bytes, ${predicate.licence}, ${through}; compared by intake, for ${id}`,
+      });
+      await records.recordOnce(storeKeys.data(source, statement), { statement, files, bytes });
+    },
+  };
+}
