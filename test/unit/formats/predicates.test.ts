@@ -40,7 +40,13 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     ...{ watchedSince: at(0), issuedAt: at(1) },
   },
   dataSource: {
-    ...{ environment: 'test', source: 'digits', publisher: 'archive', licence: 'CC0-1.0', origin: 'https://example.org' },
+    ...{
+      environment: 'test',
+      source: 'digits',
+      publisher: 'archive',
+      licence: 'CC0-1.0',
+      origin: 'https://example.org',
+    },
     ...{ files: 1, croissant: null, chain: [digest], issuedAt: at(0) },
   },
   handover: {
