@@ -316,6 +316,8 @@ export class FakeZones {
       }),
       withdrawRelease: async () => ({ ...at(2, '0.0.0', 'x'), stopped: [] }),
       noteErasure: async () => undefined,
+      openTrainingGate: async () => this.gate('train-1', 'release-approver'),
+      examine: async () => undefined,
       recordTraining: async () => undefined,
       revokeRelease: async () => digestOf('revocation'),
       destroyKeys: async () => digestOf('certificate'),
