@@ -7,6 +7,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTrainingActivities, type TrainDependencies } from '../../activities/train.js';
 import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
+import { checksumOf } from '../../adapters/source/checksum.js';
 import { localPath } from '../../adapters/source/file.js';
 import { readRelease } from '../../adapters/source/folder.js';
 import { readTrainer, type Trainer } from '../../adapters/training/trainer.js';
@@ -21,13 +22,12 @@ import { canonicalBytes } from '../../formats/jcs.js';
 import { sha256 } from '../../formats/sha256.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
 import { dataZones, registerData, vouched } from '../support/data.js';
-import { compileForSandbox } from '../unit/digits/compile.js';
 import { createIntake, type Intake } from '../unit/ingest/intake.js';
 import type { KeyName } from '../support/world.js';
 
 const DIGITS = resolve('examples/digits');
 const sandbox = await detectSandbox();
-const hyperparameters = sha256(await readFile(join(DIGITS, 'releases', '1.0.0.json')));
+const hyperparameters = sha256(await readFile(join(DIGITS, 'training', 'hyperparameters', '1.0.0.json')));
 
 let folder: string;
 let intake: Intake;
@@ -36,13 +36,7 @@ let data: Digest;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'custody-train-'));
-  const program = await compileForSandbox(join(folder, 'program'));
-  const shipped = await readTrainer(join(DIGITS, 'trainer.json'));
-  // The compiled program of these tests instead of `npm run build`'s; everything else as it is shipped.
-  const mounts = shipped.mounts.map((mount) =>
-    mount.target === '/program/dist' ? { ...mount, source: join(program, 'dist') } : mount,
-  );
-  trainer = { ...shipped, mounts };
+  trainer = await readTrainer(join(DIGITS, 'trainer.json'));
 });
 afterAll(() => rm(folder, { recursive: true }));
 beforeEach(async () => {
@@ -109,12 +103,10 @@ describe('a training run', () => {
     expect(verified).toMatchObject({ subject: sha256(source.text), signers: ['trainer'] });
     const { resolvedDependencies, internalParameters } = verified.predicate.buildDefinition;
     expect(internalParameters?.['sandbox']).toBe(sandbox);
-    expect(
-      Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest?.['sha256']])),
-    ).toMatchObject({
-      hyperparameters,
-      '/program/package.json': sha256(await readFile('package.json')),
-      'dependencies.lock.json': sha256(await readFile(join(shippedFolder('1.0.0'), 'dependencies.lock.json'))),
+    expect(Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest]))).toMatchObject({
+      hyperparameters: { sha256: hyperparameters },
+      '/input/code': await checksumOf(join(DIGITS, 'training')),
+      'dependencies.lock.json': await checksumOf(join(shippedFolder('1.0.0'), 'dependencies.lock.json')),
     });
     const [trainedOn] = resolvedDependencies;
     const { subject: list } = (await intake.records.get('dataSource', data)).verified;

@@ -14,7 +14,7 @@ import { omsResources, parseManifest } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
 import { readProvenance } from '../../../formats/provenance.js';
 import { sha256 } from '../../../formats/sha256.js';
-import { digitsFolder } from '../assets.js';
+import { digitsFolder, hyperparametersOf } from '../assets.js';
 import { SHIPPED_VERSIONS, shippedFolder, shippedProvenance } from '../ship.js';
 import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, type Scene } from './scene.js';
 
@@ -34,7 +34,7 @@ export async function train(scene: Scene, data: Digest): Promise<Sources> {
   const sources = new Map<string, ReleaseSource>();
   for (const version of SHIPPED_VERSIONS) {
     const run = `v${version.replaceAll('.', '-')}`;
-    const hyperparameters = sha256(readFileSync(join(digitsFolder(), 'releases', `${version}.json`)));
+    const hyperparameters = sha256(readFileSync(join(digitsFolder(), hyperparametersOf(version))));
     const asked = { model: MODEL, version, run, trainer: 'digits', hyperparameters, data };
     const ci = await signer(scene, 'ci');
     const started = await eventually('the training', () => startTraining(scene.custody, ci, asked));
