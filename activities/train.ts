@@ -65,6 +65,7 @@ export function createTrainingActivities(dependencies: TrainDependencies): Train
     examine: async (model, run, envelope) => {
       const { request } = await admit(dependencies, model, run, envelope);
       if ((await findRun(outputs, run, request.digest)) !== null) return;
+      demandInTime(request);
       await mkdir(outputs, { recursive: true, mode: 0o755 });
       await withHeartbeat(
         () => ({ run }),
@@ -78,14 +79,18 @@ export function createTrainingActivities(dependencies: TrainDependencies): Train
       demand(authoriseTraining({ model, run, request, approvals: said.map(({ verified }) => verified) }, rules));
       const done = await findRun(outputs, run, request.digest);
       if (done !== null) return done;
-      const outside = outsideValidity(request.predicate, isoTime(Date.now()));
-      if (outside !== null) throw new CustodyError('EXPIRED', `the request to train ${run} is ${outside}`);
+      demandInTime(request);
       return withHeartbeat(
         () => ({ run }),
         (signal) => trainRun(dependencies, model, run, request, signal),
       );
     },
   };
+}
+
+function demandInTime({ predicate }: TrainRequest): void {
+  const outside = outsideValidity(predicate, isoTime(Date.now()));
+  if (outside !== null) throw new CustodyError('EXPIRED', `the request ${predicate.requestId} is ${outside}`);
 }
 
 /** The request, once somebody with the right to has signed it for this run, and it is kept. */

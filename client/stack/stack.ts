@@ -29,6 +29,7 @@ export interface StackOptions {
   /** Further files that the suite names by digest, such as its data set. */
   readonly documents: readonly string[];
   readonly trainers: ZoneSettings['trainers'];
+  readonly repositories: ZoneSettings['repositories'];
   readonly scanners?: ZoneSettings['scanners'];
   readonly mail: ZoneSettings['mail'];
   readonly say: (line: string) => void;
@@ -77,6 +78,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     users,
     dist: DIST,
     trainers: options.trainers,
+    repositories: options.repositories,
     scanners: options.scanners ?? {},
     mail: options.mail,
   });

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { checksumOf } from '../../adapters/source/checksum.js';
 import { packRelease, type PackedRelease } from '../../adapters/source/pack.js';
-import { readTrainer } from '../../adapters/training/trainer.js';
+import { readComponents } from '../../client/components.js';
 import { dependency } from '../../domain/provenance.js';
 import { PREDICATES, type BuildDependency, type ProvenancePredicate } from '../../domain/statements.js';
 import { isoTime } from '../../domain/time.js';
@@ -28,7 +28,7 @@ export function shippedProvenance(version: string): string {
 /** Trains a version and packs it, exactly as the training zone does, without its sandbox. */
 export async function trainAndPack(version: string, folder: string): Promise<PackedRelease> {
   const digits = digitsFolder();
-  const { components, serving } = await readTrainer(join(digits, 'trainer.json'));
+  const { components, serving } = readComponents(join(digits, 'training', 'recipe.json'));
   const script = join(digits, 'training', 'train.mjs');
   const inputs = ['--config', join(digits, hyperparametersOf(version)), '--data', digitsData()];
   await promisify(execFile)(process.execPath, [script, ...inputs, '--out', folder]);
