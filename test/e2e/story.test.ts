@@ -40,8 +40,8 @@ describe.concurrent('the story of a model', () => {
       '10 withdraw: 1.1.0 100 %',
     ]);
     expect(projection.letters).toEqual(['caller-0', 'caller-1', 'caller-2'].map((id) => `${id}@consumers.example`));
-    expect(projection.statements).toMatchObject({ destruction: 1, notice: 1, approval: 7 });
-    expect(projection).toMatchObject({ kills: 1, revocations: 1, nonces: 12 });
+    expect(projection.statements).toMatchObject({ destruction: 1, notice: 1, approval: 10 });
+    expect(projection).toMatchObject({ kills: 1, revocations: 1, nonces: 18 });
     const states = lines.flatMap((line) => /^ +at \S+ (\(.*)/.exec(line)?.[1] ?? []);
     expect(states).toEqual([
       '(1.0.0 alone): 1.0.0 100 %',
