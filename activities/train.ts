@@ -15,6 +15,7 @@ import { personAsks, policyInForce } from '../domain/authorise.js';
 import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { isModelName, trainingId } from '../domain/names.js';
+import type { Observed } from '../domain/observed.js';
 import { dependency } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import type { Policy } from '../domain/policy.js';
@@ -41,6 +42,8 @@ export interface TrainDependencies {
   readonly trainers: Readonly<Record<string, Trainer>>;
   /** Each run gets a folder here: `<run>/release`, `<run>/release.sig.json` and `<run>/release.provenance.json`. */
   readonly outputs: string;
+  /** A `strace` that watches each run: without one, less of what it tries is known. */
+  readonly tracer?: string | undefined;
 }
 
 type TrainRequest = Verified<RequestPredicate> & {
@@ -131,7 +134,7 @@ async function trainRun(
   request: TrainRequest,
   signal: AbortSignal,
 ): Promise<Trained> {
-  const { outputs, trainers, records } = dependencies;
+  const { outputs, trainers, records, tracer } = dependencies;
   const { action, version } = request.predicate;
   const known = Object.hasOwn(trainers, action.trainer) ? trainers[action.trainer] : undefined;
   if (known === undefined)
@@ -148,10 +151,10 @@ async function trainRun(
     const startedOn = isoTime(Date.now());
     const code = await codeOf(trainer);
     const files = await filesOf(records, data);
-    const { release, sandbox } = await runTrainer(trainer, { hyperparameters, files }, folder, signal);
+    const { release, ...ran } = await runTrainer(trainer, { hyperparameters, files, tracer }, folder, signal);
     const { components, serving } = trainer;
     const packed = await packRelease(release, { model, version, components, serving });
-    return await finish(dependencies, folder, { model, run, request, trainer, data, packed, sandbox, code, startedOn });
+    return await finish(dependencies, folder, { model, run, request, trainer, data, packed, ...ran, code, startedOn });
   } finally {
     await removeTree(folder);
   }
@@ -193,6 +196,7 @@ interface Facts {
   readonly data: DataSource;
   readonly packed: PackedRelease;
   readonly sandbox: SandboxKind;
+  readonly observed: Observed;
   readonly code: readonly BuildDependency[];
   readonly startedOn: string;
 }
@@ -242,7 +246,7 @@ function dataDependency({ subject, digest, predicate }: DataSource['statement'])
 }
 
 function provenanceOf(records: Records, facts: Facts): ProvenancePredicate {
-  const { model, run, request, trainer, data, packed, sandbox, code, startedOn } = facts;
+  const { model, run, request, trainer, data, packed, sandbox, observed, code, startedOn } = facts;
   const { statement } = data;
   const { trainer: name, hyperparameters } = request.predicate.action;
   const described = sha256(
@@ -252,7 +256,7 @@ function provenanceOf(records: Records, facts: Facts): ProvenancePredicate {
     buildDefinition: {
       buildType: 'urn:custody:build:training:v1',
       externalParameters: { model, version: packed.manifest.version, run, trainer: name, request: request.digest },
-      internalParameters: { sandbox },
+      internalParameters: { sandbox, observed },
       resolvedDependencies: [
         dataDependency(statement),
         dependency('hyperparameters', 'hyperparameters', { sha256: hyperparameters }),

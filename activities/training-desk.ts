@@ -1,6 +1,7 @@
 import type { Records } from '../adapters/records.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
-import type { RequestPredicate, Verified } from '../domain/statements.js';
+import { observedIn, sayObserved } from '../domain/observed.js';
+import type { ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import type { Desk } from './control.js';
 import type { TrainingControl, TrainingEnded } from './contract.js';
@@ -26,7 +27,7 @@ export function createTrainingDesk({ records, journal }: Desk): TrainingControl 
         before: request.digest,
         after: made?.digest ?? null,
         policy,
-        reason: `run ${run}: ${ended.kind === 'trained' ? 'trained' : `${ended.code}: ${ended.reason}`}`,
+        reason: `run ${run}: ${ended.kind === 'trained' ? trainedAs(made) : `${ended.code}: ${ended.reason}`}`,
       });
     },
   };
@@ -49,6 +50,12 @@ async function admitted(
     if (error instanceof CustodyError && isPermanent(error.code)) return null;
     throw error;
   }
+}
+
+/** What the run was seen to do, as far as its provenance says. */
+function trainedAs(made: Verified<ProvenancePredicate> | null): string {
+  const observed = observedIn(made?.predicate.buildDefinition.internalParameters);
+  return observed === null ? 'trained' : `trained: ${sayObserved(observed)}`;
 }
 
 /** What the training zone says that it has made, by its provenance; of this very request. */

@@ -99,6 +99,8 @@ const schema = z.discriminatedUnion('zone', [
     outputs: path,
     /** Files that say what may be run, by name. */
     trainers: z.record(z.string(), path),
+    /** A `strace`, by which what runs try is seen. */
+    tracer: path.exactOptional(),
   }),
   z.strictObject({
     zone: z.literal('watch'),

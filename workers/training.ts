@@ -13,6 +13,7 @@ export async function wireTraining(config: ConfigOf<'training'>, { records }: Zo
       producerKey: loadKey(config.key),
       trainers,
       outputs: config.outputs,
+      tracer: config.tracer,
     }),
     stop: async () => undefined,
   };

@@ -12,8 +12,27 @@ const DEFAULT_PROCESSES = 128;
 const OPEN_FILES = 1024;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** Says on descriptor 3 that the sandbox stands, then runs the command as a child, so that somebody reaps its orphans. */
-const START = 'echo ready >&3; exec 3>&-; "$@"; exit $?';
+/** Nothing has this name. Whoever traces sees it asked for when the sandbox stands, just before the command is run. */
+export const BEGIN = '/custody-begin';
+/**
+ * Says on descriptor 3 that the sandbox stands, and once it may go on runs the command as a child, so that somebody reaps its
+ * orphans. Says when that has ended, and takes down the sandbox once whoever is outside has looked at what was left behind.
+ */
+const START = [
+  'echo ready >&3; read -r go <&3',
+  `[ -e ${BEGIN} ] || "$@" 3>&-`,
+  'code=$?; echo ended >&3; read -r go <&3; exit $code',
+].join('\n');
+
+/**
+ * Where the host lets everybody make user namespaces, takes the last one there can be, so that nobody gets capabilities, or
+ * another network namespace, in one of his own. Where it lets nobody, there is nothing to take.
+ */
+const LAST_NAMESPACE = `
+take='unshare --user --map-current-user --keep-caps'
+$take true 2>/dev/null || exec "$@"
+exec $take sh -c 'echo 0 2>/dev/null > /proc/sys/user/max_user_namespaces; exec "$@"' sh "$@"
+`;
 
 /**
  * Builds the tree under a fresh tmpfs and makes it the root, so that nothing of the host remains reachable; then becomes
@@ -41,6 +60,8 @@ while [ "$steps" -gt 0 ]; do
   shift 3
   steps=$((steps - 1))
 done
+# As bubblewrap does. Without the tool for it, IPv6 fails before anything is counted.
+ip link set lo up 2>/dev/null || :
 mkdir "$root/.host"
 cd "$root"
 pivot_root . .host
@@ -62,6 +83,8 @@ export function bubblewrapCommand(request: SandboxRequest, steps: readonly Layou
       : ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'].flatMap((capability) => ['--cap-add', capability])),
     ...parentFolders(steps).flatMap((folder) => ['--perms', '0755', '--dir', folder]),
     ...steps.flatMap(bubblewrapArguments),
+    // It covers what is under /proc/sys, and the sandbox has a limit of its own to set there.
+    ...(user === null ? [] : ['--bind', '/proc/sys/user', '/proc/sys/user']),
     ...['--remount-ro', '/', '--chdir', request.cwd, '--'],
     ...(user === null ? [] : dropPrivileges(user)),
     ...insideCommand(request),
@@ -131,9 +154,11 @@ function scriptArguments(step: LayoutStep): string[] {
 
 /** `--pdeathsig` again, because changing the user clears it. */
 function dropPrivileges(user: SandboxUser): string[] {
-  const identity = user === null ? [] : ['--reuid', String(user.uid), '--regid', String(user.uid), '--clear-groups'];
   const capabilities = ['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--no-new-privs'];
-  return ['setpriv', ...identity, ...capabilities, '--pdeathsig', 'KILL', '--'];
+  const last = ['setpriv', ...capabilities, '--pdeathsig', 'KILL', '--'];
+  if (user === null) return last;
+  const identity = ['--reuid', String(user.uid), '--regid', String(user.uid), '--clear-groups'];
+  return ['setpriv', ...identity, '--', 'sh', '-c', LAST_NAMESPACE, 'sh', ...last];
 }
 
 /** What both kinds run once the tree stands. */

@@ -22,6 +22,8 @@ export interface ZoneSettings {
   readonly dist: string;
   /** Trainer files, by name. */
   readonly trainers: Readonly<Record<string, string>>;
+  /** The `strace` of this host, if it has one. */
+  readonly tracer: string | null;
   /** Other people's scanners, by name. */
   readonly scanners: Readonly<Record<string, Scanner>>;
   readonly mail: { readonly smtp: string; readonly from: string; readonly directory: string };
@@ -106,7 +108,7 @@ export class ZoneProcesses {
   }
 
   #own(zone: Zone): object {
-    const { environment, ports, store, users, trainers, scanners, mail, layout } = this.#settings;
+    const { environment, ports, store, users, trainers, tracer, scanners, mail, layout } = this.#settings;
     const gateways = [this.socket('gateway', 'gateway-admin')];
     switch (zone) {
       case 'control': {
@@ -134,6 +136,7 @@ export class ZoneProcesses {
           key: this.#key('training', 'trainer'),
           outputs: users.ownFolder('training', layout.path('outputs'), 0o755),
           trainers,
+          ...(tracer === null ? {} : { tracer }),
         };
       case 'watch':
         return { gateways };
