@@ -35,25 +35,25 @@ exec $take sh -c 'echo 0 2>/dev/null > /proc/sys/user/max_user_namespaces; exec 
 `;
 
 /**
- * Builds the tree under a fresh tmpfs and makes it the root, so that nothing of the host remains reachable; then becomes
- * the command. Arguments: root, cwd, number of steps, three arguments a step, the command.
+ * Builds the tree under a fresh tmpfs, where nobody but this sandbox sees it; then becomes the command. Arguments: root, number
+ * of steps, three arguments a step, the command.
  */
 const BUILD_TREE = `
 set -eu
 umask 022
-root=$1 cwd=$2 steps=$3
-shift 3
+root=$1 steps=$2
+shift 2
 mount -t tmpfs -o nosuid,nodev,mode=0755,size=1m custody "$root"
 place() {
   if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "\${2%/*}"; : > "$2"; fi
 }
 while [ "$steps" -gt 0 ]; do
   case $1 in
-    read-only) place "$2" "$root$3"; mount --bind "$2" "$root$3"; mount -o remount,bind,ro,nosuid,nodev "$root$3" ;;
-    writable) place "$2" "$root$3"; mount --bind "$2" "$root$3"; mount -o remount,bind,rw,nosuid,nodev "$root$3" ;;
+    read-only) place "$2" "$root$3"; mount -o bind,ro,nosuid,nodev "$2" "$root$3" ;;
+    writable) place "$2" "$root$3"; mount -o bind,rw,nosuid,nodev "$2" "$root$3" ;;
     device) place "$2" "$root$3"; mount --bind "$2" "$root$3" ;;
     link) mkdir -p "$root\${3%/*}"; ln -s "$2" "$root$3" ;;
-    proc) mkdir -p "$root$3"; mount -t proc -o nosuid,nodev,noexec custody "$root$3" ;;
+    proc) mkdir -p "$root$3" ;;
     tmp) mkdir -p "$root$3"; mount -t tmpfs -o "nosuid,nodev,mode=1777,size=$2" custody "$root$3" ;;
     *) echo "unknown step $1" >&2; exit 70 ;;
   esac
@@ -62,6 +62,18 @@ while [ "$steps" -gt 0 ]; do
 done
 # As bubblewrap does. Without the tool for it, IPv6 fails before anything is counted.
 ip link set lo up 2>/dev/null || :
+exec "$@"
+`;
+
+/**
+ * Makes the tree the root, so that nothing of the host remains reachable, with the processes of its own; then becomes the
+ * command. Whoever traces it stays with the host's root. Arguments: root, cwd, the command.
+ */
+const ENTER_TREE = `
+set -eu
+root=$1 cwd=$2
+shift 2
+mount -t proc -o nosuid,nodev,noexec custody "$root/proc"
 mkdir "$root/.host"
 cd "$root"
 pivot_root . .host
@@ -96,16 +108,22 @@ export function unshareCommand(
   steps: readonly LayoutStep[],
   user: SandboxUser,
   root: string,
+  traced: (command: readonly string[]) => readonly string[],
 ): string[] {
   const build = user === null ? `echo 0 > /proc/sys/user/max_user_namespaces\n${BUILD_TREE}` : BUILD_TREE;
   return [
     ...['setpriv', '--pdeathsig', 'KILL', 'unshare'],
-    ...['--mount', '--net', '--pid', '--ipc', '--uts', '--cgroup', '--fork', '--kill-child=KILL'],
+    ...['--mount', '--net', '--ipc', '--uts', '--cgroup'],
     ...(user === null ? ['--user', '--map-root-user'] : []),
-    ...['sh', '-c', build, 'custody-sandbox', root, request.cwd, String(steps.length)],
+    ...['sh', '-c', build, 'custody-sandbox', root, String(steps.length)],
     ...steps.flatMap(scriptArguments),
-    ...dropPrivileges(user),
-    ...insideCommand(request),
+    // Tracing the building, too, would take longer than the building does.
+    ...traced([
+      ...['setpriv', '--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child=KILL'],
+      ...['sh', '-c', ENTER_TREE, 'custody-sandbox', root, request.cwd],
+      ...dropPrivileges(user),
+      ...insideCommand(request),
+    ]),
   ];
 }
 

@@ -25,7 +25,7 @@ export interface EndedProcess {
 
 export interface Listener {
   readonly onOutput?: ((chunk: { stream: 'stdout' | 'stderr'; bytes: Buffer }) => void) | undefined;
-  /** The program writes a log on its stderr, and hands descriptor 4 on as the command's. */
+  /** What is written on descriptor 4, which the command does not get. */
   readonly onLog?: ((bytes: Buffer) => void) | undefined;
   /** The sandbox stands, and waits until this has returned. */
   readonly onStart?: (pid: number) => void;
@@ -40,10 +40,9 @@ export function startProcess([program, ...args]: readonly string[], listener: Li
   const child = withoutInherited(pipes, (stdio) =>
     spawn(program as string, args, { cwd: '/', env: TOOL_ENV, detached: true, stdio }),
   );
-  if (onLog !== undefined) child.stderr?.on('data', onLog);
-  const errors = (onLog === undefined ? child.stderr : child.stdio[4]) as Readable;
+  if (onLog !== undefined) (child.stdio[4] as Readable).on('data', onLog);
   const stdout = keepTail(child.stdout as Readable, (bytes) => onOutput?.({ stream: 'stdout', bytes }));
-  const stderr = keepTail(errors, (bytes) => onOutput?.({ stream: 'stderr', bytes }));
+  const stderr = keepTail(child.stderr as Readable, (bytes) => onOutput?.({ stream: 'stderr', bytes }));
   let failure: unknown;
   const hasStarted = followSteps(child, listener, (error) => {
     failure = error;

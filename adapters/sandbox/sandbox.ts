@@ -96,9 +96,12 @@ async function execute(
   root: string,
   writable: readonly string[],
 ): Promise<SandboxResult> {
-  const command =
-    kind === 'bubblewrap' ? bubblewrapCommand(request, steps, user) : unshareCommand(request, steps, user, root);
   const watch = await Watch.over(request, steps);
+  const traced = (inner: readonly string[]): readonly string[] => watch.traced(inner);
+  const command =
+    kind === 'bubblewrap'
+      ? traced(bubblewrapCommand(request, steps, user))
+      : unshareCommand(request, steps, user, root, traced);
   try {
     return await executeWatched(watch, kind, request, command, writable);
   } finally {
@@ -114,7 +117,7 @@ async function executeWatched(
   writable: readonly string[],
 ): Promise<SandboxResult> {
   const startedAt = performance.now();
-  const running = startProcess(watch.command(command), { onOutput: request.onOutput, ...watch.listener });
+  const running = startProcess(command, { onOutput: request.onOutput, ...watch.listener });
   const guard = watchLimits(running, request, writable);
   let end: EndedProcess;
   try {

@@ -32,7 +32,8 @@ const OPTIONS = [
   // What is asked for in such a ring is no system call, so nobody would see it.
   ...['-e', 'inject=io_uring_setup:error=ENOSYS'],
 ];
-/** The log is this process's stderr; what is traced gets descriptor 4 for its own, and none of the log. */
+/** The log goes to descriptor 4, which is the tracer's stderr; what is traced gets its own back, and none of the log. */
+const LOG_TO_4 = 'exec 5>&2 2>&4 4>&5 5>&-; exec "$@"';
 const GIVE_BACK_STDERR = 'exec 2>&4 4>&-; exec "$@"';
 const LONGEST_LINE = 64 * 1024;
 const FOLDERS = 64;
@@ -53,7 +54,7 @@ export function canTrace(strace: string): Promise<boolean> {
 export function tracedCommand(strace: string, command: readonly string[]): string[] {
   // Ends with whoever started it, as what it traces ends with it.
   const self = ['setpriv', '--pdeathsig', 'KILL', strace, ...OPTIONS];
-  return [...self, 'sh', '-c', GIVE_BACK_STDERR, 'sh', ...command];
+  return ['sh', '-c', LOG_TO_4, 'sh', ...self, 'sh', '-c', GIVE_BACK_STDERR, 'sh', ...command];
 }
 
 /** What is seen of a run by its system calls. It sees the log as it is written, and keeps counts and a few samples. */

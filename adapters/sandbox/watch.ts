@@ -35,7 +35,8 @@ export class Watch {
     return new Watch(request, steps, works ? tracer : null);
   }
 
-  command(command: readonly string[]): readonly string[] {
+  /** The same, traced where it can be. */
+  traced(command: readonly string[]): readonly string[] {
     return this.#tracer === null ? command : tracedCommand(this.#tracer, command);
   }
 
