@@ -7,9 +7,9 @@ COPY . .
 RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:20.20.2-bookworm-slim
-# The sandbox in which training runs and candidates are tried out.
+# The sandbox in which training runs and candidates are tried out, and what training code is fetched with.
 RUN apt-get update \
-  && apt-get install --yes --no-install-recommends bubblewrap \
+  && apt-get install --yes --no-install-recommends bubblewrap ca-certificates git openssh-client \
   && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY --from=build /app/package.json ./

@@ -62,8 +62,8 @@ export default tseslint.config(
       'node_modules/',
       '.custody/',
       '.custody-last/',
-      'tools/**/*.mjs',
       '**/*.mjs',
+      '!examples/digits/training/*.mjs',
       'eslint.config.js',
     ],
   },
@@ -119,6 +119,18 @@ export default tseslint.config(
               allowTypeImports: true,
             },
           ],
+        },
+      ],
+    },
+  },
+  {
+    // A repository of its own could hold it: it has what it needs, and nothing to install.
+    files: ['examples/digits/training/*.mjs'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          patterns: [{ regex: '^(?!node:|\\./)', message: 'The training code imports Node and itself, nothing else.' }],
         },
       ],
     },

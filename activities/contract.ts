@@ -93,7 +93,7 @@ export type ResumedRollout =
 export type StagePart = 'ingested' | 'validated' | 'overridden' | 'approved' | 'signed' | 'rollout' | 'reviewed';
 
 /** What a gate is there for. */
-export type Act = 'deploy' | 'override' | 'proceed' | 'restore' | 'retire' | 'review' | 'lift';
+export type Act = 'deploy' | 'override' | 'proceed' | 'restore' | 'retire' | 'review' | 'lift' | 'train';
 
 /** Zone control: what a lifecycle needs. */
 export interface LifecycleControl {
@@ -338,11 +338,14 @@ export interface WatchActivities {
 }
 
 export interface TrainingActivities {
-  /** `statement`: the digest of its provenance in WORM. */
+  /** What a run would be refused for, before anybody is asked to agree to it. */
+  examine(model: string, run: string, request: unknown): Promise<void>;
+  /** `approvals`: digests of what people said to the request. `statement`: the digest of its provenance in WORM. */
   train(
     model: string,
     run: string,
     request: unknown,
+    approvals: readonly Digest[],
   ): Promise<{
     readonly source: string;
     readonly bundle: string;
@@ -357,6 +360,8 @@ export type TrainingEnded =
 
 /** Zone control: what a training run needs. */
 export interface TrainingControl {
+  /** Keeps a request to train, and opens the gate it waits at. */
+  openTrainingGate(model: string, run: string, request: unknown): Promise<OpenGate>;
   /** Audits how a run ended; what nobody with the right to has asked for is a refused message. */
   recordTraining(model: string, run: string, request: unknown, ended: TrainingEnded): Promise<void>;
 }

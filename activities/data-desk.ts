@@ -1,20 +1,13 @@
 import { keptSource } from '../adapters/data-sources.js';
-import type { Found, PolicyChain } from '../adapters/records.js';
-import { authoriseData, type HandoverPredicate } from '../domain/data-source.js';
+import { authoriseData } from '../domain/data-source.js';
 import { CustodyError } from '../domain/errors.js';
 import { storeKeys } from '../domain/store-keys.js';
-import { envelopeDigest, parseEnvelope } from '../formats/dsse.js';
 import { demand } from '../formats/evidence.js';
 import type { Desk } from './control.js';
 import type { DataControl } from './data-contract.js';
 
 /** Control's part in data: who says that they may be used, and through whose hands they came, is verified, kept and in the log. */
 export function createDataDesk({ records, journal, id }: Desk): Pick<DataControl, 'admitData' | 'recordData'> {
-  /** By a key that has ended only if it was kept before: whatever it says of its time, such a key signs nothing any more. */
-  const handoverOf = async (given: unknown, policies: PolicyChain): Promise<Found<HandoverPredicate>> =>
-    (await records.find('handover', storeKeys.statement(envelopeDigest(parseEnvelope(given))), policies)) ??
-    records.receive('handover', given, policies);
-
   return {
     admitData: (source, statement, handovers) =>
       journal.refusing(
@@ -24,7 +17,7 @@ export function createDataDesk({ records, journal, id }: Desk): Pick<DataControl
           const { envelope, verified } = await records.receive('dataSource', statement, policies);
           if (verified.predicate.source !== source)
             throw new CustodyError('REPLAYED', `it is about ${verified.predicate.source}, not ${source}`);
-          const found = await Promise.all(handovers.map((each) => handoverOf(each, policies)));
+          const found = await Promise.all(handovers.map((each) => records.meet('handover', each, policies)));
           const links = found.map((each) => each.verified);
           const rules = { environment: records.environment, newest: policies.newest, now: records.now() };
           const permission = authoriseData({ source: verified, links }, rules);

@@ -165,7 +165,7 @@ async function termsOf(
 const AGREED_BEFOREHAND = { role: 'drill', count: 0 } as const;
 
 /** What a person asks for in its own name. */
-type AskedAct = 'restore' | 'retire' | 'lift';
+type AskedAct = 'restore' | 'retire' | 'lift' | 'train';
 
 function quorumOf(act: Exclude<Act, 'override'>, gate: Policy, predicate: RequestPredicate): Quorum | null {
   switch (act) {
@@ -178,12 +178,15 @@ function quorumOf(act: Exclude<Act, 'override'>, gate: Policy, predicate: Reques
     case 'restore':
     case 'retire':
     case 'lift':
+    case 'train':
       return askedQuorum(act, gate);
   }
 }
 
 function askedQuorum(act: AskedAct, policy: Policy): Quorum {
-  return act === 'lift' ? liftQuorum(policy) : policy.approvals[act];
+  const quorum = act === 'lift' ? liftQuorum(policy) : policy.approvals[act];
+  if (quorum === undefined) throw new CustodyError('POLICY_REFUSED', `the policy has no approvals.${act}`);
+  return quorum;
 }
 
 /**
@@ -197,7 +200,7 @@ export function openAskedGate(
     readonly envelope: unknown;
     readonly workflowId: string;
     readonly subject: AuditRecord['subject'];
-    readonly check: (predicate: RequestPredicate, newest: Policy) => Promise<void> | void;
+    readonly check: (request: Verified<RequestPredicate>, rules: Rules) => Promise<void> | void;
   },
 ): Promise<OpenGate> {
   const { kind, envelope, workflowId, subject, check } = asked;
@@ -227,7 +230,7 @@ export function openAskedGate(
       throw new CustodyError('REPLAYED', `the request is for workflow ${predicate.workflowId}`);
     const outside = outsideValidity(predicate, now);
     if (outside !== null) throw new CustodyError('EXPIRED', `the request is ${outside}`);
-    await check(predicate, newest);
+    await check(verified, rules);
     await records.keep(request, storeKeys.request(digest));
     await records.spend(predicate.nonce, { statement: digest, request: digest });
     const { role, count } = isDrill ? AGREED_BEFOREHAND : askedQuorum(kind, newest);

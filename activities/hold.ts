@@ -57,7 +57,7 @@ export function createHolds(desk: Desk): Holds {
         envelope,
         workflowId: liftId(name),
         subject: about,
-        check: async (asked) => {
+        check: async ({ predicate: asked }) => {
           if (asked.release !== about.release || asked.model !== name.model || asked.version !== name.version)
             throw new CustodyError('REPLAYED', 'the request is about another release');
           const open = (await openHolds(records, about)).map(({ digest }) => digest);

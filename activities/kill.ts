@@ -150,7 +150,7 @@ export function createKill(desk: Desk): Kill {
         envelope,
         workflowId: endpointId(model),
         subject: { model, version: null, release: null },
-        check: async ({ action }) => {
+        check: async ({ predicate: { action } }) => {
           if (action.kind !== 'restore') throw new CustodyError('MALFORMED', 'the request is not to restore');
           const position = await router.position(model);
           if (action.revision !== position.revision)

@@ -30,7 +30,7 @@ export function createRetirement(desk: Desk): Retirements {
         envelope,
         workflowId: lifecycleId(name),
         subject: { ...name, release },
-        check: ({ action, release: about }, { retirement }) => {
+        check: ({ predicate: { action, release: about } }, { newest: { retirement } }) => {
           if (about !== release) throw new CustodyError('REPLAYED', 'the request is about another release');
           const least = retirement.noticeSeconds;
           if (action.kind === 'retire' && action.noticeSeconds < least)

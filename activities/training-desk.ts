@@ -1,15 +1,29 @@
+import { mayAskToTrain } from '../domain/authorise-training.js';
 import type { Records } from '../adapters/records.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { observedIn, sayObserved } from '../domain/observed.js';
 import type { ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
+import { trainingId } from '../domain/names.js';
 import { storeKeys } from '../domain/store-keys.js';
+import { demand } from '../formats/evidence.js';
 import type { Desk } from './control.js';
 import type { TrainingControl, TrainingEnded } from './contract.js';
+import { openAskedGate } from './gate.js';
 import { refusal } from './journal.js';
 
 /** Control's part in training: how each run ended is in the log, by the request and the provenance that WORM has of it. */
-export function createTrainingDesk({ records, journal }: Desk): TrainingControl {
+export function createTrainingDesk(desk: Desk): TrainingControl {
+  const { records, journal } = desk;
   return {
+    openTrainingGate: (model, run, envelope) =>
+      openAskedGate(desk, {
+        kind: 'train',
+        envelope,
+        workflowId: trainingId(model, run),
+        subject: { model, version: null, release: null },
+        check: (request, rules) => void demand(mayAskToTrain({ model, run, request }, rules)),
+      }),
+
     recordTraining: async (model, run, envelope, ended) => {
       const request = await admitted(records, model, run, envelope);
       if (request === null) {

@@ -122,6 +122,19 @@ export class Records {
     return this.verify(name, envelope, policies, isoTime(Date.now()));
   }
 
+  /**
+   * What arrives now, or was kept before. By a key that has ended only if it was kept: whatever it says of its time, such a key
+   * signs nothing any more.
+   */
+  async meet<K extends PredicateName>(
+    name: K,
+    envelope: unknown,
+    policies?: PolicyChain,
+  ): Promise<Found<PredicateOf[K]>> {
+    const kept = await this.find(name, storeKeys.statement(envelopeDigest(parseEnvelope(envelope))), policies);
+    return kept ?? this.receive(name, envelope, policies);
+  }
+
   /** Keeps a statement under `key` (by default `statements/<digest>`); answers the digest of its envelope. */
   async keep(envelope: SignedEnvelope, key?: string): Promise<Digest> {
     const digest = envelopeDigest(envelope);

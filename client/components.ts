@@ -6,7 +6,7 @@ import { checkShape, parseJson } from '../formats/json.js';
 
 const schema = z.object(partsOfRelease);
 
-/** Reads the parts of a release and how it is served: a file of its own, or a trainer's, which says the same. */
+/** Reads the parts of a release and how it is served: a file of its own, or a recipe's, which says the same. */
 export function readComponents(file: string): Pick<ReleaseDescription, 'components' | 'serving'> {
   if (!existsSync(file)) throw new CustodyError('INPUT_MISSING', `there is no file ${file}`);
   return checkShape(schema, parseJson(readFileSync(file), file), file);

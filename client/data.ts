@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { registeredSource, type DataSource } from '../adapters/data-sources.js';
+import type { Records } from '../adapters/records.js';
 import { listData } from '../adapters/source/data.js';
 import type { DataSourcePredicate, HandoverPredicate } from '../domain/data-source.js';
-import type { Digest } from '../domain/digest.js';
-import { CustodyError } from '../domain/errors.js';
+import { isDigest, type Digest } from '../domain/digest.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
 import { assertModelName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { CROISSANT_FILE } from '../formats/croissant.js';
 import { envelopeDigest, parseEnvelope } from '../formats/dsse.js';
@@ -86,4 +89,43 @@ export async function registerData(
 ): Promise<Extract<DataOutcome, { kind: 'registered' }>> {
   const input: DataInput = { statement, handovers, folder: pathToFileURL(resolve(folder)).href };
   return runToEnd(custody, 'data', startData(source, envelopeDigest(statement)), input);
+}
+
+export interface Judged {
+  readonly statement: Digest;
+  /** `null`: it counts no more. */
+  readonly source: DataSource | null;
+  readonly refused: string | null;
+}
+
+/** One of them, by the rules of now. */
+export async function judged(records: Records, statement: Digest): Promise<Judged> {
+  try {
+    return { statement, source: await registeredSource(records, statement), refused: null };
+  } catch (error) {
+    if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
+    return { statement, source: null, refused: `${error.code}: ${error.message}` };
+  }
+}
+
+/** A source by its name, of which the newest statement that counts is taken, or one by the digest of its statement. */
+export async function sourceNamed(records: Records, given: string): Promise<DataSource> {
+  if (isDigest(given)) return registeredSource(records, given);
+  assertModelName(given);
+  const rows = await Promise.all((await registeredUnder(records, given)).map((digest) => judged(records, digest)));
+  const newest = rows
+    .flatMap(({ source }) => source ?? [])
+    .sort((a, b) => (a.statement.predicate.issuedAt < b.statement.predicate.issuedAt ? -1 : 1))
+    .at(-1);
+  if (newest !== undefined) return newest;
+  throw new CustodyError('INPUT_MISSING', rows[0]?.refused ?? 'no data of that name are registered');
+}
+
+export async function registeredUnder(records: Records, source: string): Promise<readonly Digest[]> {
+  const found: Digest[] = [];
+  for await (const key of records.bucket.list(storeKeys.dataOf(source))) {
+    const digest = key.slice(storeKeys.dataOf(source).length);
+    if (isDigest(digest)) found.push(digest);
+  }
+  return found;
 }

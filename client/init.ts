@@ -41,6 +41,7 @@ const MEMBERS: readonly Member[] = [
   { id: 'sam', kind: 'person', roles: ['security-authority'] },
   { id: 'rita', kind: 'person', roles: ['reviewer'] },
   { id: 'ada', kind: 'person', roles: ['auditor'] },
+  { id: 'theo', kind: 'person', roles: ['requester'] },
   { id: 'dana', kind: 'person', roles: ['data-steward'] },
   { id: 'mona', kind: 'person', roles: ['monitor'] },
   { id: 'archive', kind: 'workload', roles: ['publisher'] },
@@ -164,6 +165,7 @@ export function developmentPolicy(
       deploy: { role: 'release-approver', count: 1, withinSeconds: 24 * hour },
       restore: { role: 'operator', count: 2, withinSeconds: hour },
       retire: { role: 'release-approver', count: 2, withinSeconds: 24 * hour },
+      train: { role: 'release-approver', count: 1, withinSeconds: 24 * hour },
     },
     rollout: {
       steps: [
@@ -194,7 +196,10 @@ export function developmentPolicy(
       },
     },
     inventory: { unknownCallers: 'record' },
-    training: { limits: { wallSeconds: 600, cpuSeconds: 1200, memoryMb: 4096, outputMb: 1024 } },
+    training: {
+      repositories: [{ name: 'digits', branch: 'main', reviewers: 1 }],
+      limits: { wallSeconds: 600, cpuSeconds: 1200, memoryMb: 4096, outputMb: 1024 },
+    },
     freshness: { reissueSeconds: 20, lifetimeSeconds: 300, whenStale: 'stop' },
   };
 }

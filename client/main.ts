@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './commands/audit.js';
 import { consumerCommands } from './commands/consumers.js';
+import { codeCommands } from './commands/code.js';
 import { dataCommands } from './commands/data.js';
 import { decisionCommands } from './commands/decide.js';
 import { diffCommands } from './commands/diff.js';
@@ -39,6 +40,7 @@ overrideCommands(program);
 endpointCommands(program);
 holdCommands(program);
 consumerCommands(program);
+codeCommands(program);
 dataCommands(program);
 policyCommands(program);
 resignCommand(program);

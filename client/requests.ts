@@ -33,12 +33,13 @@ export function requestTraining(
     version,
     run,
     trainer,
+    commit,
     hyperparameters,
     data,
-  }: ReleaseName & { run: string; trainer: string; hyperparameters: Digest; data: Digest },
+  }: ReleaseName & { run: string; trainer: string; commit: string; hyperparameters: Digest; data: Digest },
 ): SignedEnvelope {
   const about = { model, version, release: null };
-  return request(signer, trainingId(model, run), about, { kind: 'train', run, trainer, hyperparameters, data });
+  return request(signer, trainingId(model, run), about, { kind: 'train', run, trainer, commit, hyperparameters, data });
 }
 
 export function requestRelease(

@@ -59,8 +59,9 @@ export function personAsks(
     return denied('NOT_AUTHORISED', `${asked.requester}, and nobody else, must have signed the request`);
   if (!mayAskFor(rules, asked.requester) && !signedInRole(rules, request, 'operator'))
     return denied('NOT_AUTHORISED', `${asked.requester} may not ask for this`);
-  const { restore, retire } = rules.gate.approvals;
+  const { restore, retire, train } = rules.gate.approvals;
   if (kind === 'restore' || kind === 'lift') return rightlyAsked(rules, request, restore);
   if (kind === 'retire') return rightlyAsked(rules, request, retire);
+  if (kind === 'train' && train !== undefined) return rightlyAsked(rules, request, train);
   return { allowed: true, approvers: [] };
 }

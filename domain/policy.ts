@@ -1,5 +1,6 @@
 import type { ArtifactRules } from './artifacts.js';
 import type { BreakerLimits } from './breaker.js';
+import type { RepositoryRule } from './code-review.js';
 import type { DrillRules } from './drill.js';
 import type { PlanStep } from './statements.js';
 import type { SuiteGroup } from './suite.js';
@@ -130,7 +131,13 @@ export interface Policy {
     /** For how long an override, and each renewal, holds at most. */
     readonly holdsSeconds: number;
   };
-  readonly approvals: { readonly deploy: Quorum; readonly restore: Quorum; readonly retire: Quorum };
+  readonly approvals: {
+    readonly deploy: Quorum;
+    readonly restore: Quorum;
+    readonly retire: Quorum;
+    /** Without it nothing is trained. */
+    readonly train?: Quorum;
+  };
   readonly rollout: {
     /** Without it, `canary`. */
     readonly strategy?: (typeof STRATEGIES)[number];
@@ -170,6 +177,8 @@ export interface Policy {
   /** Who else is told what a model was: the holders of a role, of these models alone. An auditor is told everything. */
   readonly readers?: readonly { readonly role: Role; readonly models: readonly string[] }[];
   readonly training: {
+    /** Where code may come from. Without them nothing is trained. */
+    readonly repositories?: readonly RepositoryRule[];
     /** What no trainer may exceed, whatever it allows itself. */
     readonly limits: {
       readonly wallSeconds: number;

@@ -1,4 +1,5 @@
 import type { Rules } from './authorise.js';
+import { isCommit } from './code-review.js';
 import { isDigest, type Digest } from './digest.js';
 import type { ErrorCode } from './errors.js';
 import { holdsRole } from './policy.js';
@@ -21,27 +22,43 @@ export type DependencyKind = (typeof DEPENDENCY_KINDS)[number];
 /** `sha256` of a file's bytes; `dirHash`, as in-toto defines it, of a folder: SHA-256, too. */
 export type Checksum = { readonly sha256: Digest } | { readonly dirHash: Digest };
 
+interface Dependency {
+  readonly name: string;
+  readonly sha256: Digest | null;
+  readonly statement?: Digest;
+  readonly commit?: string;
+  readonly reviewers: readonly string[];
+  readonly reviews: readonly Digest[];
+}
+
 export function dependency(kind: DependencyKind, name: string, digest: Checksum): BuildDependency {
   return { name, digest, annotations: { kind } };
 }
 
-/** The dependencies of one kind; `sha256` is `null` for one that names no SHA-256, of a file or a folder. `statement`: who vouches. */
-export function dependenciesOf(
-  { buildDefinition }: ProvenancePredicate,
-  kind: DependencyKind,
-): readonly { readonly name: string; readonly sha256: Digest | null; readonly statement?: Digest }[] {
+/**
+ * The dependencies of one kind; `sha256` is `null` for one that names no SHA-256, of a file or a folder. `statement`: who vouches
+ * for it; `commit`, `reviewers`, `reviews`: of code that was reviewed, who did and the digests of what they said.
+ */
+export function dependenciesOf({ buildDefinition }: ProvenancePredicate, kind: DependencyKind): readonly Dependency[] {
   return buildDefinition.resolvedDependencies
     .filter(({ annotations }) => annotations?.['kind'] === kind)
     .map(({ name, uri, digest, annotations }) => {
       const found = digest?.['sha256'] ?? digest?.['dirHash'];
       const said = annotations?.['statement'];
+      const commit = digest?.['gitCommit'];
       return {
         name: name ?? uri ?? '',
         sha256: found !== undefined && isDigest(found) ? found : null,
         ...(typeof said === 'string' && isDigest(said) ? { statement: said } : {}),
+        ...(commit !== undefined && isCommit(commit) ? { commit } : {}),
+        reviewers: texts(annotations?.['reviewers']),
+        reviews: texts(annotations?.['reviews']).filter(isDigest),
       };
     });
 }
+
+const texts = (value: unknown): readonly string[] =>
+  Array.isArray(value) ? value.filter((each): each is string => typeof each === 'string') : [];
 
 export interface Flaw {
   readonly code: ErrorCode;

@@ -1,4 +1,5 @@
 import type { AlertPredicate } from './alert.js';
+import type { ReviewPredicate } from './code-review.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
 import type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
@@ -55,6 +56,7 @@ export const PREDICATES = {
   dossier: 'urn:custody:predicate:dossier:v1',
   dataSource: 'urn:custody:predicate:data-source:v1',
   handover: 'urn:custody:predicate:handover:v1',
+  review: 'urn:custody:predicate:review:v1',
   change: 'urn:custody:predicate:change:v1',
   scan: 'urn:custody:predicate:scan:v1',
   override: 'urn:custody:predicate:override:v1',
@@ -72,6 +74,8 @@ export type RequestAction =
       readonly hyperparameters: Digest;
       /** The statement about the data to train on. Nothing is trained without; runs of before did not name it. */
       readonly data?: Digest;
+      /** Where the code and the hyperparameters are from, in hexadecimal. Nothing is trained without, either. */
+      readonly commit?: string;
     }
   | {
       readonly kind: 'release';
@@ -268,6 +272,7 @@ export interface PredicateOf {
   dossier: DossierPredicate;
   dataSource: DataSourcePredicate;
   handover: HandoverPredicate;
+  review: ReviewPredicate;
   change: ChangePredicate;
   scan: ScanPredicate;
   override: provisional.OverridePredicate;

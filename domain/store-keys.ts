@@ -51,7 +51,10 @@ export const storeKeys = {
   /** That data were registered, by the name of their source and the digest of the statement about them. */
   data: (source: string, statement: Digest): string => `${storeKeys.dataOf(source)}${statement}`,
   dataOf: (source: string): string => `records/data/${source}/`,
-  /** The files of data, by what their list hashes to. */
+  /** That something was made from a commit: the provenance that says so. */
+  code: (repository: string, commit: string): string => `${storeKeys.codeOf(repository)}${commit}`,
+  codeOf: (repository: string): string => `records/code/${repository}/`,
+  /** The files of data or code, by what their list hashes to. */
   fileList: (digest: Digest): string => `lists/${digest}`,
   kill: (model: string, order: Digest): string => `kills/${model}/${order}`,
   revocation: (release: Digest): string => `revocations/${release}`,

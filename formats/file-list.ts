@@ -1,7 +1,7 @@
 import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { quote } from './json.js';
-import { unsafePath } from './paths.js';
+import { oddPath } from './paths.js';
 import { sha256 } from './sha256.js';
 import { decodeUtf8 } from './utf8.js';
 
@@ -34,7 +34,7 @@ export function parseFileList(bytes: Uint8Array, what: string): readonly ListedF
     const [digest, path] = [line.slice(0, 64), line.slice(66)];
     if (!isDigest(digest) || line.slice(64, 66) !== '  ')
       throw malformed(`no line of it: ${quote(line.slice(0, 100))}`);
-    const problem = unsafePath(path);
+    const problem = oddPath(path);
     if (problem !== null) throw malformed(`${quote(path.slice(0, 200))}: ${problem}`);
     return { path, sha256: digest };
   });

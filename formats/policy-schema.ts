@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CONSTRUCTS, DATA_FORMATS, SCANNABLE_FORMATS } from '../domain/artifacts.js';
+import { isCommit } from '../domain/code-review.js';
 import { MAX_FILES } from '../domain/manifest.js';
 import { PERSON_ROLES, STRATEGIES, type Policy, type Role } from '../domain/policy.js';
 import { DEMANDS } from '../domain/versioning.js';
@@ -22,6 +23,9 @@ const breakerLimits = {
   maxErrorRate: z.number().min(0).max(1),
   maxLatencyMs: z.number().positive(),
 };
+
+/** Of what git allows (git-check-ref-format), the part that nothing reads as something else. */
+const BRANCH = /^(?!.*(?:\.\.|\/\/|\.lock$|[/.]$))[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/;
 
 const demand = z.enum(DEMANDS);
 const versioning = z.strictObject({
@@ -75,7 +79,7 @@ export const policySchema: z.ZodType<Policy> = z
       allowUnisolated: z.literal(true).exactOptional(),
     }),
     override: z.strictObject({ ...some, holdsSeconds: seconds(YEAR) }).exactOptional(),
-    approvals: z.strictObject({ deploy: quorum, restore: quorum, retire: quorum }),
+    approvals: z.strictObject({ deploy: quorum, restore: quorum, retire: quorum, train: quorum.exactOptional() }),
     rollout: z
       .strictObject({
         strategy: z.enum(STRATEGIES).exactOptional(),
@@ -121,6 +125,19 @@ export const policySchema: z.ZodType<Policy> = z
       .max(100)
       .exactOptional(),
     training: z.strictObject({
+      repositories: z
+        .array(
+          z.strictObject({
+            name: model,
+            branch: z.string().regex(BRANCH, 'not the name of a branch'),
+            reviewers: z.int().min(1).max(20),
+            since: z.string().refine(isCommit, 'not the id of a commit').exactOptional(),
+          }),
+        )
+        .min(1)
+        .max(1000)
+        .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'a repository stands there twice')
+        .exactOptional(),
       limits: z.strictObject({
         wallSeconds: z.int().min(1).max(1_000_000),
         cpuSeconds: z.int().min(1).max(1_000_000),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ARTIFACT_FORMATS, CONSTRUCTS } from '../domain/artifacts.js';
+import { isCommit } from '../domain/code-review.js';
 import { ISOLATIONS } from '../domain/isolation.js';
 import type { PredicateName, PredicateOf } from '../domain/statements.js';
 import { STATED_FINDINGS } from '../domain/scan.js';
@@ -29,6 +30,7 @@ const percent = z.int().min(0).max(100);
 const MIN_JUSTIFICATION = 10;
 const timed = { issuedAt: time, expiresAt: time };
 
+const commit = z.string().refine(isCommit, 'not the id of a commit');
 const address = z.string().max(4096);
 const action = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -37,6 +39,7 @@ const action = z.discriminatedUnion('kind', [
     trainer: id,
     hyperparameters: digest,
     data: digest.exactOptional(),
+    commit: commit.exactOptional(),
   }),
   z.strictObject({
     kind: z.literal('release'),
@@ -158,6 +161,14 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   dossier: dossierSchema,
   dataSource: dataSourceSchema,
   handover: handoverSchema,
+  review: z.strictObject({
+    environment,
+    repository: model,
+    commit,
+    decision: z.enum(['approve', 'reject']),
+    reason,
+    issuedAt: time,
+  }),
   status: z.strictObject({
     environment,
     version: z.int().min(1),

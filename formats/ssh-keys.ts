@@ -82,7 +82,8 @@ const PRIVATE_MAGIC = Buffer.from('openssh-key-v1\0');
 /** Room for the large key of an algorithm that is then refused by its name. */
 const MAX_PRIVATE_BLOB = 4096;
 
-function importSshBlob(blob: Buffer): SshPublicKey {
+/** The same from SSH's wire format. */
+export function importSshBlob(blob: Buffer): SshPublicKey {
   const reader = new SshReader(blob, 'the SSH public key');
   const { algorithm, key, curve, pointLength, isSecurityKey } = formOf(reader.name());
   if (blob.length > MAX_BLOB) throw malformed(`${blob.length} bytes, at most ${MAX_BLOB} are read`);

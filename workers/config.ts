@@ -101,6 +101,8 @@ const schema = z.discriminatedUnion('zone', [
     trainers: z.record(z.string(), path),
     /** A `strace`, by which what runs try is seen. */
     tracer: path.exactOptional(),
+    /** Where the repositories of the policy are, by name: paths, or addresses that git can fetch from. */
+    repositories: z.record(z.string(), z.string().min(1).max(4096)),
   }),
   z.strictObject({
     zone: z.literal('watch'),

@@ -12,6 +12,7 @@ export async function wireTraining(config: ConfigOf<'training'>, { records }: Zo
       records,
       producerKey: loadKey(config.key),
       trainers,
+      repositories: config.repositories,
       outputs: config.outputs,
       tracer: config.tracer,
     }),

@@ -51,13 +51,13 @@ export const routesChangedSignal = defineSignal('routesChanged');
 export const lifecycleStatusQuery = defineQuery<LifecycleStatus>('status');
 export const endpointStatusQuery = defineQuery<EndpointStatus>('status');
 
-/** Where a request to lift holds stands. */
-export interface LiftStatus {
+/** Where a request stands that others must agree to, and that no lifecycle or endpoint waits with. */
+export interface AskedStatus {
   readonly stage: string;
   readonly gate: OpenGate | null;
   readonly missing: number;
 }
-export const liftStatusQuery = defineQuery<LiftStatus>('status');
+export const askedStatusQuery = defineQuery<AskedStatus>('status');
 
 export const SEARCH_ATTRIBUTES = {
   model: defineSearchAttributeKey('CustodyModel', 'KEYWORD'),

@@ -1,11 +1,13 @@
 import { ApplicationFailure, patched, workflowInfo } from '@temporalio/workflow';
-import { isModelName } from '../domain/names.js';
 import type { TrainingEnded } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
-import type { TrainingInput } from './messages.js';
-import { orRejected, type Rejected } from './desk.js';
-import { shortWorkflow } from './short.js';
+import { isModelName } from '../domain/names.js';
+import { askedWorkflow, type AskedCarried, type AskedDesk } from './asked.js';
+import { orRejected, reasonOf, type Rejected } from './desk.js';
 import { obstacleOf, refusalOf } from './failures.js';
+import { opened } from './gate.js';
+import type { TrainingInput } from './messages.js';
+import { unaskedTraining } from './unasked-training.js';
 import { control, training as zone } from './zones.js';
 
 export type TrainingOutcome =
@@ -16,36 +18,66 @@ export type TrainingOutcome =
       readonly provenance: string;
       readonly statement: Digest;
     }
+  | { readonly kind: 'expired' }
   | Rejected;
 
-/** Of histories that were begun earlier: there a run left no record. */
-const AUDITED = 'training-audited';
+export interface Run {
+  readonly model: string;
+  readonly run: string;
+}
 
-/** One sandboxed run: a signed request goes in, a folder signed by its producer comes out. */
-export async function training(input: TrainingInput): Promise<TrainingOutcome> {
+/** Of histories that were begun earlier: there nobody was asked. */
+const ASKED = 'training-asked';
+
+/**
+ * One sandboxed run, once people agree: a signed request goes in, a folder signed by its producer comes out. The training zone
+ * checks request, approvals, code and data for itself. The last two arguments are as in a lifecycle.
+ */
+export async function training(
+  input: TrainingInput,
+  continueAfterEvents: number | null = null,
+  carried?: AskedCarried,
+): Promise<TrainingOutcome> {
   const [kind, model, run, ...rest] = workflowInfo().workflowId.split('/');
   if (kind !== 'training' || model === undefined || !isModelName(model) || run === undefined || rest.length > 0)
     throw ApplicationFailure.nonRetryable('the workflow id is not training/<model>/<run>', 'USAGE');
-  return shortWorkflow(
+  if (!patched(ASKED)) return unaskedTraining({ model, run }, input);
+  return askedWorkflow(
     { model, version: null, title: `training ${model} ${run}` },
-    'training',
-    async () => {
-      // A full disk is no reason to wait: whoever asked runs it again.
-      const outcome = await orRejected(
-        async () => ({ kind: 'trained', ...(await zone.train(model, run, input.request)) }) as const,
-        (error) => refusalOf(error) ?? obstacleOf(error),
-      );
-      if (!patched(AUDITED)) return outcome;
-      return orRejected(async () => {
-        await control.recordTraining(model, run, input.request, endedOf(outcome));
-        return outcome;
-      });
-    },
-    (outcome) => ({ facts: [outcome.kind === 'trained' ? ['Output', outcome.source] : ['Reason', outcome.reason]] }),
+    { input, continueAfterEvents, carried },
+    (desk) => decided({ model, run }, input, desk),
+    factsOf,
   );
 }
 
-function endedOf(outcome: TrainingOutcome): TrainingEnded {
+export const factsOf = (outcome: TrainingOutcome): readonly (readonly [string, string])[] =>
+  outcome.kind === 'trained' ? [['Output', outcome.source]] : reasonOf(outcome);
+
+async function decided({ model, run }: Run, { request }: TrainingInput, desk: AskedDesk): Promise<TrainingOutcome> {
+  // A request that control does not admit it has audited itself.
+  return orRejected(async () => {
+    const gate = desk.from ?? opened('train', await control.openTrainingGate(model, run, request));
+    // A full disk is no reason to wait: whoever asked runs it again.
+    const outcome = await orRejected(
+      async (): Promise<TrainingOutcome> => {
+        if (desk.from === null) await zone.examine(model, run, request);
+        const said = await desk.ask(gate);
+        if (said.kind === 'expired') return said;
+        if (said.kind === 'rejected')
+          return { kind: 'rejected', code: 'POLICY_REFUSED', reason: `${said.by}: ${said.reason}` };
+        desk.shown('train');
+        return { kind: 'trained', ...(await zone.train(model, run, request, said.approved.approvals)) };
+      },
+      (error) => refusalOf(error) ?? obstacleOf(error),
+    );
+    await control.recordTraining(model, run, request, endedOf(outcome));
+    return outcome;
+  });
+}
+
+export function endedOf(outcome: TrainingOutcome): TrainingEnded {
   if (outcome.kind === 'trained') return { kind: 'trained', statement: outcome.statement };
+  if (outcome.kind === 'expired')
+    return { kind: 'rejected', code: 'EXPIRED', reason: 'nobody, or too few, agreed to it in time' };
   return { kind: 'rejected', code: outcome.code, reason: outcome.reason };
 }

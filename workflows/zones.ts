@@ -97,6 +97,7 @@ export const control = zone<
     recordResigned: (name) => `records the new signature of ${of(name)}`,
     applyPolicy: (version) => `verifies policy ${version} and puts it into force`,
     declareConsumer: (consumer, sequence) => `verifies statement ${sequence} about the consumer ${consumer}`,
+    openTrainingGate: (model, run) => `asks for approval of the training run ${run} of ${model}`,
     recordTraining: (model, run) => `records how the training run ${run} of ${model} ended`,
     replyRollout: (replyTo, ended) => `tells ${replyTo}: ${ended.result.kind}`,
   },
@@ -130,7 +131,10 @@ export const serving = zone<ServingActivities>(
 
 export const training = zone<TrainingActivities>(
   { taskQueue: 'training', ...long },
-  { train: (model, run) => `trains ${model}, run ${run}, in a sandbox` },
+  {
+    examine: (model, run) => `verifies code and data of ${model}, run ${run}`,
+    train: (model, run) => `trains ${model}, run ${run}, in a sandbox`,
+  },
 );
 
 /** Never two watches at once: the old one has ended before the next begins. */

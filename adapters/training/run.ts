@@ -7,41 +7,49 @@ import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
 import { runSandboxed } from '../sandbox/sandbox.js';
 import { copyData } from '../source/data.js';
+import { writeTree, type CodeTree } from '../git/tree.js';
+import type { Recipe } from './recipe.js';
 import type { Trainer } from './trainer.js';
 
 const RELEASE = 'release';
 const TOLD = 200;
 
+/** What a run is given. */
 export interface TrainingInputs {
+  readonly recipe: Recipe;
+  readonly code: CodeTree;
   readonly hyperparameters: Buffer;
+  /** The files of the trainer's data. */
   readonly files: readonly ListedFile[];
   /** A `strace` that watches the run. */
   readonly tracer?: string | undefined;
 }
 
 /**
- * Runs a trainer in a sandbox without network, its mounts and a copy of these files of its data read-only; answers the folder
- * it has written, and what it was seen to do. What it wrote is not looked at. DIGEST_MISMATCH: the data are not the expected
- * ones. SANDBOX_UNAVAILABLE: there is none here. TRAINING_FAILED: the run failed, ran into its limits, or tried what it may
- * not, though nothing came of it. `work` is an empty folder of the caller's.
+ * Runs code in a sandbox without network, itself, the trainer's mounts and a copy of these files of its data read-only; answers
+ * the folder it has written, and what it was seen to do. What it wrote is not looked at. DIGEST_MISMATCH: the data are not the
+ * expected ones. SANDBOX_UNAVAILABLE: there is none here. TRAINING_FAILED: the run failed, ran into its limits, or tried what
+ * it may not, though nothing came of it. `work` is an empty folder of the caller's.
  */
 export async function runTrainer(
   trainer: Trainer & { readonly limits: SandboxLimits },
-  { hyperparameters, files, tracer }: TrainingInputs,
+  { recipe, code, hyperparameters, files, tracer }: TrainingInputs,
   work: string,
   signal?: AbortSignal,
 ): Promise<{ readonly release: string; readonly sandbox: SandboxKind; readonly observed: Observed }> {
   const data = join(work, 'data');
   const config = join(work, 'hyperparameters.json');
   const output = join(work, 'output');
+  const program = join(work, 'code');
+  await writeTree(code, program);
   await copyData(trainer.data.folder, files, data);
   await writeFile(config, hyperparameters, { mode: 0o644 });
   await mkdir(output, { mode: 0o755 });
-  const [program = '', ...args] = trainer.command;
   const result = await runSandboxed({
-    command: [program, ...args],
+    command: recipe.command as [string, ...string[]],
     mounts: [
       ...trainer.mounts.map((mount) => ({ ...mount, writable: false })),
+      { source: program, target: '/input/code', writable: false },
       { source: data, target: '/input/data', writable: false },
       { source: config, target: '/input/hyperparameters.json', writable: false },
       { source: output, target: '/output', writable: true },

@@ -1,31 +1,28 @@
-import { readdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
 import { isModelName } from '../../domain/names.js';
 import { checkShape, parseJson } from '../../formats/json.js';
-import { sha256 } from '../../formats/sha256.js';
 import { readSmall } from '../source/file.js';
-import { partsOfRelease } from '../source/pack.js';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 const path = z.string().min(1).max(4096);
 const limit = z.int().min(1).max(1_000_000);
+const name = z.string().refine(isModelName, 'not a name: a-z, 0-9 and dashes');
 
 /**
- * What a training zone runs for a name. The command sees its mounts, `/input/hyperparameters.json`, `/input/data`, and writes
- * the release's files, and nothing else, to `/output/release`. Sources are absolute paths, or relative to the trainer's file.
+ * What a training zone has for a name: everything but the code, which says itself how it is run. Sources are absolute paths,
+ * or relative to the trainer's file.
  */
 const schema = z.strictObject({
-  command: z.array(z.string().min(1)).min(1),
-  /** Read-only. */
+  /** As the policy calls it. */
+  repository: name,
+  /** In its commits: the file that says how a run goes. */
+  recipe: path,
+  /** What the code needs of this host, read-only: a runtime, its packages. */
   mounts: z.array(z.strictObject({ source: path, target: path })),
   /** What is trained on: a source that is registered, and the folder where its files lie. */
-  data: z.strictObject({ source: z.string().refine(isModelName, 'not the name of a source'), folder: path }),
-  /** The folder of the files that may be asked for, each by its digest. */
-  hyperparameters: path,
-  ...partsOfRelease,
+  data: z.strictObject({ source: name, folder: path }),
   limits: z.strictObject({ wallSeconds: limit, memoryMb: limit, outputMb: limit }),
 });
 
@@ -45,15 +42,5 @@ export async function readTrainer(file: string): Promise<Trainer> {
     ...trainer,
     mounts: trainer.mounts.map(({ source, target }) => ({ source: absolute(source), target })),
     data: { ...trainer.data, folder: absolute(trainer.data.folder) },
-    hyperparameters: absolute(trainer.hyperparameters),
   };
-}
-
-/** The file of hyperparameters that has this digest. POLICY_REFUSED when the zone has none such. */
-export async function findHyperparameters({ hyperparameters }: Trainer, wanted: Digest): Promise<Buffer> {
-  for (const name of (await readdir(hyperparameters)).sort()) {
-    const bytes = await readSmall(join(hyperparameters, name), MAX_FILE_BYTES);
-    if (sha256(bytes) === wanted) return bytes;
-  }
-  throw new CustodyError('POLICY_REFUSED', `no file in ${hyperparameters} has the SHA-256 ${wanted}`);
 }

@@ -1,12 +1,18 @@
 import { writeFileSync } from 'node:fs';
-import { filesOf, registeredSource, type DataSource } from '../../adapters/data-sources.js';
-import type { Records } from '../../adapters/records.js';
+import { filesOf, type DataSource } from '../../adapters/data-sources.js';
 import { demandData } from '../../adapters/source/data.js';
-import { isDigest, type Digest } from '../../domain/digest.js';
-import { CustodyError, isPermanent } from '../../domain/errors.js';
+import { CustodyError } from '../../domain/errors.js';
 import { assertModelName } from '../../domain/names.js';
-import { storeKeys } from '../../domain/store-keys.js';
-import { findData, handOver, readHandover, registerData, vouchFor } from '../data.js';
+import {
+  findData,
+  handOver,
+  judged,
+  readHandover,
+  registerData,
+  registeredUnder,
+  sourceNamed,
+  vouchFor,
+} from '../data.js';
 import { openReading } from '../connect.js';
 import { answer, counted, good, heading, plain } from '../output.js';
 import type { ConnectedSession, Session } from '../session.js';
@@ -57,7 +63,7 @@ export async function register(session: ConnectedSession, folder: string, option
 
 export async function verify(session: Session, given: string, folder?: string): Promise<void> {
   const { records } = openReading(session.layout);
-  const found = await sourceOf(records, given);
+  const found = await sourceNamed(records, given);
   const files = await filesOf(records, found);
   const bytes = folder === undefined ? null : await demandData(folder, files);
   const { digest, predicate, signers } = found.statement;
@@ -71,7 +77,7 @@ export async function verify(session: Session, given: string, folder?: string): 
 export async function chain(session: Session, source: string): Promise<void> {
   assertModelName(source);
   const { records } = openReading(session.layout);
-  const rows = await Promise.all((await registered(records, source)).map((digest) => judged(records, digest)));
+  const rows = await Promise.all((await registeredUnder(records, source)).map((digest) => judged(records, digest)));
   if (rows.length === 0) throw new CustodyError('INPUT_MISSING', `no data ${source} are registered`);
   const told = rows.map(({ statement, source, refused }) => ({
     ...{ statement, refused },
@@ -88,22 +94,6 @@ export async function chain(session: Session, source: string): Promise<void> {
   );
 }
 
-interface Judged {
-  readonly statement: Digest;
-  /** `null`: it counts no more. */
-  readonly source: DataSource | null;
-  readonly refused: string | null;
-}
-
-async function judged(records: Records, statement: Digest): Promise<Judged> {
-  try {
-    return { statement, source: await registeredSource(records, statement), refused: null };
-  } catch (error) {
-    if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-    return { statement, source: null, refused: `${error.code}: ${error.message}` };
-  }
-}
-
 /** Through whose hands they came, in lines. */
 function handsOf({ statement: { predicate, signers }, links }: DataSource): readonly string[] {
   return [
@@ -111,26 +101,4 @@ function handsOf({ statement: { predicate, signers }, links }: DataSource): read
     ...links.map(({ predicate: { from, to, reason, issuedAt } }) => `${issuedAt}  ${from} → ${to}: ${reason}`),
     `${predicate.issuedAt}  ${signers.join(' and ')} vouches for them`,
   ];
-}
-
-/** A source by its name, of which the newest statement that counts is taken, or one by the digest of its statement. */
-async function sourceOf(records: Records, given: string): Promise<DataSource> {
-  if (isDigest(given)) return registeredSource(records, given);
-  assertModelName(given);
-  const rows = await Promise.all((await registered(records, given)).map((digest) => judged(records, digest)));
-  const newest = rows
-    .flatMap(({ source }) => source ?? [])
-    .sort((a, b) => (a.statement.predicate.issuedAt < b.statement.predicate.issuedAt ? -1 : 1))
-    .at(-1);
-  if (newest !== undefined) return newest;
-  throw new CustodyError('INPUT_MISSING', rows[0]?.refused ?? 'no data of that name are registered');
-}
-
-async function registered(records: Records, source: string): Promise<readonly Digest[]> {
-  const found: Digest[] = [];
-  for await (const key of records.bucket.list(storeKeys.dataOf(source))) {
-    const digest = key.slice(storeKeys.dataOf(source).length);
-    if (isDigest(digest)) found.push(digest);
-  }
-  return found;
 }

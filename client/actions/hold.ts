@@ -10,7 +10,7 @@ import type { SignedEnvelope } from '../../domain/statements.js';
 import { envelopeDigest } from '../../formats/dsse.js';
 import type { HoldOutcome } from '../../workflows/hold.js';
 import type { lift } from '../../workflows/lift.js';
-import { liftStatusQuery, startHold, startLift } from '../../workflows/messages.js';
+import { askedStatusQuery, startHold, startLift } from '../../workflows/messages.js';
 import { runToEnd } from '../messages.js';
 import { answer, counted, plain } from '../output.js';
 import { orderHold, requestLift } from '../requests.js';
@@ -77,7 +77,7 @@ async function opened(asked: WorkflowHandle<typeof lift>): Promise<OpenGate> {
   for (let left = ANSWER_MS; left > 0; left -= POLL_MS) {
     const outcome = await Promise.race([ended, setTimeout(POLL_MS, null, { ref: false })]);
     if (outcome?.kind === 'rejected') throw new CustodyError(outcome.code, outcome.reason);
-    const { gate } = await asked.query(liftStatusQuery);
+    const { gate } = await asked.query(askedStatusQuery);
     if (gate !== null) return gate;
   }
   throw new CustodyError('PENDING', `${asked.workflowId} has not answered: it goes on by itself`);

@@ -19,6 +19,7 @@ export function digitsStack(layout: Layout, smtp: string): Omit<StackOptions, 's
     suite: join(folder, 'suite.yaml'),
     documents: [join(folder, 'data', 'held-out.json')],
     trainers: { digits: join(folder, 'trainer.json') },
+    repositories: { digits: layout.path('repositories', 'digits') },
     mail: { smtp, from: 'custody@localhost', directory },
   };
 }

@@ -29,6 +29,7 @@ export interface StackOptions {
   /** Further files that the suite names by digest, such as its data set. */
   readonly documents: readonly string[];
   readonly trainers: ZoneSettings['trainers'];
+  readonly repositories: ZoneSettings['repositories'];
   readonly scanners?: ZoneSettings['scanners'];
   readonly mail: ZoneSettings['mail'];
   readonly say: (line: string) => void;
@@ -78,6 +79,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     dist: DIST,
     trainers: options.trainers,
     tracer: find('CUSTODY_STRACE', 'strace'),
+    repositories: options.repositories,
     scanners: options.scanners ?? {},
     mail: options.mail,
   });

@@ -24,6 +24,8 @@ export interface ZoneSettings {
   readonly trainers: Readonly<Record<string, string>>;
   /** The `strace` of this host, if it has one. */
   readonly tracer: string | null;
+  /** Where the repositories of the policy are, by name. */
+  readonly repositories: Readonly<Record<string, string>>;
   /** Other people's scanners, by name. */
   readonly scanners: Readonly<Record<string, Scanner>>;
   readonly mail: { readonly smtp: string; readonly from: string; readonly directory: string };
@@ -108,7 +110,7 @@ export class ZoneProcesses {
   }
 
   #own(zone: Zone): object {
-    const { environment, ports, store, users, trainers, tracer, scanners, mail, layout } = this.#settings;
+    const { environment, ports, store, users, trainers, repositories, tracer, scanners, mail, layout } = this.#settings;
     const gateways = [this.socket('gateway', 'gateway-admin')];
     switch (zone) {
       case 'control': {
@@ -136,6 +138,7 @@ export class ZoneProcesses {
           key: this.#key('training', 'trainer'),
           outputs: users.ownFolder('training', layout.path('outputs'), 0o755),
           trainers,
+          repositories,
           ...(tracer === null ? {} : { tracer }),
         };
       case 'watch':

@@ -1,6 +1,7 @@
 import { CustodyError } from '../../domain/errors.js';
-import { imageAt, loadDigits, PIXELS, type Digits } from './dataset.js';
-import { seededRandom } from './random.js';
+import { digitsData } from './assets.js';
+import { imageAt, loadDigits, PIXELS, type Digits } from './training/dataset.mjs';
+import { seededRandom } from './training/random.mjs';
 
 export interface LoadOptions {
   /** Where the gateway listens, without a path. */
@@ -82,7 +83,7 @@ export function startLoad(options: LoadOptions): Load {
     timeoutMs = 5000,
   } = options;
   checkBounds({ ratePerSecond, callers, maxRequests, maxSeconds, maxInFlight, timeoutMs });
-  const images = loadDigits().heldOut;
+  const images = loadDigits(digitsData()).heldOut;
   const random = seededRandom(SEED);
   const url = new URL(`/v2/models/${encodeURIComponent(options.model)}/infer`, options.url);
   const counts = createCounts();

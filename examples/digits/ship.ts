@@ -1,16 +1,17 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { checksumOf } from '../../adapters/source/checksum.js';
 import { packRelease, type PackedRelease } from '../../adapters/source/pack.js';
-import { readTrainer } from '../../adapters/training/trainer.js';
+import { readComponents } from '../../client/components.js';
 import { dependency } from '../../domain/provenance.js';
 import { PREDICATES, type BuildDependency, type ProvenancePredicate } from '../../domain/statements.js';
 import { isoTime } from '../../domain/time.js';
 import { makeStatement } from '../../formats/in-toto.js';
 import { locksOf } from '../../formats/provenance.js';
-import { digitsFolder } from './assets.js';
-import { trainRelease } from './train.js';
+import { digitsData, digitsFolder, hyperparametersOf } from './assets.js';
 
 export const SHIPPED_VERSIONS = ['1.0.0', '1.1.0', '1.2.0'] as const;
 
@@ -27,34 +28,32 @@ export function shippedProvenance(version: string): string {
 /** Trains a version and packs it, exactly as the training zone does, without its sandbox. */
 export async function trainAndPack(version: string, folder: string): Promise<PackedRelease> {
   const digits = digitsFolder();
-  const { components, serving } = await readTrainer(join(digits, 'trainer.json'));
-  trainRelease({
-    config: join(digits, 'releases', `${version}.json`),
-    data: join(digits, 'data', 'digits', 'digits.csv.gz'),
-    serving: join(digits, 'serve'),
-    out: folder,
-  });
+  const { components, serving } = readComponents(join(digits, 'training', 'recipe.json'));
+  const script = join(digits, 'training', 'train.mjs');
+  const inputs = ['--config', join(digits, hyperparametersOf(version)), '--data', digitsData()];
+  await promisify(execFile)(process.execPath, [script, ...inputs, '--out', folder]);
   return packRelease(folder, { model: 'digits', version, components, serving });
 }
-
-const CODE = ['train.ts', 'mlp.ts', 'dataset.ts', 'hyperparameters.ts', 'random.ts', 'release.ts', 'model-card.ts'];
 
 async function provenanceOf(
   version: string,
   { manifest, release }: PackedRelease,
   startedOn: string,
 ): Promise<ProvenancePredicate> {
-  const checksum = (...path: string[]) => checksumOf(join(digitsFolder(), ...path));
+  const digits = digitsFolder();
   const code: BuildDependency[] = [];
-  for (const name of CODE) code.push(dependency('training-code', name, await checksum(name)));
-  const hyperparameters = `releases/${version}.json`;
+  for (const name of (await readdir(join(digits, 'training'))).filter((each) => each.endsWith('.mjs')).sort()) {
+    const path = join('training', name);
+    code.push(dependency('training-code', path, await checksumOf(join(digits, path))));
+  }
+  const hyperparameters = hyperparametersOf(version);
   return {
     buildDefinition: {
       buildType: 'urn:custody:build:declared:v1',
       externalParameters: { model: manifest.model, version, release },
       resolvedDependencies: [
-        dependency('training-data', 'digits.csv.gz', await checksum('data', 'digits', 'digits.csv.gz')),
-        dependency('hyperparameters', hyperparameters, await checksum(hyperparameters)),
+        dependency('training-data', 'digits.csv.gz', await checksumOf(digitsData())),
+        dependency('hyperparameters', hyperparameters, await checksumOf(join(digits, hyperparameters))),
         ...code,
         ...locksOf(manifest),
       ],

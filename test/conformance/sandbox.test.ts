@@ -10,7 +10,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { removeTree } from '../../adapters/sandbox/outputs.js';
 import type { SandboxKind, SandboxRequest, SandboxResult } from '../../adapters/sandbox/port.js';
 import { detectSandbox, runSandboxed, sandboxNotice } from '../../adapters/sandbox/sandbox.js';
-import { compileForSandbox } from '../unit/digits/compile.js';
 
 // CUSTODY_TEST_SANDBOX=unshare runs these tests with that kind alone.
 const forced = process.env['CUSTODY_TEST_SANDBOX'];
@@ -334,19 +333,16 @@ describe.each(available)('the %s sandbox', (kind) => {
   });
 
   it('trains the digits release 1.0.0, twice to the same bytes', async () => {
-    const program = await compileForSandbox(await makeFolder('program'));
     const train = async (name: string): Promise<Record<string, string>> => {
       const output = await makeFolder(name);
       const result = await run(
         [
           'node',
-          '/program/dist/examples/digits/train.js',
+          '/code/train.mjs',
           '--config',
-          '/digits/releases/1.0.0.json',
+          '/code/hyperparameters/1.0.0.json',
           '--data',
-          '/digits/data/digits/digits.csv.gz',
-          '--serving',
-          '/digits/serve',
+          '/data/digits.csv.gz',
           '--out',
           '/output/release',
           '--report',
@@ -354,9 +350,8 @@ describe.each(available)('the %s sandbox', (kind) => {
         ],
         {
           mounts: [
-            { source: program, target: '/program', writable: false },
-            { source: resolve('node_modules'), target: '/node_modules', writable: false },
-            { source: resolve('examples/digits'), target: '/digits', writable: false },
+            { source: resolve('examples/digits/training'), target: '/code', writable: false },
+            { source: resolve('examples/digits/data/digits'), target: '/data', writable: false },
             { source: output, target: '/output', writable: true },
           ],
         },

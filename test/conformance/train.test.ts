@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DefaultLogger } from '@temporalio/worker';
+import { cpSync, readFileSync } from 'node:fs';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTrainingActivities, type TrainDependencies } from '../../activities/train.js';
 import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
 import { canTrace } from '../../adapters/sandbox/tracer.js';
@@ -22,8 +23,10 @@ import { signerOf } from '../../formats/evidence.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { sha256 } from '../../formats/sha256.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
-import { dataZones, registerData, vouched } from '../support/data.js';
-import { compileForSandbox } from '../unit/digits/compile.js';
+import { reviewedCode } from '../../adapters/reviewed-code.js';
+import { decide } from '../../client/requests.js';
+import { Repository } from '../support/code.js';
+import { dataZones, registerData, signerIn, vouched } from '../support/data.js';
 import { createIntake, type Intake } from '../unit/ingest/intake.js';
 import type { KeyName } from '../support/world.js';
 
@@ -31,30 +34,48 @@ const DIGITS = resolve('examples/digits');
 const sandbox = await detectSandbox();
 const tracer = process.env['CUSTODY_STRACE'] ?? 'strace';
 const isTraced = await canTrace(tracer);
-const hyperparameters = sha256(await readFile(join(DIGITS, 'releases', '1.0.0.json')));
+const hyperparameters = sha256(await readFile(join(DIGITS, 'training', 'hyperparameters', '1.0.0.json')));
 
 let folder: string;
 let intake: Intake;
 let trainer: Trainer;
 let data: Digest;
+let repository: Repository;
+let commit: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'custody-train-'));
-  const program = await compileForSandbox(join(folder, 'program'));
-  const shipped = await readTrainer(join(DIGITS, 'trainer.json'));
-  // The compiled program of these tests instead of `npm run build`'s; everything else as it is shipped.
-  const mounts = shipped.mounts.map((mount) =>
-    mount.target === '/program/dist' ? { ...mount, source: join(program, 'dist') } : mount,
-  );
-  trainer = { ...shipped, mounts };
+  trainer = await readTrainer(join(DIGITS, 'trainer.json'));
 });
 afterAll(() => rm(folder, { recursive: true }));
 beforeEach(async () => {
   intake = await createIntake();
   data = await registerData(intake.records, intake.world, join(DIGITS, 'data', 'digits'));
+  repository = await Repository.make(intake.world);
+  cpSync(join(DIGITS, 'training'), repository.folder, { recursive: true });
+  commit = await reviewed({});
 });
+afterEach(() => repository.remove());
 
-type Train = ReturnType<typeof createTrainingActivities>['train'];
+/** A commit with these files, which somebody has reviewed. */
+async function reviewed(files: Readonly<Record<string, string>>): Promise<string> {
+  const made = await repository.commit(files);
+  await repository.review('remy', made);
+  return made;
+}
+
+/** A commit whose recipe runs something else. */
+const running = (command: readonly string[]): Promise<string> => {
+  const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as object;
+  return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command }) });
+};
+
+type Train = (
+  model: string,
+  run: string,
+  request: unknown,
+  by?: readonly KeyName[],
+) => ReturnType<ReturnType<typeof createTrainingActivities>['train']>;
 
 function trainWith(outputs: string, overrides: Partial<TrainDependencies> = {}): Train {
   const { records, world } = intake;
@@ -62,13 +83,24 @@ function trainWith(outputs: string, overrides: Partial<TrainDependencies> = {}):
     records,
     producerKey: world.keys.trainer,
     trainers: { digits: trainer },
+    repositories: { digits: repository.folder },
     outputs,
     tracer,
     ...overrides,
   };
-  const { train } = createTrainingActivities(dependencies);
-  const environment = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
-  return (model, run, request) => environment.run(train, model, run, request);
+  const { examine, train } = createTrainingActivities(dependencies);
+  const inActivity = () => new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
+  return async (model, run, request, by = ['alice']) => {
+    await inActivity().run(examine, model, run, request);
+    return inActivity().run(train, model, run, request, await agreed(request, by));
+  };
+}
+
+/** What people said to a request, kept as control keeps it. */
+async function agreed(envelope: unknown, by: readonly KeyName[]): Promise<readonly Digest[]> {
+  const request = (await intake.records.verify('request', envelope)).verified;
+  const said = by.map((id) => decide(signerIn(intake.world, id), request, 'approve', 'as we agreed'));
+  return Promise.all(said.map((approval) => intake.records.keep(approval)));
 }
 
 function asked(run: string, predicate: Partial<RequestPredicate> = {}, by: KeyName = 'ci'): unknown {
@@ -79,7 +111,7 @@ function asked(run: string, predicate: Partial<RequestPredicate> = {}, by: KeyNa
       model: 'digits',
       version: '1.0.0',
       workflowId: id,
-      action: { kind: 'train', run, trainer: 'digits', hyperparameters, data },
+      action: { kind: 'train', run, trainer: 'digits', hyperparameters, data, commit },
       requester: by,
       ...predicate,
     },
@@ -117,12 +149,11 @@ describe('a training run', () => {
     const { watched, seen } = observedIn(internalParameters) ?? {};
     expect(seen).toEqual([]);
     expect(watched).toEqual(isTraced ? OBSERVABLES : expect.arrayContaining(['network', 'limit']));
-    expect(
-      Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest?.['sha256']])),
-    ).toMatchObject({
-      hyperparameters,
-      '/program/package.json': sha256(await readFile('package.json')),
-      'dependencies.lock.json': sha256(await readFile(join(shippedFolder('1.0.0'), 'dependencies.lock.json'))),
+    expect(Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest]))).toMatchObject({
+      hyperparameters: { sha256: hyperparameters },
+      'dependencies.lock.json': {
+        sha256: sha256(await readFile(join(shippedFolder('1.0.0'), 'dependencies.lock.json'))),
+      },
     });
     const [trainedOn] = resolvedDependencies;
     const { subject: list } = (await intake.records.get('dataSource', data)).verified;
@@ -130,6 +161,20 @@ describe('a training run', () => {
       ...{ name: 'digits', digest: { dirHash: list } },
       annotations: { kind: 'training-data', statement: data, license: 'CC0-1.0' },
     });
+    const { tree, reviews } = await reviewedCode(
+      intake.records,
+      { repository: 'digits', address: repository.folder, commit },
+      join(folder, 'again'),
+    );
+    expect(resolvedDependencies[1]).toEqual({
+      ...{ name: 'digits', digest: { gitCommit: commit, dirHash: tree.digest } },
+      annotations: {
+        ...{ kind: 'training-code', branch: 'main', reviewers: ['remy'] },
+        reviews: reviews.map((each) => each.verified.digest),
+      },
+    });
+    for (const { verified: review } of reviews)
+      expect((await intake.records.get('review', review.digest)).verified.subject).toBe(tree.digest);
     const about = { release: sha256(source.text), producer: 'trainer' };
     const rules = { gate: intake.world.policy, newest: intake.world.policy, now: intake.world.at(600) };
     expect(flawInProvenance(about, verified, rules)).toBeNull();
@@ -144,23 +189,30 @@ describe('a training run', () => {
   it('removes what a killed attempt has left', async () => {
     const outputs = join(folder, 'leftovers');
     await mkdir(join(outputs, 'run-1.unfinished-abc', 'output'), { recursive: true });
-    const stopped = trainWith(outputs, { trainers: { digits: { ...trainer, command: ['sh', '-c', 'exit 3'] } } });
-    await expect(stopped('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({ code: 'TRAINING_FAILED' });
+    commit = await running(['sh', '-c', 'exit 3']);
+    await expect(trainWith(outputs)('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({
+      code: 'TRAINING_FAILED',
+    });
     expect(await readdir(outputs)).toEqual([]);
   });
 });
 
 describe('a training zone refuses', () => {
-  const refusal = async (predicate: Partial<RequestPredicate>, by: KeyName, overrides = {}): Promise<unknown> => {
+  const refusal = async (
+    predicate: Partial<RequestPredicate>,
+    by: KeyName,
+    overrides = {},
+    approvers: readonly KeyName[] = ['alice'],
+  ): Promise<unknown> => {
     const outputs = join(folder, 'refused');
     try {
-      return await trainWith(outputs, overrides)('digits', 'run-1', asked('run-1', predicate, by));
+      return await trainWith(outputs, overrides)('digits', 'run-1', asked('run-1', predicate, by), approvers);
     } catch (error) {
       return (error as { code?: string }).code;
     }
   };
   const action = (change: object): Partial<RequestPredicate> => ({
-    action: { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters, data, ...change },
+    action: { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters, data, commit, ...change },
   });
 
   it.each([
@@ -179,7 +231,7 @@ describe('a training zone refuses', () => {
     ['no version', { version: null }, 'ci', 'VERSION_INVALID'],
     [
       'an expired request',
-      { issuedAt: '2020-01-01T00:00:00.000Z', expiresAt: '2020-01-02T00:00:00.000Z' },
+      { issuedAt: '2020-01-01T00:00:00.000Z', expiresAt: '2020-01-01T00:05:00.000Z' },
       'ci',
       'EXPIRED',
     ],
@@ -191,6 +243,55 @@ describe('a training zone refuses', () => {
       expect(await refusal(typeof given === 'function' ? given() : given, by)).toBe(code);
     },
   );
+
+  it('attack: a run that nobody agreed to, or whoever asked for it, or one who may not', async () => {
+    expect(await refusal({}, 'ci', {}, [])).toBe('NOT_AUTHORISED');
+    expect(await refusal({}, 'ci', {}, ['oscar', 'rita'])).toBe('NOT_AUTHORISED');
+    const next = intake.world.nextPolicy((policy) => ({
+      ...policy,
+      authorities: policy.authorities.map((each) =>
+        each.id === 'alice' ? { ...each, roles: ['release-approver', 'requester'] } : each,
+      ),
+    }));
+    await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
+    const policy = (await intake.records.policies()).newestDigest;
+    expect(await refusal({ policy }, 'alice', {}, ['alice'])).toBe('NOT_AUTHORISED');
+    const another = asked('run-2');
+    const said = await agreed(another, ['alice']);
+    const { train } = createTrainingActivities({
+      ...{ records: intake.records, producerKey: intake.world.keys.trainer, trainers: { digits: trainer } },
+      ...{ repositories: { digits: repository.folder }, outputs: join(folder, 'refused') },
+    });
+    const environment = new MockActivityEnvironment();
+    await expect(environment.run(train, 'digits', 'run-1', asked('run-1'), said)).rejects.toMatchObject({
+      code: 'NOT_AUTHORISED',
+    });
+  });
+
+  it('attack: while the policy says neither who must agree nor where code may come from', async () => {
+    const next = intake.world.nextPolicy(({ approvals: { train: _, ...approvals }, ...policy }) => ({
+      ...policy,
+      approvals,
+    }));
+    await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
+    const policy = (await intake.records.policies()).newestDigest;
+    expect(await refusal({ policy }, 'ci')).toBe('POLICY_REFUSED');
+  });
+
+  it('attack: code that nobody reviewed, that only its author did, or that no request names', async () => {
+    commit = await repository.commit({ 'train.mjs': 'process.exit(1)' }, 'remy');
+    expect(await refusal({}, 'ci')).toBe('NOT_AUTHORISED');
+    await repository.review('remy', commit);
+    expect(await refusal({}, 'ci')).toBe('NOT_AUTHORISED');
+    const without = { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters, data } as const;
+    expect(await refusal({ action: without }, 'ci')).toBe('POLICY_REFUSED');
+    expect(await refusal({}, 'ci', { repositories: {} })).toBe('POLICY_REFUSED');
+  });
+
+  it('attack: hyperparameters that are in the working copy, and not in the commit', async () => {
+    repository.write({ 'hyperparameters/9.9.9.json': '{}' });
+    expect(await refusal(action({ hyperparameters: sha256('{}') }), 'ci')).toBe('POLICY_REFUSED');
+  });
 
   it('attack: a run whose name climbs out of the outputs', async () => {
     const train = trainWith(join(folder, 'refused'));
@@ -207,7 +308,7 @@ describe('a training zone refuses', () => {
   });
 
   it('attack: a request that names no data, data that nobody has registered, and data of another source', async () => {
-    const without = { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters } as const;
+    const without = { kind: 'train', run: 'run-1', trainer: 'digits', hyperparameters, commit } as const;
     expect(await refusal({ action: without }, 'ci')).toBe('POLICY_REFUSED');
     expect(await refusal(action({ data: 'a'.repeat(64) }), 'ci')).toBe('INPUT_MISSING');
     const { handover, statement } = await vouched(intake.world, join(DIGITS, 'data', 'digits'), 'letters');
@@ -232,7 +333,8 @@ describe('a training zone refuses', () => {
 
   it('attack: a trainer that leaves a link in its output', async () => {
     const command = ['sh', '-c', 'mkdir /output/release && ln -s /etc/passwd /output/release/config.json'];
-    expect(await refusal({}, 'ci', { trainers: { digits: { ...trainer, command } } })).toBe('INPUT_UNSAFE');
+    commit = await running(command);
+    expect(await refusal({}, 'ci')).toBe('INPUT_UNSAFE');
   });
 
   const ESCAPES: [string, string, boolean, RegExp][] = [
@@ -251,19 +353,20 @@ describe('a training zone refuses', () => {
     ],
     [
       'looks at other processes',
-      'cat /proc/1/environ 2> /dev/null || true',
+      'cat /proc/1/environ > /dev/null 2>&1 || true',
       isTraced,
       /processes \d+ × \(\/proc\/1\/environ\)/,
     ],
     ['writes outside', '(: > /usr/bin/x) 2> /dev/null || true', isTraced, /files 1 × \(to change \/usr\/bin\/x\)/],
   ];
   it.each(ESCAPES.filter(([, , isSeen]) => isSeen))(
-    'attack: a trainer that %s, swallows the error and makes its release all the same; the refusal says what it tried',
+    'attack: a run that %s, swallows the error and makes its release all the same; the refusal says what it tried',
     async (_, script, __, says) => {
-      const honest = trainer.command.map((word) => `'${word}'`).join(' ');
-      const trainers = { digits: { ...trainer, command: ['sh', '-c', `set -e; ${script}; ${honest}`] } };
+      const honest =
+        'node /input/code/train.mjs --config /input/hyperparameters.json --data /input/data/digits.csv.gz --out /output/release';
+      commit = await running(['sh', '-c', `set -e; ${script}; ${honest}`]);
       const outputs = join(folder, 'refused');
-      const refused = trainWith(outputs, { trainers })('digits', 'run-1', asked('run-1'));
+      const refused = trainWith(outputs)('digits', 'run-1', asked('run-1'));
       await expect(refused).rejects.toMatchObject({ code: 'TRAINING_FAILED', message: expect.stringMatching(says) });
       await expect(refused).rejects.toThrow('failed (exit 0): it tried what it may not');
       expect(await readdir(outputs)).toEqual([]);
@@ -271,8 +374,8 @@ describe('a training zone refuses', () => {
   );
 
   it('a run that failed says that it tried nothing, where that is so', async () => {
-    const trainers = { digits: { ...trainer, command: ['sh', '-c', 'exit 3'] } };
-    const refused = trainWith(join(folder, 'refused'), { trainers })('digits', 'run-1', asked('run-1'));
+    commit = await running(['sh', '-c', 'exit 3']);
+    const refused = trainWith(join(folder, 'refused'))('digits', 'run-1', asked('run-1'));
     await expect(refused).rejects.toThrow('failed (exit 3): it tried nothing that it may not');
   });
 
@@ -287,10 +390,11 @@ describe('a training zone refuses', () => {
     async (_, limits, script) => {
       const generous = { ...trainer.limits, wallSeconds: 600, memoryMb: 4096, outputMb: 1024 };
       const command = ['sh', '-c', `set -e; ${script}; mkdir /output/release`];
-      const trainers = { digits: { ...trainer, command, limits: generous } };
+      const trainers = { digits: { ...trainer, limits: generous } };
+      commit = await running(command);
       const tight = intake.world.nextPolicy((policy) => ({
         ...policy,
-        training: { limits: { ...policy.training.limits, ...limits } },
+        training: { ...policy.training, limits: { ...policy.training.limits, ...limits } },
       }));
       await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(tight.envelope));
       expect(await refusal({}, 'ci', { trainers })).toBe('TRAINING_FAILED');

@@ -109,7 +109,7 @@ function folder(name: string, change: (folder: string) => void = () => undefined
   return copy;
 }
 
-const parts = (): string => join(digitsFolder(), 'trainer.json');
+const parts = (): string => join(digitsFolder(), 'training', 'recipe.json');
 const pack = (of: string, version = '1.0.1', bundle = join(bench.folder, 'sig.json')): string[] => [
   ...['pack', of, '--model', MODEL, '--as', version, '--components', parts()],
   ...['--key', bench.stack.layout.key('trainer'), '--bundle', bundle],

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { packRelease } from '../../adapters/source/pack.js';
-import { readTrainer } from '../../adapters/training/trainer.js';
+import { readComponents } from '../../client/components.js';
 import { auditLog, readWhole } from '../../client/audit.js';
 import { connect, type Custody } from '../../client/connect.js';
 import { replaceFile } from '../../client/files.js';
@@ -167,7 +167,7 @@ export class Bench {
     rmSync(folder, { recursive: true, force: true });
     cpSync(shippedFolder('1.0.0'), folder, { recursive: true });
     change?.(folder);
-    const { components, serving } = await readTrainer(join(digitsFolder(), 'trainer.json'));
+    const { components, serving } = readComponents(join(digitsFolder(), 'training', 'recipe.json'));
     const packed = await packRelease(folder, { model, version, components: [...components, ...further], serving });
     const bundle = `${folder}.sig.json`;
     this.sign(folder, bundle, key, model);

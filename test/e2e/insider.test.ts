@@ -251,10 +251,10 @@ describe('attack: with all that control has, and no key of a designated person,'
   test('nobody gets a signature of today for what was signed before, nor a training run', async () => {
     const asked = await keepRequest(requestResign(await posing('oscar'), FIRST, first));
     expect(await insider.call('signing', 'resignRelease', FIRST, asked)).toBe('NOT_AUTHORISED');
-    const of = { trainer: 'digits', hyperparameters: sha256('x'), data: sha256('y') };
+    const of = { trainer: 'digits', hyperparameters: sha256('x'), data: sha256('y'), commit: 'c'.repeat(40) };
     const run = { model: MODEL, version: '4.0.0', run: 'by-hand', ...of };
     const training = requestTraining(await posing('ci'), run);
-    expect(await insider.call('training', 'train', MODEL, 'by-hand', training)).toBe('NOT_AUTHORISED');
+    expect(await insider.call('training', 'train', MODEL, 'by-hand', training, [])).toBe('NOT_AUTHORISED');
   });
 
   test('nobody destroys a key: neither the signing zone nor the vault does it, however good the papers look', async () => {

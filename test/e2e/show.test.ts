@@ -162,7 +162,7 @@ describe('custody pack', () => {
   const pack = (folder: string, ...origin: readonly string[]): Promise<Ended> =>
     bench.cli(
       ...['--json', 'pack', folder, '--model', MODEL, '--as', '1.0.0'],
-      ...['--components', join(digitsFolder(), 'trainer.json'), '--key', bench.stack.layout.key('trainer')],
+      ...['--components', join(digitsFolder(), 'training', 'recipe.json'), '--key', bench.stack.layout.key('trainer')],
       ...['--bundle', `${folder}.sig.json`, ...origin],
     );
 

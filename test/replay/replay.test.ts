@@ -31,6 +31,8 @@ const HISTORIES = [
   'policy-applied.json',
   'resign-resigned.json',
   'retention-kept.json',
+  'training-trained.json',
+  'training-unasked.json',
 ];
 
 async function replayed(entry?: string): Promise<{ name: string; error: Error | undefined }[]> {

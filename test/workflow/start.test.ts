@@ -12,7 +12,7 @@ import { canonicalBytes } from '../../formats/jcs.js';
 import { writeSafetensors } from '../../formats/safetensors.js';
 import { startDevServer } from '../support/temporal.js';
 import { createWorld } from '../support/world.js';
-import { digestOf, refusal, stage } from '../support/zones.js';
+import { decision, digestOf, refusal, stage } from '../support/zones.js';
 
 const world = createWorld();
 const signer = { key: world.keys.ci, id: 'ci', environment: world.environment, policy: world.policyDigest };
@@ -89,16 +89,23 @@ it('a release that has ended is not begun again, and how it ended is said', asyn
 
 it('a training that was refused is begun anew; one that has trained is not repeated', async () => {
   const { train } = on.zones.acts;
-  const asked = { run: 'first', trainer: 'digits', hyperparameters: 'x', data: digestOf('data') };
+  const digests = { hyperparameters: 'x', data: digestOf('data'), commit: 'c'.repeat(40) };
+  const asked = { run: 'first', trainer: 'digits', ...digests };
   const run = { model: `digits-${count}`, version: '1.0.0', ...asked };
   on.zones.acts.train = async () => {
     throw refusal('SANDBOX_UNAVAILABLE', 'this host has no sandbox');
   };
+  const agree = async (workflowId: string) => {
+    const handle = on.env.client.workflow.getHandle(workflowId);
+    for (const by of ['alice', 'bob']) await handle.signal('approve', decision(by, 'train-1'));
+  };
   const refused = await startTraining(custody, signer, run);
+  await agree(refused.workflowId);
   expect(await resultOf(refused.workflowId)).toMatchObject({ kind: 'rejected' });
   on.zones.acts.train = train;
   const trained = await startTraining(custody, signer, run);
   expect(trained.state).toBe('started');
+  await agree(trained.workflowId);
   expect(await resultOf(trained.workflowId)).toMatchObject({ kind: 'trained' });
   expect(await startTraining(custody, signer, run)).toMatchObject({ state: 'ended', runId: trained.runId });
   // Each is told to the log before it is the answer.

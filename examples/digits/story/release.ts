@@ -6,7 +6,6 @@ import { readKey } from '../../../client/init.js';
 import { endpointStatus, lifecycleStatus, outcomeOf } from '../../../client/messages.js';
 import { provenanceBeside, writeProvenance } from '../../../client/provenance.js';
 import { askAs, startRelease, startTraining, uiAddress, type ReleaseSource } from '../../../client/start.js';
-import type { Digest } from '../../../domain/digest.js';
 import { CustodyError } from '../../../domain/errors.js';
 import { endpointId } from '../../../domain/names.js';
 import { isoTime } from '../../../domain/time.js';
@@ -14,14 +13,14 @@ import { omsResources, parseManifest } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
 import { readProvenance } from '../../../formats/provenance.js';
 import { sha256 } from '../../../formats/sha256.js';
-import { digitsFolder } from '../assets.js';
+import { digitsFolder, hyperparametersOf } from '../assets.js';
 import { SHIPPED_VERSIONS, shippedFolder, shippedProvenance } from '../ship.js';
-import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, type Scene } from './scene.js';
+import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, trainingGate, type Scene } from './scene.js';
 
 type Sources = ReadonlyMap<string, ReleaseSource>;
 
 /** Trains every version in the sandbox; on a host without one the shipped models are taken, and the story says so. */
-export async function train(scene: Scene, data: Digest): Promise<Sources> {
+export async function train(scene: Scene, inputs: { data: string; commit: string }): Promise<Sources> {
   const { narrator } = scene;
   narrator.step('A digit classifier is trained on 1,400 of 1,797 images, in a sandbox');
   const kind = await detectSandbox();
@@ -34,10 +33,12 @@ export async function train(scene: Scene, data: Digest): Promise<Sources> {
   const sources = new Map<string, ReleaseSource>();
   for (const version of SHIPPED_VERSIONS) {
     const run = `v${version.replaceAll('.', '-')}`;
-    const hyperparameters = sha256(readFileSync(join(digitsFolder(), 'releases', `${version}.json`)));
-    const asked = { model: MODEL, version, run, trainer: 'digits', hyperparameters, data };
+    const hyperparameters = sha256(readFileSync(join(digitsFolder(), hyperparametersOf(version))));
+    const asked = { model: MODEL, version, run, trainer: 'digits', hyperparameters, ...inputs };
     const ci = await signer(scene, 'ci');
     const started = await eventually('the training', () => startTraining(scene.custody, ci, asked));
+    const waiting = await trainingGate(scene, started.workflowId);
+    if (waiting !== null) await approve(scene, waiting, 'alice', 'the data and the code are what we agreed on');
     const handle = scene.custody.temporal.workflow.getHandle(started.workflowId);
     const outcome = await narrator.timed(`${version} was trained without network (${kind})`, () =>
       eventually(

@@ -1,5 +1,12 @@
 import { connect, type Custody } from '../../../client/connect.js';
-import { endpointStatus, lifecycleStatus, requestOf, send, type WaitingGate } from '../../../client/messages.js';
+import {
+  endpointStatus,
+  lifecycleStatus,
+  openGates,
+  requestOf,
+  send,
+  type WaitingGate,
+} from '../../../client/messages.js';
 import { readKey } from '../../../client/init.js';
 import { decide, type Signer } from '../../../client/requests.js';
 import { replaceFile } from '../../../client/files.js';
@@ -123,6 +130,17 @@ export function openGate({ custody }: Scene, name: ReleaseName, stage: Stage): P
 
 export function hasPassed(at: Stage, stage: Stage): boolean {
   return STAGES.indexOf(at) > STAGES.indexOf(stage);
+}
+
+/** The request of a training run, once people are asked; `null` once it has ended, in an earlier telling. */
+export function trainingGate({ custody }: Scene, workflowId: string): Promise<WaitingGate | null> {
+  return eventually('the request to train', async () => {
+    const { status } = await custody.temporal.workflow.getHandle(workflowId).describe();
+    if (status.name !== 'RUNNING') return null;
+    const waiting = (await openGates(custody)).find((gate) => gate.workflowId === workflowId);
+    if (waiting === undefined) throw new NotYet('the request to train');
+    return waiting;
+  });
 }
 
 export function endpointGate({ custody }: Scene): Promise<WaitingGate> {

@@ -1,5 +1,6 @@
-import { prove, retire } from './end.js';
+import { reviewed } from './code.js';
 import { registered } from './data.js';
+import { prove, retire } from './end.js';
 import { better, first, train, worse } from './release.js';
 import type { Scene } from './scene.js';
 import { killAndRestore, tamper } from './trouble.js';
@@ -13,7 +14,9 @@ export async function tellStory(scene: Scene, interfere: Interference = () => un
   if (stack.shared !== null) narrator.say(`the zones share one user: ${stack.shared}`);
   narrator.say(`Temporal UI: ${stack.description.temporal.ui}`);
   interfere('train');
-  const sources = await train(scene, await registered(scene));
+  const data = await registered(scene);
+  const commit = await reviewed(scene);
+  const sources = await train(scene, { data, commit });
   interfere('first');
   await first(scene, sources);
   interfere('better');

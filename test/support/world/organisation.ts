@@ -27,6 +27,7 @@ const PEOPLE = {
   vera: ['override-authority'],
   vito: ['override-authority'],
   remy: ['reviewer'],
+  rolf: ['reviewer'],
   carla: ['consumer'],
   cesar: ['consumer'],
   mona: ['monitor'],
@@ -196,6 +197,7 @@ function firstPolicy(
       deploy: { role: 'release-approver', count: 1, withinSeconds: 600 },
       restore: { role: 'operator', count: 2, withinSeconds: 600 },
       retire: { role: 'release-approver', count: 2, withinSeconds: 600 },
+      train: { role: 'release-approver', count: 1, withinSeconds: 600 },
     },
     rollout: {
       steps: [
@@ -211,7 +213,10 @@ function firstPolicy(
     retention: { releasesDays: 7, auditDays: 7, statusDays: 1 },
     retirement: { noticeSeconds: 1 },
     emergency: { killResponseSeconds: 5 },
-    training: { limits: { wallSeconds: 600, cpuSeconds: 600, memoryMb: 4096, outputMb: 256 } },
+    training: {
+      repositories: [{ name: 'digits', branch: 'main', reviewers: 1 }],
+      limits: { wallSeconds: 600, cpuSeconds: 600, memoryMb: 4096, outputMb: 256 },
+    },
     freshness: { reissueSeconds: 2, lifetimeSeconds: 300, whenStale: 'serve' },
   };
 }

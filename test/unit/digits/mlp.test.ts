@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { accuracy, createMlp, forward, train, type Examples } from '../../../examples/digits/mlp.js';
-import { seededRandom, shuffledIndices } from '../../../examples/digits/random.js';
+import { accuracy, createMlp, forward, train, type Examples } from '../../../examples/digits/training/mlp.mjs';
+import { seededRandom, shuffledIndices } from '../../../examples/digits/training/random.mjs';
 
 const XOR: Examples = {
   count: 4,

@@ -2,16 +2,17 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { trainRelease, type TrainingInputs } from '../../../examples/digits/train.js';
-import type { TrainingReport } from '../../../examples/digits/model-card.js';
+import type { TrainingReport } from '../../../examples/digits/training/model-card.mjs';
+import { trainRelease, type TrainingInputs } from '../../../examples/digits/training/train.mjs';
 
 export const DIGITS = 'examples/digits';
+export const TRAINING = join(DIGITS, 'training');
+export const DATA = join(DIGITS, 'data', 'digits', 'digits.csv.gz');
 
 export function trainVersion(version: string, out: string, changes: Partial<TrainingInputs> = {}): TrainingReport {
   return trainRelease({
-    config: join(DIGITS, 'releases', `${version}.json`),
-    data: join(DIGITS, 'data', 'digits', 'digits.csv.gz'),
-    serving: join(DIGITS, 'serve'),
+    config: join(TRAINING, 'hyperparameters', `${version}.json`),
+    data: DATA,
     out,
     ...changes,
   });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { evidenceAbove, evidenceOfWorse, isProved, type Share } from '../../../domain/sequential.js';
-import { seededRandom } from '../../../examples/digits/random.js';
+import { seededRandom } from '../../../examples/digits/training/random.mjs';
 
 const share = (bad: number, of: number): Share => ({ bad, of });
 const shares = fc.tuple(fc.nat(5000), fc.nat(5000)).map(([a, b]) => share(Math.min(a, b), Math.max(a, b)));

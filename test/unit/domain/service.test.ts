@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { BreakerSeen, Counted, ModelState } from '../../../domain/gateway.js';
 import { breachIn, judgeService, shutOut, type ServiceWindow } from '../../../domain/service.js';
-import { seededRandom } from '../../../examples/digits/random.js';
+import { seededRandom } from '../../../examples/digits/training/random.mjs';
 
 const triggers = { minimumSamples: 20, maxErrorRate: 0.05, maxLatencyMs: 100 };
 const counted = (requests: number, failures = 0, slow = 0): Counted => ({ requests, failures, slow });

@@ -53,6 +53,10 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     ...{ environment: 'test', source: 'digits', from: 'archive', to: 'dana', previous: null, reason: 'for training' },
     issuedAt: at(0),
   },
+  review: {
+    ...{ environment: 'test', repository: 'digits', commit: 'c'.repeat(40) },
+    ...{ decision: 'approve', reason: 'it reads well', issuedAt: at(0) },
+  },
   dossier: {
     ...{ ...named, release: digest, log: { origin: 'test-log', size: 1, root: digest }, issuedAt: at(0) },
     files: [{ path: 'evidence.json', size: 2, sha256: digest, stored: null }],

@@ -1,5 +1,9 @@
-/** A seeded source of numbers, uniform in [0, 1): mulberry32 by Tommy Ettinger. Not for secrets. */
-export function seededRandom(seed: number): () => number {
+/**
+ * A seeded source of numbers, uniform in [0, 1): mulberry32 by Tommy Ettinger. Not for secrets.
+ * @param {number} seed
+ * @returns {() => number}
+ */
+export function seededRandom(seed) {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -9,13 +13,17 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** The numbers 0..count-1 in an order that the source decides (Fisher-Yates). */
-export function shuffledIndices(count: number, random: () => number): Uint32Array {
+/**
+ * The numbers 0..count-1 in an order that the source decides (Fisher-Yates).
+ * @param {number} count
+ * @param {() => number} random
+ */
+export function shuffledIndices(count, random) {
   const order = Uint32Array.from({ length: count }, (_, index) => index);
   for (let last = count - 1; last > 0; last -= 1) {
     const other = Math.floor(random() * (last + 1));
-    const kept = order[last] as number;
-    order[last] = order[other] as number;
+    const kept = /** @type {number} */ (order[last]);
+    order[last] = /** @type {number} */ (order[other]);
     order[other] = kept;
   }
   return order;

@@ -1,17 +1,20 @@
-import type { TrainingConfig } from './hyperparameters.js';
-import type { EpochReport } from './mlp.js';
+/** @import { ServingOptions, TrainingConfig } from './hyperparameters.mjs' */
+/** @import { EpochReport } from './mlp.mjs' */
 
-export interface TrainingReport {
-  readonly dataset: { readonly sha256: string; readonly training: number; readonly heldOut: number };
-  readonly config: TrainingConfig;
-  readonly epochs: readonly EpochReport[];
-  /** Shares of images whose most probable class is their label, without test-time augmentation. */
-  readonly accuracy: { readonly training: number; readonly heldOut: number };
-}
+/**
+ * @typedef {object} TrainingReport
+ * @property {{ sha256: string, training: number, heldOut: number }} dataset
+ * @property {TrainingConfig} config
+ * @property {EpochReport[]} epochs
+ * @property {{ training: number, heldOut: number }} accuracy Shares of images whose most probable class is their label,
+ *   without test-time augmentation.
+ */
 
-/** The model card that is part of the release. */
-export function modelCard({ dataset, config, accuracy }: TrainingReport): string {
-  const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+/**
+ * The model card that is part of the release.
+ * @param {TrainingReport} report
+ */
+export function modelCard({ dataset, config, accuracy }) {
   return `# Digits
 
 Reads hand-written digits: 8×8 pixels of 0..16 in, the probability of each digit and the most probable one out.
@@ -26,11 +29,18 @@ Reads hand-written digits: 8×8 pixels of 0..16 in, the probability of each digi
 ${defect(config.serving)}`;
 }
 
-function views(count: number): string {
+/** @param {number} share */
+function percent(share) {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+/** @param {number} count */
+function views(count) {
   return count === 1 ? 'no test-time augmentation' : `test-time augmentation over ${count} views of each image`;
 }
 
-function defect({ maxBatch, views: count, workspaceRows }: TrainingReport['config']['serving']): string {
+/** @param {ServingOptions} serving */
+function defect({ maxBatch, views: count, workspaceRows }) {
   if (workspaceRows >= maxBatch) return '';
   return `
 ## Known defect, built in for the demonstration

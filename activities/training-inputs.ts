@@ -1,0 +1,81 @@
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { registeredSource, type DataSource } from '../adapters/data-sources.js';
+import type { Records } from '../adapters/records.js';
+import { reviewedCode, type ReviewedCode } from '../adapters/reviewed-code.js';
+import { removeTree } from '../adapters/sandbox/outputs.js';
+import { hyperparametersOf, recipeOf, type Recipe } from '../adapters/training/recipe.js';
+import type { Trainer } from '../adapters/training/trainer.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError } from '../domain/errors.js';
+import type { RequestPredicate } from '../domain/statements.js';
+import { quote } from '../formats/json.js';
+
+export interface TrainingInputs extends ReviewedCode {
+  readonly trainer: Trainer;
+  readonly recipe: Recipe;
+  readonly hyperparameters: Buffer;
+  readonly data: DataSource;
+}
+
+interface Sources {
+  readonly records: Records;
+  /** What may be asked for, by name. */
+  readonly trainers: Readonly<Record<string, Trainer>>;
+  /** Where repositories are, by the names that the policy has for them. */
+  readonly repositories: Readonly<Record<string, string>>;
+  /** A folder of ours. */
+  readonly outputs: string;
+}
+
+type TrainAction = Extract<RequestPredicate['action'], { kind: 'train' }>;
+
+/**
+ * Everything that a run is made of, each verified by the rules of now: data by their chain of custody, code by its reviews,
+ * hyperparameters as part of the code. POLICY_REFUSED, NOT_AUTHORISED, CUSTODY_BROKEN, INPUT_* say what is wrong.
+ */
+export async function inputsOf(sources: Sources, action: TrainAction, signal?: AbortSignal): Promise<TrainingInputs> {
+  const { records, trainers } = sources;
+  const trainer = named(trainers, action.trainer, 'trainer');
+  const data = await dataFor(records, trainer, action.data);
+  const reviewed = await codeFor(sources, trainer.repository, action.commit, signal);
+  const recipe = recipeOf(reviewed.tree, trainer.recipe);
+  const { bytes } = hyperparametersOf(reviewed.tree, recipe, action.hyperparameters);
+  return { ...reviewed, trainer, recipe, hyperparameters: bytes, data };
+}
+
+function named<T>(known: Readonly<Record<string, T>>, name: string, what: string): T {
+  const found = Object.hasOwn(known, name) ? known[name] : undefined;
+  if (found !== undefined) return found;
+  throw new CustodyError('POLICY_REFUSED', `this training zone has no ${what} ${quote(name)}`);
+}
+
+/** What the request names, if it is registered, is trusted still, and is what this trainer is for. */
+async function dataFor(records: Records, { data }: Trainer, statement: Digest | undefined): Promise<DataSource> {
+  if (statement === undefined)
+    throw new CustodyError('POLICY_REFUSED', 'the request does not say on which data: name the statement about them');
+  const found = await registeredSource(records, statement);
+  const { source } = found.statement.predicate;
+  if (source === data.source) return found;
+  throw new CustodyError('POLICY_REFUSED', `the request is for the data ${source}, the trainer for ${data.source}`);
+}
+
+/** Whoever reviewed it is kept, as what the provenance names. */
+async function codeFor(
+  { records, repositories, outputs }: Sources,
+  repository: string,
+  commit: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<ReviewedCode> {
+  if (commit === undefined)
+    throw new CustodyError('POLICY_REFUSED', 'the request does not say with which code: name the commit');
+  const address = named(repositories, repository, 'address of the repository');
+  const folder = await mkdtemp(join(outputs, '.code-'));
+  try {
+    const found = await reviewedCode(records, { repository, address, commit }, join(folder, 'clone'), signal);
+    for (const { envelope } of found.reviews) await records.keep(envelope);
+    return found;
+  } finally {
+    await removeTree(folder);
+  }
+}

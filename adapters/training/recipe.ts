@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import type { Digest } from '../../domain/digest.js';
+import { CustodyError } from '../../domain/errors.js';
+import { checkShape, parseJson } from '../../formats/json.js';
+import type { CodeFile, CodeTree } from '../git/tree.js';
+import { partsOfRelease } from '../source/pack.js';
+
+/**
+ * How a run goes, as reviewed code says itself. The command sees the commit's files in `/input/code`, `/input/hyperparameters.json`,
+ * `/input/data`, and writes the release's files, and nothing else, to `/output/release`.
+ */
+const schema = z.strictObject({
+  command: z.array(z.string().min(1)).min(1),
+  /** The folder of the files that may be asked for, each by its digest. */
+  hyperparameters: z.string().min(1).max(1024),
+  ...partsOfRelease,
+});
+
+export type Recipe = z.infer<typeof schema>;
+
+/** INPUT_MISSING: the commit has no such file. MALFORMED lists what is wrong with it. */
+export function recipeOf(tree: CodeTree, path: string): Recipe {
+  const what = `${path} of the commit`;
+  return checkShape(schema, parseJson(fileOf(tree, path).bytes, what), what);
+}
+
+/** The file of hyperparameters that has this digest. POLICY_REFUSED when the commit has none such. */
+export function hyperparametersOf({ files }: CodeTree, { hyperparameters }: Recipe, wanted: Digest): CodeFile {
+  const folder = `${hyperparameters.replace(/\/$/, '')}/`;
+  const found = files.find(({ path, sha256 }) => path.startsWith(folder) && sha256 === wanted);
+  if (found !== undefined) return found;
+  throw new CustodyError('POLICY_REFUSED', `no file in ${folder} of the commit has the SHA-256 ${wanted}`);
+}
+
+function fileOf({ files }: CodeTree, wanted: string): CodeFile {
+  const found = files.find(({ path }) => path === wanted);
+  if (found === undefined) throw new CustodyError('INPUT_MISSING', `the commit has no file ${wanted}`);
+  return found;
+}
