@@ -68,10 +68,9 @@ export function createTrainingActivities(dependencies: TrainDependencies): Train
       const { request } = await admit(dependencies, model, run, envelope);
       if ((await findRun(outputs, run, request.digest)) !== null) return;
       demandInTime(request);
-      await mkdir(outputs, { recursive: true, mode: 0o755 });
       await withHeartbeat(
         () => ({ run }),
-        (signal) => inputsOf(dependencies, request.predicate.action, signal),
+        (signal) => inFolder(outputs, run, (work) => inputsOf(dependencies, request.predicate.action, work, signal)),
       );
     },
 
@@ -84,7 +83,7 @@ export function createTrainingActivities(dependencies: TrainDependencies): Train
       demandInTime(request);
       return withHeartbeat(
         () => ({ run }),
-        (signal) => trainRun(dependencies, model, run, request, signal),
+        (signal) => inFolder(outputs, run, (folder) => trainRun(dependencies, { model, run, request }, folder, signal)),
       );
     },
   };
@@ -135,37 +134,34 @@ async function findRun(outputs: string, run: string, request: Digest): Promise<T
   return { source: place(RELEASE), bundle: place(SIGNATURE), provenance: place(PROVENANCE), statement };
 }
 
+interface Asked {
+  readonly model: string;
+  readonly run: string;
+  readonly request: TrainRequest;
+}
+
 async function trainRun(
   dependencies: TrainDependencies,
-  model: string,
-  run: string,
-  request: TrainRequest,
+  { model, run, request }: Asked,
+  folder: string,
   signal: AbortSignal,
 ): Promise<Trained> {
-  const { outputs, records, tracer } = dependencies;
+  const { records, tracer } = dependencies;
   const { action, version } = request.predicate;
-  await mkdir(outputs, { recursive: true, mode: 0o755 });
-  const inputs = await inputsOf(dependencies, action, signal);
+  const startedOn = isoTime(Date.now());
+  const inputs = await inputsOf(dependencies, action, folder, signal);
   const { trainer, recipe, tree: code, hyperparameters, data } = inputs;
   // The newest policy's, since an older one that a request could name may have allowed more.
   const { newest } = await records.policies();
   const limited = { ...trainer, limits: within(trainer.limits, newest.training.limits) };
-  await removeUnfinished(outputs, run);
-  const folder = await mkdtemp(join(outputs, `${run}${UNFINISHED}`));
-  try {
-    const startedOn = isoTime(Date.now());
-    const host = await hostDependencies(inputs);
-    const files = await filesOf(records, data);
-    const given = { recipe, code, hyperparameters, files, tracer };
-    const { release, ...ran } = await runTrainer(limited, given, folder, signal);
-    const { components, serving } = recipe;
-    const packed = await packRelease(release, { model, version, components, serving });
-    const { environment } = records;
-    const made = { environment, model, run, request, inputs, host, packed, ...ran, startedOn };
-    return await finish(dependencies, folder, made);
-  } finally {
-    await removeTree(folder);
-  }
+  const host = await hostDependencies(inputs);
+  const files = await filesOf(records, data);
+  const given = { recipe, code, hyperparameters, files, tracer };
+  const { release, ...ran } = await runTrainer(limited, given, folder, signal);
+  const { components, serving } = recipe;
+  const packed = await packRelease(release, { model, version, components, serving });
+  const { environment } = records;
+  return finish(dependencies, folder, { environment, model, run, request, inputs, host, packed, ...ran, startedOn });
 }
 
 /** A trainer's own limits, as far as the policy allows them. */
@@ -179,6 +175,18 @@ function within(asked: Trainer['limits'], allowed: Limits): Limits {
 }
 
 const UNFINISHED = '.unfinished-';
+
+/** Works in a folder of its own, once what a killed attempt has left is gone. */
+async function inFolder<T>(outputs: string, run: string, act: (folder: string) => Promise<T>): Promise<T> {
+  await mkdir(outputs, { recursive: true, mode: 0o755 });
+  await removeUnfinished(outputs, run);
+  const folder = await mkdtemp(join(outputs, `${run}${UNFINISHED}`));
+  try {
+    return await act(folder);
+  } finally {
+    await removeTree(folder);
+  }
+}
 
 /** What a killed attempt has left. */
 async function removeUnfinished(outputs: string, run: string): Promise<void> {

@@ -1,9 +1,7 @@
-import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { registeredSource, type DataSource } from '../adapters/data-sources.js';
 import type { Records } from '../adapters/records.js';
 import { reviewedCode, type ReviewedCode } from '../adapters/reviewed-code.js';
-import { removeTree } from '../adapters/sandbox/outputs.js';
 import { hyperparametersOf, recipeOf, type Recipe } from '../adapters/training/recipe.js';
 import type { Trainer } from '../adapters/training/trainer.js';
 import type { Digest } from '../domain/digest.js';
@@ -24,21 +22,24 @@ interface Sources {
   readonly trainers: Readonly<Record<string, Trainer>>;
   /** Where repositories are, by the names that the policy has for them. */
   readonly repositories: Readonly<Record<string, string>>;
-  /** A folder of ours. */
-  readonly outputs: string;
 }
 
 type TrainAction = Extract<RequestPredicate['action'], { kind: 'train' }>;
 
 /**
  * Everything that a run is made of, each verified by the rules of now: data by their chain of custody, code by its reviews,
- * hyperparameters as part of the code. POLICY_REFUSED, NOT_AUTHORISED, CUSTODY_BROKEN, INPUT_* say what is wrong.
+ * hyperparameters as part of the code. `work`: an empty folder of the caller's. POLICY_REFUSED, NOT_AUTHORISED, CUSTODY_BROKEN, INPUT_* say what is wrong.
  */
-export async function inputsOf(sources: Sources, action: TrainAction, signal?: AbortSignal): Promise<TrainingInputs> {
+export async function inputsOf(
+  sources: Sources,
+  action: TrainAction,
+  work: string,
+  signal?: AbortSignal,
+): Promise<TrainingInputs> {
   const { records, trainers } = sources;
   const trainer = named(trainers, action.trainer, 'trainer');
   const data = await dataFor(records, trainer, action.data);
-  const reviewed = await codeFor(sources, trainer.repository, action.commit, signal);
+  const reviewed = await codeFor(sources, trainer.repository, action.commit, { work, signal });
   const recipe = recipeOf(reviewed.tree, trainer.recipe);
   const { bytes } = hyperparametersOf(reviewed.tree, recipe, action.hyperparameters);
   return { ...reviewed, trainer, recipe, hyperparameters: bytes, data };
@@ -62,20 +63,17 @@ async function dataFor(records: Records, { data }: Trainer, statement: Digest | 
 
 /** Whoever reviewed it is kept, as what the provenance names. */
 async function codeFor(
-  { records, repositories, outputs }: Sources,
+  { records, repositories }: Sources,
   repository: string,
   commit: string | undefined,
-  signal: AbortSignal | undefined,
+  { work, signal }: { readonly work: string; readonly signal: AbortSignal | undefined },
 ): Promise<ReviewedCode> {
   if (commit === undefined)
     throw new CustodyError('POLICY_REFUSED', 'the request does not say with which code: name the commit');
   const address = named(repositories, repository, 'address of the repository');
-  const folder = await mkdtemp(join(outputs, '.code-'));
-  try {
-    const found = await reviewedCode(records, { repository, address, commit }, join(folder, 'clone'), signal);
-    for (const { envelope } of found.reviews) await records.keep(envelope);
-    return found;
-  } finally {
-    await removeTree(folder);
-  }
+  const about = { repository, address, commit };
+  const options = { keeps: true, ...(signal === undefined ? {} : { signal }) };
+  const found = await reviewedCode(records, about, join(work, 'clone'), options);
+  for (const { envelope } of found.reviews) await records.keep(envelope);
+  return found;
 }

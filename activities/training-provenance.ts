@@ -3,7 +3,7 @@ import type { PackedRelease } from '../adapters/source/pack.js';
 import type { SandboxKind } from '../adapters/sandbox/port.js';
 import { trainingId } from '../domain/names.js';
 import type { Observed } from '../domain/observed.js';
-import { dependency } from '../domain/provenance.js';
+import { dependency, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
 import { canonicalBytes } from '../formats/jcs.js';
@@ -39,7 +39,7 @@ export function provenanceOf(made: Made): ProvenancePredicate {
   );
   return {
     buildDefinition: {
-      buildType: 'urn:custody:build:training:v1',
+      buildType: TRAINING_BUILD,
       externalParameters: { model, version: packed.manifest.version, run, trainer: name, request: request.digest },
       internalParameters: { sandbox, observed },
       resolvedDependencies: [
@@ -52,7 +52,7 @@ export function provenanceOf(made: Made): ProvenancePredicate {
       ],
     },
     runDetails: {
-      builder: { id: `urn:custody:builder:${environment}:training` },
+      builder: { id: trainingBuilder(environment) },
       metadata: { invocationId: trainingId(model, run), startedOn, finishedOn: isoTime(Date.now()) },
     },
   };

@@ -131,8 +131,9 @@ export class Records {
     envelope: unknown,
     policies?: PolicyChain,
   ): Promise<Found<PredicateOf[K]>> {
-    const kept = await this.find(name, storeKeys.statement(envelopeDigest(parseEnvelope(envelope))), policies);
-    return kept ?? this.receive(name, envelope, policies);
+    const digest = envelopeDigest(parseEnvelope(envelope));
+    const kept = await this.findGenuine(name, storeKeys.statement(digest), policies);
+    return kept?.verified.digest === digest ? kept : this.receive(name, envelope, policies);
   }
 
   /** Keeps a statement under `key` (by default `statements/<digest>`); answers the digest of its envelope. */
@@ -156,9 +157,13 @@ export class Records {
   }
 
   /** As `find`, where whoever can write to the store may have left anything: what does not verify counts for nothing. */
-  async findGenuine<K extends PredicateName>(name: K, key: string): Promise<Found<PredicateOf[K]> | null> {
+  async findGenuine<K extends PredicateName>(
+    name: K,
+    key: string,
+    policies?: PolicyChain,
+  ): Promise<Found<PredicateOf[K]> | null> {
     try {
-      return await this.find(name, key);
+      return await this.find(name, key, policies);
     } catch (error) {
       if (error instanceof CustodyError && isPermanent(error.code)) return null;
       throw error;

@@ -1,10 +1,11 @@
 import { authoriseCode, ruleOf, type Code, type ReviewPredicate } from '../domain/code-review.js';
-import type { Digest } from '../domain/digest.js';
+import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { signedInRole } from '../domain/permission.js';
-import { dependenciesOf } from '../domain/provenance.js';
+import { dependenciesOf, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { demand } from '../formats/evidence.js';
+import { canonicalBytes } from '../formats/jcs.js';
 import { keyRing, validAt } from '../formats/statements.js';
 import { Clone } from './git/git.js';
 import { fetchCode, isOnBranch, notesOf, writtenIn } from './git/history.js';
@@ -30,14 +31,15 @@ export interface CommitOf {
 
 /**
  * A commit that the rules of now allow to use. All of it is fetched anew into `work`, a folder that is not there yet: what a branch
- * holds, and what reviewers say, is what they hold and say now. POLICY_REFUSED, NOT_AUTHORISED, INPUT_UNSAFE say what is wrong.
+ * holds, and what reviewers say, is what they hold and say now. `keeps`: what they say is kept, before it is judged. POLICY_REFUSED, NOT_AUTHORISED, INPUT_UNSAFE say what is wrong.
  */
 export async function reviewedCode(
   records: Records,
-  { repository, address, commit }: CommitOf,
+  about: CommitOf,
   work: string,
-  signal?: AbortSignal,
+  { signal, keeps = false }: { readonly signal?: AbortSignal; readonly keeps?: boolean } = {},
 ): Promise<ReviewedCode> {
+  const { repository, address, commit } = about;
   const policies = await records.policies();
   const { newest } = policies;
   const now = records.now();
@@ -56,7 +58,9 @@ export async function reviewedCode(
     wasAdmitted: (earlier) => wasAdmitted(records, repository, earlier, policies),
   });
   const code = { repository, commit, branch, isOnBranch: true, files: tree.digest, written };
-  const said = await genuine(records, await notesOf(clone, commit), policies);
+  const noted = await genuine(records, await notesOf(clone, commit), policies);
+  if (keeps) await keepWords(records, noted, policies);
+  const said = [...noted, ...(await kept(records, about))];
   const rules = { environment: records.environment, newest, now };
   const reviewers = demand(
     authoriseCode(
@@ -65,13 +69,41 @@ export async function reviewedCode(
       rules,
     ),
   );
-  const reviews = said.filter(({ verified }) => verified.signers.some((id) => reviewers.includes(id)));
+  const counted = said.filter(({ verified }) => verified.signers.some((id) => reviewers.includes(id)));
+  const reviews = [...new Map(counted.map((each) => [each.verified.digest, each])).values()];
   return { code, tree, reviewers, reviews };
 }
 
-/** That something was made from a commit, which nobody has to review again. */
+/** That something was made from a commit, which nobody has to review again. What is there already is left alone. */
 export async function recordCode(records: Records, { repository, commit }: Code, provenance: Digest): Promise<void> {
-  await records.recordOnce(storeKeys.code(repository, commit), { provenance });
+  const key = storeKeys.code(repository, commit);
+  try {
+    await records.bucket.createOnce(key, canonicalBytes({ provenance }), await records.lock());
+  } catch (error) {
+    if (!(error instanceof CustodyError) || error.code !== 'STORE_CONFLICT') throw error;
+  }
+}
+
+/** What designated reviewers have said is kept, also what speaks against it: notes can be taken away. */
+async function keepWords(
+  records: Records,
+  said: readonly Found<ReviewPredicate>[],
+  { newest }: PolicyChain,
+): Promise<void> {
+  for (const { envelope, verified } of said)
+    if (signedInRole({ gate: newest, newest }, verified, 'reviewer')) {
+      const { repository, commit } = verified.predicate;
+      await records.keep(envelope, storeKeys.review(repository, commit, verified.digest));
+    }
+}
+
+async function kept(records: Records, { repository, commit }: CommitOf): Promise<readonly Found<ReviewPredicate>[]> {
+  const found: Found<ReviewPredicate>[] = [];
+  for await (const key of records.bucket.list(storeKeys.reviewsOf(repository, commit))) {
+    const word = await records.findGenuine('review', key);
+    if (word !== null) found.push(word);
+  }
+  return found;
 }
 
 /** What counts for nothing is passed over: anybody who can push may have written it. */
@@ -104,11 +136,24 @@ async function wasAdmitted(
   commit: string,
   { newest }: PolicyChain,
 ): Promise<boolean> {
-  const record = await records.record(storeKeys.code(repository, commit));
-  const { provenance } = (record ?? {}) as { readonly provenance?: unknown };
-  if (typeof provenance !== 'string') return false;
-  const found = await records.findGenuine('provenance', storeKeys.statement(provenance));
+  const provenance = await namedBy(records, storeKeys.code(repository, commit));
+  const found = provenance === null ? null : await records.findGenuine('provenance', storeKeys.statement(provenance));
   if (found === null || !signedInRole({ gate: newest, newest }, found.verified, 'producer')) return false;
-  const code = dependenciesOf(found.verified.predicate, 'training-code');
-  return code.some((each) => each.name === repository && each.commit === commit);
+  const { buildDefinition, runDetails } = found.verified.predicate;
+  // Other producers sign what they like of their own builds.
+  if (buildDefinition.buildType !== TRAINING_BUILD || runDetails.builder.id !== trainingBuilder(records.environment))
+    return false;
+  return dependenciesOf(found.verified.predicate, 'training-code').some(
+    (each) => each.name === repository && each.commit === commit && each.reviewers !== undefined,
+  );
+}
+
+async function namedBy(records: Records, key: string): Promise<Digest | null> {
+  try {
+    const { provenance } = ((await records.record(key)) ?? {}) as { readonly provenance?: unknown };
+    return typeof provenance === 'string' && isDigest(provenance) ? provenance : null;
+  } catch (error) {
+    if (error instanceof CustodyError && isPermanent(error.code)) return null;
+    throw error;
+  }
 }

@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { Clone, runGit } from '../adapters/git/git.js';
 import { readTree, type CodeTree } from '../adapters/git/tree.js';
 import type { ReviewPredicate } from '../domain/code-review.js';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { GIT_NAMESPACE } from '../formats/git-commit.js';
 import type { SigningKey } from '../formats/keys.js';
 import { signSsh } from '../formats/sshsig.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
+import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
 import type { Signer } from './requests.js';
 
@@ -40,19 +42,16 @@ export async function demandClean(repository: string): Promise<void> {
   throw new CustodyError('INPUT_UNSAFE', `${repository} has changes that are in no commit: ${first.trim()}`);
 }
 
-/** The files of a commit of any branch, as the training zone would see them. */
+/** The SHA-256 of a file as a commit has it. INPUT_MISSING: it has none such. */
+export async function digestIn(repository: string, commit: string, file: string): Promise<Digest> {
+  return sha256(await runGit(['cat-file', 'blob', `${commit}:./${file}`], { cwd: repository }));
+}
+
+/** The files of any commit, as the training zone would see them. */
 export function treeOf(repository: string, commit: string): Promise<CodeTree> {
   return withFolder(async (folder) => {
     const clone = await Clone.make(join(folder, 'clone'));
-    await clone.run([
-      'fetch',
-      '--quiet',
-      '--no-tags',
-      '--',
-      repository,
-      '+HEAD:refs/head',
-      '+refs/heads/*:refs/heads/*',
-    ]);
+    await clone.run(['fetch', '--quiet', '--no-tags', '--', repository, `+${commit}:refs/head`]);
     return readTree(clone, commit);
   });
 }

@@ -1,5 +1,6 @@
 import { denied, personAsks, policyInForce, quorumReached, type Permission, type Rules } from './authorise.js';
 import { trainingId } from './names.js';
+import type { Quorum } from './policy.js';
 import type { ApprovalPredicate, RequestPredicate, Verified } from './statements.js';
 
 export interface TrainingRun {
@@ -22,7 +23,7 @@ export function mayAskToTrain({ model, run, request }: TrainingRun, rules: Rules
     return denied('POLICY_REFUSED', 'the request does not say on which data: name the statement about them');
   if (action.commit === undefined)
     return denied('POLICY_REFUSED', 'the request does not say with which code: name the commit');
-  if (rules.gate.approvals.train === undefined)
+  if (quorumsOf(rules).length < 2)
     return denied('POLICY_REFUSED', 'the policy does not say who must agree to a run (approvals.train)');
   return { allowed: true, approvers: [] };
 }
@@ -32,8 +33,12 @@ export function authoriseTraining(
   training: TrainingRun & { readonly approvals: readonly Verified<ApprovalPredicate>[] },
   rules: Rules,
 ): Permission {
-  const asked = mayAskToTrain(training, rules);
-  const { train } = rules.gate.approvals;
-  if (!asked.allowed || train === undefined) return asked;
-  return quorumReached(rules, training.request, training.approvals, train);
+  let permission = mayAskToTrain(training, rules);
+  for (const quorum of quorumsOf(rules))
+    if (permission.allowed) permission = quorumReached(rules, training.request, training.approvals, quorum);
+  return permission;
 }
+
+/** Nothing shows when a request was made but its own word: an older policy, which asked for fewer people, gains nothing. */
+const quorumsOf = ({ gate, newest }: Rules): readonly Quorum[] =>
+  [gate.approvals.train, newest.approvals.train].filter((quorum) => quorum !== undefined);

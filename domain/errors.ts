@@ -49,6 +49,7 @@ const CODES = {
   GATEWAY_UNAVAILABLE: { exit: 7, permanent: false },
   TEMPORAL_UNAVAILABLE: { exit: 7, permanent: false },
   API_UNAVAILABLE: { exit: 7, permanent: false },
+  REPOSITORY_UNAVAILABLE: { exit: 7, permanent: false },
   ISSUER_UNAVAILABLE: { exit: 7, permanent: false },
   MAIL_UNAVAILABLE: { exit: 7, permanent: false },
   WEBHOOK_UNAVAILABLE: { exit: 7, permanent: false },

@@ -22,13 +22,17 @@ export type DependencyKind = (typeof DEPENDENCY_KINDS)[number];
 /** `sha256` of a file's bytes; `dirHash`, as in-toto defines it, of a folder: SHA-256, too. */
 export type Checksum = { readonly sha256: Digest } | { readonly dirHash: Digest };
 
+/** Of what a training zone has made itself. */
+export const TRAINING_BUILD = 'urn:custody:build:training:v1';
+export const trainingBuilder = (environment: string): string => `urn:custody:builder:${environment}:training`;
+
 interface Dependency {
   readonly name: string;
   readonly sha256: Digest | null;
   readonly statement?: Digest;
   readonly commit?: string;
-  readonly reviewers: readonly string[];
-  readonly reviews: readonly Digest[];
+  readonly reviewers?: readonly string[];
+  readonly reviews?: readonly Digest[];
 }
 
 export function dependency(kind: DependencyKind, name: string, digest: Checksum): BuildDependency {
@@ -46,13 +50,13 @@ export function dependenciesOf({ buildDefinition }: ProvenancePredicate, kind: D
       const found = digest?.['sha256'] ?? digest?.['dirHash'];
       const said = annotations?.['statement'];
       const commit = digest?.['gitCommit'];
+      const reviewers = texts(annotations?.['reviewers']);
       return {
         name: name ?? uri ?? '',
         sha256: found !== undefined && isDigest(found) ? found : null,
         ...(typeof said === 'string' && isDigest(said) ? { statement: said } : {}),
         ...(commit !== undefined && isCommit(commit) ? { commit } : {}),
-        reviewers: texts(annotations?.['reviewers']),
-        reviews: texts(annotations?.['reviews']).filter(isDigest),
+        ...(reviewers.length > 0 ? { reviewers, reviews: texts(annotations?.['reviews']).filter(isDigest) } : {}),
       };
     });
 }

@@ -54,6 +54,10 @@ export const storeKeys = {
   /** That something was made from a commit: the provenance that says so. */
   code: (repository: string, commit: string): string => `${storeKeys.codeOf(repository)}${commit}`,
   codeOf: (repository: string): string => `records/code/${repository}/`,
+  /** What reviewers have said of a commit. */
+  review: (repository: string, commit: string, statement: Digest): string =>
+    `${storeKeys.reviewsOf(repository, commit)}${statement}`,
+  reviewsOf: (repository: string, commit: string): string => `reviews/${repository}/${commit}/`,
   /** The files of data or code, by what their list hashes to. */
   fileList: (digest: Digest): string => `lists/${digest}`,
   kill: (model: string, order: Digest): string => `kills/${model}/${order}`,

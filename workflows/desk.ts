@@ -79,7 +79,7 @@ export async function answering(
 export type Rejected = { readonly kind: 'rejected' } & Failure;
 
 /** Why something came to nothing, for whoever looks. */
-export const reasonOf = (outcome: { readonly kind: string } | Rejected): readonly (readonly [string, string])[] =>
+export const whyOf = (outcome: { readonly kind: string } | Rejected): readonly (readonly [string, string])[] =>
   'code' in outcome ? [['Reason', `${outcome.code}: ${outcome.reason}`]] : [];
 
 /** An act whose refusal (`by`) is how its workflow ends. */

@@ -3,7 +3,7 @@ import type { Keeping } from '../activities/keeping-contract.js';
 import { parseLiftId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { askedWorkflow, type AskedCarried, type AskedDesk } from './asked.js';
-import { carriedOut, reasonOf, type Rejected } from './desk.js';
+import { carriedOut, whyOf, type Rejected } from './desk.js';
 import { opened } from './gate.js';
 import { holdControl, keeping } from './hold.js';
 
@@ -25,7 +25,7 @@ export async function lift(
     { ...name, title: `holds of ${name.model} ${name.version} are to be lifted` },
     { input: request, continueAfterEvents, carried },
     (desk) => decided(name, request, desk),
-    reasonOf,
+    whyOf,
   );
 }
 

@@ -1,11 +1,12 @@
-import { ApplicationFailure, patched, workflowInfo } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
 import type { TrainingEnded } from '../activities/contract.js';
 import type { Digest } from '../domain/digest.js';
 import { isModelName } from '../domain/names.js';
+import type { SignedEnvelope } from '../domain/statements.js';
 import { askedWorkflow, type AskedCarried, type AskedDesk } from './asked.js';
-import { orRejected, reasonOf, type Rejected } from './desk.js';
+import { orRejected, whyOf, type Rejected } from './desk.js';
 import { obstacleOf, refusalOf } from './failures.js';
-import { opened } from './gate.js';
+import { opened, type Counting } from './gate.js';
 import type { TrainingInput } from './messages.js';
 import { unaskedTraining } from './unasked-training.js';
 import { control, training as zone } from './zones.js';
@@ -51,7 +52,7 @@ export async function training(
 }
 
 export const factsOf = (outcome: TrainingOutcome): readonly (readonly [string, string])[] =>
-  outcome.kind === 'trained' ? [['Output', outcome.source]] : reasonOf(outcome);
+  outcome.kind === 'trained' ? [['Output', outcome.source]] : whyOf(outcome);
 
 async function decided({ model, run }: Run, { request }: TrainingInput, desk: AskedDesk): Promise<TrainingOutcome> {
   // A request that control does not admit it has audited itself.
@@ -60,7 +61,7 @@ async function decided({ model, run }: Run, { request }: TrainingInput, desk: As
     // A full disk is no reason to wait: whoever asked runs it again.
     const outcome = await orRejected(
       async (): Promise<TrainingOutcome> => {
-        if (desk.from === null) await zone.examine(model, run, request);
+        if (desk.from === null && !(await examined({ model, run }, request, gate))) return { kind: 'expired' };
         const said = await desk.ask(gate);
         if (said.kind === 'expired') return said;
         if (said.kind === 'rejected')
@@ -73,6 +74,18 @@ async function decided({ model, run }: Run, { request }: TrainingInput, desk: As
     await control.recordTraining(model, run, request, endedOf(outcome));
     return outcome;
   });
+}
+
+/** Nobody is asked before the zone has looked; where it does not come to that in time, nobody is. */
+async function examined({ model, run }: Run, request: SignedEnvelope, { gate }: Counting): Promise<boolean> {
+  const left = Math.max(1, Date.parse(gate.expiresAt) - Date.now());
+  try {
+    await CancellationScope.withTimeout(left, () => zone.examine(model, run, request));
+    return true;
+  } catch (error) {
+    if (isCancellation(error)) return false;
+    throw error;
+  }
 }
 
 export function endedOf(outcome: TrainingOutcome): TrainingEnded {

@@ -15,12 +15,26 @@ const ALONE = {
   GIT_CONFIG_NOSYSTEM: '1',
   GIT_ATTR_NOSYSTEM: '1',
   GIT_NO_REPLACE_OBJECTS: '1',
+  GIT_NO_LAZY_FETCH: '1',
   GIT_TERMINAL_PROMPT: '0',
   GIT_ALLOW_PROTOCOL: 'file:https:ssh',
   LC_ALL: 'C',
 };
 /** Objects are checked as they come in. Whoever owns a repository on this host: it was named in our own configuration. */
-const CONFIG = '[safe]\n\tdirectory = *\n[transfer]\n\tfsckObjects = true\n[gc]\n\tauto = 0\n';
+const CONFIG = `[safe]
+\tdirectory = *
+[transfer]
+\tfsckObjects = true
+[core]
+\tattributesFile = /dev/null
+[http]
+\tlowSpeedLimit = 1000
+\tlowSpeedTime = 60
+[gc]
+\tauto = 0
+`;
+/** Of what git takes from the environment: which authorities to trust. All else could make it work in another repository. */
+const KEPT: ReadonlySet<string> = new Set(['GIT_SSL_CAINFO', 'GIT_SSL_CAPATH']);
 
 interface GitOptions {
   readonly cwd: string;
@@ -33,7 +47,7 @@ interface GitOptions {
 export async function runGit(args: readonly string[], { cwd, env = {}, input, signal }: GitOptions): Promise<Buffer> {
   const { failed, exitCode, stdout, stderr, code, isCanceled } = await execa('git', args, {
     cwd,
-    env,
+    env: { ...withoutGits(process.env), ...env },
     encoding: 'buffer',
     maxBuffer: MAX_OUTPUT_BYTES,
     reject: false,
@@ -45,7 +59,19 @@ export async function runGit(args: readonly string[], { cwd, env = {}, input, si
   if (isCanceled) throw new CustodyError('INTERRUPTED', 'git was ended because its caller was');
   if (code === 'ENOENT') throw new CustodyError('TOOL_MISSING', 'code is taken from git, and this host has no `git`');
   const said = Buffer.from(stderr).toString('utf8').trim().slice(0, TOLD);
-  throw new CustodyError('INPUT_MISSING', `git ${args[0] ?? ''} failed (${exitCode ?? code ?? ''}): ${quote(said)}`);
+  throw new CustodyError('INPUT_MISSING', `git ${args[0] ?? ''} failed (${exitCode ?? code ?? ''}): ${quote(said)}`, {
+    details: { exitCode: exitCode ?? null },
+  });
+}
+
+/** Whether git has failed in this way. */
+export function failedWith(error: unknown, exitCode: number): boolean {
+  return error instanceof CustodyError && error.details['exitCode'] === exitCode;
+}
+
+function withoutGits(environment: NodeJS.ProcessEnv): Record<string, undefined> {
+  const names = Object.keys(environment).filter((name) => name.startsWith('GIT_') && !KEPT.has(name));
+  return Object.fromEntries(names.map((name) => [name, undefined]));
 }
 
 /** A repository of our own, which only holds what was fetched into it. */

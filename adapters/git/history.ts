@@ -5,18 +5,29 @@ import { importSshBlob } from '../../formats/ssh-keys.js';
 import { isSshSignature, readSshSignature } from '../../formats/sshsig.js';
 import type { KeyRing } from '../../formats/statements.js';
 import { unsafe } from '../source/file.js';
-import type { Clone } from './git.js';
+import { failedWith, type Clone } from './git.js';
 import { readObjects } from './objects.js';
 
 /** More than anybody could have reviewed at once. */
 const MAX_NEW_COMMITS = 1000;
 const BRANCH = 'refs/custody/branch';
 const NOTES = 'refs/notes/custody';
+/** How git ends: it cannot go on; it was asked for what there is not; two sides do not merge by themselves. */
+const [FATAL, USAGE, CONFLICT] = [128, 129, 1];
 
 /** Brings a branch of a repository, and what reviewers have written beside its commits, into an empty clone of our own. */
 export async function fetchCode(clone: Clone, address: string, branch: string): Promise<void> {
   const refs = [`+refs/heads/${branch}:${BRANCH}`, `+${NOTES}*:${NOTES}*`];
-  await clone.run(['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--', address, ...refs]);
+  try {
+    await clone.run(['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--', address, ...refs]);
+  } catch (cause) {
+    if (!failedWith(cause, FATAL)) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CustodyError('REPOSITORY_UNAVAILABLE', `${branch} cannot be fetched: ${why}`, { cause });
+  }
+  // Git passes over what it will not take, such as a branch whose history is cut off.
+  if ((await clone.lines(['for-each-ref', BRANCH])).length === 0)
+    throw new CustodyError('INPUT_UNSAFE', `${branch} cannot be taken from a repository without its whole history`);
 }
 
 /** Whether the branch holds a commit. */
@@ -25,7 +36,7 @@ export async function isOnBranch(clone: Clone, commit: string): Promise<boolean>
     return (await clone.lines(['for-each-ref', '--contains', commit, BRANCH])).length > 0;
   } catch (error) {
     // Git knows no such commit: nothing but the branch was fetched.
-    if (error instanceof CustodyError && error.code === 'INPUT_MISSING') return false;
+    if (failedWith(error, USAGE)) return false;
     throw error;
   }
 }
@@ -54,7 +65,13 @@ export async function writtenIn(
   commit: string,
   { rule, ring, wasAdmitted, candidates }: History,
 ): Promise<Code['written']> {
-  const excluded = rule.since === undefined || rule.since === commit ? [] : [rule.since];
+  const excluded = rule.since === undefined ? [] : [rule.since];
+  // What is older than that, or beside it, was written by whoever: nobody could say that they did not.
+  if (rule.since !== undefined && !(await holds(clone, commit, rule.since)))
+    throw new CustodyError(
+      'POLICY_REFUSED',
+      `the commit ${commit.slice(0, 12)} is not newer than \`since\` in the policy`,
+    );
   const left = new Set(candidates);
   left.delete(commit);
   for (;;) {
@@ -64,6 +81,11 @@ export async function writtenIn(
     if (await wasAdmitted(next)) excluded.push(next);
     left.delete(next);
   }
+}
+
+/** Whether an earlier commit is in the history of a later one. */
+async function holds(clone: Clone, later: string, earlier: string): Promise<boolean> {
+  return later !== earlier && (await newCommits(clone, later, [])).includes(earlier);
 }
 
 async function newCommits(clone: Clone, commit: string, without: readonly string[]): Promise<readonly string[]> {
@@ -84,11 +106,22 @@ async function authorsOf(
   const objects = await readObjects(clone, 'commit', ids);
   const written: { commit: string; author: string | null }[] = [];
   for (const [at, id] of ids.entries()) {
-    const parsed = parseGitCommit(objects[at] ?? Buffer.alloc(0));
-    const author = authorOf(parsed, ring);
-    if (author !== null || !(await isPlainMerge(clone, parsed))) written.push({ commit: id, author });
+    const parsed = readCommit(objects[at] ?? Buffer.alloc(0));
+    const author = parsed === null ? null : authorOf(parsed, ring);
+    const isOnesOwn = author !== null || parsed === null || !(await isPlainMerge(clone, parsed));
+    if (isOnesOwn) written.push({ commit: id, author });
   }
   return written;
+}
+
+/** One that cannot be read was signed by nobody. */
+function readCommit(object: Buffer): GitCommit | null {
+  try {
+    return parseGitCommit(object);
+  } catch (error) {
+    if (error instanceof CustodyError && error.code === 'MALFORMED') return null;
+    throw error;
+  }
 }
 
 /** Whose key has signed a commit. */
@@ -111,8 +144,8 @@ async function isPlainMerge(clone: Clone, { tree, parents }: GitCommit): Promise
     const [made] = await clone.lines(['merge-tree', '--write-tree', '--no-messages', ours, theirs]);
     return made === tree;
   } catch (error) {
-    // They conflict: somebody has decided what becomes of it.
-    if (error instanceof CustodyError && error.code === 'INPUT_MISSING') return false;
+    // Somebody has decided what becomes of it. Of histories that have nothing in common git says that it cannot go on.
+    if (failedWith(error, CONFLICT) || failedWith(error, FATAL)) return false;
     throw error;
   }
 }

@@ -1,11 +1,19 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { isCommit } from '../../domain/code-review.js';
+import { CustodyError } from '../../domain/errors.js';
 import { reviewedCode } from '../../adapters/reviewed-code.js';
-import { commitOf, noteReview, REVIEW_NOTES, reviewCode, treeOf, withFolder } from '../code.js';
+import { commitOf, noteReview, REVIEW_NOTES, reviewCode, signCommit, treeOf, withFolder } from '../code.js';
 import { openReading } from '../connect.js';
+import { readKey } from '../init.js';
 import { answer, counted, good, plain } from '../output.js';
 import type { Session } from '../session.js';
 import { signerOf } from '../signer.js';
+
+export async function sign(session: Session, folder: string, options: { readonly key: string }): Promise<void> {
+  const commit = await signCommit(folder, readKey(session.layout.keyFile(options.key)));
+  answer(session, { commit }, [good(`signed: it is ${commit} now`)]);
+}
 
 interface ReviewOptions {
   readonly repository: string;
@@ -42,6 +50,8 @@ export async function check(session: Session, address: string, options: CheckOpt
   const { records } = openReading(session.layout);
   const isHere = existsSync(address);
   const commit = isHere ? await commitOf(address, options.commit) : options.commit;
+  if (!isCommit(commit))
+    throw new CustodyError('USAGE', 'of a repository elsewhere, name the commit by its whole id: --commit <id>');
   const about = { repository: options.repository, address: isHere ? resolve(address) : address, commit };
   const found = await withFolder((folder) => reviewedCode(records, about, `${folder}/clone`));
   const { code, tree, reviewers, reviews } = found;

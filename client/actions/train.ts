@@ -1,10 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
-import { CustodyError } from '../../domain/errors.js';
 import { parseReleaseName } from '../../domain/names.js';
 import { newNonce } from '../../formats/requests.js';
-import { sha256 } from '../../formats/sha256.js';
-import { commitOf, demandClean } from '../code.js';
+import { commitOf, demandClean, digestIn } from '../code.js';
 import { sourceNamed } from '../data.js';
 import { answer, good, plain } from '../output.js';
 import type { ConnectedSession } from '../session.js';
@@ -25,7 +21,7 @@ export async function train(session: ConnectedSession, given: string, options: T
   const { trainer, code } = options;
   await demandClean(code);
   const commit = await commitOf(code, 'HEAD');
-  const hyperparameters = sha256(readFileSync(withinCode(code, options.hyperparameters)));
+  const hyperparameters = await digestIn(code, commit, options.hyperparameters);
   const data = (await sourceNamed(session.custody.records, options.data)).statement.digest;
   const signer = await signerOf(session, options.key);
   const run =
@@ -41,10 +37,4 @@ export async function train(session: ConnectedSession, given: string, options: T
     plain(started.ui),
     plain('people agree to it first: `custody approvals` shows the request, and how'),
   ]);
-}
-
-function withinCode(code: string, file: string): string {
-  const path = resolve(code, file);
-  if (!relative(resolve(code), path).startsWith('..')) return path;
-  throw new CustodyError('USAGE', `${file} is no file of ${code}`);
 }

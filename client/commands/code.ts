@@ -16,6 +16,12 @@ export function codeCommands(program: Command): void {
     .addHelpText('after', '\nExample:\n  custody code review . --repository digits --reason "reads well" --key rita')
     .action(action(async () => (await import('../actions/code.js')).review));
   code
+    .command('sign <folder>')
+    .description('sign the commit that is checked out, in place: for whoever has a key of Custody’s, and no SSH key')
+    .requiredOption(...KEY_OPTION)
+    .addHelpText('after', '\nExample:\n  custody code sign . --key theo')
+    .action(action(async () => (await import('../actions/code.js')).sign));
+  code
     .command('check <repository>')
     .description(
       'whether models may be trained with a commit: branch, authors and reviews, as the training zone checks them',

@@ -42,6 +42,7 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
   const release = progress.ingested?.release ?? null;
   const documents = await gatherDocuments(records, policies, { ...name, release });
   const routes = await routesOf(records, policies, documents, { model: name.model, release });
+  await gatherReviews(documents, exam.shown.provenance?.predicate ?? null, name.model);
   const data = await gatherData(documents, exam.shown.provenance?.predicate ?? null, name.model);
   const life = { ...name, release, routes, data, by, at: now };
   const entries = lifeOf(log, life);
@@ -79,6 +80,16 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
     documents: documents.all,
   };
   return { evidence, entries, exam };
+}
+
+/** What reviewers said of the code it was trained with. */
+async function gatherReviews(
+  documents: Documents,
+  provenance: ProvenancePredicate | null,
+  model: string,
+): Promise<void> {
+  const code = provenance === null ? [] : dependenciesOf(provenance, 'training-code');
+  for (const { reviews = [] } of code) for (const review of reviews) await documents.addDigest(review, model);
 }
 
 /** What vouches for the data it was trained on, and the handovers behind that; answers the statements. */

@@ -1,10 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { noteReview, treeOf } from '../../client/code.js';
 import { recordCode, reviewedCode } from '../../adapters/reviewed-code.js';
-import { PREDICATES, type ProvenancePredicate } from '../../domain/statements.js';
+import type { Policy } from '../../domain/policy.js';
+import { TRAINING_BUILD, trainingBuilder } from '../../domain/provenance.js';
+import { PREDICATES, type ProvenancePredicate, type SignedEnvelope } from '../../domain/statements.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { fileListDigest } from '../../formats/file-list.js';
@@ -12,6 +15,7 @@ import { generateKey, importPrivateKey } from '../../formats/keys.js';
 import { sha256 } from '../../formats/sha256.js';
 import { signStatement } from '../../formats/statements.js';
 import { Repository } from '../support/code.js';
+import type { KeyName } from '../support/world.js';
 import { createIntake, type Intake } from '../unit/ingest/intake.js';
 
 const CODE = { 'train.py': 'print("training")\n', 'config/1.0.0.json': '{"seed":1}\n', '.gitignore': 'out\n' };
@@ -44,28 +48,37 @@ const refused = async (commit: string): Promise<unknown> => {
 
 /** What a training with this commit leaves behind. */
 async function train(commit: string): Promise<void> {
-  const found = await check(commit);
+  const { code } = await check(commit);
+  await recordCode(intake.records, code, await intake.records.keep(provenanceOf(commit)));
+}
+
+function provenanceOf(commit: string, by: KeyName = 'trainer', buildType: string = TRAINING_BUILD): SignedEnvelope {
+  const annotations = { kind: 'training-code', reviewers: ['rolf'], reviews: [] };
   const provenance: ProvenancePredicate = {
     buildDefinition: {
-      buildType: 'urn:custody:build:training:v1',
-      externalParameters: {},
-      resolvedDependencies: [
-        {
-          name: 'digits',
-          digest: { gitCommit: commit, dirHash: found.tree.digest },
-          annotations: { kind: 'training-code' },
-        },
-      ],
+      ...{ buildType, externalParameters: {} },
+      resolvedDependencies: [{ name: 'digits', digest: { gitCommit: commit, dirHash: sha256('x') }, annotations }],
     },
     runDetails: {
-      builder: { id: 'x' },
+      builder: { id: trainingBuilder('test') },
       metadata: { invocationId: 'x', startedOn: intake.world.at(0), finishedOn: intake.world.at(1) },
     },
   };
-  const statement = signStatement('provenance', { name: 'x', sha256: sha256('x') }, provenance, [
-    intake.world.keys.trainer,
-  ]);
-  await recordCode(intake.records, found.code, await intake.records.keep(statement));
+  return signStatement('provenance', { name: 'x', sha256: sha256('x') }, provenance, [intake.world.keys[by]]);
+}
+
+/** What the training zone keeps of what reviewers say, before it judges it. */
+const keeping = (commit: string) =>
+  reviewedCode(
+    intake.records,
+    { repository: 'digits', address: repository.folder, commit },
+    join(work, String((asked += 1))),
+    { keeps: true },
+  );
+
+async function apply(change: (policy: Policy) => Policy): Promise<void> {
+  const next = intake.world.nextPolicy(change);
+  await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
 }
 
 describe('code that was reviewed', () => {
@@ -134,32 +147,23 @@ describe('code that was reviewed', () => {
     expect((await check(second)).code.written).toEqual([{ commit: second, author: 'rolf' }]);
   });
 
-  it('attack: a record that no producer has signed for makes nothing reviewed', async () => {
-    const first = await repository.commit(CODE, 'remy');
-    const statement = signStatement(
-      'provenance',
-      { name: 'x', sha256: sha256('x') },
-      {
-        buildDefinition: {
-          buildType: 'x',
-          externalParameters: {},
-          resolvedDependencies: [
-            { name: 'digits', digest: { gitCommit: first }, annotations: { kind: 'training-code' } },
-          ],
-        },
-        runDetails: {
-          builder: { id: 'x' },
-          metadata: { invocationId: 'x', startedOn: intake.world.at(0), finishedOn: intake.world.at(1) },
-        },
-      },
-      [intake.world.keys.control],
-    );
-    const provenance = await intake.records.keep(statement);
-    await intake.records.recordOnce(storeKeys.code('digits', first), { provenance });
-    const second = await repository.commit({ 'train.py': 'better' });
-    await repository.review('remy', second);
-    expect(await refused(second)).toBe('NOT_AUTHORISED');
-  });
+  it.each([0, 1])(
+    'attack: a record that no training zone has signed for makes nothing reviewed, and hinders nobody (%d)',
+    async (forgery) => {
+      const first = await repository.commit(CODE, 'remy');
+      const second = await repository.commit({ 'train.py': 'better' });
+      await repository.review('remy', second);
+      const forged = [provenanceOf(first, 'control'), provenanceOf(first, 'trainer', 'urn:other')][
+        forgery
+      ] as SignedEnvelope;
+      const provenance = await intake.records.keep(forged);
+      await intake.records.recordOnce(storeKeys.code('digits', first), { provenance });
+      expect(await refused(second)).toBe('NOT_AUTHORISED');
+      await repository.review('rolf', second);
+      await intake.bucket.createOnce(storeKeys.code('digits', '0'.repeat(40)), Buffer.from('{'));
+      expect(await refused(second)).toBe('admitted');
+    },
+  );
 
   it('may have been merged: a merge that git makes by itself needs nobody’s signature, one with more in it does', async () => {
     const base = await repository.commit(CODE);
@@ -313,8 +317,81 @@ describe('code is refused', () => {
 
   it('attack: from an address that runs a program', async () => {
     const commit = await repository.commit(CODE);
-    await expect(check(commit, `ext::sh -c "touch ${work}/ran"`)).rejects.toMatchObject({ code: 'INPUT_MISSING' });
-    await expect(check(commit, '--upload-pack=touch')).rejects.toMatchObject({ code: 'INPUT_MISSING' });
+    await expect(check(commit, `ext::sh -c "touch ${work}/ran"`)).rejects.toMatchObject({
+      code: 'REPOSITORY_UNAVAILABLE',
+    });
+    await expect(check(commit, '--upload-pack=touch')).rejects.toMatchObject({ code: 'REPOSITORY_UNAVAILABLE' });
+    expect(existsSync(join(work, 'ran'))).toBe(false);
+  });
+
+  it('attack: a rejection that was taken out of the notes, or whose place in the store somebody has taken', async () => {
+    const commit = await repository.commit(CODE);
+    await repository.review('rolf', commit);
+    await repository.review('remy', commit, { decision: 'reject', reason: 'it reads the answers' });
+    const line = (await repository.git('notes', '--ref', 'custody', 'show', commit)).split('\n').at(-1) ?? '';
+    const rejection = (await intake.records.verify('review', line)).verified.digest;
+    await intake.bucket.createOnce(storeKeys.statement(rejection), Buffer.from('{}'));
+    expect(await refused(commit)).toBe('POLICY_REFUSED');
+    await expect(keeping(commit)).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+    await repository.git('notes', '--ref', 'custody', 'remove', commit);
+    await repository.review('rolf', commit);
+    expect(await refused(commit)).toBe('POLICY_REFUSED');
+  });
+
+  it('attack: a rejection by a clock that is ahead', async () => {
+    const commit = await repository.commit(CODE);
+    await repository.review('rolf', commit);
+    const tree = await treeOf(repository.folder, commit);
+    const said = { environment: 'test', repository: 'digits', commit, decision: 'reject', reason: 'no' } as const;
+    const subject = { name: 'digits', sha256: tree.digest };
+    const rejection = intake.world.statement('review', subject, { ...said, issuedAt: intake.world.at(7200) }, 'remy');
+    await noteReview(repository.folder, commit, rejection.envelope, 'remy');
+    expect(await refused(commit)).toBe('POLICY_REFUSED');
+  });
+
+  it('attack: signed by a program that a reviewer has at hand', async () => {
+    const commit = await repository.commit(CODE, 'ci');
+    await repository.review('remy', commit);
+    expect(await refused(commit)).toBe('NOT_AUTHORISED');
+  });
+
+  it('attack: what was there before the rules is taken as it is, and nothing older than that', async () => {
+    const evil = await repository.commit(CODE, 'remy');
+    await repository.review('remy', evil);
+    const since = await repository.commit({ 'train.py': 'reverted' }, null);
+    await repository.review('remy', since);
+    const next = await repository.commit({ 'train.py': 'new' });
+    await repository.review('remy', next);
+    await apply((policy) => ({
+      ...policy,
+      training: { ...policy.training, repositories: [{ name: 'digits', branch: 'main', reviewers: 1, since }] },
+    }));
+    expect((await check(next)).code.written).toEqual([{ commit: next, author: 'rita' }]);
+    expect([await refused(evil), await refused(since)]).toEqual(['POLICY_REFUSED', 'POLICY_REFUSED']);
+  });
+
+  it('attack: from a repository whose history is cut off', async () => {
+    await repository.commit(CODE, 'remy');
+    const commit = await repository.commit({ 'train.py': 'new' });
+    await repository.review('remy', commit);
+    const shallow = join(work, 'shallow');
+    await execa('git', ['clone', '--quiet', '--depth', '1', `file://${repository.folder}`, shallow]);
+    await expect(check(commit, shallow)).rejects.toMatchObject({ code: 'INPUT_UNSAFE' });
+  });
+
+  it('leaves the repository alone that a hook of git names', async () => {
+    const commit = await repository.commit(CODE);
+    const other = await Repository.make(intake.world);
+    const head = await other.commit({ 'mine.py': 'mine' });
+    process.env['GIT_DIR'] = join(other.folder, '.git');
+    try {
+      expect((await treeOf(repository.folder, commit)).files).toHaveLength(3);
+    } finally {
+      delete process.env['GIT_DIR'];
+    }
+    expect(await other.head()).toBe(head);
+    expect(await other.git('config', 'core.bare')).toBe('false');
+    other.remove();
   });
 
   it('of a repository that the policy does not know, or while it has no such rule', async () => {

@@ -256,6 +256,13 @@ describe('a training zone refuses', () => {
     await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
     const policy = (await intake.records.policies()).newestDigest;
     expect(await refusal({ policy }, 'alice', {}, ['alice'])).toBe('NOT_AUTHORISED');
+    const before = intake.world.policyDigest;
+    const strict = intake.world.nextPolicy(
+      (each) => ({ ...each, approvals: { ...each.approvals, train: { ...each.approvals.deploy, count: 2 } } }),
+      next.policy,
+    );
+    await intake.bucket.createOnce(storeKeys.policy(3), canonicalBytes(strict.envelope));
+    expect(await refusal({ policy: before }, 'ci')).toBe('NOT_AUTHORISED');
     const another = asked('run-2');
     const said = await agreed(another, ['alice']);
     const { train } = createTrainingActivities({

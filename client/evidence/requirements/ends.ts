@@ -1,5 +1,6 @@
 import type { Change } from '../../../domain/audit.js';
 import { authoriseData } from '../../../domain/data-source.js';
+import { holdsRole } from '../../../domain/policy.js';
 import type { Digest } from '../../../domain/digest.js';
 import { observedIn, sayObserved } from '../../../domain/observed.js';
 import { dependenciesOf } from '../../../domain/provenance.js';
@@ -24,9 +25,7 @@ export const ENDS: readonly Requirement[] = [
   ),
   draft('C3.5.2', 1, 'Training is isolated, with controlled network.', isolation),
   draft('C3.5.3', 1, 'Training data: integrity, trusted source and chain of custody before use.', data),
-  draft('C3.5.4', 2, 'Hyperparameters, scripts and configurations are reviewed before training.', () =>
-    noEvidence('the review of what it was trained with is not recorded'),
-  ),
+  draft('C3.5.4', 2, 'Hyperparameters, scripts and configurations are reviewed before training.', code),
   draft('C3.6.1', 1, 'Retirement finds every consumer and gives the agreed notice.', noticed),
   draft('C3.6.2', 1, 'Retired artifacts are erased, with a verified certificate.', erased),
   draft('C3.6.3', 2, 'Retirement is logged with time and actor; signatures are revoked.', revoked),
@@ -42,6 +41,37 @@ function isolation({ provenance }: Facts): Finding {
   const observed = observedIn(said);
   const tried = observed === null ? 'what it tried there is not recorded' : sayObserved(observed);
   return noEvidence(`its producer says that it was trained in a sandbox (${sandbox}): nobody else does; ${tried}`);
+}
+
+/** Who approved of the commit that it was trained with, by statements about it and its files. */
+function code(facts: Facts): Finding {
+  const [found, ...more] = (facts.provenance === null ? [] : dependenciesOf(facts.provenance, 'training-code')).filter(
+    ({ commit }) => commit !== undefined,
+  );
+  if (found?.commit === undefined || more.length > 0)
+    return noEvidence('the review of what it was trained with is not recorded');
+  const { name, commit, sha256, reviews = [], reviewers = [] } = found;
+  const checked =
+    'for each review its signature by a designated reviewer, and that it is about this commit and the digest of its files';
+  const documents = facts.documents.among(
+    ...linesOf(facts, 'provenance').map(({ statement }) => statement),
+    ...reviews,
+  );
+  const basis = { checked, documents };
+  const { chain } = facts.policies;
+  const approvers = new Set<string>();
+  for (const review of reviews) {
+    const said = facts.documents.stated('review', review);
+    if (said?.predicate.commit !== commit || said.predicate.repository !== name || said.subject !== sha256)
+      return fails(`a review of ${commit.slice(0, 12)} is not there, or about something else`, basis);
+    if (said.predicate.decision !== 'approve') return fails(`${said.signers.join(' and ')} rejected it`, basis);
+    for (const by of said.signers)
+      if (chain.some((policy) => holdsRole(policy, policy, by, 'reviewer'))) approvers.add(by);
+  }
+  const missing = reviewers.find((id) => !approvers.has(id));
+  if (reviewers.length === 0 || missing !== undefined)
+    return fails(`${missing ?? 'nobody'} has reviewed ${commit.slice(0, 12)} with the role for it`, basis);
+  return holds(`commit ${commit.slice(0, 12)} of ${name}, approved by ${[...approvers].join(', ')}`, basis);
 }
 
 /** The statement about each data set, with its chain, by the rules of when it was vouched for. */

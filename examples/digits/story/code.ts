@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runGit } from '../../../adapters/git/git.js';
 import { commitOf, noteReview, reviewCode, signCommit, treeOf } from '../../../client/code.js';
@@ -18,9 +18,11 @@ export async function reviewed(scene: Scene): Promise<string> {
   const folder = stack.layout.path('repositories', REPOSITORY);
   const done = join(folder, '.git', 'custody-story');
   if (existsSync(done)) return readFileSync(done, 'utf8');
+  // What a telling that was ended in the middle has left: nobody has used it.
+  rmSync(folder, { recursive: true, force: true });
   cpSync(join(digitsFolder(), 'training'), stack.layout.folder('repositories', REPOSITORY), { recursive: true });
   const who = ['-c', `user.name=${AUTHOR}`, '-c', `user.email=${AUTHOR}@localhost`, '-c', 'commit.gpgsign=false'];
-  await runGit(['init', '--quiet', '--initial-branch=main'], { cwd: folder });
+  await runGit(['init', '--quiet', '--template=', '--initial-branch=main'], { cwd: folder });
   await runGit(['add', '--all'], { cwd: folder });
   await runGit([...who, 'commit', '--quiet', '--no-verify', '--message', 'A digit classifier'], { cwd: folder });
   const commit = await signCommit(folder, readKey(stack.layout.key(AUTHOR)));

@@ -377,3 +377,57 @@ describe('a release whose endpoint was killed, and restored', () => {
     expect(failing(await dossierOf(killed({ by: 'mallory' })))).toContain('draft-C3.3.4');
   });
 });
+
+describe('a release whose training code was reviewed', () => {
+  const FILES = sha256('a list of code');
+  const COMMIT = 'c'.repeat(40);
+
+  function trained({ by = 'remy' as KeyName, reviewers = ['remy'], said = {}, files = FILES } = {}) {
+    const world = createWorld();
+    const review = world.statement(
+      'review',
+      { name: 'digits', sha256: FILES },
+      {
+        ...{ environment: 'test', repository: 'digits', commit: COMMIT, decision: 'approve', reason: 'it reads well' },
+        ...{ issuedAt: world.at(-200), ...said },
+      },
+      by,
+    );
+    const annotations = { kind: 'training-code', branch: 'main', reviewers, reviews: [review.digest] };
+    const code = { name: 'digits', digest: { gitCommit: COMMIT, dirHash: files }, annotations };
+    const life = releaseInService(world, {
+      release: {
+        provenance: (usual) => ({
+          ...usual,
+          buildDefinition: {
+            ...usual.buildDefinition,
+            resolvedDependencies: [...usual.buildDefinition.resolvedDependencies, code],
+          },
+        }),
+      },
+    });
+    keep(life, storeKeys.statement(review.digest), review);
+    return life;
+  }
+
+  it('shows the commit, and who approved of it', async () => {
+    const evidence = await dossierOf(trained());
+    expect(failing(evidence)).toEqual([]);
+    expect(rowOf(evidence, 'C3.5.4')).toMatchObject({
+      ...{ state: 'holds', says: 'commit cccccccccccc of digits, approved by remy' },
+    });
+    expect(evidence.documents.map(({ kind }) => kind)).toContain('review');
+  });
+
+  it.each([
+    ['by somebody who is no reviewer', { by: 'alice' as const, reviewers: ['alice'] }],
+    ['by another than the provenance says', { reviewers: ['remy', 'rolf'] }],
+    ['by nobody', { reviewers: [] }],
+    ['of another commit', { said: { commit: 'd'.repeat(40) } }],
+    ['of another repository', { said: { repository: 'letters' } }],
+    ['of other files', { files: sha256('other code') }],
+    ['that rejects it', { said: { decision: 'reject' as const } }],
+  ])('attack: fails with a review %s', async (_, change) => {
+    expect(failing(await dossierOf(trained(change)))).toEqual(['draft-C3.5.4']);
+  });
+});

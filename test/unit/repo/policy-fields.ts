@@ -7,7 +7,14 @@ import { Layout } from '../../../client/stack/layout.js';
 
 /** Members whose own members are explained in the same row. */
 const WHOLE = [
-  ...['authorities', 'approvals.deploy', 'approvals.restore', 'approvals.retire', 'rollout.triggers'],
+  ...[
+    'authorities',
+    'approvals.deploy',
+    'approvals.restore',
+    'approvals.retire',
+    'approvals.train',
+    'rollout.triggers',
+  ],
   ...['components', 'tensors', 'vocabulary', 'config', 'dependencies'].map((part) => `versioning.${part}`),
 ];
 
