@@ -40,6 +40,8 @@ export interface TrainDependencies {
   readonly repositories: Readonly<Record<string, string>>;
   /** Each run gets a folder here: `<run>/release`, `<run>/release.sig.json` and `<run>/release.provenance.json`. */
   readonly outputs: string;
+  /** A `strace` that watches each run: without one, less of what it tries is known. */
+  readonly tracer?: string | undefined;
 }
 
 /** What the policy allows a run. */
@@ -144,7 +146,7 @@ async function trainRun(
   folder: string,
   signal: AbortSignal,
 ): Promise<Trained> {
-  const { records } = dependencies;
+  const { records, tracer } = dependencies;
   const { action, version } = request.predicate;
   const startedOn = isoTime(Date.now());
   const inputs = await inputsOf(dependencies, action, folder, signal);
@@ -154,12 +156,12 @@ async function trainRun(
   const limited = { ...trainer, limits: within(trainer.limits, newest.training.limits) };
   const host = await hostDependencies(inputs);
   const files = await filesOf(records, data);
-  const given = { recipe, code, hyperparameters, files };
-  const { release, sandbox } = await runTrainer(limited, given, folder, signal);
+  const given = { recipe, code, hyperparameters, files, tracer };
+  const { release, ...ran } = await runTrainer(limited, given, folder, signal);
   const { components, serving } = recipe;
   const packed = await packRelease(release, { model, version, components, serving });
   const { environment } = records;
-  return finish(dependencies, folder, { environment, model, run, request, inputs, host, packed, sandbox, startedOn });
+  return finish(dependencies, folder, { environment, model, run, request, inputs, host, packed, ...ran, startedOn });
 }
 
 /** A trainer's own limits, as far as the policy allows them. */

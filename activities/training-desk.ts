@@ -1,7 +1,8 @@
 import { mayAskToTrain } from '../domain/authorise-training.js';
 import type { Records } from '../adapters/records.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
-import type { RequestPredicate, Verified } from '../domain/statements.js';
+import { observedIn, sayObserved } from '../domain/observed.js';
+import type { ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { trainingId } from '../domain/names.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { demand } from '../formats/evidence.js';
@@ -40,7 +41,7 @@ export function createTrainingDesk(desk: Desk): TrainingControl {
         before: request.digest,
         after: made?.digest ?? null,
         policy,
-        reason: `run ${run}: ${ended.kind === 'trained' ? 'trained' : `${ended.code}: ${ended.reason}`}`,
+        reason: `run ${run}: ${ended.kind === 'trained' ? trainedAs(made) : `${ended.code}: ${ended.reason}`}`,
       });
     },
   };
@@ -63,6 +64,12 @@ async function admitted(
     if (error instanceof CustodyError && isPermanent(error.code)) return null;
     throw error;
   }
+}
+
+/** What the run was seen to do, as far as its provenance says. */
+function trainedAs(made: Verified<ProvenancePredicate> | null): string {
+  const observed = observedIn(made?.predicate.buildDefinition.internalParameters);
+  return observed === null ? 'trained' : `trained: ${sayObserved(observed)}`;
 }
 
 /** What the training zone says that it has made, by its provenance; of this very request. */

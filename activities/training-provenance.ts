@@ -2,6 +2,7 @@ import { checksumOf } from '../adapters/source/checksum.js';
 import type { PackedRelease } from '../adapters/source/pack.js';
 import type { SandboxKind } from '../adapters/sandbox/port.js';
 import { trainingId } from '../domain/names.js';
+import type { Observed } from '../domain/observed.js';
 import { dependency, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
@@ -24,12 +25,13 @@ export interface Made {
   readonly host: readonly BuildDependency[];
   readonly packed: PackedRelease;
   readonly sandbox: SandboxKind;
+  readonly observed: Observed;
   readonly startedOn: string;
 }
 
 /** How a release was trained, as SLSA says it: on which data, with whose code, in what, and who agreed to that. */
 export function provenanceOf(made: Made): ProvenancePredicate {
-  const { environment, model, run, request, inputs, host, packed, sandbox, startedOn } = made;
+  const { environment, model, run, request, inputs, host, packed, sandbox, observed, startedOn } = made;
   const { trainer: name, hyperparameters } = request.predicate.action;
   const { recipe, trainer, data } = inputs;
   const described = sha256(
@@ -39,7 +41,7 @@ export function provenanceOf(made: Made): ProvenancePredicate {
     buildDefinition: {
       buildType: TRAINING_BUILD,
       externalParameters: { model, version: packed.manifest.version, run, trainer: name, request: request.digest },
-      internalParameters: { sandbox },
+      internalParameters: { sandbox, observed },
       resolvedDependencies: [
         dataDependency(inputs),
         codeDependency(inputs),

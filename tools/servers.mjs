@@ -225,11 +225,25 @@ async function browser() {
   return cached;
 }
 
+/** What watches training runs. Nobody has to have it: then the records say that some of it was not watched. */
+function tracer() {
+  const given = process.env.CUSTODY_STRACE;
+  if (given !== undefined && given !== '') {
+    if (!existsSync(given)) throw new SetupError(`CUSTODY_STRACE names ${given}, which is not there`, 2);
+    return given;
+  }
+  const installed = onPath('strace');
+  if (installed === null) say('  no strace: what training runs try with files and processes is not watched');
+  return installed;
+}
+
 /** Environment variables that name every server, each found or built. */
 export async function servers({ forTests = false } = {}) {
   const found = {};
   for (const [variable, server] of Object.entries({ ...SERVERS, ...(forTests ? TEST_SERVERS : {}) }))
     found[variable] = await findOrBuild(variable, server);
+  const strace = tracer();
+  if (strace !== null) found.CUSTODY_STRACE = strace;
   if (!forTests) return found;
   found.CUSTODY_TEST_SERVER = await testServer();
   for (const [variable, server] of Object.entries(DEBIAN_SERVERS)) {

@@ -99,6 +99,8 @@ const schema = z.discriminatedUnion('zone', [
     outputs: path,
     /** Files that say what may be run, by name. */
     trainers: z.record(z.string(), path),
+    /** A `strace`, by which what runs try is seen. */
+    tracer: path.exactOptional(),
     /** Where the repositories of the policy are, by name: paths, or addresses that git can fetch from. */
     repositories: z.record(z.string(), z.string().min(1).max(4096)),
   }),

@@ -14,6 +14,7 @@ export async function wireTraining(config: ConfigOf<'training'>, { records }: Zo
       trainers,
       repositories: config.repositories,
       outputs: config.outputs,
+      tracer: config.tracer,
     }),
     stop: async () => undefined,
   };

@@ -12,35 +12,68 @@ const DEFAULT_PROCESSES = 128;
 const OPEN_FILES = 1024;
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** Says on descriptor 3 that the sandbox stands, then runs the command as a child, so that somebody reaps its orphans. */
-const START = 'echo ready >&3; exec 3>&-; "$@"; exit $?';
+/** Nothing has this name. Whoever traces sees it asked for when the sandbox stands, just before the command is run. */
+export const BEGIN = '/custody-begin';
+/**
+ * Says on descriptor 3 that the sandbox stands, and once it may go on runs the command as a child, so that somebody reaps its
+ * orphans. Says when that has ended, and takes down the sandbox once whoever is outside has looked at what was left behind.
+ */
+const START = [
+  'echo ready >&3; read -r go <&3',
+  `[ -e ${BEGIN} ] || "$@" 3>&-`,
+  'code=$?; echo ended >&3; read -r go <&3; exit $code',
+].join('\n');
 
 /**
- * Builds the tree under a fresh tmpfs and makes it the root, so that nothing of the host remains reachable; then becomes
- * the command. Arguments: root, cwd, number of steps, three arguments a step, the command.
+ * Where the host lets everybody make user namespaces, takes the last one there can be, so that nobody gets capabilities, or
+ * another network namespace, in one of his own. Where it lets nobody, there is nothing to take.
+ */
+const LAST_NAMESPACE = `
+take='unshare --user --map-current-user --keep-caps'
+$take true 2>/dev/null || exec "$@"
+exec $take sh -c 'echo 0 2>/dev/null > /proc/sys/user/max_user_namespaces; exec "$@"' sh "$@"
+`;
+
+/**
+ * Builds the tree under a fresh tmpfs, where nobody but this sandbox sees it; then becomes the command. Arguments: root, number
+ * of steps, three arguments a step, the command.
  */
 const BUILD_TREE = `
 set -eu
 umask 022
-root=$1 cwd=$2 steps=$3
-shift 3
+root=$1 steps=$2
+shift 2
 mount -t tmpfs -o nosuid,nodev,mode=0755,size=1m custody "$root"
 place() {
   if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "\${2%/*}"; : > "$2"; fi
 }
 while [ "$steps" -gt 0 ]; do
   case $1 in
-    read-only) place "$2" "$root$3"; mount --bind "$2" "$root$3"; mount -o remount,bind,ro,nosuid,nodev "$root$3" ;;
-    writable) place "$2" "$root$3"; mount --bind "$2" "$root$3"; mount -o remount,bind,rw,nosuid,nodev "$root$3" ;;
+    read-only) place "$2" "$root$3"; mount -o bind,ro,nosuid,nodev "$2" "$root$3" ;;
+    writable) place "$2" "$root$3"; mount -o bind,rw,nosuid,nodev "$2" "$root$3" ;;
     device) place "$2" "$root$3"; mount --bind "$2" "$root$3" ;;
     link) mkdir -p "$root\${3%/*}"; ln -s "$2" "$root$3" ;;
-    proc) mkdir -p "$root$3"; mount -t proc -o nosuid,nodev,noexec custody "$root$3" ;;
+    proc) mkdir -p "$root$3" ;;
     tmp) mkdir -p "$root$3"; mount -t tmpfs -o "nosuid,nodev,mode=1777,size=$2" custody "$root$3" ;;
     *) echo "unknown step $1" >&2; exit 70 ;;
   esac
   shift 3
   steps=$((steps - 1))
 done
+# As bubblewrap does. Without the tool for it, IPv6 fails before anything is counted.
+ip link set lo up 2>/dev/null || :
+exec "$@"
+`;
+
+/**
+ * Makes the tree the root, so that nothing of the host remains reachable, with the processes of its own; then becomes the
+ * command. Whoever traces it stays with the host's root. Arguments: root, cwd, the command.
+ */
+const ENTER_TREE = `
+set -eu
+root=$1 cwd=$2
+shift 2
+mount -t proc -o nosuid,nodev,noexec custody "$root/proc"
 mkdir "$root/.host"
 cd "$root"
 pivot_root . .host
@@ -62,6 +95,8 @@ export function bubblewrapCommand(request: SandboxRequest, steps: readonly Layou
       : ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'].flatMap((capability) => ['--cap-add', capability])),
     ...parentFolders(steps).flatMap((folder) => ['--perms', '0755', '--dir', folder]),
     ...steps.flatMap(bubblewrapArguments),
+    // It covers what is under /proc/sys, and the sandbox has a limit of its own to set there.
+    ...(user === null ? [] : ['--bind', '/proc/sys/user', '/proc/sys/user']),
     ...['--remount-ro', '/', '--chdir', request.cwd, '--'],
     ...(user === null ? [] : dropPrivileges(user)),
     ...insideCommand(request),
@@ -73,16 +108,22 @@ export function unshareCommand(
   steps: readonly LayoutStep[],
   user: SandboxUser,
   root: string,
+  traced: (command: readonly string[]) => readonly string[],
 ): string[] {
   const build = user === null ? `echo 0 > /proc/sys/user/max_user_namespaces\n${BUILD_TREE}` : BUILD_TREE;
   return [
     ...['setpriv', '--pdeathsig', 'KILL', 'unshare'],
-    ...['--mount', '--net', '--pid', '--ipc', '--uts', '--cgroup', '--fork', '--kill-child=KILL'],
+    ...['--mount', '--net', '--ipc', '--uts', '--cgroup'],
     ...(user === null ? ['--user', '--map-root-user'] : []),
-    ...['sh', '-c', build, 'custody-sandbox', root, request.cwd, String(steps.length)],
+    ...['sh', '-c', build, 'custody-sandbox', root, String(steps.length)],
     ...steps.flatMap(scriptArguments),
-    ...dropPrivileges(user),
-    ...insideCommand(request),
+    // Tracing the building, too, would take longer than the building does.
+    ...traced([
+      ...['setpriv', '--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child=KILL'],
+      ...['sh', '-c', ENTER_TREE, 'custody-sandbox', root, request.cwd],
+      ...dropPrivileges(user),
+      ...insideCommand(request),
+    ]),
   ];
 }
 
@@ -131,9 +172,11 @@ function scriptArguments(step: LayoutStep): string[] {
 
 /** `--pdeathsig` again, because changing the user clears it. */
 function dropPrivileges(user: SandboxUser): string[] {
-  const identity = user === null ? [] : ['--reuid', String(user.uid), '--regid', String(user.uid), '--clear-groups'];
   const capabilities = ['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--no-new-privs'];
-  return ['setpriv', ...identity, ...capabilities, '--pdeathsig', 'KILL', '--'];
+  const last = ['setpriv', ...capabilities, '--pdeathsig', 'KILL', '--'];
+  if (user === null) return last;
+  const identity = ['--reuid', String(user.uid), '--regid', String(user.uid), '--clear-groups'];
+  return ['setpriv', ...identity, '--', 'sh', '-c', LAST_NAMESPACE, 'sh', ...last];
 }
 
 /** What both kinds run once the tree stands. */

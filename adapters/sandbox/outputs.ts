@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { lchown, lstat, opendir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -20,6 +21,23 @@ export async function measure(paths: readonly string[]): Promise<number> {
     if (!isWhole) return Infinity;
   }
   return total;
+}
+
+/** Tells of everything under the paths that is neither a plain file nor a folder, or would run with its owner's rights. */
+export async function oddities(paths: readonly string[], tell: (what: string) => void): Promise<void> {
+  for (const path of paths)
+    await walk(path, async (entry) => {
+      const odd = oddityOf(await lstat(entry));
+      if (odd !== null) tell(`${odd} ${entry.slice(path.length + 1)}`);
+    });
+}
+
+function oddityOf(stats: Stats): string | null {
+  if (stats.isSymbolicLink()) return 'link';
+  if (stats.isFile()) return (stats.mode & 0o6000) === 0 ? null : 'setuid';
+  if (stats.isDirectory()) return null;
+  if (stats.isSocket()) return 'socket';
+  return stats.isFIFO() ? 'pipe' : 'device';
 }
 
 /** Gives the paths and all that can be named in them to a user and group. Links are changed themselves and never followed. */

@@ -1,3 +1,5 @@
+import type { Observed } from '../../domain/observed.js';
+
 /** How a host isolates: with bubblewrap, or with util-linux's `unshare` and the same layout made by hand. */
 export type SandboxKind = 'bubblewrap' | 'unshare';
 
@@ -35,6 +37,8 @@ export interface SandboxRequest {
   readonly limits: SandboxLimits;
   readonly signal?: AbortSignal;
   readonly onOutput?: (chunk: { readonly stream: 'stdout' | 'stderr'; readonly bytes: Buffer }) => void;
+  /** A `strace` by which the run is watched: without one, nothing is known of files, processes and privileges. */
+  readonly tracer?: string;
   /** The kind to use; otherwise bubblewrap where it works, else unshare. */
   readonly sandbox?: SandboxKind;
 }
@@ -48,5 +52,7 @@ export interface SandboxResult {
   readonly stdout: string;
   readonly stderr: string;
   readonly durationMs: number;
+  /** What it was seen to do, whatever came of it. */
+  readonly observed: Observed;
   readonly sandbox: SandboxKind;
 }

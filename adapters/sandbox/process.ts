@@ -1,7 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import { closeSync, openSync, readdirSync } from 'node:fs';
+import type { Duplex, Readable } from 'node:stream';
+import { readProc } from './processes.js';
 
 const TAIL_BYTES = 64 * 1024;
+const CLOSE_ON_EXEC = 0o2000000;
 /** For the tools that build the sandbox; the command gets an environment of its own. */
 const TOOL_ENV = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
@@ -20,27 +23,90 @@ export interface EndedProcess {
   readonly stderr: string;
 }
 
-/** Starts a program in a process group of its own, with nothing on stdin and `ready` expected on descriptor 3. */
-export function startProcess(
-  [program, ...args]: readonly string[],
-  onOutput: ((chunk: { stream: 'stdout' | 'stderr'; bytes: Buffer }) => void) | undefined,
-): RunningProcess {
-  const child = spawn(program as string, args, {
-    cwd: '/',
-    env: TOOL_ENV,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-  });
+export interface Listener {
+  readonly onOutput?: ((chunk: { stream: 'stdout' | 'stderr'; bytes: Buffer }) => void) | undefined;
+  /** What is written on descriptor 4, which the command does not get. */
+  readonly onLog?: ((bytes: Buffer) => void) | undefined;
+  /** The sandbox stands, and waits until this has returned. */
+  readonly onStart?: (pid: number) => void;
+  /** The command has ended, and what it has left behind has not. */
+  readonly onEnd?: (pid: number) => void;
+}
+
+/** Starts a program in a process group of its own, with nothing on stdin, and is told on descriptor 3 how far it is. */
+export function startProcess([program, ...args]: readonly string[], listener: Listener): RunningProcess {
+  const { onOutput, onLog } = listener;
+  const pipes: StdioPipe[] = ['ignore', 'pipe', 'pipe', 'pipe', ...(onLog === undefined ? [] : ['pipe' as const])];
+  const child = withoutInherited(pipes, (stdio) =>
+    spawn(program as string, args, { cwd: '/', env: TOOL_ENV, detached: true, stdio }),
+  );
+  if (onLog !== undefined) (child.stdio[4] as Readable).on('data', onLog);
   const stdout = keepTail(child.stdout as Readable, (bytes) => onOutput?.({ stream: 'stdout', bytes }));
   const stderr = keepTail(child.stderr as Readable, (bytes) => onOutput?.({ stream: 'stderr', bytes }));
-  const status = keepTail(child.stdio[3] as Readable, () => {});
+  let failure: unknown;
+  const hasStarted = followSteps(child, listener, (error) => {
+    failure = error;
+    killGroup(child);
+  });
   const ended = new Promise<EndedProcess>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (exitCode, signal) => {
-      resolve({ started: status() === 'ready\n', exitCode, signal, stdout: stdout(), stderr: stderr() });
+      if (failure !== undefined) return reject(failure);
+      resolve({ started: hasStarted(), exitCode, signal, stdout: stdout(), stderr: stderr() });
     });
   });
   return { ended, kill: () => killGroup(child) };
+}
+
+type StdioPipe = 'ignore' | 'pipe' | number;
+
+/** Puts /dev/null in the place of every descriptor that whoever started this process has left to it and to all that it starts. */
+function withoutInherited(pipes: readonly StdioPipe[], start: (stdio: StdioPipe[]) => ChildProcess): ChildProcess {
+  const nothing = openSync('/dev/null', 'r');
+  try {
+    const stdio = [...pipes];
+    for (const name of readdirSync('/proc/self/fd')) {
+      const fd = Number(name);
+      if (fd < pipes.length || isClosedOnExec(fd)) continue;
+      while (stdio.length <= fd) stdio.push('ignore');
+      stdio[fd] = nothing;
+    }
+    return start(stdio);
+  } finally {
+    closeSync(nothing);
+  }
+}
+
+function isClosedOnExec(fd: number): boolean {
+  const info = readProc(`/proc/self/fdinfo/${fd}`);
+  return info === null || (parseInt(/^flags:\s*(\d+)/m.exec(info)?.[1] ?? '0', 8) & CLOSE_ON_EXEC) !== 0;
+}
+
+/**
+ * Answers each step, so that it is followed by the next. The command cannot reach the other end, but through a process of its
+ * own user; whatever it would say there comes after the first step, and costs it its end.
+ */
+function followSteps(child: ChildProcess, { onStart, onEnd }: Listener, fail: (error: unknown) => void): () => boolean {
+  const steps = child.stdio[3] as Duplex;
+  const lines = ['ready\n', 'ready\nended\n'];
+  let heard = '';
+  let done = 0;
+  steps.on('data', (bytes: Buffer) => {
+    if (heard.length < 64) heard += bytes.toString('latin1');
+    while (done < lines.length && heard.startsWith(lines[done] as string)) {
+      const step = done === 0 ? onStart : onEnd;
+      done += 1;
+      try {
+        step?.(child.pid as number);
+      } catch (error) {
+        return fail(error);
+      }
+      steps.write('go\n');
+    }
+  });
+  // It was killed meanwhile, which its end says.
+  steps.on('error', () => steps.destroy());
+  return () => done > 0;
 }
 
 function killGroup(child: ChildProcess): void {

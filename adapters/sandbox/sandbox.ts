@@ -10,6 +10,7 @@ import { sandboxLayout, type LayoutStep } from './layout.js';
 import { giveTo, measure } from './outputs.js';
 import type { SandboxKind, SandboxRequest, SandboxResult } from './port.js';
 import { startProcess, type EndedProcess, type RunningProcess } from './process.js';
+import { Watch } from './watch.js';
 
 const KINDS: readonly SandboxKind[] = ['bubblewrap', 'unshare'];
 const MEGABYTE = 1024 * 1024;
@@ -95,10 +96,28 @@ async function execute(
   root: string,
   writable: readonly string[],
 ): Promise<SandboxResult> {
+  const watch = await Watch.over(request, steps);
+  const traced = (inner: readonly string[]): readonly string[] => watch.traced(inner);
   const command =
-    kind === 'bubblewrap' ? bubblewrapCommand(request, steps, user) : unshareCommand(request, steps, user, root);
+    kind === 'bubblewrap'
+      ? traced(bubblewrapCommand(request, steps, user))
+      : unshareCommand(request, steps, user, root, traced);
+  try {
+    return await executeWatched(watch, kind, request, command, writable);
+  } finally {
+    watch.close();
+  }
+}
+
+async function executeWatched(
+  watch: Watch,
+  kind: SandboxKind,
+  request: SandboxRequest,
+  command: readonly string[],
+  writable: readonly string[],
+): Promise<SandboxResult> {
   const startedAt = performance.now();
-  const running = startProcess(command, request.onOutput);
+  const running = startProcess(command, { onOutput: request.onOutput, ...watch.listener });
   const guard = watchLimits(running, request, writable);
   let end: EndedProcess;
   try {
@@ -116,7 +135,9 @@ async function execute(
     throw unavailable(`${kind} failed (exit ${end.exitCode ?? end.signal})`, [end.stderr.trim()]);
   }
   const { exitCode, signal, stdout, stderr } = end;
-  return { exitCode, signal, ended, stdout, stderr, durationMs: performance.now() - startedAt, sandbox: kind };
+  const observed = await watch.observed({ ended, exitCode }, writable);
+  const durationMs = performance.now() - startedAt;
+  return { exitCode, signal, ended, stdout, stderr, durationMs, observed, sandbox: kind };
 }
 
 interface Guard {

@@ -94,8 +94,8 @@ async function runPlainly(
   { signal }: ReadOptions,
 ): Promise<Ended> {
   const [program, ...args] = command(compiled, source.folder);
-  const running = startProcess([process.execPath, ...args], ({ stream, bytes }) => {
-    if (stream === 'stdout') lines.add(bytes);
+  const running = startProcess([process.execPath, ...args], {
+    onOutput: ({ stream, bytes }) => void (stream === 'stdout' && lines.add(bytes)),
   });
   const wall = setTimeout(() => running.kill(), secondsFor(source) * 1000);
   const kill = (): void => running.kill();

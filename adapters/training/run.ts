@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
+import { attemptsIn, sayObserved, type Observed } from '../../domain/observed.js';
 import type { ListedFile } from '../../formats/file-list.js';
 import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
@@ -20,19 +21,22 @@ export interface TrainingInputs {
   readonly hyperparameters: Buffer;
   /** The files of the trainer's data. */
   readonly files: readonly ListedFile[];
+  /** A `strace` that watches the run. */
+  readonly tracer?: string | undefined;
 }
 
 /**
  * Runs code in a sandbox without network, itself, the trainer's mounts and a copy of these files of its data read-only; answers
- * the folder it has written. What it wrote is not looked at. DIGEST_MISMATCH: the data are not the expected ones. SANDBOX_UNAVAILABLE: there is none here.
- * TRAINING_FAILED: the run failed, or ran into its limits. `work` is an empty folder of the caller's.
+ * the folder it has written, and what it was seen to do. What it wrote is not looked at. DIGEST_MISMATCH: the data are not the
+ * expected ones. SANDBOX_UNAVAILABLE: there is none here. TRAINING_FAILED: the run failed, ran into its limits, or tried what
+ * it may not, though nothing came of it. `work` is an empty folder of the caller's.
  */
 export async function runTrainer(
   trainer: Trainer & { readonly limits: SandboxLimits },
-  { recipe, code, hyperparameters, files }: TrainingInputs,
+  { recipe, code, hyperparameters, files, tracer }: TrainingInputs,
   work: string,
   signal?: AbortSignal,
-): Promise<{ readonly release: string; readonly sandbox: SandboxKind }> {
+): Promise<{ readonly release: string; readonly sandbox: SandboxKind; readonly observed: Observed }> {
   const data = join(work, 'data');
   const config = join(work, 'hyperparameters.json');
   const output = join(work, 'output');
@@ -53,12 +57,15 @@ export async function runTrainer(
     cwd: '/tmp',
     env: {},
     limits: trainer.limits,
+    ...(tracer === undefined ? {} : { tracer }),
     ...(signal === undefined ? {} : { signal }),
   });
-  if (result.ended !== 'exited' || result.exitCode !== 0) {
+  const { observed } = result;
+  if (result.ended !== 'exited' || result.exitCode !== 0 || attemptsIn(observed).length > 0) {
     const how = result.ended === 'exited' ? `exit ${result.exitCode ?? result.signal ?? 'unknown'}` : result.ended;
     const said = quote(result.stderr.trim().slice(-TOLD));
-    throw new CustodyError('TRAINING_FAILED', `the training run failed (${how}), saying ${said}`);
+    const message = `the training run failed (${how}): ${sayObserved(observed)}. It said ${said}`;
+    throw new CustodyError('TRAINING_FAILED', message);
   }
-  return { release: join(output, RELEASE), sandbox: result.sandbox };
+  return { release: join(output, RELEASE), sandbox: result.sandbox, observed };
 }

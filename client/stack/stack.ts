@@ -78,6 +78,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     users,
     dist: DIST,
     trainers: options.trainers,
+    tracer: find('CUSTODY_STRACE', 'strace'),
     repositories: options.repositories,
     scanners: options.scanners ?? {},
     mail: options.mail,
@@ -151,6 +152,13 @@ function claim(layout: Layout): void {
 const SET_UP = new URL('../../servers.json', import.meta.url);
 
 export function executable(variable: string, name: string): string {
+  const found = find(variable, name);
+  if (found !== null) return found;
+  throw new CustodyError('TOOL_MISSING', `${name} was not found: run \`npm run setup\`, or name it in ${variable}`);
+}
+
+/** `null` where this host has none. */
+function find(variable: string, name: string): string | null {
   const found = process.env[variable];
   if (found !== undefined && existsSync(found)) return found;
   const installed = onPath(name);
@@ -159,5 +167,5 @@ export function executable(variable: string, name: string): string {
     const built = (JSON.parse(readFileSync(SET_UP, 'utf8')) as Record<string, string | undefined>)[variable];
     if (built !== undefined && existsSync(built)) return built;
   }
-  throw new CustodyError('TOOL_MISSING', `${name} was not found: run \`npm run setup\`, or name it in ${variable}`);
+  return null;
 }

@@ -22,6 +22,8 @@ export interface ZoneSettings {
   readonly dist: string;
   /** Trainer files, by name. */
   readonly trainers: Readonly<Record<string, string>>;
+  /** The `strace` of this host, if it has one. */
+  readonly tracer: string | null;
   /** Where the repositories of the policy are, by name. */
   readonly repositories: Readonly<Record<string, string>>;
   /** Other people's scanners, by name. */
@@ -108,7 +110,7 @@ export class ZoneProcesses {
   }
 
   #own(zone: Zone): object {
-    const { environment, ports, store, users, trainers, repositories, scanners, mail, layout } = this.#settings;
+    const { environment, ports, store, users, trainers, repositories, tracer, scanners, mail, layout } = this.#settings;
     const gateways = [this.socket('gateway', 'gateway-admin')];
     switch (zone) {
       case 'control': {
@@ -137,6 +139,7 @@ export class ZoneProcesses {
           outputs: users.ownFolder('training', layout.path('outputs'), 0o755),
           trainers,
           repositories,
+          ...(tracer === null ? {} : { tracer }),
         };
       case 'watch':
         return { gateways };

@@ -8,11 +8,13 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTrainingActivities, type TrainDependencies } from '../../activities/train.js';
 import { detectSandbox } from '../../adapters/sandbox/sandbox.js';
+import { canTrace } from '../../adapters/sandbox/tracer.js';
 import { localPath } from '../../adapters/source/file.js';
 import { readRelease } from '../../adapters/source/folder.js';
 import { readTrainer, type Trainer } from '../../adapters/training/trainer.js';
 import type { Digest } from '../../domain/digest.js';
 import { trainingId } from '../../domain/names.js';
+import { observedIn, OBSERVABLES } from '../../domain/observed.js';
 import type { Policy } from '../../domain/policy.js';
 import { flawInProvenance } from '../../domain/provenance.js';
 import type { RequestPredicate } from '../../domain/statements.js';
@@ -30,6 +32,8 @@ import type { KeyName } from '../support/world.js';
 
 const DIGITS = resolve('examples/digits');
 const sandbox = await detectSandbox();
+const tracer = process.env['CUSTODY_STRACE'] ?? 'strace';
+const isTraced = await canTrace(tracer);
 const hyperparameters = sha256(await readFile(join(DIGITS, 'training', 'hyperparameters', '1.0.0.json')));
 
 let folder: string;
@@ -81,6 +85,7 @@ function trainWith(outputs: string, overrides: Partial<TrainDependencies> = {}):
     trainers: { digits: trainer },
     repositories: { digits: repository.folder },
     outputs,
+    tracer,
     ...overrides,
   };
   const { examine, train } = createTrainingActivities(dependencies);
@@ -141,6 +146,9 @@ describe('a training run', () => {
     expect(verified).toMatchObject({ subject: sha256(source.text), signers: ['trainer'] });
     const { resolvedDependencies, internalParameters } = verified.predicate.buildDefinition;
     expect(internalParameters?.['sandbox']).toBe(sandbox);
+    const { watched, seen } = observedIn(internalParameters) ?? {};
+    expect(seen).toEqual([]);
+    expect(watched).toEqual(isTraced ? OBSERVABLES : expect.arrayContaining(['network', 'limit']));
     expect(Object.fromEntries(resolvedDependencies.map(({ name, digest }) => [name, digest]))).toMatchObject({
       hyperparameters: { sha256: hyperparameters },
       'dependencies.lock.json': {
@@ -334,6 +342,48 @@ describe('a training zone refuses', () => {
     const command = ['sh', '-c', 'mkdir /output/release && ln -s /etc/passwd /output/release/config.json'];
     commit = await running(command);
     expect(await refusal({}, 'ci')).toBe('INPUT_UNSAFE');
+  });
+
+  const ESCAPES: [string, string, boolean, RegExp][] = [
+    ['connects out', `node -e "net.connect(443, '192.0.2.1').on('error', () => {})"`, true, /network 1 × \(/],
+    [
+      'asks for a name',
+      'RES_OPTIONS=attempts:1 node -e "dns.lookup(\'example.com\', () => {})"',
+      true,
+      /network \d+ × \(/,
+    ],
+    [
+      'reads the host’s files',
+      'cat /etc/shadow /root/.ssh/id_rsa 2> /dev/null || true',
+      isTraced,
+      /files 2 × \(\/etc\/shadow, /,
+    ],
+    [
+      'looks at other processes',
+      'cat /proc/1/environ > /dev/null 2>&1 || true',
+      isTraced,
+      /processes \d+ × \(\/proc\/1\/environ\)/,
+    ],
+    ['writes outside', '(: > /usr/bin/x) 2> /dev/null || true', isTraced, /files 1 × \(to change \/usr\/bin\/x\)/],
+  ];
+  it.each(ESCAPES.filter(([, , isSeen]) => isSeen))(
+    'attack: a run that %s, swallows the error and makes its release all the same; the refusal says what it tried',
+    async (_, script, __, says) => {
+      const honest =
+        'node /input/code/train.mjs --config /input/hyperparameters.json --data /input/data/digits.csv.gz --out /output/release';
+      commit = await running(['sh', '-c', `set -e; ${script}; ${honest}`]);
+      const outputs = join(folder, 'refused');
+      const refused = trainWith(outputs)('digits', 'run-1', asked('run-1'));
+      await expect(refused).rejects.toMatchObject({ code: 'TRAINING_FAILED', message: expect.stringMatching(says) });
+      await expect(refused).rejects.toThrow('failed (exit 0): it tried what it may not');
+      expect(await readdir(outputs)).toEqual([]);
+    },
+  );
+
+  it('a run that failed says that it tried nothing, where that is so', async () => {
+    commit = await running(['sh', '-c', 'exit 3']);
+    const refused = trainWith(join(folder, 'refused'))('digits', 'run-1', asked('run-1'));
+    await expect(refused).rejects.toThrow('failed (exit 3): it tried nothing that it may not');
   });
 
   const beyond: [string, Partial<Policy['training']['limits']>, string][] = [

@@ -2,6 +2,7 @@ import type { Change } from '../../../domain/audit.js';
 import { authoriseData } from '../../../domain/data-source.js';
 import { holdsRole } from '../../../domain/policy.js';
 import type { Digest } from '../../../domain/digest.js';
+import { observedIn, sayObserved } from '../../../domain/observed.js';
 import { dependenciesOf } from '../../../domain/provenance.js';
 import {
   alsoBy,
@@ -34,12 +35,12 @@ export const ENDS: readonly Requirement[] = [
 ];
 
 function isolation({ provenance }: Facts): Finding {
-  const sandbox = provenance?.buildDefinition.internalParameters?.['sandbox'];
-  return noEvidence(
-    typeof sandbox === 'string'
-      ? `its producer says that it was trained in a sandbox (${sandbox}): nobody else does`
-      : 'how its training was isolated is not recorded',
-  );
+  const said = provenance?.buildDefinition.internalParameters;
+  const sandbox = said?.['sandbox'];
+  if (typeof sandbox !== 'string') return noEvidence('how its training was isolated is not recorded');
+  const observed = observedIn(said);
+  const tried = observed === null ? 'what it tried there is not recorded' : sayObserved(observed);
+  return noEvidence(`its producer says that it was trained in a sandbox (${sandbox}): nobody else does; ${tried}`);
 }
 
 /** Who approved of the commit that it was trained with, by statements about it and its files. */

@@ -4,6 +4,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { TrainingEnded } from '../../../activities/contract.js';
 import { createTrainingDesk } from '../../../activities/training-desk.js';
 import { trainingId } from '../../../domain/names.js';
+import { OBSERVABLES } from '../../../domain/observed.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
@@ -29,11 +30,14 @@ function asked(by: KeyName = 'ci', run = RUN) {
 const keep = (request: ReturnType<typeof asked>) =>
   rig.put(storeKeys.request(request.digest), canonicalBytes(request.envelope));
 
-async function made(request: string, by: KeyName = 'trainer') {
+async function made(request: string, by: KeyName = 'trainer', internalParameters: Record<string, unknown> = {}) {
   const { provenance } = world.release();
   const { buildDefinition } = provenance.predicate;
   const externalParameters = { ...buildDefinition.externalParameters, request };
-  const said = { ...provenance.predicate, buildDefinition: { ...buildDefinition, externalParameters } };
+  const said = {
+    ...provenance.predicate,
+    buildDefinition: { ...buildDefinition, externalParameters, internalParameters },
+  };
   const statement = world.statement('provenance', { name: 'digits 1.0.0', sha256: sha256('a release') }, said, by);
   await rig.put(storeKeys.statement(statement.digest), canonicalBytes(statement.envelope));
   return { kind: 'trained', statement: statement.digest } as const;
@@ -60,6 +64,17 @@ test('a run is in the log with who asked for it, what it made, and what shows th
       policy: world.policyDigest,
       reason: 'run run-1: trained',
     },
+  ]);
+});
+
+test('with what it was seen to do', async () => {
+  const seen = [{ kind: 'left-behind', count: 2, detail: 'sleep' }];
+  const request = asked();
+  await keep(request);
+  await record(request.envelope, await made(request.digest, 'trainer', { observed: { watched: OBSERVABLES, seen } }));
+  await record(request.envelope, await made(request.digest, 'trainer', { observed: { watched: ['nonsense'], seen } }));
+  expect(rig.log.map(({ reason }) => reason)).toEqual([
+    'run run-1: trained: it tried nothing that it may not; left-behind 2 × (sleep)',
   ]);
 });
 
