@@ -94,7 +94,9 @@ async function fillWhole(): Promise<void> {
 }
 
 async function writeParts(): Promise<string> {
-  const { components, serving } = JSON.parse(await readFile(join(exampleFolder(), 'training', 'recipe.json'), 'utf8')) as {
+  const { components, serving } = JSON.parse(
+    await readFile(join(exampleFolder(), 'training', 'recipe.json'), 'utf8'),
+  ) as {
     components: object[];
     serving: object;
   };

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { CONSTRUCTS, DATA_FORMATS, SCANNABLE_FORMATS } from '../domain/artifacts.js';
-import { isCommit } from '../domain/code-review.js';
 import { MAX_FILES } from '../domain/manifest.js';
 import { PERSON_ROLES, STRATEGIES, type Policy, type Role } from '../domain/policy.js';
 import { DEMANDS } from '../domain/versioning.js';
@@ -8,6 +7,7 @@ import { drillRulesSchema } from './drill-schema.js';
 import { model, time } from './fields.js';
 import { authorityProblems, authoritySchema } from './policy-authorities.js';
 import { oidcProblems } from './policy-oidc.js';
+import { commitSchema } from './review-schema.js';
 import { planSchema } from './plan-schema.js';
 import { suiteRulesSchema } from './policy-suites.js';
 import { triggersSchema } from './triggers-schema.js';
@@ -131,7 +131,7 @@ export const policySchema: z.ZodType<Policy> = z
             name: model,
             branch: z.string().regex(BRANCH, 'not the name of a branch'),
             reviewers: z.int().min(1).max(20),
-            since: z.string().refine(isCommit, 'not the id of a commit').exactOptional(),
+            since: commitSchema.exactOptional(),
           }),
         )
         .min(1)

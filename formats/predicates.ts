@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { ARTIFACT_FORMATS, CONSTRUCTS } from '../domain/artifacts.js';
-import { isCommit } from '../domain/code-review.js';
 import { ISOLATIONS } from '../domain/isolation.js';
 import type { PredicateName, PredicateOf } from '../domain/statements.js';
 import { STATED_FINDINGS } from '../domain/scan.js';
@@ -18,6 +17,7 @@ import { policySchema } from './policy-schema.js';
 import { planSchema } from './plan-schema.js';
 import { findingSchema, formatSchema as format } from './scan/report.js';
 import { dossierSchema, holdSchema, retentionSchema } from './keeping-schema.js';
+import { commitSchema, reviewSchema } from './review-schema.js';
 import { riskAssessmentSchema } from './risk-assessment.js';
 import { triggersSchema } from './triggers-schema.js';
 
@@ -30,7 +30,6 @@ const percent = z.int().min(0).max(100);
 const MIN_JUSTIFICATION = 10;
 const timed = { issuedAt: time, expiresAt: time };
 
-const commit = z.string().refine(isCommit, 'not the id of a commit');
 const address = z.string().max(4096);
 const action = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -39,7 +38,7 @@ const action = z.discriminatedUnion('kind', [
     trainer: id,
     hyperparameters: digest,
     data: digest.exactOptional(),
-    commit: commit.exactOptional(),
+    commit: commitSchema.exactOptional(),
   }),
   z.strictObject({
     kind: z.literal('release'),
@@ -161,14 +160,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   dossier: dossierSchema,
   dataSource: dataSourceSchema,
   handover: handoverSchema,
-  review: z.strictObject({
-    environment,
-    repository: model,
-    commit,
-    decision: z.enum(['approve', 'reject']),
-    reason,
-    issuedAt: time,
-  }),
+  review: reviewSchema,
   status: z.strictObject({
     environment,
     version: z.int().min(1),

@@ -249,7 +249,7 @@ describe('code is refused', () => {
 
   it('attack: commits that nobody has signed, or a stranger, or with a signature of another commit', async () => {
     for (const by of [null, importPrivateKey(generateKey('ed25519').privatePem)]) {
-      const commit = await repository.commit({ 'train.py': String(by) }, by);
+      const commit = await repository.commit({ 'train.py': by === null ? 'unsigned' : 'a stranger' }, by);
       await repository.review('remy', commit);
       expect(await refused(commit)).toBe('NOT_AUTHORISED');
     }

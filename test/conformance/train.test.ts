@@ -276,9 +276,9 @@ describe('a training zone refuses', () => {
   });
 
   it('attack: while the policy says neither who must agree nor where code may come from', async () => {
-    const next = intake.world.nextPolicy(({ approvals: { train: _, ...approvals }, ...policy }) => ({
+    const next = intake.world.nextPolicy(({ approvals: { deploy, restore, retire }, ...policy }) => ({
       ...policy,
-      approvals,
+      approvals: { deploy, restore, retire },
     }));
     await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
     const policy = (await intake.records.policies()).newestDigest;

@@ -6,6 +6,7 @@ import { makeDossier } from '../../../client/evidence/dossier.js';
 import type { Evidence } from '../../../client/evidence/model.js';
 import { renderPage } from '../../../client/evidence/page/page.js';
 import { verifyDossier } from '../../../client/evidence/verify.js';
+import type { ReviewPredicate } from '../../../domain/code-review.js';
 import type { DestructionPredicate } from '../../../domain/ending-predicates.js';
 import { lifecycleId } from '../../../domain/names.js';
 import { storeKeys } from '../../../domain/store-keys.js';
@@ -382,7 +383,14 @@ describe('a release whose training code was reviewed', () => {
   const FILES = sha256('a list of code');
   const COMMIT = 'c'.repeat(40);
 
-  function trained({ by = 'remy' as KeyName, reviewers = ['remy'], said = {}, files = FILES } = {}) {
+  interface Reviewing {
+    readonly by?: KeyName;
+    readonly reviewers?: readonly string[];
+    readonly said?: Partial<ReviewPredicate>;
+    readonly files?: string;
+  }
+
+  function trained({ by = 'remy', reviewers = ['remy'], said = {}, files = FILES }: Reviewing = {}) {
     const world = createWorld();
     const review = world.statement(
       'review',
@@ -419,14 +427,14 @@ describe('a release whose training code was reviewed', () => {
     expect(evidence.documents.map(({ kind }) => kind)).toContain('review');
   });
 
-  it.each([
-    ['by somebody who is no reviewer', { by: 'alice' as const, reviewers: ['alice'] }],
+  it.each<[string, Reviewing]>([
+    ['by somebody who is no reviewer', { by: 'alice', reviewers: ['alice'] }],
     ['by another than the provenance says', { reviewers: ['remy', 'rolf'] }],
     ['by nobody', { reviewers: [] }],
     ['of another commit', { said: { commit: 'd'.repeat(40) } }],
     ['of another repository', { said: { repository: 'letters' } }],
     ['of other files', { files: sha256('other code') }],
-    ['that rejects it', { said: { decision: 'reject' as const } }],
+    ['that rejects it', { said: { decision: 'reject' } }],
   ])('attack: fails with a review %s', async (_, change) => {
     expect(failing(await dossierOf(trained(change)))).toEqual(['draft-C3.5.4']);
   });

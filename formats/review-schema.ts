@@ -1,0 +1,15 @@
+import { z } from 'zod';
+import { isCommit, type ReviewPredicate } from '../domain/code-review.js';
+import { environment, model, time } from './fields.js';
+
+export const commitSchema = z.string().refine(isCommit, 'not the id of a commit');
+
+export const reviewSchema: z.ZodType<ReviewPredicate> = z.strictObject({
+  environment,
+  // As models are named.
+  repository: model,
+  commit: commitSchema,
+  decision: z.enum(['approve', 'reject']),
+  reason: z.string().max(4000),
+  issuedAt: time,
+});
