@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { registeredSource, type DataSource } from '../adapters/data-sources.js';
 import type { Records } from '../adapters/records.js';
-import { reviewedCode, type ReviewedCode } from '../adapters/reviewed-code.js';
+import { reviewedCode, type FurtherReviews, type ReviewedCode } from '../adapters/reviewed-code.js';
 import { hyperparametersOf, recipeOf, type Recipe } from '../adapters/training/recipe.js';
 import type { Trainer } from '../adapters/training/trainer.js';
 import type { Digest } from '../domain/digest.js';
@@ -16,12 +16,14 @@ export interface TrainingInputs extends ReviewedCode {
   readonly data: DataSource;
 }
 
-interface Sources {
+export interface Sources {
   readonly records: Records;
   /** What may be asked for, by name. */
   readonly trainers: Readonly<Record<string, Trainer>>;
   /** Where repositories are, by the names that the policy has for them. */
   readonly repositories: Readonly<Record<string, string>>;
+  /** Reviews that nobody has signed. */
+  readonly further: FurtherReviews;
 }
 
 type TrainAction = Extract<RequestPredicate['action'], { kind: 'train' }>;
@@ -63,7 +65,7 @@ async function dataFor(records: Records, { data }: Trainer, statement: Digest | 
 
 /** Whoever reviewed it is kept, as what the provenance names. */
 async function codeFor(
-  { records, repositories }: Sources,
+  { records, repositories, further }: Sources,
   repository: string,
   commit: string | undefined,
   { work, signal }: { readonly work: string; readonly signal: AbortSignal | undefined },
@@ -72,7 +74,7 @@ async function codeFor(
     throw new CustodyError('POLICY_REFUSED', 'the request does not say with which code: name the commit');
   const address = named(repositories, repository, 'address of the repository');
   const about = { repository, address, commit };
-  const options = { keeps: true, ...(signal === undefined ? {} : { signal }) };
+  const options = { keeps: true, further, ...(signal === undefined ? {} : { signal }) };
   const found = await reviewedCode(records, about, join(work, 'clone'), options);
   for (const { envelope } of found.reviews) await records.keep(envelope);
   return found;

@@ -1,4 +1,11 @@
-import { authoriseCode, ruleOf, type Code, type ReviewPredicate } from '../domain/code-review.js';
+import {
+  authoriseCode,
+  ruleOf,
+  speakersOf,
+  type Code,
+  type RepositoryRule,
+  type ReviewPredicate,
+} from '../domain/code-review.js';
 import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { signedInRole } from '../domain/permission.js';
@@ -29,15 +36,29 @@ export interface CommitOf {
   readonly commit: string;
 }
 
+interface ReviewedCodeOptions {
+  readonly signal?: AbortSignal;
+  /** What reviewers say is kept, before it is judged. */
+  readonly keeps?: boolean;
+  /** What else is said of the commit and these files of it, wherever that is. */
+  readonly further?: FurtherReviews;
+}
+
+export type FurtherReviews = (
+  rule: RepositoryRule,
+  about: { readonly commit: string; readonly files: Digest },
+) => Promise<readonly Found<ReviewPredicate>[]>;
+
 /**
  * A commit that the rules of now allow to use. All of it is fetched anew into `work`, a folder that is not there yet: what a branch
- * holds, and what reviewers say, is what they hold and say now. `keeps`: what they say is kept, before it is judged. POLICY_REFUSED, NOT_AUTHORISED, INPUT_UNSAFE say what is wrong.
+ * holds, and what reviewers say, is what they hold and say now. POLICY_REFUSED, NOT_AUTHORISED,
+ * INPUT_UNSAFE say what is wrong.
  */
 export async function reviewedCode(
   records: Records,
   about: CommitOf,
   work: string,
-  { signal, keeps = false }: { readonly signal?: AbortSignal; readonly keeps?: boolean } = {},
+  { signal, keeps = false, further = async () => [] }: ReviewedCodeOptions = {},
 ): Promise<ReviewedCode> {
   const { repository, address, commit } = about;
   const policies = await records.policies();
@@ -60,7 +81,8 @@ export async function reviewedCode(
   const code = { repository, commit, branch, isOnBranch: true, files: tree.digest, written };
   const noted = await genuine(records, await notesOf(clone, commit), policies);
   if (keeps) await keepWords(records, noted, policies);
-  const said = [...noted, ...(await kept(records, about))];
+  const elsewhere = await further(rule, { commit, files: tree.digest });
+  const said = [...noted, ...(await kept(records, about)), ...elsewhere];
   const rules = { environment: records.environment, newest, now };
   const reviewers = demand(
     authoriseCode(
@@ -69,7 +91,9 @@ export async function reviewedCode(
       rules,
     ),
   );
-  const counted = said.filter(({ verified }) => verified.signers.some((id) => reviewers.includes(id)));
+  const counted = said.filter(({ verified }) =>
+    speakersOf(verified, rule, newest).some((id) => reviewers.includes(id)),
+  );
   const reviews = [...new Map(counted.map((each) => [each.verified.digest, each])).values()];
   return { code, tree, reviewers, reviews };
 }
@@ -101,7 +125,7 @@ async function kept(records: Records, { repository, commit }: CommitOf): Promise
   const found: Found<ReviewPredicate>[] = [];
   for await (const key of records.bucket.list(storeKeys.reviewsOf(repository, commit))) {
     const word = await records.findGenuine('review', key);
-    if (word !== null) found.push(word);
+    if (word !== null && word.verified.predicate.seen === undefined) found.push(word);
   }
   return found;
 }
@@ -115,7 +139,9 @@ async function genuine(
   const found: Found<ReviewPredicate>[] = [];
   for (const line of lines)
     try {
-      found.push(await records.meet('review', line, policies));
+      const said = await records.meet('review', line, policies);
+      // What was seen elsewhere is asked for there, each time: it may have been taken back.
+      if (said.verified.predicate.seen === undefined) found.push(said);
     } catch (error) {
       if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
     }

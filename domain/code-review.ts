@@ -13,7 +13,19 @@ export interface ReviewPredicate {
   readonly commit: string;
   readonly decision: 'approve' | 'reject';
   readonly reason: string;
+  /** Where a training zone has seen it, of a review that the reviewer has not signed. */
+  readonly seen?: SeenReview;
   readonly issuedAt: string;
+}
+
+/** A review in a pull request on GitHub. */
+export interface SeenReview {
+  readonly on: 'github';
+  readonly pull: number;
+  readonly review: number;
+  /** GitHub's own number of the person. */
+  readonly user: number;
+  readonly submittedAt: string;
 }
 
 /** What the policy demands of the code of one repository. */
@@ -23,6 +35,8 @@ export interface RepositoryRule {
   readonly branch: string;
   /** How many designated reviewers, none of whom has written any of it. */
   readonly reviewers: number;
+  /** `owner/name` on GitHub, where reviews of pull requests count, too; and the branch must be protected there. */
+  readonly github?: string;
   /** A commit: what it holds was there before these rules, and is not reviewed again. */
   readonly since?: string;
 }
@@ -73,8 +87,11 @@ export function authoriseCode(
     said.repository === code.repository &&
     said.commit === code.commit &&
     subject === code.files &&
-    (said.decision === 'reject' || Date.parse(said.issuedAt) <= Date.parse(now) + MAX_SKEW_MS);
-  const words = newestWords(reviews.filter(isAbout)).filter(({ by }) => isReviewer(newest, by));
+    (said.decision === 'reject' || saidAt(said) <= Date.parse(now) + MAX_SKEW_MS);
+  const spoken = reviews
+    .filter(isAbout)
+    .map((review) => ({ by: speakersOf(review, rule, newest), said: review.predicate }));
+  const words = newestWords(spoken).filter(({ by }) => isReviewer(newest, by));
   const against = words.find(({ said }) => said.decision === 'reject');
   if (against !== undefined)
     return denied('POLICY_REFUSED', `${against.by} rejects the commit ${short}: ${against.said.reason}`);
@@ -96,14 +113,30 @@ interface Word {
   readonly said: ReviewPredicate;
 }
 
+/** Whose word it is: who signed it; or whoever a training zone has seen, where the policy lets that count. */
+export function speakersOf(
+  { signers, predicate: { seen } }: Verified<ReviewPredicate>,
+  rule: RepositoryRule,
+  policy: Policy,
+): readonly string[] {
+  if (seen === undefined) return signers;
+  const isZones = signers.some((id) => findAuthority(policy, id)?.roles.includes('producer') === true);
+  if (rule.github === undefined || !isZones) return [];
+  return policy.authorities.filter(({ github }) => github === seen.user).map(({ id }) => id);
+}
+
+const saidAt = ({ seen, issuedAt }: ReviewPredicate): number => Date.parse(seen?.submittedAt ?? issuedAt);
+
 /** What each has said last; of two at the same time, the rejection. */
-function newestWords(reviews: readonly Verified<ReviewPredicate>[]): readonly Word[] {
+function newestWords(
+  spoken: readonly { readonly by: readonly string[]; readonly said: ReviewPredicate }[],
+): readonly Word[] {
   const found = new Map<string, ReviewPredicate>();
-  for (const { signers, predicate } of reviews)
-    for (const by of signers) {
+  for (const { by: speakers, said } of spoken)
+    for (const by of speakers) {
       const before = found.get(by);
-      const later = before === undefined ? 1 : Date.parse(predicate.issuedAt) - Date.parse(before.issuedAt);
-      if (later > 0 || (later === 0 && predicate.decision === 'reject')) found.set(by, predicate);
+      const later = before === undefined ? 1 : saidAt(said) - saidAt(before);
+      if (later > 0 || (later === 0 && said.decision === 'reject')) found.set(by, said);
     }
   return [...found].map(([by, said]) => ({ by, said }));
 }

@@ -24,7 +24,7 @@ const MORE_IS_WEAKER = [
   /^emergency\.killResponseSeconds$/,
   /^freshness\.(reissueSeconds|lifetimeSeconds)$/,
   /^override\.holdsSeconds$/,
-  /^training\./,
+  /^training\.limits\./,
   /^drills\.\w+(Ms|Seconds)$/,
   /^validation\.suites\.[^.]+\.maximumGap$/,
 ];
@@ -39,6 +39,7 @@ const LESS_IS_WEAKER = [
   /^rollout\.breaker\.openSeconds$/,
   /^retention\./,
   /^retirement\./,
+  /^training\.repositories\.[^.]+\.reviewers$/,
 ];
 /** What is an exception by being there: weaker where it appears, stronger where it goes. */
 const EXCEPTIONS = [
@@ -49,6 +50,9 @@ const EXCEPTIONS = [
   // What is listed here may come in.
   /^artifacts\.(formats|scanners)\./,
   /^readers\./,
+  // Without these nothing is trained.
+  /^training\.repositories\./,
+  /^approvals\.train\./,
   // There a machine takes back what it has stopped, without people.
   /^drills\.model$/,
 ];

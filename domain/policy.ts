@@ -66,6 +66,8 @@ export interface Authority {
   readonly kind: 'person' | 'workload';
   readonly roles: readonly Role[];
   readonly keys: readonly AuthorityKey[];
+  /** A person's number on GitHub (`id` of https://api.github.com/users/<login>), by which reviews there are theirs. */
+  readonly github?: number;
   /** A requester whose tokens the listener `api` checks, and whose requests it then signs. */
   readonly oidc?: OidcIdentity;
 }

@@ -37,6 +37,7 @@ export const authoritySchema = z
     kind: z.enum(['person', 'workload']),
     roles: z.array(z.enum([...new Set<Role>([...PERSON_ROLES, ...WORKLOAD_ROLES])])).min(1),
     keys: z.array(key).max(16).default([]),
+    github: z.int().min(1).exactOptional(),
     oidc: oidcSchema.exactOptional(),
   })
   .refine(({ keys, oidc }) => keys.length > 0 || oidc !== undefined, {
@@ -50,6 +51,10 @@ export const authoritySchema = z
     },
     { message: 'a person cannot hold a workload role, nor a workload a role of people', path: ['roles'] },
   )
+  .refine(({ kind, github }) => kind === 'person' || github === undefined, {
+    message: 'only people review on GitHub',
+    path: ['github'],
+  })
   .refine(({ roles }) => !roles.includes('drill') || roles.length === 1, {
     message: 'who drills does nothing else: give it no other role',
     path: ['roles'],
@@ -67,7 +72,7 @@ interface Problem {
 
 /** What is wrong with them together. */
 export function authorityProblems(
-  authorities: readonly Pick<Authority, 'id' | 'roles' | 'keys'>[],
+  authorities: readonly Pick<Authority, 'id' | 'roles' | 'keys' | 'github'>[],
 ): readonly Problem[] {
   const problems: Problem[] = [];
   const problem = (message: string, ...at: (string | number)[]): void => void problems.push({ message, at });
@@ -79,6 +84,13 @@ export function authorityProblems(
     else if (twin !== undefined) problem(`the ids ${twin} and ${id} look the same`, at, 'id');
     ids.add(id);
     looks.set(lookOf(id), twin ?? id);
+  });
+  const numbers = new Map<number, string>();
+  authorities.forEach(({ id, github }, at) => {
+    if (github === undefined) return;
+    const owner = numbers.get(github);
+    if (owner !== undefined) problem(`this is ${owner} on GitHub: one person, one id`, at, 'github');
+    numbers.set(github, id);
   });
   const owners = new Map<string, string>();
   authorities.forEach((held, at) =>

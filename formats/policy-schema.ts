@@ -131,6 +131,10 @@ export const policySchema: z.ZodType<Policy> = z
             name: model,
             branch: z.string().regex(BRANCH, 'not the name of a branch'),
             reviewers: z.int().min(1).max(20),
+            github: z
+              .string()
+              .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,38}\/[A-Za-z0-9._-]{1,100}$/, 'not owner/name')
+              .exactOptional(),
             since: commitSchema.exactOptional(),
           }),
         )
@@ -156,19 +160,22 @@ export const policySchema: z.ZodType<Policy> = z
         path: ['lifetimeSeconds'],
       }),
   })
-  .superRefine(({ authorities, rootThreshold, approvals, override, emergency, drills }, context) => {
+  .superRefine(({ authorities, rootThreshold, approvals, override, emergency, drills, training }, context) => {
     const problem = (message: string, ...path: (string | number)[]): void =>
       context.addIssue({ code: 'custom', message, path });
     for (const { message, at } of authorityProblems(authorities)) problem(message, 'authorities', ...at);
     for (const { message, at } of oidcProblems(authorities)) problem(message, 'authorities', ...at);
     const roots = authorities.filter(({ roles }) => roles.includes('root')).length;
     if (roots < rootThreshold) problem(`only ${roots} authorities hold the role root`, 'rootThreshold');
-    const demandHolders = (role: Role, count: number, ...path: string[]): void => {
+    const demandHolders = (role: Role, count: number, ...path: (string | number)[]): void => {
       const holders = authorities.filter(({ roles }) => roles.includes(role)).length;
-      if (holders < count) problem(`only ${holders} people hold the role ${role}`, ...path, 'count');
+      if (holders < count) problem(`only ${holders} people hold the role ${role}`, ...path);
     };
-    for (const [act, { role, count }] of Object.entries(approvals)) demandHolders(role, count, 'approvals', act);
-    if (override !== undefined) demandHolders('override-authority', override.count, 'override');
+    for (const [act, { role, count }] of Object.entries(approvals))
+      demandHolders(role, count, 'approvals', act, 'count');
+    if (override !== undefined) demandHolders('override-authority', override.count, 'override', 'count');
+    for (const [at, { reviewers }] of (training.repositories ?? []).entries())
+      demandHolders('reviewer', reviewers, 'training', 'repositories', at, 'reviewers');
     if (drills !== undefined) {
       if (!authorities.some(({ roles }) => roles.includes('drill')))
         problem('nobody holds the role drill', 'drills', 'model');
@@ -178,6 +185,6 @@ export const policySchema: z.ZodType<Policy> = z
     const { deployment } = emergency;
     if (deployment === undefined) return;
     const { approval, review } = deployment;
-    demandHolders('security-authority', approval.count, 'emergency', 'deployment', 'approval');
-    demandHolders(review.role, review.count, 'emergency', 'deployment', 'review');
+    demandHolders('security-authority', approval.count, 'emergency', 'deployment', 'approval', 'count');
+    demandHolders(review.role, review.count, 'emergency', 'deployment', 'review', 'count');
   });

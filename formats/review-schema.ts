@@ -11,5 +11,12 @@ export const reviewSchema: z.ZodType<ReviewPredicate> = z.strictObject({
   commit: commitSchema,
   decision: z.enum(['approve', 'reject']),
   reason: z.string().max(4000),
+  seen: z
+    .strictObject({
+      on: z.literal('github'),
+      ...{ pull: z.int().min(1), review: z.int().min(1), user: z.int().min(1) },
+      submittedAt: time,
+    })
+    .exactOptional(),
   issuedAt: time,
 });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { PrometheusOptions } from '../adapters/metrics/prometheus.js';
+import type { GitHubAccess } from '../adapters/review/github.js';
 import { scannersSchema } from '../adapters/scan/known.js';
 import { CustodyError } from '../domain/errors.js';
 import { ZONES } from '../domain/names.js';
@@ -103,6 +104,8 @@ const schema = z.discriminatedUnion('zone', [
     tracer: path.exactOptional(),
     /** Where the repositories of the policy are, by name: paths, or addresses that git can fetch from. */
     repositories: z.record(z.string(), z.string().min(1).max(4096)),
+    /** Where reviews of repositories on GitHub are asked for; `token`: a file with a token that may read them. */
+    github: z.strictObject({ api: z.url({ protocol: /^https?$/ }), token: path.exactOptional() }).exactOptional(),
   }),
   z.strictObject({
     zone: z.literal('watch'),
@@ -134,6 +137,11 @@ export function loadKey({ path: file }: { readonly path: string }): SigningKey {
 /** With the token itself in place of its file. */
 export function prometheusOf({ url, token }: NonNullable<ConfigOf<'watch'>['prometheus']>): PrometheusOptions {
   return token === undefined ? { url } : { url, token: readText(token).trim() };
+}
+
+/** The same. */
+export function githubOf({ api, token }: NonNullable<ConfigOf<'training'>['github']>): GitHubAccess {
+  return token === undefined ? { api } : { api, token: readText(token).trim() };
 }
 
 function readText(file: string): string {

@@ -1,6 +1,6 @@
 import { createTrainingActivities } from '../activities/train.js';
 import { readTrainer, type Trainer } from '../adapters/training/trainer.js';
-import { loadKey, type ConfigOf } from './config.js';
+import { githubOf, loadKey, type ConfigOf } from './config.js';
 import type { Zone, ZoneBase } from './zone.js';
 
 /** Runs the trainers of its configuration in the sandbox, and signs what comes out as its producer. */
@@ -14,6 +14,7 @@ export async function wireTraining(config: ConfigOf<'training'>, { records }: Zo
       trainers,
       repositories: config.repositories,
       outputs: config.outputs,
+      github: config.github === undefined ? undefined : githubOf(config.github),
       tracer: config.tracer,
     }),
     stop: async () => undefined,

@@ -252,6 +252,7 @@ describe('policy.yaml', () => {
     ['rootThreshold: 2', 'rootThreshold: 3', 'rootThreshold: only 2 authorities hold the role root'],
     ['rootThreshold: 2', 'rootThreshold: 0', 'rootThreshold: Too small'],
     ['count: 1', 'count: 3', 'approvals.deploy.count: only 2 people hold the role release-approver'],
+    ['reviewers: 1', 'reviewers: 3', 'training.repositories.0.reviewers: only 2 people hold the role reviewer'],
     ['id: bob', 'id: alice', 'authorities.3.id: the id alice stands twice'],
     ['- root\n', '- control\n', 'authorities.0.roles: a person cannot hold a workload role'],
     [
@@ -292,6 +293,20 @@ describe('policy.yaml', () => {
         `authorities.${at}.keys.0.${bound}: a key of a root or release signer ends with the policy`,
       ),
     );
+  });
+
+  test('attack: a number on GitHub is one person’s, and no program’s', () => {
+    const numbered = (...ids: readonly string[]): string =>
+      stringify(
+        {
+          ...policy,
+          authorities: policy.authorities.map((each) => (ids.includes(each.id) ? { ...each, github: 583_231 } : each)),
+        },
+        { aliasDuplicateObjects: false },
+      );
+    expect(() => parsePolicyYaml(numbered('alice'), 'policy.yaml')).not.toThrow();
+    expect(problems(numbered('alice', 'bob'))).toContainEqual(expect.stringContaining('this is alice on GitHub'));
+    expect(problems(numbered('ci'))).toContainEqual(expect.stringContaining('only people review on GitHub'));
   });
 
   test('attack: a key has one owner', () => {

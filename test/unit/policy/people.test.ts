@@ -15,6 +15,7 @@ import { adviseOn } from '../../../domain/policy-advice.js';
 import type { PlanStep } from '../../../domain/plan.js';
 import { diffPolicies } from '../../../domain/policy-diff.js';
 import type { AlertRule, MetricRule } from '../../../domain/metrics.js';
+import type { RepositoryRule } from '../../../domain/code-review.js';
 import type { Authority, Policy, SuiteRule } from '../../../domain/policy.js';
 import type { Triggers } from '../../../domain/routing.js';
 import { policyJsonSchema, verifyPolicyChain } from '../../../formats/policy.js';
@@ -286,6 +287,17 @@ describe('what differs between two policies', () => {
     if (emergency.deployment === undefined) throw new Error('the policy knows no emergency');
     return { ...rest, emergency: { ...emergency, deployment: change(emergency.deployment) } };
   };
+  const COMMIT = 'c'.repeat(40);
+  const code = (rule: Partial<RepositoryRule>): Policy => ({
+    ...policy,
+    training: { ...policy.training, repositories: [{ name: 'digits', branch: 'main', reviewers: 1, ...rule }] },
+  });
+  const { deploy, restore, retire } = policy.approvals;
+  const untrained: Policy = {
+    ...policy,
+    approvals: { deploy, restore, retire },
+    training: { limits: policy.training.limits },
+  };
   const unisolated: Policy = { ...policy, validation: { ...policy.validation, allowUnisolated: true } };
   const unknown = (unknownCallers: 'record' | 'refuse'): Policy => ({ ...policy, inventory: { unknownCallers } });
   const exceptions: [string, Policy, Policy, string][] = [
@@ -346,6 +358,25 @@ describe('what differs between two policies', () => {
     ['results without a sandbox that count', policy, unisolated, '! validation.allowUnisolated:  → true'],
     ['results without a sandbox that no longer count', unisolated, policy, 'validation.allowUnisolated: true → '],
     ['an override that comes', policy, override({}), '! override.count:  → 1'],
+    ['fewer reviewers', code({ reviewers: 2 }), code({}), '! training.repositories.digits.reviewers: 2 → 1'],
+    ['more of them', code({}), code({ reviewers: 2 }), 'training.repositories.digits.reviewers: 1 → 2'],
+    ['another branch', code({}), code({ branch: 'dev' }), '! training.repositories.digits.branch: main → dev'],
+    [
+      'reviews that are seen elsewhere',
+      code({}),
+      code({ github: 'ml/digits' }),
+      '! training.repositories.digits.github:  → ml/digits',
+    ],
+    [
+      'code that is not reviewed again',
+      code({}),
+      code({ since: COMMIT }),
+      `! training.repositories.digits.since:  → ${COMMIT}`,
+    ],
+    ['code that is', code({ since: COMMIT }), code({}), `training.repositories.digits.since: ${COMMIT} → `],
+    ['a repository more', untrained, policy, '! training.repositories.digits.branch:  → main'],
+    ['a repository less', policy, untrained, 'training.repositories.digits.branch: main → '],
+    ['trainings that people may agree to', untrained, policy, '! approvals.train.count:  → 1'],
     ['an override that goes', override({}), policy, 'override.count: 1 → '],
     [
       'a change that is to demand less than others',
