@@ -92,13 +92,18 @@ export async function provenance(exam: Examination): Promise<void> {
   exam.shown.provenance = made;
   const { startedOn, finishedOn } = made.predicate.runDetails.metadata;
   exam.detail('created', `${finishedOn} (begun ${startedOn})`, made);
-  exam.detail('build', made.predicate.buildDefinition.buildType, made);
+  const { buildType, internalParameters } = made.predicate.buildDefinition;
+  const sandbox = internalParameters?.['sandbox'];
+  exam.detail('build', `${buildType}${typeof sandbox === 'string' ? `, in a sandbox (${sandbox})` : ''}`, made);
   const base = baseOf(made.predicate);
   if (base !== null) exam.detail('base', `${base.model} ${base.version}, release ${base.release}`, made);
   for (const kind of KINDS) tell(exam, kind, made);
 }
 
 function tell(exam: Examination, kind: DependencyKind, made: Verified<ProvenancePredicate>): void {
-  for (const { name, sha256 } of dependenciesOf(made.predicate, kind))
-    exam.detail(kind, `${name} ${sha256 === null ? 'without a SHA-256' : `sha256 ${sha256}`}`, made);
+  for (const { name, sha256, commit, reviewers } of dependenciesOf(made.predicate, kind)) {
+    const at = commit === undefined ? '' : ` commit ${commit}`;
+    const by = reviewers === undefined ? '' : `, reviewed by ${reviewers.join(' and ')}`;
+    exam.detail(kind, `${name}${at} ${sha256 === null ? 'without a SHA-256' : `sha256 ${sha256}`}${by}`, made);
+  }
 }

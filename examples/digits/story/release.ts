@@ -8,6 +8,7 @@ import { provenanceBeside, writeProvenance } from '../../../client/provenance.js
 import { askAs, startRelease, startTraining, uiAddress, type ReleaseSource } from '../../../client/start.js';
 import { CustodyError } from '../../../domain/errors.js';
 import { endpointId } from '../../../domain/names.js';
+import { dependenciesOf } from '../../../domain/provenance.js';
 import { isoTime } from '../../../domain/time.js';
 import { omsResources, parseManifest } from '../../../formats/manifest.js';
 import { signOms } from '../../../formats/oms.js';
@@ -57,9 +58,22 @@ export async function train(scene: Scene, inputs: { data: string; commit: string
     const { source, bundle, provenance } = outcome;
     if (source === undefined || bundle === undefined || provenance === undefined)
       throw new CustodyError('INTERNAL', `training ${version} was refused: ${outcome.reason ?? ''}`);
-    sources.set(version, { folder: toPath(source), bundle: toPath(bundle), provenance: toPath(provenance) });
+    const found = { folder: toPath(source), bundle: toPath(bundle), provenance: toPath(provenance) };
+    if (version === SHIPPED_VERSIONS[0]) tellProvenance(scene, found);
+    sources.set(version, found);
   }
   return sources;
+}
+
+/** What its producer has signed of how it came to be. */
+function tellProvenance({ narrator }: Scene, { folder, provenance }: ReleaseSource): void {
+  const release = sha256(readFileSync(join(folder, 'custody.json')));
+  const made = readProvenance(readFileSync(provenance), provenance, release);
+  for (const { name, commit, reviewers = [] } of dependenciesOf(made, 'training-code'))
+    if (commit !== undefined)
+      narrator.say(`with ${name} at ${commit.slice(0, 12)}, reviewed by ${reviewers.join(', ')}`);
+  for (const { name, sha256: digest } of dependenciesOf(made, 'training-data'))
+    narrator.say(`on the data ${name}, ${digest ?? ''}`);
 }
 
 function toPath(address: string): string {

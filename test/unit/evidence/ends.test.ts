@@ -9,6 +9,7 @@ import { verifyDossier } from '../../../client/evidence/verify.js';
 import type { ReviewPredicate } from '../../../domain/code-review.js';
 import type { DestructionPredicate } from '../../../domain/ending-predicates.js';
 import { lifecycleId } from '../../../domain/names.js';
+import type { Policy } from '../../../domain/policy.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
@@ -388,10 +389,11 @@ describe('a release whose training code was reviewed', () => {
     readonly reviewers?: readonly string[];
     readonly said?: Partial<ReviewPredicate>;
     readonly files?: string;
+    readonly policy?: (policy: Policy) => Policy;
   }
 
-  function trained({ by = 'remy', reviewers = ['remy'], said = {}, files = FILES }: Reviewing = {}) {
-    const world = createWorld();
+  function trained({ by = 'remy', reviewers = ['remy'], said = {}, files = FILES, policy }: Reviewing = {}) {
+    const world = createWorld(policy === undefined ? {} : { policy });
     const review = world.statement(
       'review',
       { name: 'digits', sha256: FILES },
@@ -425,6 +427,31 @@ describe('a release whose training code was reviewed', () => {
       ...{ state: 'holds', says: 'commit cccccccccccc of digits, approved by remy' },
     });
     expect(evidence.documents.map(({ kind }) => kind)).toContain('review');
+  });
+
+  const SEEN = { on: 'github', pull: 7, review: 80, user: 583_231, submittedAt: '2026-01-01T00:00:00.000Z' } as const;
+  const onGitHub = (policy: Policy): Policy => ({
+    ...policy,
+    authorities: policy.authorities.map((each) => (each.id === 'remy' ? { ...each, github: SEEN.user } : each)),
+    training: {
+      ...policy.training,
+      repositories: [{ name: 'digits', branch: 'main', reviewers: 1, github: 'ml/digits' }],
+    },
+  });
+  const seen = { reason: 'pull request 7 of ml/digits', seen: SEEN };
+
+  it('shows a review that its training zone has seen on GitHub, as such', async () => {
+    const evidence = await dossierOf(trained({ by: 'trainer', said: seen, policy: onGitHub }));
+    expect(failing(evidence)).toEqual([]);
+    expect(rowOf(evidence, 'C3.5.4')).toMatchObject({
+      says: 'commit cccccccccccc of digits, approved by remy, as the training zone has seen it in pull request 7 of ml/digits',
+    });
+  });
+
+  it('attack: fails with one that nobody may have seen, or where the policy does not let it count', async () => {
+    const forged = await dossierOf(trained({ by: 'control', said: seen, policy: onGitHub }));
+    expect(failing(forged)).toEqual(['draft-C3.5.4']);
+    expect(failing(await dossierOf(trained({ by: 'trainer', said: seen })))).toEqual(['draft-C3.5.4']);
   });
 
   it.each<[string, Reviewing]>([
