@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { filesOf } from '../adapters/data-sources.js';
-import type { Records } from '../adapters/records.js';
 import { recordCode } from '../adapters/reviewed-code.js';
-import type { GitHubAccess } from '../adapters/review/github.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
 import { readSmall } from '../adapters/source/file.js';
 import { packRelease } from '../adapters/source/pack.js';
@@ -28,22 +26,14 @@ import { signOms } from '../formats/oms.js';
 import { keysOfRole, signStatement } from '../formats/statements.js';
 import type { TrainingActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
-import { reviewsSeen } from './seen-reviews.js';
 import { inputsOf, type Sources } from './training-inputs.js';
 import { hostDependencies, provenanceOf, type Made, type TrainRequest } from './training-provenance.js';
 
-export interface TrainDependencies {
-  readonly records: Records;
+export interface TrainDependencies extends Sources {
   /** Signs what was trained: ECDSA, enrolled for the role producer. */
   readonly producerKey: SigningKey;
-  /** What may be asked for, by name. */
-  readonly trainers: Readonly<Record<string, Trainer>>;
-  /** Where the repositories of the policy are: paths, or addresses that git can fetch from. */
-  readonly repositories: Readonly<Record<string, string>>;
   /** Each run gets a folder here: `<run>/release`, `<run>/release.sig.json` and `<run>/release.provenance.json`. */
   readonly outputs: string;
-  /** Where reviews on GitHub are asked for. */
-  readonly github?: GitHubAccess | undefined;
   /** A `strace` that watches each run: without one, less of what it tries is known. */
   readonly tracer?: string | undefined;
 }
@@ -74,8 +64,7 @@ export function createTrainingActivities(dependencies: TrainDependencies): Train
       demandInTime(request);
       await withHeartbeat(
         () => ({ run }),
-        (signal) =>
-          inFolder(outputs, run, (work) => inputsOf(sourcesOf(dependencies), request.predicate.action, work, signal)),
+        (signal) => inFolder(outputs, run, (work) => inputsOf(dependencies, request.predicate.action, work, signal)),
       );
     },
 
@@ -139,27 +128,16 @@ async function findRun(outputs: string, run: string, request: Digest): Promise<T
   return { source: place(RELEASE), bundle: place(SIGNATURE), provenance: place(PROVENANCE), statement };
 }
 
-const sourcesOf = (dependencies: TrainDependencies): Sources => ({
-  ...dependencies,
-  further: reviewsSeen({ ...dependencies, github: dependencies.github }),
-});
-
-interface Asked {
-  readonly model: string;
-  readonly run: string;
-  readonly request: TrainRequest;
-}
-
 async function trainRun(
   dependencies: TrainDependencies,
-  { model, run, request }: Asked,
+  { model, run, request }: Pick<Made, 'model' | 'run' | 'request'>,
   folder: string,
   signal: AbortSignal,
 ): Promise<Trained> {
   const { records, tracer } = dependencies;
   const { action, version } = request.predicate;
   const startedOn = isoTime(Date.now());
-  const inputs = await inputsOf(sourcesOf(dependencies), action, folder, signal);
+  const inputs = await inputsOf(dependencies, action, folder, signal);
   const { trainer, recipe, tree: code, hyperparameters, data } = inputs;
   // The newest policy's, since an older one that a request could name may have allowed more.
   const { newest } = await records.policies();

@@ -20,17 +20,19 @@ export interface Sources {
   readonly records: Records;
   /** What may be asked for, by name. */
   readonly trainers: Readonly<Record<string, Trainer>>;
-  /** Where repositories are, by the names that the policy has for them. */
+  /** Where the repositories of the policy are: paths, or addresses that git can fetch from. */
   readonly repositories: Readonly<Record<string, string>>;
   /** Reviews that nobody has signed. */
   readonly further: FurtherReviews;
 }
 
-type TrainAction = Extract<RequestPredicate['action'], { kind: 'train' }>;
+/** One that says on which data, and with which code. */
+export type TrainAction = Required<Extract<RequestPredicate['action'], { kind: 'train' }>>;
 
 /**
  * Everything that a run is made of, each verified by the rules of now: data by their chain of custody, code by its reviews,
- * hyperparameters as part of the code. `work`: an empty folder of the caller's. POLICY_REFUSED, NOT_AUTHORISED, CUSTODY_BROKEN, INPUT_* say what is wrong.
+ * hyperparameters as part of the code. `work`: an empty folder of the caller's. POLICY_REFUSED, NOT_AUTHORISED, CUSTODY_BROKEN,
+ * INPUT_* say what is wrong.
  */
 export async function inputsOf(
   sources: Sources,
@@ -54,9 +56,7 @@ function named<T>(known: Readonly<Record<string, T>>, name: string, what: string
 }
 
 /** What the request names, if it is registered, is trusted still, and is what this trainer is for. */
-async function dataFor(records: Records, { data }: Trainer, statement: Digest | undefined): Promise<DataSource> {
-  if (statement === undefined)
-    throw new CustodyError('POLICY_REFUSED', 'the request does not say on which data: name the statement about them');
+async function dataFor(records: Records, { data }: Trainer, statement: Digest): Promise<DataSource> {
   const found = await registeredSource(records, statement);
   const { source } = found.statement.predicate;
   if (source === data.source) return found;
@@ -67,11 +67,9 @@ async function dataFor(records: Records, { data }: Trainer, statement: Digest | 
 async function codeFor(
   { records, repositories, further }: Sources,
   repository: string,
-  commit: string | undefined,
+  commit: string,
   { work, signal }: { readonly work: string; readonly signal: AbortSignal | undefined },
 ): Promise<ReviewedCode> {
-  if (commit === undefined)
-    throw new CustodyError('POLICY_REFUSED', 'the request does not say with which code: name the commit');
   const address = named(repositories, repository, 'address of the repository');
   const about = { repository, address, commit };
   const options = { keeps: true, further, ...(signal === undefined ? {} : { signal }) };

@@ -9,10 +9,10 @@ import { isoTime } from '../domain/time.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { locksOf } from '../formats/provenance.js';
 import { sha256 } from '../formats/sha256.js';
-import type { TrainingInputs } from './training-inputs.js';
+import type { TrainAction, TrainingInputs } from './training-inputs.js';
 
 export type TrainRequest = Verified<RequestPredicate> & {
-  readonly predicate: { readonly action: { readonly kind: 'train' }; readonly version: string };
+  readonly predicate: { readonly action: TrainAction; readonly version: string };
 };
 
 export interface Made {

@@ -187,6 +187,7 @@ function isOutside(path: string, mounts: readonly string[]): boolean {
   return ![...WRITABLE, ...mounts].some((place) => isWithin(path, place)) && !/^\/proc\/\d+\//.test(path);
 }
 
-function isWithin(path: string, folder: string): boolean {
+/** Whether a plain path is the folder, or lies in it. */
+export function isWithin(path: string, folder: string): boolean {
   return path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`);
 }

@@ -1,6 +1,6 @@
 import type { Digest } from './digest.js';
-import { denied, type Permission } from './permission.js';
-import { findAuthority, type Policy } from './policy.js';
+import { denied, signedInRole, type Permission } from './permission.js';
+import { findAuthority, holdsRole, type Policy } from './policy.js';
 import type { Verified } from './statements.js';
 import { MAX_SKEW_MS } from './time.js';
 
@@ -91,7 +91,7 @@ export function authoriseCode(
   const spoken = reviews
     .filter(isAbout)
     .map((review) => ({ by: speakersOf(review, rule, newest), said: review.predicate }));
-  const words = newestWords(spoken).filter(({ by }) => isReviewer(newest, by));
+  const words = newestWords(spoken).filter(({ by }) => holdsRole(newest, newest, by, 'reviewer'));
   const against = words.find(({ said }) => said.decision === 'reject');
   if (against !== undefined)
     return denied('POLICY_REFUSED', `${against.by} rejects the commit ${short}: ${against.said.reason}`);
@@ -103,25 +103,16 @@ export function authoriseCode(
   return denied('NOT_AUTHORISED', `${missing} more with the role reviewer must approve the commit ${short}${self}`);
 }
 
-function isReviewer(policy: Policy, id: string): boolean {
-  const authority = findAuthority(policy, id);
-  return authority?.kind === 'person' && authority.roles.includes('reviewer');
-}
-
 interface Word {
   readonly by: string;
   readonly said: ReviewPredicate;
 }
 
 /** Whose word it is: who signed it; or whoever a training zone has seen, where the policy lets that count. */
-export function speakersOf(
-  { signers, predicate: { seen } }: Verified<ReviewPredicate>,
-  rule: RepositoryRule,
-  policy: Policy,
-): readonly string[] {
-  if (seen === undefined) return signers;
-  const isZones = signers.some((id) => findAuthority(policy, id)?.roles.includes('producer') === true);
-  if (rule.github === undefined || !isZones) return [];
+export function speakersOf(review: Verified<ReviewPredicate>, rule: RepositoryRule, policy: Policy): readonly string[] {
+  const { seen } = review.predicate;
+  if (seen === undefined) return review.signers;
+  if (rule.github === undefined || !signedInRole({ gate: policy, newest: policy }, review, 'producer')) return [];
   return policy.authorities.filter(({ github }) => github === seen.user).map(({ id }) => id);
 }
 

@@ -1,3 +1,4 @@
+import { reviewsSeen } from '../activities/seen-reviews.js';
 import { createTrainingActivities } from '../activities/train.js';
 import { readTrainer, type Trainer } from '../adapters/training/trainer.js';
 import { githubOf, loadKey, type ConfigOf } from './config.js';
@@ -7,14 +8,16 @@ import type { Zone, ZoneBase } from './zone.js';
 export async function wireTraining(config: ConfigOf<'training'>, { records }: ZoneBase): Promise<Zone> {
   const trainers: Record<string, Trainer> = {};
   for (const [name, file] of Object.entries(config.trainers)) trainers[name] = await readTrainer(file);
+  const producerKey = loadKey(config.key);
+  const github = config.github === undefined ? undefined : githubOf(config.github);
   return {
     activities: createTrainingActivities({
       records,
-      producerKey: loadKey(config.key),
+      producerKey,
       trainers,
       repositories: config.repositories,
       outputs: config.outputs,
-      github: config.github === undefined ? undefined : githubOf(config.github),
+      further: reviewsSeen({ records, producerKey, github }),
       tracer: config.tracer,
     }),
     stop: async () => undefined,

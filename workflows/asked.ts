@@ -6,7 +6,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import { refuseStrays } from './desk.js';
+import { refuseStrays, type Rejected } from './desk.js';
 import { show, type Shown } from './display.js';
 import { awaitGate, type Counting, type GateOutcome, type Until } from './gate.js';
 import { Inbox, type CarriedMessages } from './inbox.js';
@@ -28,10 +28,12 @@ export interface AskedInput<I> {
 export interface AskedDesk {
   /** Where an earlier run has left the gate. */
   readonly from: Counting | null;
-  readonly ask: (counting: Counting) => Promise<GateOutcome>;
+  /** What people agreed to, or how it ends without. */
+  readonly ask: (counting: Counting) => Promise<Answer>;
   readonly shown: (stage: string) => void;
 }
 
+type Answer = Exclude<GateOutcome, { readonly kind: 'rejected' }> | Rejected;
 type Facts = Shown['facts'];
 
 /**
@@ -74,9 +76,11 @@ export function askedWorkflow<I, O extends { readonly kind: string }>(
       );
     return happened;
   };
-  const ask = (from: Counting): Promise<GateOutcome> => {
+  const ask = async (from: Counting): Promise<Answer> => {
     shown('approve', from);
-    return awaitGate(inbox, from, until, (next) => shown('approve', next));
+    const said = await awaitGate(inbox, from, until, (next) => shown('approve', next));
+    if (said.kind !== 'rejected') return said;
+    return { kind: 'rejected', code: 'POLICY_REFUSED', reason: `${said.by}: ${said.reason}` };
   };
   return CancellationScope.nonCancellable(async () => {
     void refuseStrays(about.model, inbox, () =>

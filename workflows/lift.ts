@@ -39,9 +39,7 @@ async function decided(
     async () => from ?? opened('lift', await holdControl.openLiftGate(name, envelope)),
     async (counting): Promise<LiftOutcome> => {
       const outcome = await ask(counting);
-      if (outcome.kind === 'expired') return outcome;
-      if (outcome.kind === 'rejected')
-        return { kind: 'rejected', code: 'POLICY_REFUSED', reason: `${outcome.by}: ${outcome.reason}` };
+      if (outcome.kind !== 'approved') return outcome;
       shown('lift');
       const { approved } = outcome;
       const kept = await keeping.liftHolds(name, approved);

@@ -63,9 +63,7 @@ async function decided({ model, run }: Run, { request }: TrainingInput, desk: As
       async (): Promise<TrainingOutcome> => {
         if (desk.from === null && !(await examined({ model, run }, request, gate))) return { kind: 'expired' };
         const said = await desk.ask(gate);
-        if (said.kind === 'expired') return said;
-        if (said.kind === 'rejected')
-          return { kind: 'rejected', code: 'POLICY_REFUSED', reason: `${said.by}: ${said.reason}` };
+        if (said.kind !== 'approved') return said;
         desk.shown('train');
         return { kind: 'trained', ...(await zone.train(model, run, request, said.approved.approvals)) };
       },

@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, readdirSync, readlinkSync, realpathSync, statSync, type Stats } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
+import { isWithin } from '../../domain/attempts.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { SandboxMount, SandboxRequest } from './port.js';
 
@@ -82,10 +83,6 @@ function resolveSource(source: string): { path: string; stats: Stats } {
       },
     );
   }
-}
-
-function isWithin(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(`${folder}/`);
 }
 
 function invalid(target: string, problem: string): CustodyError {

@@ -123,11 +123,10 @@ describe('code that was reviewed', () => {
     const file = join(work, 'id');
     await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', file]);
     const line = (await execa('cat', [`${file}.pub`])).stdout;
-    const next = intake.world.nextPolicy((policy) => ({
+    await apply((policy) => ({
       ...policy,
       authorities: policy.authorities.map((each) => (each.id === 'rita' ? { ...each, keys: [{ ssh: line }] } : each)),
     }));
-    await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
     await repository.git('config', 'gpg.format', 'ssh');
     await repository.git('config', 'user.signingkey', file);
     repository.write(CODE);
@@ -270,11 +269,10 @@ describe('code is refused', () => {
     await repository.review('remy', commit);
     await repository.review('rolf', commit);
     expect(await refused(commit)).toBe('admitted');
-    const next = intake.world.nextPolicy((policy) => ({
+    await apply((policy) => ({
       ...policy,
       authorities: policy.authorities.map((each) => (each.id === 'remy' ? { ...each, roles: ['requester'] } : each)),
     }));
-    await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
     expect((await check(commit)).reviewers).toEqual(['rolf']);
     await repository.review('rolf', commit, { decision: 'reject', reason: 'I was wrong' });
     expect(await refused(commit)).toBe('POLICY_REFUSED');
@@ -397,11 +395,10 @@ describe('code is refused', () => {
   it('of a repository that the policy does not know, or while it has no such rule', async () => {
     const commit = await repository.commit(CODE);
     await repository.review('remy', commit);
-    const next = intake.world.nextPolicy(({ training: { limits }, ...policy }) => ({
+    await apply(({ training: { limits }, ...policy }) => ({
       ...policy,
       training: { limits },
     }));
-    await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(next.envelope));
     expect(await refused(commit)).toBe('POLICY_REFUSED');
     expect(PREDICATES.review).toBe('urn:custody:predicate:review:v1');
   });

@@ -84,6 +84,7 @@ function trainWith(outputs: string, overrides: Partial<TrainDependencies> = {}):
     producerKey: world.keys.trainer,
     trainers: { digits: trainer },
     repositories: { digits: repository.folder },
+    further: async () => [],
     outputs,
     tracer,
     ...overrides,
@@ -267,7 +268,7 @@ describe('a training zone refuses', () => {
     const said = await agreed(another, ['alice']);
     const { train } = createTrainingActivities({
       ...{ records: intake.records, producerKey: intake.world.keys.trainer, trainers: { digits: trainer } },
-      ...{ repositories: { digits: repository.folder }, outputs: join(folder, 'refused') },
+      ...{ repositories: { digits: repository.folder }, further: async () => [], outputs: join(folder, 'refused') },
     });
     const environment = new MockActivityEnvironment();
     await expect(environment.run(train, 'digits', 'run-1', asked('run-1'), said)).rejects.toMatchObject({
