@@ -5,6 +5,7 @@ import { holdsRole, type Policy } from '../../../domain/policy.js';
 import type { Verified } from '../../../domain/statements.js';
 import type { Digest } from '../../../domain/digest.js';
 import { observedIn, sayObserved } from '../../../domain/observed.js';
+import { sayTraffic, trafficIn } from '../../../domain/traffic.js';
 import { dependenciesOf } from '../../../domain/provenance.js';
 import {
   alsoBy,
@@ -42,7 +43,12 @@ function isolation({ provenance }: Facts): Finding {
   if (typeof sandbox !== 'string') return noEvidence('how its training was isolated is not recorded');
   const observed = observedIn(said);
   const tried = observed === null ? 'what it tried there is not recorded' : sayObserved(observed);
-  return noEvidence(`its producer says that it was trained in a sandbox (${sandbox}): nobody else does; ${tried}`);
+  const network = trafficIn(said);
+  const without = said?.['network'] === undefined ? 'it had no network' : 'what it reached is not recorded';
+  const reached = network === null ? without : sayTraffic(network);
+  return noEvidence(
+    `its producer says that it was trained in a sandbox (${sandbox}): nobody else does; ${tried}; ${reached}`,
+  );
 }
 
 /** Who approved of the commit that it was trained with, by statements about it and its files. */
