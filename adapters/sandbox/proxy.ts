@@ -77,8 +77,11 @@ export class RecordingProxy {
 
   /** Once everything inside has ended: what that had still sent is judged, and every connection is cut. */
   async close(): Promise<void> {
-    // A turn of the loop takes in all who wait at the door; the next one what they say.
-    for (let turn = 0; turn < 3; turn += 1) await setImmediate();
+    // Each turn of the loop takes in at least one of those who wait at the door; the last one, what they say.
+    for (let before = -1; before !== this.#accepted; await setImmediate()) {
+      before = this.#accepted;
+      await setImmediate();
+    }
     const ended = Promise.all([...this.#clients].map(endOf));
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, DRAIN_MS);

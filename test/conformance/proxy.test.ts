@@ -253,7 +253,8 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
       { kind: 'network', count: 30, detail: 'by the proxy: more than 10 connections' },
     ]);
     expect([many.connections.length, asked.length]).toEqual([10, 10]);
-    const idle = `for (let n = 0; n < 20; n += 1) await new Promise((r) => net.connect(3128, '127.0.0.1', r).on('error', () => {})); process.exit(0)`;
+    const idle = `let gone = 0; for (let n = 0; n < 20; n += 1)
+      net.connect(3128, '127.0.0.1').on('error', () => {}).on('close', () => { if ((gone += 1) === 15) process.exit(0); })`;
     expect(refusals(await saying(idle, listed({ limits: { atOnce: 5 } })))).toMatch(/more than 5 connections at once/);
     const send = `await say(tunnel('localhost:${echoPort}'), Buffer.alloc(8e6))`;
     for (const limit of [{ upBytes: 1e6 }, { downBytes: 1e6 }]) {
@@ -320,6 +321,14 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     door.close();
     await once(door, 'close');
     expect([isStopped, attempts]).toEqual([true, ['the proxy has broken down']]);
+  });
+
+  it('attack: what is said with the last breath, by many at once, is judged all the same', async () => {
+    const last = `let n = 30; for (let at = 0; at < 30; at += 1) {
+      const socket = net.connect(3128, '127.0.0.1', () => socket.write(tunnel('evil.example:443'), () => { if ((n -= 1) === 0) process.exit(0); }));
+      socket.on('error', () => {});
+    }`;
+    expect((await saying(last)).observed.seen).toMatchObject([{ kind: 'network', count: 30 }]);
   });
 
   it('attack: the run has no way to whoever is outside but the proxy', async () => {
