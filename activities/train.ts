@@ -2,12 +2,10 @@ import { mkdir, mkdtemp, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
-import { filesOf } from '../adapters/data-sources.js';
 import { recordCode } from '../adapters/reviewed-code.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
 import { readSmall } from '../adapters/source/file.js';
 import { packRelease } from '../adapters/source/pack.js';
-import { runTrainer } from '../adapters/training/run.js';
 import type { Trainer } from '../adapters/training/trainer.js';
 import { authoriseTraining, mayAskToTrain } from '../domain/authorise-training.js';
 import { isDigest, type Digest } from '../domain/digest.js';
@@ -28,6 +26,7 @@ import type { TrainingActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
 import { inputsOf, type Sources } from './training-inputs.js';
 import { hostDependencies, provenanceOf, type Made, type TrainRequest } from './training-provenance.js';
+import { runStages } from './training-stages.js';
 
 export interface TrainDependencies extends Sources {
   /** Signs what was trained: ECDSA, enrolled for the role producer. */
@@ -134,22 +133,20 @@ async function trainRun(
   folder: string,
   signal: AbortSignal,
 ): Promise<Trained> {
-  const { records, tracer } = dependencies;
+  const { records } = dependencies;
   const { action, version } = request.predicate;
   const startedOn = isoTime(Date.now());
   const inputs = await inputsOf(dependencies, action, folder, signal);
-  const { trainer, recipe, tree: code, hyperparameters, data } = inputs;
   // The newest policy's, since an older one that a request could name may have allowed more.
   const { newest } = await records.policies();
-  const limited = { ...trainer, limits: within(trainer.limits, newest.training.limits) };
+  const limits = within(inputs.trainer.limits, newest.training.limits);
   const host = await hostDependencies(inputs);
-  const files = await filesOf(records, data);
-  const given = { recipe, code, hyperparameters, files, tracer };
-  const { release, ...ran } = await runTrainer(limited, given, folder, signal);
-  const { components, serving } = recipe;
-  const packed = await packRelease(release, { model, version, components, serving });
   const { environment } = records;
-  return finish(dependencies, folder, { environment, model, run, request, inputs, host, packed, ...ran, startedOn });
+  const making = { environment, model, run, request, inputs, host };
+  const { output, ...went } = await runStages(dependencies, making, limits, folder, signal);
+  const { components, serving } = inputs.recipe;
+  const packed = await packRelease(join(output, RELEASE), { model, version, components, serving });
+  return finish(dependencies, folder, { ...making, ...went, packed, startedOn });
 }
 
 /** A trainer's own limits, as far as the policy allows them. */

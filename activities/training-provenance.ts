@@ -1,8 +1,9 @@
 import { checksumOf } from '../adapters/source/checksum.js';
 import type { PackedRelease } from '../adapters/source/pack.js';
 import type { Ran } from '../adapters/training/run.js';
+import type { Digest } from '../domain/digest.js';
 import { trainingId } from '../domain/names.js';
-import { dependency, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
+import { dependency, STAGE_BUILD, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
 import { canonicalBytes } from '../formats/jcs.js';
@@ -14,7 +15,8 @@ export type TrainRequest = Verified<RequestPredicate> & {
   readonly predicate: { readonly action: TrainAction; readonly version: string };
 };
 
-export interface Made extends Ran {
+/** What a run is, and is made of. */
+export interface Making {
   readonly environment: string;
   readonly model: string;
   readonly run: string;
@@ -22,40 +24,91 @@ export interface Made extends Ran {
   readonly inputs: TrainingInputs;
   /** What of this host it ran with. */
   readonly host: readonly BuildDependency[];
-  readonly packed: PackedRelease;
+}
+
+/** How a stage of it went, and on what of the stage before it built. */
+export interface Went {
+  readonly ran: Ran;
+  readonly before: Checkpoint | null;
   readonly startedOn: string;
 }
 
+/** What a stage has left, once it was verified. */
+export interface Checkpoint {
+  readonly stage: string;
+  /** Of the list of its files. */
+  readonly files: Digest;
+  readonly statement: Digest;
+}
+
+export type Made = Making & Went & { readonly packed: PackedRelease };
+
 /** How a release was trained, as SLSA says it: on which data, with whose code, in what, and who agreed to that. */
 export function provenanceOf(made: Made): ProvenancePredicate {
-  const { environment, model, run, request, inputs, host, packed, sandbox, observed, network, startedOn } = made;
-  const { trainer: name, hyperparameters } = request.predicate.action;
+  const { model, run, packed, request, before } = made;
+  const { version } = packed.manifest;
+  const about = { model, version, run, trainer: request.predicate.action.trainer, request: request.digest };
+  return built(made, made, TRAINING_BUILD, about, [...inputsBy(made, before), ...locksOf(packed.manifest)]);
+}
+
+/** The same of what a stage has left for the next one. */
+export function stageProvenance(making: Making, stage: string, went: Went): ProvenancePredicate {
+  return built(making, went, STAGE_BUILD, stageParameters(making, stage), inputsBy(making, went.before));
+}
+
+/** Which stage of which run. */
+export function stageParameters({ model, run, request }: Making, stage: string): Readonly<Record<string, string>> {
+  return { model, run, stage, request: request.digest };
+}
+
+/** Everything that a stage is made of. */
+export function inputsBy(making: Making, before: Checkpoint | null): readonly BuildDependency[] {
+  const { inputs, request, host } = making;
   const { recipe, trainer, data } = inputs;
+  const { command, stages } = recipe;
   const described = sha256(
     canonicalBytes({
-      ...{ command: recipe.command, limits: trainer.limits, data: data.statement.subject },
+      ...(command === undefined ? { stages } : { command }),
+      ...{ limits: trainer.limits, data: data.statement.subject },
       ...(trainer.destinations === undefined ? {} : { destinations: trainer.destinations }),
     }),
   );
+  return [
+    dataDependency(inputs),
+    codeDependency(inputs),
+    dependency('hyperparameters', 'hyperparameters', { sha256: request.predicate.action.hyperparameters }),
+    dependency('training-code', 'trainer', { sha256: described }),
+    ...host,
+    ...(before === null ? [] : [checkpointDependency(before)]),
+  ];
+}
+
+function built(
+  { environment, model, run }: Making,
+  { ran, startedOn }: Went,
+  buildType: string,
+  externalParameters: Readonly<Record<string, unknown>>,
+  resolvedDependencies: readonly BuildDependency[],
+): ProvenancePredicate {
+  const { sandbox, observed, network } = ran;
+  const internalParameters = { sandbox, observed, ...(network === undefined ? {} : { network }) };
   return {
     buildDefinition: {
-      buildType: TRAINING_BUILD,
-      externalParameters: { model, version: packed.manifest.version, run, trainer: name, request: request.digest },
-      internalParameters: { sandbox, observed, ...(network === undefined ? {} : { network }) },
-      resolvedDependencies: [
-        dataDependency(inputs),
-        codeDependency(inputs),
-        dependency('hyperparameters', 'hyperparameters', { sha256: hyperparameters }),
-        dependency('training-code', 'trainer', { sha256: described }),
-        ...host,
-        ...locksOf(packed.manifest),
-      ],
+      buildType,
+      externalParameters,
+      internalParameters,
+      resolvedDependencies: [...resolvedDependencies],
     },
     runDetails: {
       builder: { id: trainingBuilder(environment) },
       metadata: { invocationId: trainingId(model, run), startedOn, finishedOn: isoTime(Date.now()) },
     },
   };
+}
+
+function checkpointDependency({ stage, files, statement }: Checkpoint): BuildDependency {
+  const { annotations, ...named } = dependency('checkpoint', stage, { dirHash: files });
+  return { ...named, annotations: { ...annotations, statement } };
 }
 
 /** What runs besides the code, by what the mounts hold: a runtime, its packages. */

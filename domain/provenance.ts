@@ -16,12 +16,15 @@ export const DEPENDENCY_KINDS = [
   'dependency-lock',
   'parent-release',
   'base-release',
+  'checkpoint',
 ] as const;
 export type DependencyKind = (typeof DEPENDENCY_KINDS)[number];
 
 /** `sha256` of a file's bytes; `dirHash`, as in-toto defines it, of a folder: SHA-256, too. */
 export type Checksum = { readonly sha256: Digest } | { readonly dirHash: Digest };
 
+/** Of a stage's output, which is no release. */
+export const STAGE_BUILD = 'urn:custody:build:training-stage:v1';
 /** Of what a training zone has made itself. */
 export const TRAINING_BUILD = 'urn:custody:build:training:v1';
 export const trainingBuilder = (environment: string): string => `urn:custody:builder:${environment}:training`;

@@ -1,22 +1,43 @@
 import { z } from 'zod';
 import type { Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
+import { isModelName } from '../../domain/names.js';
 import { checkShape, parseJson } from '../../formats/json.js';
 import type { CodeFile, CodeTree } from '../git/tree.js';
 import { partsOfRelease } from '../source/pack.js';
 
+const command = z.array(z.string().min(1)).min(1);
+const stage = z.strictObject({ name: z.string().refine(isModelName, 'not a name: a-z, 0-9 and dashes'), command });
+
 /**
  * How a run goes, as reviewed code says itself. The command sees the commit's files in `/input/code`, `/input/hyperparameters.json`,
- * `/input/data`, and writes the release's files, and nothing else, to `/output/release`.
+ * `/input/data`, and writes the release's files, and nothing else, to `/output/release`. Of stages each but the last writes to
+ * `/output/checkpoint` what the next one finds in `/input/checkpoint`.
  */
-const schema = z.strictObject({
-  command: z.array(z.string().min(1)).min(1),
+const shape = z.strictObject({
+  command: command.exactOptional(),
+  stages: z
+    .array(stage)
+    .min(2)
+    .max(16)
+    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'a stage stands there twice')
+    .exactOptional(),
   /** The folder of the files that may be asked for, each by its digest. */
   hyperparameters: z.string().min(1).max(1024),
   ...partsOfRelease,
 });
+const schema = shape.refine(({ command: one, stages }) => (one === undefined) !== (stages === undefined), {
+  message: 'expected either a command or stages',
+  path: ['command'],
+});
 
 export type Recipe = z.infer<typeof schema>;
+export type Stage = z.infer<typeof stage>;
+
+/** What is run, one after the other. */
+export function stagesOf({ command: one = [], stages }: Recipe): readonly Stage[] {
+  return stages ?? [{ name: 'release', command: one }];
+}
 
 /** INPUT_MISSING: the commit has no such file. MALFORMED lists what is wrong with it. */
 export function recipeOf(tree: CodeTree, path: string): Recipe {

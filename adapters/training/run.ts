@@ -9,15 +9,16 @@ import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
 import { runSandboxed } from '../sandbox/sandbox.js';
 import { copyData } from '../source/data.js';
 import { writeTree, type CodeTree } from '../git/tree.js';
-import type { Recipe } from './recipe.js';
+import type { Stage } from './recipe.js';
 import type { Trainer } from './trainer.js';
 
-const RELEASE = 'release';
 const TOLD = 200;
 
 /** What a run is given. */
 export interface TrainingInputs {
-  readonly recipe: Recipe;
+  readonly stage: Stage;
+  /** What the stage before has written. */
+  readonly checkpoint: { readonly folder: string; readonly files: readonly ListedFile[] } | null;
   readonly code: CodeTree;
   readonly hyperparameters: Buffer;
   /** The files of the trainer's data. */
@@ -36,16 +37,16 @@ export interface Ran {
 
 /**
  * Runs code in a sandbox without network, but for a proxy to the trainer's destinations, itself, the trainer's mounts and a copy of these files of its data read-only; answers
- * the folder it has written, and what it was seen to do. What it wrote is not looked at. DIGEST_MISMATCH: the data are not the
+ * the folder it has written to, and what it was seen to do. What it wrote is not looked at. DIGEST_MISMATCH: the data are not the
  * expected ones. SANDBOX_UNAVAILABLE: there is none here. TRAINING_FAILED: the run failed, ran into its limits, or tried what
  * it may not, though nothing came of it. `work` is an empty folder of the caller's.
  */
-export async function runTrainer(
+export async function runStage(
   trainer: Trainer & { readonly limits: SandboxLimits },
-  { recipe, code, hyperparameters, files, tracer }: TrainingInputs,
+  { stage, checkpoint, code, hyperparameters, files, tracer }: TrainingInputs,
   work: string,
   signal?: AbortSignal,
-): Promise<Ran & { readonly release: string }> {
+): Promise<Ran & { readonly output: string }> {
   const data = join(work, 'data');
   const config = join(work, 'hyperparameters.json');
   const output = join(work, 'output');
@@ -53,15 +54,18 @@ export async function runTrainer(
   const program = join(work, 'code');
   await writeTree(code, program);
   await copyData(trainer.data.folder, files, data);
+  const before = join(work, 'checkpoint');
+  if (checkpoint !== null) await copyData(checkpoint.folder, checkpoint.files, before);
   await writeFile(config, hyperparameters, { mode: 0o644 });
   await mkdir(output, { mode: 0o755 });
   const result = await runSandboxed({
-    command: recipe.command as [string, ...string[]],
+    command: stage.command as [string, ...string[]],
     mounts: [
       ...trainer.mounts.map((mount) => ({ ...mount, writable: false })),
       { source: program, target: '/input/code', writable: false },
       { source: data, target: '/input/data', writable: false },
       { source: config, target: '/input/hyperparameters.json', writable: false },
+      ...(checkpoint === null ? [] : [{ source: before, target: '/input/checkpoint', writable: false }]),
       { source: output, target: '/output', writable: true },
     ],
     cwd: '/tmp',
@@ -79,5 +83,5 @@ export async function runTrainer(
     throw new CustodyError('TRAINING_FAILED', message);
   }
   const network = destinations === undefined ? {} : { network: { destinations, connections } };
-  return { release: join(output, RELEASE), sandbox, observed, ...network };
+  return { output, sandbox, observed, ...network };
 }

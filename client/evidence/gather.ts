@@ -43,6 +43,7 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
   const documents = await gatherDocuments(records, policies, { ...name, release });
   const routes = await routesOf(records, policies, documents, { model: name.model, release });
   await gatherReviews(documents, exam.shown.provenance?.predicate ?? null, name.model);
+  await gatherCheckpoints(documents, exam.shown.provenance?.predicate ?? null, name.model);
   const data = await gatherData(documents, exam.shown.provenance?.predicate ?? null, name.model);
   const life = { ...name, release, routes, data, by, at: now };
   const entries = lifeOf(log, life);
@@ -90,6 +91,20 @@ async function gatherReviews(
 ): Promise<void> {
   const code = provenance === null ? [] : dependenciesOf(provenance, 'training-code');
   for (const { reviews = [] } of code) for (const review of reviews) await documents.addDigest(review, model);
+}
+
+/** What says of each stage of its training how it was made: the last one names the one before, and so on. */
+async function gatherCheckpoints(
+  documents: Documents,
+  provenance: ProvenancePredicate | null,
+  model: string,
+): Promise<void> {
+  for (let made = provenance; made !== null;) {
+    const statement = dependenciesOf(made, 'checkpoint')[0]?.statement;
+    if (statement === undefined || documents.has(statement)) return;
+    await documents.addDigest(statement, model);
+    made = documents.stated('provenance', statement)?.predicate ?? null;
+  }
 }
 
 /** What vouches for the data it was trained on, and the handovers behind that; answers the statements. */

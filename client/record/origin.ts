@@ -72,7 +72,13 @@ export async function producer(exam: Examination): Promise<void> {
   if (found !== null) exam.shown.producer = found;
 }
 
-const KINDS: readonly DependencyKind[] = ['training-data', 'training-code', 'hyperparameters', 'dependency-lock'];
+const KINDS: readonly DependencyKind[] = [
+  'training-data',
+  'training-code',
+  'hyperparameters',
+  'dependency-lock',
+  'checkpoint',
+];
 
 /** How it was made, from what, when. */
 export async function provenance(exam: Examination): Promise<void> {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createHttp, type Server as HttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -34,7 +34,8 @@ beforeAll(async () => {
     request.on('data', (bytes: Buffer) => (body += bytes.toString()));
     request.on('end', () => {
       const { method = '', url = '', headers } = request;
-      asked.push({ line: `${method} ${url}`, host: headers.host, body });
+      const hop = `${headers.upgrade ?? ''}${String(headers['x-secret'] ?? '')}`;
+      asked.push({ line: `${method} ${url}${hop}`, host: headers.host, body });
       if (url === '/never') return;
       response.setHeader('set-cookie', ['a=1', 'b=2']);
       response.end(`hello ${url}`);
@@ -256,6 +257,10 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     const idle = `let gone = 0; for (let n = 0; n < 20; n += 1)
       net.connect(3128, '127.0.0.1').on('error', () => {}).on('close', () => { if ((gone += 1) === 15) process.exit(0); })`;
     expect(refusals(await saying(idle, listed({ limits: { atOnce: 5 } })))).toMatch(/more than 5 connections at once/);
+    const head = `POST http://localhost:${webPort}/never HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 8000000\\r\\n\\r\\n`;
+    const sent = await saying(`await say('${head}' + 'x'.repeat(8e6))`, listed({ limits: { upBytes: 1e6 } }));
+    expect(sent.connections).toMatchObject([{ http: { method: 'POST' }, problem: 'more than 1000000 bytes out' }]);
+    expect(sent.connections[0]?.up).toBeLessThan(2e6);
     const send = `await say(tunnel('localhost:${echoPort}'), Buffer.alloc(8e6))`;
     for (const limit of [{ upBytes: 1e6 }, { downBytes: 1e6 }]) {
       const { observed, connections } = await saying(send, listed({ limits: limit }));
@@ -329,6 +334,26 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
       socket.on('error', () => {});
     }`;
     expect((await saying(last)).observed.seen).toMatchObject([{ kind: 'network', count: 30 }]);
+  });
+
+  it('attack: those who still wait at the door when everything inside has ended are judged, too', async () => {
+    const attempts: string[] = [];
+    const proxy = new RecordingProxy(listed(), (what) => attempts.push(what));
+    const door = createServer().listen(0, '127.0.0.1', 511);
+    await once(door, 'listening');
+    proxy.serve(door, () => {});
+    const { port } = door.address() as AddressInfo;
+    // Nobody is let in while this waits.
+    execFileSync(process.execPath, [
+      '-e',
+      `let n = 200; for (let at = 0; at < 200; at += 1) {
+        const socket = net.connect(${port}, '127.0.0.1', () =>
+          socket.write('CONNECT evil.example:443 HTTP/1.1\\r\\n\\r\\n', () => (n -= 1) === 0 && process.exit()));
+      }`,
+    ]);
+    await proxy.close();
+    expect(attempts.filter((what) => !what.startsWith('more than'))).toContain('evil.example:443');
+    expect(attempts).toHaveLength(200);
   });
 
   it('attack: the run has no way to whoever is outside but the proxy', async () => {

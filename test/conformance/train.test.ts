@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -19,11 +19,12 @@ import type { Digest } from '../../domain/digest.js';
 import { trainingId } from '../../domain/names.js';
 import { observedIn, OBSERVABLES } from '../../domain/observed.js';
 import type { Policy } from '../../domain/policy.js';
-import { flawInProvenance } from '../../domain/provenance.js';
+import { dependenciesOf, flawInProvenance, TRAINING_BUILD } from '../../domain/provenance.js';
 import type { RequestPredicate } from '../../domain/statements.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import { signerOf } from '../../formats/evidence.js';
 import { canonicalBytes } from '../../formats/jcs.js';
+import { fileListDigest } from '../../formats/file-list.js';
 import { sha256 } from '../../formats/sha256.js';
 import { trafficIn } from '../../domain/traffic.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
@@ -264,6 +265,206 @@ describe('a training run that may reach something', () => {
     const refused = reaching('unlisted')('digits', 'run-1', asked('run-1'));
     await expect(refused).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
     await expect(refused).rejects.toThrow(`the trainer wants to reach ${destination}`);
+  });
+});
+
+describe('a training run of stages', () => {
+  const stages = (...commands: string[]): Promise<string> => {
+    const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as object;
+    const named = commands.map((script, at) => ({ name: `stage-${at}`, command: ['sh', '-ec', script] }));
+    return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command: undefined, stages: named }) });
+  };
+  const MAKE = 'mkdir /output/checkpoint; head -c 64 /dev/urandom > /output/checkpoint/random';
+  const PASS_ON =
+    'mkdir /output/checkpoint; cp /input/checkpoint/random /output/checkpoint/; echo b > /output/checkpoint/b';
+  const END = `test "$(cat /input/checkpoint/b)" = b; if echo x > /input/checkpoint/b; then exit 9; fi; ${HONEST}`;
+  const kept = (outputs: string, at: number, run = 'run-1'): string =>
+    join(outputs, `${run}.checkpoints`, `${at}-stage-${at}`);
+  const statementAt = async (path: string) =>
+    (await intake.records.verify('provenance', await readFile(join(path, 'statement.json'), 'utf8'))).verified;
+  let runs = 0;
+  let outputs: string;
+
+  /** What is there after a run whose last stage has to be done anew. */
+  async function begun(): Promise<unknown> {
+    outputs = join(folder, `stages-${(runs += 1)}`);
+    commit = await stages(MAKE, PASS_ON, END);
+    const request = asked('run-1');
+    await trainWith(outputs)('digits', 'run-1', request);
+    await rm(join(outputs, 'run-1'), { recursive: true });
+    return request;
+  }
+
+  it('has each built on the one before, and says so: each checkpoint is an artifact with a provenance', async () => {
+    outputs = join(folder, 'stages');
+    commit = await stages(MAKE, PASS_ON, END);
+    const request = asked('run-1');
+    const trained = await trainWith(outputs)('digits', 'run-1', request);
+    const [first, second] = [await statementAt(kept(outputs, 0)), await statementAt(kept(outputs, 1))];
+    const { verified: release } = await intake.records.get('provenance', trained.statement);
+    for (const [made, from] of [
+      [second, first],
+      [release, second],
+    ] as const)
+      expect(dependenciesOf(made.predicate, 'checkpoint')).toEqual([
+        expect.objectContaining({ sha256: from.subject, statement: from.digest }),
+      ]);
+    expect(dependenciesOf(first.predicate, 'checkpoint')).toEqual([]);
+    for (const { digest, signers, subject, predicate } of [first, second]) {
+      expect(signers).toEqual(['trainer']);
+      expect((await intake.records.get('provenance', digest)).verified.subject).toBe(subject);
+      expect(dependenciesOf(predicate, 'training-data')).toEqual(dependenciesOf(release.predicate, 'training-data'));
+    }
+    const random = await readFile(join(kept(outputs, 0), 'checkpoint', 'random'));
+    expect(first.subject).toBe(fileListDigest([{ path: 'random', sha256: sha256(random) }]));
+    expect(await readFile(join(kept(outputs, 1), 'checkpoint', 'random'))).toEqual(random);
+    const about = { release: release.subject, producer: 'trainer' };
+    const rules = { gate: intake.world.policy, newest: intake.world.policy, now: intake.world.at(600) };
+    expect(flawInProvenance(about, release, rules)).toBeNull();
+    expect(flawInProvenance(about, second, rules)).toMatchObject({ code: 'REPLAYED' });
+  });
+
+  it('goes on after a kill at the first stage without a checkpoint', async () => {
+    outputs = join(folder, 'killed');
+    commit = await stages(MAKE, `touch /output/begun; sleep 2; ${PASS_ON}`, END);
+    const request = asked('run-1');
+    const said = await agreed(request, ['alice']);
+    const { train } = createTrainingActivities({
+      ...{ records: intake.records, producerKey: intake.world.keys.trainer, trainers: { digits: trainer }, outputs },
+      ...{ repositories: { digits: repository.folder }, further: async () => [] },
+    });
+    const killed = new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') });
+    const attempt = killed.run(train, 'digits', 'run-1', request, said).catch((error: unknown) => error);
+    const hasBegun = async (): Promise<boolean> =>
+      (await readdir(outputs, { recursive: true }).catch(() => [])).some((path) => path.endsWith('/begun'));
+    await expect.poll(hasBegun).toBe(true);
+    killed.cancel();
+    expect(await attempt).toMatchObject({ code: 'INTERRUPTED' });
+    const { digest } = await statementAt(kept(outputs, 0));
+    expect(await readdir(join(outputs, 'run-1.checkpoints'))).toEqual(['0-stage-0']);
+    await trainWith(outputs)('digits', 'run-1', request);
+    expect((await statementAt(kept(outputs, 0))).digest).toBe(digest);
+    expect((await readdir(outputs)).sort()).toEqual(['run-1', 'run-1.checkpoints']);
+  });
+
+  const b = (at = 1): string => join(kept(outputs, at), 'checkpoint', 'b');
+  const ATTACKS: [string, string, () => Promise<unknown>][] = [
+    ['one byte of a checkpoint is another', 'DIGEST_MISMATCH', () => writeFile(b(), 'c\n')],
+    ['a file is added to it', 'DIGEST_MISMATCH', () => writeFile(`${b()}.more`, '')],
+    ['a file of it is gone', 'DIGEST_MISMATCH', () => rm(b())],
+    ['a link takes the place of a file', 'INPUT_UNSAFE', async () => (await rm(b()), symlink('random', b()))],
+    [
+      'an earlier one has changed, though the later has not',
+      'DIGEST_MISMATCH',
+      () => writeFile(join(kept(outputs, 0), 'checkpoint', 'random'), 'x'),
+    ],
+    [
+      'an earlier stage stands in for a later one',
+      'REPLAYED',
+      async () => {
+        await rm(kept(outputs, 1), { recursive: true });
+        cpSync(kept(outputs, 0), kept(outputs, 1), { recursive: true });
+      },
+    ],
+    [
+      'a checkpoint is signed by somebody else',
+      'SIGNATURE_INVALID',
+      async () => {
+        const { subject, predicate } = await statementAt(kept(outputs, 1));
+        const forged = intake.world.statement('provenance', { name: 'x', sha256: subject }, predicate, 'mallory');
+        await writeFile(join(kept(outputs, 1), 'statement.json'), canonicalBytes(forged.envelope));
+      },
+    ],
+    [
+      'it is signed in another role',
+      'NOT_AUTHORISED',
+      async () => {
+        const { subject, predicate } = await statementAt(kept(outputs, 1));
+        const forged = intake.world.statement('provenance', { name: 'x', sha256: subject }, predicate, 'control');
+        await writeFile(join(kept(outputs, 1), 'statement.json'), canonicalBytes(forged.envelope));
+      },
+    ],
+    [
+      'the release’s own provenance stands in for it',
+      'REPLAYED',
+      async () => {
+        const { subject, predicate } = await statementAt(kept(outputs, 1));
+        const { buildDefinition } = predicate;
+        const said = { ...predicate, buildDefinition: { ...buildDefinition, buildType: TRAINING_BUILD } };
+        const forged = intake.world.statement('provenance', { name: 'x', sha256: subject }, said, 'trainer');
+        await writeFile(join(kept(outputs, 1), 'statement.json'), canonicalBytes(forged.envelope));
+      },
+    ],
+  ];
+  it.each(ATTACKS)('attack: is refused when %s', async (_, code, tamper) => {
+    const request = await begun();
+    await tamper();
+    await expect(trainWith(outputs)('digits', 'run-1', request)).rejects.toMatchObject({ code });
+    expect(await readdir(outputs)).toEqual(['run-1.checkpoints']);
+  });
+
+  it('attack: is refused with the checkpoints of another run, and of another request for the same', async () => {
+    await begun();
+    cpSync(join(outputs, 'run-1.checkpoints'), join(outputs, 'run-2.checkpoints'), { recursive: true });
+    for (const run of ['run-1', 'run-2'])
+      await expect(trainWith(outputs)('digits', run, asked(run))).rejects.toMatchObject({ code: 'REPLAYED' });
+  });
+
+  it('attack: fails when a stage tries what it may not, leaves nothing or a link, or takes all the time there is', async () => {
+    outputs = join(folder, 'stages-failed');
+    const failed = async (script: string, code = 'TRAINING_FAILED', wallSeconds = 60): Promise<void> => {
+      commit = await stages(script, END);
+      const trainers = { digits: { ...trainer, limits: { ...trainer.limits, wallSeconds } } };
+      await expect(trainWith(outputs, { trainers })('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({ code });
+      await rm(join(outputs, 'run-1.checkpoints'), { recursive: true, force: true });
+    };
+    await failed(`${MAKE}; node -e "net.connect(443, '192.0.2.1').on('error', () => {})"`);
+    await failed('true', 'INPUT_MISSING');
+    await failed('mkdir /output/checkpoint', 'INPUT_EMPTY');
+    await failed(`${MAKE}; ln -s random /output/checkpoint/link`, 'INPUT_UNSAFE');
+    await failed(`sleep 2; ${MAKE}`, 'TRAINING_FAILED', 3);
+    expect(await readdir(outputs)).toEqual([]);
+  });
+
+  it.each<[string, (recipe: Record<string, unknown>) => object]>([
+    [
+      'both a command and stages',
+      ({ command, ...recipe }) => ({
+        ...recipe,
+        command,
+        stages: [
+          { name: 'a', command },
+          { name: 'b', command },
+        ],
+      }),
+    ],
+    ['neither', (recipe) => ({ ...recipe, command: undefined })],
+    ['one stage', ({ command, ...recipe }) => ({ ...recipe, stages: [{ name: 'a', command }] })],
+    [
+      'two of one name',
+      ({ command, ...recipe }) => ({
+        ...recipe,
+        stages: [
+          { name: 'a', command },
+          { name: 'a', command },
+        ],
+      }),
+    ],
+    [
+      'a name that climbs',
+      ({ command, ...recipe }) => ({
+        ...recipe,
+        stages: [
+          { name: '../a', command },
+          { name: 'b', command },
+        ],
+      }),
+    ],
+  ])('attack: is refused by a recipe of %s', async (_, change) => {
+    const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as Record<string, unknown>;
+    commit = await reviewed({ 'recipe.json': JSON.stringify(change(recipe)) });
+    const refused = trainWith(join(folder, 'recipes'))('digits', 'run-1', asked('run-1'));
+    await expect(refused).rejects.toMatchObject({ code: 'MALFORMED' });
   });
 });
 

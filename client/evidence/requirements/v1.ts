@@ -1,6 +1,18 @@
 import { PARENT_RESULT, parentOf } from '../../../domain/parent.js';
 import { baseOf } from '../../../domain/base.js';
-import { alsoBy, byLines, fails, noEvidence, notConcerned, type Facts, type Finding } from '../facts.js';
+import { dependenciesOf, STAGE_BUILD } from '../../../domain/provenance.js';
+import type { Digest } from '../../../domain/digest.js';
+import {
+  alsoBy,
+  byLines,
+  fails,
+  holds,
+  linesOf,
+  noEvidence,
+  notConcerned,
+  type Facts,
+  type Finding,
+} from '../facts.js';
 import { logged } from './log.js';
 import { loadable, signed } from './origin.js';
 import { v1, type Requirement } from './row.js';
@@ -28,12 +40,8 @@ export const V1: readonly Requirement[] = [
   v1('C3.5.2', 'Reward hacking is detected, and blocks promotion.', () =>
     noEvidence('how a reward was watched in training is not recorded'),
   ),
-  v1('C3.5.3', 'The output of each training stage is verified before the next.', () =>
-    noEvidence('stages of training are not recorded'),
-  ),
-  v1('C3.5.4', 'Checkpoints are registered as artifacts of their own.', () =>
-    noEvidence('checkpoints of training are not recorded'),
-  ),
+  v1('C3.5.3', 'The output of each training stage is verified before the next.', verifiedStages),
+  v1('C3.5.4', 'Checkpoints are registered as artifacts of their own.', stages),
   v1('C9.2.8', 'An approval is bound to the act, its parameters, the requester and a nonce used once.', boundApprovals),
   v1('C9.6.1', 'There is a manual kill switch.', killed),
   v1('C9.6.2', 'An approval that has expired lets nothing happen.', (facts) =>
@@ -44,6 +52,38 @@ export const V1: readonly Requirement[] = [
   ),
   v1('C12.5.3', 'All changes of a model leave immutable records.', logged),
 ];
+
+/** By what the zone that trained it has signed of each stage, back to the first. */
+function stages(facts: Facts): Finding {
+  const checked = 'for each stage the signature of its producer, and that the next one names its digest';
+  const release = linesOf(facts, 'provenance')[0]?.statement ?? null;
+  const by = release === null ? [] : (facts.documents.stated('provenance', release)?.signers ?? []);
+  const [names, digests]: [string[], Digest[]] = [[], []];
+  for (let made = facts.provenance; made !== null; ) {
+    const [before] = dependenciesOf(made, 'checkpoint');
+    if (before === undefined) break;
+    const { name, sha256, statement } = before;
+    const said = statement === undefined ? null : facts.documents.stated('provenance', statement);
+    const isOf = said !== null && said.predicate.buildDefinition.buildType === STAGE_BUILD && said.subject === sha256;
+    if (!isOf || digests.includes(said.digest) || !said.signers.some((signer) => by.includes(signer)))
+      return fails(`what its producer has signed of the stage ${name} is not there, or about something else`, {
+        checked,
+      });
+    names.unshift(name);
+    digests.push(said.digest);
+    made = said.predicate;
+  }
+  if (names.length === 0) return noEvidence('its producer says nothing of stages');
+  const documents = facts.documents.among(...digests);
+  return holds(`a signed checkpoint of each stage: ${names.join(', ')}`, { checked, documents });
+}
+
+/** That it was verified is its producer's word. */
+function verifiedStages(facts: Facts): Finding {
+  const found = stages(facts);
+  if (found.state !== 'holds') return found;
+  return noEvidence(`${found.says}; that each was verified before the next, its producer says, and nobody else`);
+}
 
 function wholly(facts: Facts): Finding {
   const found = signed(facts);

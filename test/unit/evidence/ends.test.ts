@@ -10,6 +10,8 @@ import type { ReviewPredicate } from '../../../domain/code-review.js';
 import type { DestructionPredicate } from '../../../domain/ending-predicates.js';
 import { lifecycleId } from '../../../domain/names.js';
 import type { Policy } from '../../../domain/policy.js';
+import { STAGE_BUILD } from '../../../domain/provenance.js';
+import type { ProvenancePredicate } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
@@ -464,5 +466,63 @@ describe('a release whose training code was reviewed', () => {
     ['that rejects it', { said: { decision: 'reject' } }],
   ])('attack: fails with a review %s', async (_, change) => {
     expect(failing(await dossierOf(trained(change)))).toEqual(['draft-C3.5.4']);
+  });
+});
+
+describe('a release that was trained in stages', () => {
+  interface Staging {
+    readonly by?: KeyName;
+    readonly about?: string;
+    readonly buildType?: string;
+    readonly isKept?: boolean;
+  }
+
+  function trained({ by = 'trainer', about, buildType = STAGE_BUILD, isKept = true }: Staging = {}) {
+    const world = createWorld();
+    const checkpoints: ReturnType<typeof world.statement>[] = [];
+    const [files, stages] = [sha256('its files'), ['pretrain', 'tune']];
+    const before = (): ProvenancePredicate['buildDefinition']['resolvedDependencies'] =>
+      checkpoints.slice(-1).map(({ digest }) => ({
+        ...{ name: stages[checkpoints.length - 1] as string, digest: { dirHash: files } },
+        annotations: { kind: 'checkpoint', statement: digest },
+      }));
+    const { predicate } = world.release().provenance;
+    for (const [at, name] of stages.entries()) {
+      const resolvedDependencies = [...predicate.buildDefinition.resolvedDependencies, ...before()];
+      const said = { ...predicate, buildDefinition: { ...predicate.buildDefinition, buildType, resolvedDependencies } };
+      const subject = at === 0 && about !== undefined ? about : files;
+      checkpoints.push(world.statement('provenance', { name, sha256: subject }, said, by));
+    }
+    const life = releaseInService(world, {
+      release: {
+        provenance: (usual) => ({
+          ...usual,
+          buildDefinition: {
+            ...usual.buildDefinition,
+            resolvedDependencies: [...usual.buildDefinition.resolvedDependencies, ...before()],
+          },
+        }),
+      },
+    });
+    for (const made of checkpoints.slice(isKept ? 0 : 1)) keep(life, storeKeys.statement(made.digest), made);
+    return life;
+  }
+  const row = async (life: ReturnType<typeof trained>) =>
+    (await dossierOf(life)).requirements.find(({ id }) => id === 'v1.0-C3.5.4');
+
+  it('shows each checkpoint, back to the first', async () => {
+    expect(await row(trained())).toMatchObject({
+      ...{ state: 'holds', says: 'a signed checkpoint of each stage: pretrain, tune' },
+    });
+    expect((await row(trained()))?.documents).toHaveLength(2);
+  });
+
+  it.each<[string, Staging]>([
+    ['is not there', { isKept: false }],
+    ['is about other files', { about: sha256('other files') }],
+    ['is signed by another than its producer', { by: 'control' }],
+    ['is of no stage', { buildType: 'urn:other' }],
+  ])('attack: fails with one that %s', async (_, change) => {
+    expect(await row(trained(change))).toMatchObject({ state: 'fails' });
   });
 });
