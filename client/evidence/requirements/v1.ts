@@ -59,7 +59,7 @@ function stages(facts: Facts): Finding {
   const release = linesOf(facts, 'provenance')[0]?.statement ?? null;
   const by = release === null ? [] : (facts.documents.stated('provenance', release)?.signers ?? []);
   const [names, digests]: [string[], Digest[]] = [[], []];
-  for (let made = facts.provenance; made !== null; ) {
+  for (let made = facts.provenance; made !== null;) {
     const [before] = dependenciesOf(made, 'checkpoint');
     if (before === undefined) break;
     const { name, sha256, statement } = before;
