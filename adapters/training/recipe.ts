@@ -13,6 +13,8 @@ const schema = z.strictObject({
   command: z.array(z.string().min(1)).min(1),
   /** The folder of the files that may be asked for, each by its digest. */
   hyperparameters: z.string().min(1).max(1024),
+  /** The folder of the commit in which the release's prompts have the names that they have in it; the commit's root is empty. */
+  prompts: z.string().max(1024).exactOptional(),
   ...partsOfRelease,
 });
 
