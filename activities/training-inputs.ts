@@ -4,6 +4,7 @@ import type { ReviewedCode } from '../adapters/reviewed-code.js';
 import { hyperparametersOf, recipeOf, type Recipe } from '../adapters/training/recipe.js';
 import type { Trainer } from '../adapters/training/trainer.js';
 import type { Digest } from '../domain/digest.js';
+import { unlisted } from '../domain/destinations.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RequestPredicate } from '../domain/statements.js';
 import { codeOf, named, type Repositories } from './repositories.js';
@@ -36,11 +37,23 @@ export async function inputsOf(
 ): Promise<TrainingInputs> {
   const { records, trainers } = sources;
   const trainer = named(trainers, action.trainer, 'trainer');
+  await demandListed(records, trainer);
   const data = await dataFor(records, trainer, action.data);
   const reviewed = await codeOf(sources, { repository: trainer.repository, commit: action.commit }, { work, signal });
   const recipe = recipeOf(reviewed.tree, trainer.recipe);
   const { bytes } = hyperparametersOf(reviewed.tree, recipe, action.hyperparameters);
   return { ...reviewed, trainer, recipe, hyperparameters: bytes, data };
+}
+
+/** The newest policy's, since an older one that a request could name may have listed more. */
+async function demandListed(records: Records, { destinations = [] }: Trainer): Promise<void> {
+  const { newest } = await records.policies();
+  const found = unlisted(destinations, newest.training.destinations);
+  if (found === null) return;
+  throw new CustodyError(
+    'POLICY_REFUSED',
+    `the trainer wants to reach ${found}, which is not in training.destinations`,
+  );
 }
 
 /** What the request names, if it is registered, is trusted still, and is what this trainer is for. */

@@ -1,8 +1,7 @@
 import { checksumOf } from '../adapters/source/checksum.js';
 import type { PackedRelease } from '../adapters/source/pack.js';
-import type { SandboxKind } from '../adapters/sandbox/port.js';
+import type { Ran } from '../adapters/training/run.js';
 import { trainingId } from '../domain/names.js';
-import type { Observed } from '../domain/observed.js';
 import { promptsDependency } from '../domain/prompts.js';
 import { dependency, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
@@ -16,7 +15,7 @@ export type TrainRequest = Verified<RequestPredicate> & {
   readonly predicate: { readonly action: TrainAction; readonly version: string };
 };
 
-export interface Made {
+export interface Made extends Ran {
   readonly environment: string;
   readonly model: string;
   readonly run: string;
@@ -25,24 +24,25 @@ export interface Made {
   /** What of this host it ran with. */
   readonly host: readonly BuildDependency[];
   readonly packed: PackedRelease;
-  readonly sandbox: SandboxKind;
-  readonly observed: Observed;
   readonly startedOn: string;
 }
 
 /** How a release was trained, as SLSA says it: on which data, with whose code, in what, and who agreed to that. */
 export function provenanceOf(made: Made): ProvenancePredicate {
-  const { environment, model, run, request, inputs, host, packed, sandbox, observed, startedOn } = made;
+  const { environment, model, run, request, inputs, host, packed, sandbox, observed, network, startedOn } = made;
   const { trainer: name, hyperparameters } = request.predicate.action;
   const { recipe, trainer, data } = inputs;
   const described = sha256(
-    canonicalBytes({ command: recipe.command, limits: trainer.limits, data: data.statement.subject }),
+    canonicalBytes({
+      ...{ command: recipe.command, limits: trainer.limits, data: data.statement.subject },
+      ...(trainer.destinations === undefined ? {} : { destinations: trainer.destinations }),
+    }),
   );
   return {
     buildDefinition: {
       buildType: TRAINING_BUILD,
       externalParameters: { model, version: packed.manifest.version, run, trainer: name, request: request.digest },
-      internalParameters: { sandbox, observed },
+      internalParameters: { sandbox, observed, ...(network === undefined ? {} : { network }) },
       resolvedDependencies: [
         dataDependency(inputs),
         codeDependency(inputs),

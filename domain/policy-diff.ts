@@ -53,6 +53,8 @@ const EXCEPTIONS = [
   /^readers\./,
   // Without these nothing is trained.
   /^training\.repositories\./,
+  // Without these no run has a network.
+  /^training\.destinations\./,
   /^approvals\.train\./,
   // There a machine takes back what it has stopped, without people.
   /^drills\.model$/,

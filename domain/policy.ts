@@ -181,6 +181,8 @@ export interface Policy {
   readonly training: {
     /** Where code may come from. Without them nothing is trained. */
     readonly repositories?: readonly RepositoryRule[];
+    /** What runs may reach, as `host:port`, through a proxy that records it. Without them a run has no network. */
+    readonly destinations?: readonly string[];
     /** What no trainer may exceed, whatever it allows itself. */
     readonly limits: {
       readonly wallSeconds: number;

@@ -4,7 +4,7 @@ import { MAX_FILES } from '../domain/manifest.js';
 import { PERSON_ROLES, STRATEGIES, type Policy, type Role } from '../domain/policy.js';
 import { DEMANDS } from '../domain/versioning.js';
 import { drillRulesSchema } from './drill-schema.js';
-import { model, time } from './fields.js';
+import { destinations, model, time } from './fields.js';
 import { authorityProblems, authoritySchema } from './policy-authorities.js';
 import { oidcProblems } from './policy-oidc.js';
 import { commitSchema } from './review-schema.js';
@@ -143,6 +143,7 @@ export const policySchema: z.ZodType<Policy> = z
         .max(1000)
         .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'a repository stands there twice')
         .exactOptional(),
+      destinations: destinations.exactOptional(),
       limits: z.strictObject({
         wallSeconds: z.int().min(1).max(1_000_000),
         cpuSeconds: z.int().min(1).max(1_000_000),

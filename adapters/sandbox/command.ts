@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
 import type { LayoutStep } from './layout.js';
@@ -23,6 +24,19 @@ const START = [
   `[ -e ${BEGIN} ] || "$@" 3>&-`,
   'code=$?; echo ended >&3; read -r go <&3; exit $code',
 ].join('\n');
+
+/** Where the proxy is inside: in a namespace that is new, the port is free. */
+const PROXY_PORT = 3128;
+/** Makes the socket inside, hands it to whoever is outside, and ends. Nothing of the run is there yet. */
+const LISTENER = `
+const server = require('node:net').createServer();
+server.once('error', (error) => { console.error('the proxy: ' + error.message); process.exit(70); });
+server.listen({ host: '127.0.0.1', port: ${PROXY_PORT}, backlog: 511 }, () => process.send('listening', server));
+process.once('message', () => process.exit(0));
+process.once('disconnect', () => process.exit(70));
+`;
+/** Arguments: Node.js, what it runs, the command, which gets no way to whoever is outside. */
+const LISTEN = 'node=$1 listener=$2; shift 2; "$node" -e "$listener" || exit 70; exec "$@" 5>&-';
 
 /**
  * Where the host lets everybody make user namespaces, takes the last one there can be, so that nobody gets capabilities, or
@@ -180,19 +194,26 @@ function dropPrivileges(user: SandboxUser): string[] {
 }
 
 /** What both kinds run once the tree stands. */
-function insideCommand({ command, env, limits }: SandboxRequest): string[] {
-  const environment = Object.entries({ PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, ...env }).map(
-    ([name, value]) => {
-      if (!ENV_NAME.test(name)) {
-        throw new CustodyError(
-          'CONFIG_INVALID',
-          `${JSON.stringify(name)} cannot be the name of an environment variable`,
-        );
-      }
-      return `${name}=${value}`;
-    },
-  );
-  return ['prlimit', ...resourceLimits(limits), '--', 'env', '-i', ...environment, 'sh', '-c', START, 'sh', ...command];
+function insideCommand({ command, env, limits, network }: SandboxRequest): string[] {
+  const proxied = network === undefined ? {} : proxyVariables();
+  const path = `${dirname(process.execPath)}:/usr/bin:/bin`;
+  const environment = Object.entries({ PATH: path, ...proxied, ...env }).map(([name, value]) => {
+    if (!ENV_NAME.test(name)) {
+      throw new CustodyError('CONFIG_INVALID', `${JSON.stringify(name)} cannot be the name of an environment variable`);
+    }
+    return `${name}=${value}`;
+  });
+  return [
+    ...(network === undefined ? [] : ['sh', '-c', LISTEN, 'sh', realpathSync(process.execPath), LISTENER]),
+    ...['prlimit', ...resourceLimits(limits), '--', 'env', '-i', ...environment, 'sh', '-c', START, 'sh', ...command],
+  ];
+}
+
+/** What programs go by; a server of the run's own is reached without. */
+function proxyVariables(): Record<string, string> {
+  const [proxy, none] = [`http://127.0.0.1:${PROXY_PORT}`, 'localhost,127.0.0.1,::1'];
+  const plain = { HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: none, no_proxy: none };
+  return { ...plain, HTTPS_PROXY: proxy, https_proxy: proxy };
 }
 
 function resourceLimits(limits: SandboxLimits): string[] {

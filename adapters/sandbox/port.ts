@@ -1,4 +1,6 @@
 import type { Observed } from '../../domain/observed.js';
+import type { Connection } from '../../domain/traffic.js';
+import type { ProxyLimits } from './proxy.js';
 
 /** How a host isolates: with bubblewrap, or with util-linux's `unshare` and the same layout made by hand. */
 export type SandboxKind = 'bubblewrap' | 'unshare';
@@ -26,6 +28,15 @@ export interface SandboxLimits {
   readonly tmpMb?: number;
 }
 
+/** What a command may reach, through a recording proxy that HTTP_PROXY and the like name; and nothing else. */
+export interface SandboxNetwork {
+  /** `host:port`. An address that is not public is reached only where it is listed itself, whatever a name leads to. */
+  readonly destinations: readonly string[];
+  /** Otherwise the host's. */
+  readonly lookup?: (host: string) => Promise<readonly string[]>;
+  readonly limits?: Partial<ProxyLimits>;
+}
+
 export interface SandboxRequest {
   /** The program, looked up in the PATH of `env`, and its arguments. */
   readonly command: readonly [string, ...string[]];
@@ -35,6 +46,8 @@ export interface SandboxRequest {
   /** The whole environment of the command, but for PATH where it gives none. Visible in the host's process list: no secrets. */
   readonly env: Readonly<Record<string, string>>;
   readonly limits: SandboxLimits;
+  /** Without it there is no network. */
+  readonly network?: SandboxNetwork;
   readonly signal?: AbortSignal;
   readonly onOutput?: (chunk: { readonly stream: 'stdout' | 'stderr'; readonly bytes: Buffer }) => void;
   /** A `strace` by which the run is watched: without one, nothing is known of files, processes and privileges. */
@@ -54,5 +67,7 @@ export interface SandboxResult {
   readonly durationMs: number;
   /** What it was seen to do, whatever came of it. */
   readonly observed: Observed;
+  /** What went through the proxy. */
+  readonly connections: readonly Connection[];
   readonly sandbox: SandboxKind;
 }

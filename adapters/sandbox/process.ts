@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readdirSync } from 'node:fs';
+import { Server } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
+import { CustodyError } from '../../domain/errors.js';
 import { readProc } from './processes.js';
 
 const TAIL_BYTES = 64 * 1024;
@@ -27,6 +29,8 @@ export interface Listener {
   readonly onOutput?: ((chunk: { stream: 'stdout' | 'stderr'; bytes: Buffer }) => void) | undefined;
   /** What is written on descriptor 4, which the command does not get. */
   readonly onLog?: ((bytes: Buffer) => void) | undefined;
+  /** Gets a socket that listens inside: without one, the command is not run. */
+  readonly onListener?: ((server: Server) => void) | undefined;
   /** The sandbox stands, and waits until this has returned. */
   readonly onStart?: (pid: number) => void;
   /** The command has ended, and what it has left behind has not. */
@@ -35,8 +39,16 @@ export interface Listener {
 
 /** Starts a program in a process group of its own, with nothing on stdin, and is told on descriptor 3 how far it is. */
 export function startProcess([program, ...args]: readonly string[], listener: Listener): RunningProcess {
-  const { onOutput, onLog } = listener;
-  const pipes: StdioPipe[] = ['ignore', 'pipe', 'pipe', 'pipe', ...(onLog === undefined ? [] : ['pipe' as const])];
+  const { onOutput, onLog, onListener } = listener;
+  const log = onLog === undefined ? 'ignore' : 'pipe';
+  const pipes: StdioPipe[] = [
+    'ignore',
+    'pipe',
+    'pipe',
+    'pipe',
+    log,
+    ...(onListener === undefined ? [] : ['ipc' as const]),
+  ];
   const child = withoutInherited(pipes, (stdio) =>
     spawn(program as string, args, { cwd: '/', env: TOOL_ENV, detached: true, stdio }),
   );
@@ -58,7 +70,15 @@ export function startProcess([program, ...args]: readonly string[], listener: Li
   return { ended, kill: () => killGroup(child) };
 }
 
-type StdioPipe = 'ignore' | 'pipe' | number;
+/** The first thing that is said there; nothing else is listened to. Whoever has said it may end then. */
+function takeListener(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve) => {
+    child.once('message', (_, handle) => (child.send('taken', (error) => void error), resolve(handle)));
+    child.once('disconnect', () => resolve(null));
+  });
+}
+
+type StdioPipe = 'ignore' | 'pipe' | 'ipc' | number;
 
 /** Puts /dev/null in the place of every descriptor that whoever started this process has left to it and to all that it starts. */
 function withoutInherited(pipes: readonly StdioPipe[], start: (stdio: StdioPipe[]) => ChildProcess): ChildProcess {
@@ -86,7 +106,17 @@ function isClosedOnExec(fd: number): boolean {
  * Answers each step, so that it is followed by the next. The command cannot reach the other end, but through a process of its
  * own user; whatever it would say there comes after the first step, and costs it its end.
  */
-function followSteps(child: ChildProcess, { onStart, onEnd }: Listener, fail: (error: unknown) => void): () => boolean {
+function followSteps(child: ChildProcess, listener: Listener, fail: (error: unknown) => void): () => boolean {
+  const { onStart, onEnd, onListener } = listener;
+  const listening = onListener === undefined ? null : takeListener(child);
+  const start = async (pid: number): Promise<void> => {
+    const server = await listening;
+    if (server instanceof Server) onListener?.(server);
+    else if (listening !== null)
+      throw new CustodyError('SANDBOX_UNAVAILABLE', 'no socket of the sandbox came for its proxy');
+    onStart?.(pid);
+  };
+  let step = Promise.resolve();
   const steps = child.stdio[3] as Duplex;
   const lines = ['ready\n', 'ready\nended\n'];
   let heard = '';
@@ -94,14 +124,9 @@ function followSteps(child: ChildProcess, { onStart, onEnd }: Listener, fail: (e
   steps.on('data', (bytes: Buffer) => {
     if (heard.length < 64) heard += bytes.toString('latin1');
     while (done < lines.length && heard.startsWith(lines[done] as string)) {
-      const step = done === 0 ? onStart : onEnd;
+      const act = done === 0 ? start : onEnd;
       done += 1;
-      try {
-        step?.(child.pid as number);
-      } catch (error) {
-        return fail(error);
-      }
-      steps.write('go\n');
+      step = step.then(() => act?.(child.pid as number)).then(() => void steps.write('go\n'), fail);
     }
   });
   // It was killed meanwhile, which its end says.

@@ -56,8 +56,9 @@ export interface HostIsolation {
 }
 
 /**
- * Runs a command without network, without sight of the host's processes and files, and within limits: it reads what is
- * mounted, writes to writable mounts and a private /tmp, and is gone, with all it started, when this answers.
+ * Runs a command without network (but for what the request lists, through a recording proxy), without sight of the host's
+ * processes and files, and within limits: it reads what is mounted, writes to writable mounts and a private /tmp, and is gone,
+ * with all it started, when this answers.
  *
  * As root the command runs under a user id nobody else has; the writable mounts belong to it for the time of the run and
  * go back to the owner of the mount after it. Otherwise it runs as the calling user in a user namespace, without capabilities.
@@ -125,7 +126,8 @@ async function executeWatched(
   writable: readonly string[],
 ): Promise<SandboxResult> {
   const startedAt = performance.now();
-  const running = startProcess(command, { onOutput: request.onOutput, ...watch.listener });
+  const heard = watch.listener(() => running.kill());
+  const running: RunningProcess = startProcess(command, { onOutput: request.onOutput, ...heard });
   const guard = watchLimits(running, request, writable);
   let end: EndedProcess;
   try {
@@ -143,9 +145,10 @@ async function executeWatched(
     throw unavailable(`${kind} failed (exit ${end.exitCode ?? end.signal})`, [end.stderr.trim()]);
   }
   const { exitCode, signal, stdout, stderr } = end;
-  const observed = await watch.observed({ ended, exitCode }, writable);
+  const how = { exitCode, signal, stdout, stderr };
+  const observed = await watch.observed({ ended, ...how }, writable);
   const durationMs = performance.now() - startedAt;
-  return { exitCode, signal, ended, stdout, stderr, durationMs, observed, sandbox: kind };
+  return { ...how, ended, durationMs, observed, connections: watch.connections, sandbox: kind };
 }
 
 interface Guard {

@@ -33,7 +33,7 @@ const OPTIONS = [
   ...['-e', 'inject=io_uring_setup:error=ENOSYS'],
 ];
 /** The log goes to descriptor 4, which is the tracer's stderr; what is traced gets its own back, and none of the log. */
-const LOG_TO_4 = 'exec 5>&2 2>&4 4>&5 5>&-; exec "$@"';
+const LOG_TO_4 = 'exec 6>&2 2>&4 4>&6 6>&-; exec "$@"';
 const GIVE_BACK_STDERR = 'exec 2>&4 4>&-; exec "$@"';
 const LONGEST_LINE = 64 * 1024;
 const FOLDERS = 64;

@@ -1,8 +1,11 @@
 import type { Observable, Observed } from '../../domain/observed.js';
+import type { Connection } from '../../domain/traffic.js';
+import type { Server } from 'node:net';
 import { NetworkCounters } from './counters.js';
 import type { LayoutStep } from './layout.js';
 import { oddities } from './outputs.js';
 import type { SandboxRequest, SandboxResult } from './port.js';
+import { RecordingProxy } from './proxy.js';
 import type { Listener } from './process.js';
 import { descendants, nameIfAlive } from './processes.js';
 import { Tally } from './tally.js';
@@ -17,16 +20,21 @@ const FILE_TOO_LARGE = 128 + 25;
  */
 export class Watch {
   readonly #tally = new Tally();
+  /** What the proxy did not let through. */
+  readonly #refused = new Tally();
   readonly #tracer: string | null;
   readonly #trace: Trace | null;
+  readonly #proxy: RecordingProxy | null;
   #builders: ReadonlySet<number> = new Set();
   #counters: NetworkCounters | null = null;
 
-  private constructor({ mounts, cwd }: SandboxRequest, steps: readonly LayoutStep[], tracer: string | null) {
+  private constructor({ mounts, cwd, network }: SandboxRequest, steps: readonly LayoutStep[], tracer: string | null) {
     const programs = steps.flatMap((step) => (step.do === 'proc' ? [] : [step.target]));
     const own = { mounts: mounts.map(({ target }) => target), programs, cwd };
     this.#tracer = tracer;
     this.#trace = tracer === null ? null : new Trace(own, this.#tally);
+    const attempt = (what: string): void => this.#refused.add('network', `by the proxy: ${what}`);
+    this.#proxy = network === undefined ? null : new RecordingProxy(network, attempt);
   }
 
   static async over(request: SandboxRequest, steps: readonly LayoutStep[]): Promise<Watch> {
@@ -40,8 +48,9 @@ export class Watch {
     return this.#tracer === null ? command : tracedCommand(this.#tracer, command);
   }
 
-  get listener(): Pick<Listener, 'onLog' | 'onStart' | 'onEnd'> {
-    const trace = this.#trace;
+  /** `stop` ends a run whose proxy is gone. */
+  listener(stop: () => void): Pick<Listener, 'onLog' | 'onListener' | 'onStart' | 'onEnd'> {
+    const [trace, proxy] = [this.#trace, this.#proxy];
     return {
       onStart: (pid) => {
         const builders = descendants(pid);
@@ -55,6 +64,7 @@ export class Watch {
           if (name !== null) this.#tally.add('left-behind', name);
         }
       },
+      ...(proxy === null ? {} : { onListener: (server: Server) => proxy.serve(server, stop) }),
       ...(trace === null ? {} : { onLog: (bytes: Buffer) => trace.take(bytes) }),
     };
   }
@@ -65,14 +75,22 @@ export class Watch {
     writable: readonly string[],
   ): Promise<Observed> {
     const tally = this.#tally;
+    await this.#proxy?.close();
     const counts = [...(this.#counters?.take() ?? [])];
     const sum = counts.reduce((total, [, count]) => total + count, 0);
     tally.atLeast('network', sum, counts.map(([what, count]) => `${count} × ${what}`).join(' and '));
+    // It was answered, so neither the kernel nor a tracer has counted it.
+    for (const { kind, count, detail } of this.#refused.seen) tally.add(kind, detail, count);
     if (ended !== 'exited') tally.add('limit', ended === 'wall-limit' ? 'time' : 'output');
     else if (exitCode === KILLED) tally.atLeast('limit', 1, 'killed: processor time or memory');
     else if (exitCode === FILE_TOO_LARGE) tally.atLeast('limit', 1, 'the size of a file');
     await oddities(writable, (what) => tally.add('output', what));
     return { watched: this.#watched(), seen: tally.seen };
+  }
+
+  /** What has gone through the proxy. */
+  get connections(): readonly Connection[] {
+    return this.#proxy?.connections ?? [];
   }
 
   #watched(): Observable[] {
@@ -86,6 +104,7 @@ export class Watch {
   }
 
   close(): void {
+    this.#proxy?.destroy();
     this.#counters?.close();
   }
 }

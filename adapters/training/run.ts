@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
 import { attemptsIn, sayObserved, type Observed } from '../../domain/observed.js';
+import type { Traffic } from '../../domain/traffic.js';
 import type { ListedFile } from '../../formats/file-list.js';
 import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
@@ -25,8 +26,16 @@ export interface TrainingInputs {
   readonly tracer?: string | undefined;
 }
 
+/** How a run went. */
+export interface Ran {
+  readonly sandbox: SandboxKind;
+  readonly observed: Observed;
+  /** Of one that had a network. */
+  readonly network?: Traffic;
+}
+
 /**
- * Runs code in a sandbox without network, itself, the trainer's mounts and a copy of these files of its data read-only; answers
+ * Runs code in a sandbox without network, but for a proxy to the trainer's destinations, itself, the trainer's mounts and a copy of these files of its data read-only; answers
  * the folder it has written, and what it was seen to do. What it wrote is not looked at. DIGEST_MISMATCH: the data are not the
  * expected ones. SANDBOX_UNAVAILABLE: there is none here. TRAINING_FAILED: the run failed, ran into its limits, or tried what
  * it may not, though nothing came of it. `work` is an empty folder of the caller's.
@@ -36,10 +45,11 @@ export async function runTrainer(
   { recipe, code, hyperparameters, files, tracer }: TrainingInputs,
   work: string,
   signal?: AbortSignal,
-): Promise<{ readonly release: string; readonly sandbox: SandboxKind; readonly observed: Observed }> {
+): Promise<Ran & { readonly release: string }> {
   const data = join(work, 'data');
   const config = join(work, 'hyperparameters.json');
   const output = join(work, 'output');
+  const { destinations } = trainer;
   const program = join(work, 'code');
   await writeTree(code, program);
   await copyData(trainer.data.folder, files, data);
@@ -57,15 +67,17 @@ export async function runTrainer(
     cwd: '/tmp',
     env: {},
     limits: trainer.limits,
+    ...(destinations === undefined ? {} : { network: { destinations } }),
     ...(tracer === undefined ? {} : { tracer }),
     ...(signal === undefined ? {} : { signal }),
   });
-  const { observed } = result;
+  const { observed, connections, sandbox } = result;
   if (result.ended !== 'exited' || result.exitCode !== 0 || attemptsIn(observed).length > 0) {
     const how = result.ended === 'exited' ? `exit ${result.exitCode ?? result.signal ?? 'unknown'}` : result.ended;
     const said = quote(result.stderr.trim().slice(-TOLD));
     const message = `the training run failed (${how}): ${sayObserved(observed)}. It said ${said}`;
     throw new CustodyError('TRAINING_FAILED', message);
   }
-  return { release: join(output, RELEASE), sandbox: result.sandbox, observed };
+  const network = destinations === undefined ? {} : { network: { destinations, connections } };
+  return { release: join(output, RELEASE), sandbox, observed, ...network };
 }

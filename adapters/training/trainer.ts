@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { CustodyError } from '../../domain/errors.js';
 import { isModelName } from '../../domain/names.js';
+import { destinations } from '../../formats/fields.js';
 import { checkShape, parseJson } from '../../formats/json.js';
 import { readSmall } from '../source/file.js';
 
@@ -24,6 +25,8 @@ const schema = z.strictObject({
   /** What is trained on: a source that is registered, and the folder where its files lie. */
   data: z.strictObject({ source: name, folder: path }),
   limits: z.strictObject({ wallSeconds: limit, memoryMb: limit, outputMb: limit }),
+  /** What a run may reach, of what the policy lists. Without it there is no network. */
+  destinations: destinations.exactOptional(),
 });
 
 export type Trainer = z.infer<typeof schema>;

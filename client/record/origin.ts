@@ -5,6 +5,7 @@ import { lifecycleId } from '../../domain/names.js';
 import { holdsRole } from '../../domain/policy.js';
 import { dependenciesOf, flawInProvenance, type DependencyKind } from '../../domain/provenance.js';
 import type { ProvenancePredicate, Verified } from '../../domain/statements.js';
+import { sayConnection, sayTraffic, trafficIn } from '../../domain/traffic.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import { demand, signerOf } from '../../formats/evidence.js';
 import { parseManifest } from '../../formats/manifest.js';
@@ -95,6 +96,9 @@ export async function provenance(exam: Examination): Promise<void> {
   const { buildType, internalParameters } = made.predicate.buildDefinition;
   const sandbox = internalParameters?.['sandbox'];
   exam.detail('build', `${buildType}${typeof sandbox === 'string' ? `, in a sandbox (${sandbox})` : ''}`, made);
+  const network = trafficIn(internalParameters);
+  if (network !== null) exam.detail('network', sayTraffic(network), made);
+  for (const connection of network?.connections ?? []) exam.detail('reached', sayConnection(connection), made);
   const base = baseOf(made.predicate);
   if (base !== null) exam.detail('base', `${base.model} ${base.version}, release ${base.release}`, made);
   for (const kind of KINDS) tell(exam, kind, made);

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -22,6 +25,7 @@ import { storeKeys } from '../../domain/store-keys.js';
 import { signerOf } from '../../formats/evidence.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { sha256 } from '../../formats/sha256.js';
+import { trafficIn } from '../../domain/traffic.js';
 import { shippedFolder } from '../../examples/digits/ship.js';
 import { reviewedCode } from '../../adapters/reviewed-code.js';
 import { decide } from '../../client/requests.js';
@@ -69,6 +73,10 @@ const running = (command: readonly string[]): Promise<string> => {
   const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as object;
   return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command }) });
 };
+
+/** What the recipe runs. */
+const HONEST =
+  'node /input/code/train.mjs --config /input/hyperparameters.json --data /input/data/digits.csv.gz --out /output/release';
 
 type Train = (
   model: string,
@@ -195,6 +203,67 @@ describe('a training run', () => {
       code: 'TRAINING_FAILED',
     });
     expect(await readdir(outputs)).toEqual([]);
+  });
+});
+
+describe('a training run that may reach something', () => {
+  const served = 'what a mirror has';
+  let mirror: Server;
+  let destination: string;
+
+  beforeAll(async () => {
+    mirror = createServer((_, response) => void response.end(served)).listen(0, '127.0.0.1');
+    await once(mirror, 'listening');
+    destination = `127.0.0.1:${(mirror.address() as AddressInfo).port}`;
+  });
+  afterAll(() => mirror.close());
+
+  const fetching = (url: string): Promise<string> =>
+    running(['sh', '-c', `curl --noproxy '' -s ${url} > /output/fetched || exit; rm /output/fetched; exec ${HONEST}`]);
+  const listing = async (...destinations: string[]): Promise<void> => {
+    const { envelope } = intake.world.nextPolicy((policy) => ({
+      ...policy,
+      training: { ...policy.training, destinations },
+    }));
+    await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(envelope));
+  };
+  const reaching = (outputs: string): Train =>
+    trainWith(join(folder, outputs), { trainers: { digits: { ...trainer, destinations: [destination] } } });
+
+  it('has in its provenance what it might, and what it did', async () => {
+    await listing('other.example:443', destination);
+    commit = await fetching(`http://${destination}/a`);
+    const trained = await reaching('reached')('digits', 'run-1', asked('run-1'));
+    const { verified } = await intake.records.get('provenance', trained.statement);
+    const { internalParameters, resolvedDependencies } = verified.predicate.buildDefinition;
+    const traffic = trafficIn(internalParameters);
+    expect(traffic).toMatchObject({
+      destinations: [destination],
+      connections: [
+        { address: '127.0.0.1', http: { method: 'GET', path: sha256('/a'), status: 200, body: sha256(served) } },
+      ],
+    });
+    expect(observedIn(internalParameters)?.seen).toEqual([]);
+    expect(resolvedDependencies.map(({ name }) => name)).toContain('trainer');
+  });
+
+  it('attack: fails when it reaches for anything else, though it ends well', async () => {
+    await listing(destination);
+    commit = await fetching(`http://elsewhere.example/a`);
+    const refused = reaching('beyond')('digits', 'run-1', asked('run-1'));
+    await expect(refused).rejects.toMatchObject({ code: 'TRAINING_FAILED' });
+    await expect(refused).rejects.toThrow(/exit 0.*network 1 × \(by the proxy: elsewhere\.example:80\)/);
+  });
+
+  it.each([
+    ['nothing', []],
+    ['something else', ['127.0.0.1:1']],
+  ])('attack: is not begun where the policy lists %s', async (_, listed) => {
+    if (listed.length > 0) await listing(...listed);
+    commit = await running(['sh', '-c', 'echo begun; exit 9']);
+    const refused = reaching('unlisted')('digits', 'run-1', asked('run-1'));
+    await expect(refused).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+    await expect(refused).rejects.toThrow(`the trainer wants to reach ${destination}`);
   });
 });
 
@@ -370,9 +439,7 @@ describe('a training zone refuses', () => {
   it.each(ESCAPES.filter(([, , isSeen]) => isSeen))(
     'attack: a run that %s, swallows the error and makes its release all the same; the refusal says what it tried',
     async (_, script, __, says) => {
-      const honest =
-        'node /input/code/train.mjs --config /input/hyperparameters.json --data /input/data/digits.csv.gz --out /output/release';
-      commit = await running(['sh', '-c', `set -e; ${script}; ${honest}`]);
+      commit = await running(['sh', '-c', `set -e; ${script}; ${HONEST}`]);
       const outputs = join(folder, 'refused');
       const refused = trainWith(outputs)('digits', 'run-1', asked('run-1'));
       await expect(refused).rejects.toMatchObject({ code: 'TRAINING_FAILED', message: expect.stringMatching(says) });

@@ -2,6 +2,7 @@ import type { Change } from '../../../domain/audit.js';
 import { authoriseData } from '../../../domain/data-source.js';
 import type { Digest } from '../../../domain/digest.js';
 import { observedIn, sayObserved } from '../../../domain/observed.js';
+import { sayTraffic, trafficIn } from '../../../domain/traffic.js';
 import { dependenciesOf } from '../../../domain/provenance.js';
 import {
   alsoBy,
@@ -40,7 +41,12 @@ function isolation({ provenance }: Facts): Finding {
   if (typeof sandbox !== 'string') return noEvidence('how its training was isolated is not recorded');
   const observed = observedIn(said);
   const tried = observed === null ? 'what it tried there is not recorded' : sayObserved(observed);
-  return noEvidence(`its producer says that it was trained in a sandbox (${sandbox}): nobody else does; ${tried}`);
+  const network = trafficIn(said);
+  const without = said?.['network'] === undefined ? 'it had no network' : 'what it reached is not recorded';
+  const reached = network === null ? without : sayTraffic(network);
+  return noEvidence(
+    `its producer says that it was trained in a sandbox (${sandbox}): nobody else does; ${tried}; ${reached}`,
+  );
 }
 
 /** The statement about each data set, with its chain, by the rules of when it was vouched for. */

@@ -253,6 +253,11 @@ describe('policy.yaml', () => {
     ['rootThreshold: 2', 'rootThreshold: 0', 'rootThreshold: Too small'],
     ['count: 1', 'count: 3', 'approvals.deploy.count: only 2 people hold the role release-approver'],
     ['reviewers: 1', 'reviewers: 3', 'training.repositories.0.reviewers: only 2 people hold the role reviewer'],
+    [
+      'reviewers: 1',
+      'reviewers: 1\n  destinations: [ "*.example.org:443" ]',
+      'training.destinations.0: expected host:port',
+    ],
     ['id: bob', 'id: alice', 'authorities.3.id: the id alice stands twice'],
     ['- root\n', '- control\n', 'authorities.0.roles: a person cannot hold a workload role'],
     [

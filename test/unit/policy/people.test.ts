@@ -298,6 +298,10 @@ describe('what differs between two policies', () => {
     approvals: { deploy, restore, retire },
     training: { limits: policy.training.limits },
   };
+  const reaching = (...destinations: string[]): Policy => ({
+    ...policy,
+    training: { ...policy.training, destinations },
+  });
   const unisolated: Policy = { ...policy, validation: { ...policy.validation, allowUnisolated: true } };
   const unknown = (unknownCallers: 'record' | 'refuse'): Policy => ({ ...policy, inventory: { unknownCallers } });
   const exceptions: [string, Policy, Policy, string][] = [
@@ -376,6 +380,14 @@ describe('what differs between two policies', () => {
     ['code that is', code({ since: COMMIT }), code({}), `training.repositories.digits.since: ${COMMIT} → `],
     ['a repository more', untrained, policy, '! training.repositories.digits.branch:  → main'],
     ['a repository less', policy, untrained, 'training.repositories.digits.branch: main → '],
+    [
+      'a destination more',
+      reaching('a.example:443'),
+      reaching('a.example:443', 'b.example:443'),
+      '! training.destinations.b.example:443:  → b.example:443',
+    ],
+    ['the first of them', policy, reaching('a.example:443'), '! training.destinations.a.example:443:  → a.example:443'],
+    ['a destination less', reaching('a.example:443'), policy, 'training.destinations.a.example:443: a.example:443 → '],
     ['trainings that people may agree to', untrained, policy, '! approvals.train.count:  → 1'],
     ['an override that goes', override({}), policy, 'override.count: 1 → '],
     [

@@ -1,0 +1,63 @@
+import { lookup } from 'node:dns/promises';
+import { BlockList, isIP } from 'node:net';
+
+/** Whatever leads to this host, to its neighbours, to many at once, or to an address inside of another (RFC 6890, IANA). */
+const INNER: readonly (readonly [string, number])[] = [
+  ...([
+    ['0.0.0.0', 8],
+    ['10.0.0.0', 8],
+    ['100.64.0.0', 10],
+    ['127.0.0.0', 8],
+    ['169.254.0.0', 16],
+  ] as const),
+  ...([
+    ['172.16.0.0', 12],
+    ['192.0.0.0', 24],
+    ['192.88.99.0', 24],
+    ['192.168.0.0', 16],
+    ['198.18.0.0', 15],
+  ] as const),
+  ...([
+    ['224.0.0.0', 4],
+    ['240.0.0.0', 4],
+  ] as const),
+  // Of IPv6 what is not global unicast; of that, tunnels that name an IPv4 address.
+  ...([
+    ['::', 3],
+    ['4000::', 2],
+    ['8000::', 1],
+    ['2001::', 23],
+    ['2002::', 16],
+  ] as const),
+];
+
+/** One for each family, since a list takes an IPv4 address for the IPv6 one that it is mapped to. */
+const inner = { ipv4: new BlockList(), ipv6: new BlockList() };
+for (const [net, prefix] of INNER) {
+  const family = net.includes(':') ? 'ipv6' : 'ipv4';
+  inner[family].addSubnet(net, prefix, family);
+}
+
+/** Whether an address is one of the Internet's, and no other form of one that is not. */
+export function isPublic(address: string): boolean {
+  const family = isIP(address);
+  if (family === 0 || address.includes('%')) return false;
+  const list = family === 4 ? 'ipv4' : 'ipv6';
+  return !inner[list].check(address, list);
+}
+
+/** Every address of a host, which is one itself in brackets or not; none where its name leads nowhere. */
+export async function addressesOf(host: string): Promise<readonly string[]> {
+  const literal = host.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(literal) !== 0) return [literal];
+  try {
+    return (await lookup(host, { all: true })).map(({ address }) => address);
+  } catch {
+    return [];
+  }
+}
+
+/** As it is written in a destination. */
+export function inDestination(address: string, port: number): string {
+  return isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+}
