@@ -2,6 +2,7 @@ import { openBase } from '../adapters/base.js';
 import type { Found, Records } from '../adapters/records.js';
 import { MAX_DOCUMENT_BYTES, ownPart, readRelease, type SourceRelease } from '../adapters/source/folder.js';
 import { localPath, readSmall } from '../adapters/source/file.js';
+import { recordCode } from '../adapters/used-code.js';
 import type { Rules } from '../domain/authorise.js';
 import { baseOf } from '../domain/base.js';
 import type { Digest } from '../domain/digest.js';
@@ -21,12 +22,13 @@ import { checkAdmission } from './admitted.js';
 import type { IntakeActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
 import { lookInto, type LookDependencies } from './look.js';
+import { promptsIn, type PromptDependencies } from './prompts.js';
 import { demandClean, keepScan, signScan } from './scan.js';
 import { storeFile, type BlobKeys } from './store-blob.js';
 import { takerOf, type Reopening } from './take-over.js';
 import { compareWithBefore, stateChange } from './versioning.js';
 
-export interface IngestDependencies extends LookDependencies {
+export interface IngestDependencies extends LookDependencies, PromptDependencies {
   readonly vault: BlobKeys & Reopening;
   /** Signs what the release changes against the one before. */
   readonly validatorKey: SigningKey;
@@ -53,13 +55,14 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
           const source = await readRelease(localPath(admission.source), artifacts, base?.manifest);
           const { bundle, producer } = await checkSignature(source, name, admission, rules);
           demandProvenance(source, producer, said, rules);
+          const prompts = await promptsIn(dependencies, source.manifest, said.verified.predicate, artifacts, signal);
           const claims = { manifest: source.text.toString('utf8'), bundle: bundle.toString('utf8') };
           const take = takerOf({ records, vault }, source.manifest, named, {
             ...{ ...claims, provenance: said.envelope, admission: admission.request },
           });
           const onBytes = (bytes: number): void => void (progress.hashed += bytes);
           const look = await lookInto(dependencies, source, base && { base, take }, artifacts, { signal, onBytes });
-          const scan = signScan(validatorKey, name, sha256(source.text), look, artifacts);
+          const scan = signScan(validatorKey, name, sha256(source.text), { ...look, prompts }, artifacts);
           await demandClean(records, scan);
           const compared = await compareWithBefore(records, name, look.facts, versioning);
           const release = await claimVersion(records, name, source);
@@ -71,11 +74,13 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
             progress.stored += file.size;
           }
           await records.keepBytes(source.text, storeKeys.manifest);
+          const scanned = await keepScan(records, scan);
+          if (prompts.from !== null) await recordCode(records, prompts.from, { scan: scanned });
           return {
             ...{ release, producer, files: files.length, bytes: files.reduce((sum, { size }) => sum + size, 0) },
             bundle: await records.keepBytes(bundle),
             provenance: await records.keep(said.envelope),
-            scan: await keepScan(records, scan),
+            scan: scanned,
             change: await stateChange(records, validatorKey, name, release, look.facts, compared),
           };
         },

@@ -5,6 +5,7 @@ import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { Policy } from '../domain/policy.js';
+import type { PromptsFound } from '../domain/prompts.js';
 import { concludeScan, type ScanPredicate } from '../domain/scan.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { canonicalBytes } from '../formats/jcs.js';
@@ -28,11 +29,11 @@ export function signScan(
   key: SigningKey,
   { model, version }: ReleaseName,
   release: Digest,
-  { files, isolation, reader, verdicts, takenFrom, reused }: Look,
+  { files, isolation, reader, verdicts, takenFrom, reused, prompts }: Look & { readonly prompts: PromptsFound },
   rules: Policy['artifacts'],
 ): SignedScan {
   const concluded = concludeScan(files, verdicts, rules);
-  const means = { isolation, reader, ...(takenFrom === null ? {} : { takenFrom }) };
+  const means = { isolation, reader, prompts, ...(takenFrom === null ? {} : { takenFrom }) };
   const told = files.map((file) => (reused.has(file.path) ? { ...file, takenFrom: 'base' } : file));
   const about = { release, model, version, rules, ...means };
   const whole = canonicalBytes({ ...about, ...concluded, files: told, scanners: verdicts });

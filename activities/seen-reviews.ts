@@ -9,12 +9,12 @@ import { signStatement } from '../formats/statements.js';
 interface Witness {
   readonly records: Records;
   /** Signs what was seen. */
-  readonly producerKey: SigningKey;
+  readonly key: SigningKey;
   readonly github: GitHubAccess | undefined;
 }
 
-/** What GitHub tells of a commit, in statements by the training zone, which says that it was told so. */
-export function reviewsSeen({ records, producerKey, github }: Witness): FurtherReviews {
+/** What GitHub tells of a commit, in statements by whoever asks, who says that it was told so. */
+export function reviewsSeen({ records, key, github }: Witness): FurtherReviews {
   return async ({ name, github: place, branch }, { commit, files }) => {
     if (place === undefined) return [];
     if (github === undefined)
@@ -28,10 +28,7 @@ export function reviewsSeen({ records, producerKey, github }: Witness): FurtherR
       said.map(({ decision, seen }) => {
         const reason = `pull request ${seen.pull} of ${place}`;
         const subject = { name: `${name} ${commit}`, sha256: files };
-        return records.verify(
-          'review',
-          signStatement('review', subject, { ...about, decision, reason, seen }, [producerKey]),
-        );
+        return records.verify('review', signStatement('review', subject, { ...about, decision, reason, seen }, [key]));
       }),
     );
   };

@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
-import { recordCode } from '../adapters/reviewed-code.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
 import { readSmall } from '../adapters/source/file.js';
 import { packRelease } from '../adapters/source/pack.js';
+import { recordCode } from '../adapters/used-code.js';
 import type { Trainer } from '../adapters/training/trainer.js';
 import { authoriseTraining, mayAskToTrain } from '../domain/authorise-training.js';
 import { isDigest, type Digest } from '../domain/digest.js';
@@ -192,7 +192,7 @@ async function finish(
     producerKey,
   ]);
   const provenance = await records.keep(statement);
-  await recordCode(records, inputs.code, provenance);
+  await recordCode(records, inputs.code, { provenance });
   const complete = join(folder, 'complete');
   await mkdir(complete, { mode: 0o755 });
   await rename(packed.folder, join(complete, RELEASE));

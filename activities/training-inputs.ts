@@ -1,14 +1,13 @@
-import { join } from 'node:path';
 import { registeredSource, type DataSource } from '../adapters/data-sources.js';
 import type { Records } from '../adapters/records.js';
-import { reviewedCode, type FurtherReviews, type ReviewedCode } from '../adapters/reviewed-code.js';
+import type { ReviewedCode } from '../adapters/reviewed-code.js';
 import { hyperparametersOf, recipeOf, type Recipe } from '../adapters/training/recipe.js';
 import type { Trainer } from '../adapters/training/trainer.js';
 import type { Digest } from '../domain/digest.js';
 import { unlisted } from '../domain/destinations.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RequestPredicate } from '../domain/statements.js';
-import { quote } from '../formats/json.js';
+import { codeOf, named, type Repositories } from './repositories.js';
 
 export interface TrainingInputs extends ReviewedCode {
   readonly trainer: Trainer;
@@ -17,14 +16,9 @@ export interface TrainingInputs extends ReviewedCode {
   readonly data: DataSource;
 }
 
-export interface Sources {
-  readonly records: Records;
+export interface Sources extends Repositories {
   /** What may be asked for, by name. */
   readonly trainers: Readonly<Record<string, Trainer>>;
-  /** Where the repositories of the policy are: paths, or addresses that git can fetch from. */
-  readonly repositories: Readonly<Record<string, string>>;
-  /** Reviews that nobody has signed. */
-  readonly further: FurtherReviews;
 }
 
 /** One that says on which data, and with which code. */
@@ -45,7 +39,7 @@ export async function inputsOf(
   const trainer = named(trainers, action.trainer, 'trainer');
   await demandListed(records, trainer);
   const data = await dataFor(records, trainer, action.data);
-  const reviewed = await codeFor(sources, trainer.repository, action.commit, { work, signal });
+  const reviewed = await codeOf(sources, { repository: trainer.repository, commit: action.commit }, { work, signal });
   const recipe = recipeOf(reviewed.tree, trainer.recipe);
   const { bytes } = hyperparametersOf(reviewed.tree, recipe, action.hyperparameters);
   return { ...reviewed, trainer, recipe, hyperparameters: bytes, data };
@@ -62,31 +56,10 @@ async function demandListed(records: Records, { destinations = [] }: Trainer): P
   );
 }
 
-function named<T>(known: Readonly<Record<string, T>>, name: string, what: string): T {
-  const found = Object.hasOwn(known, name) ? known[name] : undefined;
-  if (found !== undefined) return found;
-  throw new CustodyError('POLICY_REFUSED', `this training zone has no ${what} ${quote(name)}`);
-}
-
 /** What the request names, if it is registered, is trusted still, and is what this trainer is for. */
 async function dataFor(records: Records, { data }: Trainer, statement: Digest): Promise<DataSource> {
   const found = await registeredSource(records, statement);
   const { source } = found.statement.predicate;
   if (source === data.source) return found;
   throw new CustodyError('POLICY_REFUSED', `the request is for the data ${source}, the trainer for ${data.source}`);
-}
-
-/** Whoever reviewed it is kept, as what the provenance names. */
-async function codeFor(
-  { records, repositories, further }: Sources,
-  repository: string,
-  commit: string,
-  { work, signal }: { readonly work: string; readonly signal: AbortSignal | undefined },
-): Promise<ReviewedCode> {
-  const address = named(repositories, repository, 'address of the repository');
-  const about = { repository, address, commit };
-  const options = { keeps: true, further, ...(signal === undefined ? {} : { signal }) };
-  const found = await reviewedCode(records, about, join(work, 'clone'), options);
-  for (const { envelope } of found.reviews) await records.keep(envelope);
-  return found;
 }

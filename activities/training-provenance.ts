@@ -3,6 +3,7 @@ import type { PackedRelease } from '../adapters/source/pack.js';
 import type { Ran } from '../adapters/training/run.js';
 import type { Digest } from '../domain/digest.js';
 import { trainingId } from '../domain/names.js';
+import { promptsDependency } from '../domain/prompts.js';
 import { dependency, STAGE_BUILD, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
@@ -76,6 +77,7 @@ export function inputsBy(making: Making, before: Checkpoint | null): readonly Bu
   return [
     dataDependency(inputs),
     codeDependency(inputs),
+    ...promptsOf(inputs),
     dependency('hyperparameters', 'hyperparameters', { sha256: request.predicate.action.hyperparameters }),
     dependency('training-code', 'trainer', { sha256: described }),
     ...host,
@@ -124,6 +126,14 @@ function dataDependency({ data: { statement } }: TrainingInputs): BuildDependenc
   const { subject, digest, predicate } = statement;
   const { annotations, ...named } = dependency('training-data', predicate.source, { dirHash: subject });
   return { ...named, annotations: { ...annotations, statement: digest, license: predicate.licence } };
+}
+
+/** Prompts that the run has put into the release from its own code: intake looks them up there. */
+function promptsOf({
+  code: { repository, commit },
+  recipe: { prompts: folder },
+}: TrainingInputs): readonly BuildDependency[] {
+  return folder === undefined ? [] : [promptsDependency({ repository, commit, folder })];
 }
 
 /** The code by its commit and by what the list of its files hashes to, with who reviewed it. */

@@ -6,18 +6,17 @@ import {
   type RepositoryRule,
   type ReviewPredicate,
 } from '../domain/code-review.js';
-import { isDigest, type Digest } from '../domain/digest.js';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { signedInRole } from '../domain/permission.js';
-import { dependenciesOf, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { demand } from '../formats/evidence.js';
-import { canonicalBytes } from '../formats/jcs.js';
 import { keyRing, validAt } from '../formats/statements.js';
 import { Clone } from './git/git.js';
 import { fetchCode, isOnBranch, notesOf, writtenIn } from './git/history.js';
 import { readTree, type CodeTree } from './git/tree.js';
 import type { Found, PolicyChain, Records } from './records.js';
+import { recordedCode, wasAdmitted } from './used-code.js';
 
 /** Code that may be used, and who says so. */
 export interface ReviewedCode {
@@ -75,8 +74,8 @@ export async function reviewedCode(
   const written = await writtenIn(clone, commit, {
     rule,
     ring: validAt(keyRing(newest), now),
-    candidates: await recorded(records, repository),
-    wasAdmitted: (earlier) => wasAdmitted(records, repository, earlier, policies),
+    candidates: await recordedCode(records, repository),
+    wasAdmitted: (earlier) => wasAdmitted(records, { repository, commit: earlier }, policies),
   });
   const code = { repository, commit, branch, isOnBranch: true, files: tree.digest, written };
   const noted = await genuine(records, await notesOf(clone, commit), policies);
@@ -96,16 +95,6 @@ export async function reviewedCode(
   );
   const reviews = [...new Map(counted.map((each) => [each.verified.digest, each])).values()];
   return { code, tree, reviewers, reviews };
-}
-
-/** That something was made from a commit, which nobody has to review again. What is there already is left alone. */
-export async function recordCode(records: Records, { repository, commit }: Code, provenance: Digest): Promise<void> {
-  const key = storeKeys.code(repository, commit);
-  try {
-    await records.bucket.createOnce(key, canonicalBytes({ provenance }), await records.lock());
-  } catch (error) {
-    if (!(error instanceof CustodyError) || error.code !== 'STORE_CONFLICT') throw error;
-  }
 }
 
 /** What designated reviewers have said is kept, also what speaks against it: notes can be taken away. */
@@ -146,40 +135,4 @@ async function genuine(
       if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
     }
   return found;
-}
-
-async function recorded(records: Records, repository: string): Promise<ReadonlySet<string>> {
-  const prefix = storeKeys.codeOf(repository);
-  const found = new Set<string>();
-  for await (const key of records.bucket.list(prefix)) found.add(key.slice(prefix.length));
-  return found;
-}
-
-/** By what a producer has signed: whoever else can write to the store says nothing. */
-async function wasAdmitted(
-  records: Records,
-  repository: string,
-  commit: string,
-  { newest }: PolicyChain,
-): Promise<boolean> {
-  const provenance = await namedBy(records, storeKeys.code(repository, commit));
-  const found = provenance === null ? null : await records.findGenuine('provenance', storeKeys.statement(provenance));
-  if (found === null || !signedInRole({ gate: newest, newest }, found.verified, 'producer')) return false;
-  const { buildDefinition, runDetails } = found.verified.predicate;
-  // Other producers sign what they like of their own builds.
-  if (buildDefinition.buildType !== TRAINING_BUILD || runDetails.builder.id !== trainingBuilder(records.environment))
-    return false;
-  return dependenciesOf(found.verified.predicate, 'training-code').some(
-    (each) => each.name === repository && each.commit === commit && each.reviewers !== undefined,
-  );
-}
-
-async function namedBy(records: Records, key: string): Promise<Digest | null> {
-  try {
-    const { provenance } = ((await records.record(key)) ?? {}) as { readonly provenance?: unknown };
-    return typeof provenance === 'string' && isDigest(provenance) ? provenance : null;
-  } catch (error) {
-    if (error instanceof CustodyError && isPermanent(error.code)) return null;
-    throw error;
-  }
 }

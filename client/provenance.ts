@@ -8,6 +8,7 @@ import { baseDependency } from '../domain/base.js';
 import { CustodyError } from '../domain/errors.js';
 import { MANIFEST_FILE } from '../domain/manifest.js';
 import { COMPRESSIONS, parentDependency, type Parent } from '../domain/parent.js';
+import { promptsDependency, type PromptSource } from '../domain/prompts.js';
 import { dependency, flawInBuild, type DependencyKind } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
@@ -32,6 +33,8 @@ export interface Origin {
   readonly parent: Parent | null;
   /** The release in custody that this one is built on. */
   readonly base: OpenBase | null;
+  /** The commit that its prompts were taken from. */
+  readonly prompts: PromptSource | null;
   /** What the builder itself has said, if it did. */
   readonly statement: string | null;
 }
@@ -49,8 +52,9 @@ export async function describeOrigin(packed: PackedRelease, origin: Origin): Pro
       : readProvenance(readFileSync(origin.statement), origin.statement, packed.release);
   const { buildDefinition } = said;
   const parent = origin.parent === null ? [] : [parentDependency(origin.parent)];
-  const own = [...buildDefinition.resolvedDependencies, ...hashed, ...parent];
-  const resolvedDependencies = [...own, ...(origin.base === null ? [] : inherited(origin.base, origin.parent))];
+  const prompts = origin.prompts === null ? [] : [promptsDependency(origin.prompts)];
+  const own = [...buildDefinition.resolvedDependencies, ...hashed, ...parent, ...prompts];
+  const resolvedDependencies = [...own, ...(origin.base === null ? [] : inherited(origin.base, origin))];
   const predicate = { ...said, buildDefinition: { ...buildDefinition, resolvedDependencies } };
   const flaw = flawInBuild(predicate, isoTime(Date.now()));
   if (flaw !== null) throw new CustodyError(flaw.code, flaw.reason);
@@ -58,10 +62,11 @@ export async function describeOrigin(packed: PackedRelease, origin: Origin): Pro
 }
 
 /** What went into the base went into this one, too; unless another parent is declared, it is a smaller form of the same. */
-function inherited({ release }: OpenBase, parent: Parent | null): readonly BuildDependency[] {
+function inherited({ release }: OpenBase, { parent, prompts }: Origin): readonly BuildDependency[] {
   const kinds: readonly DependencyKind[] = [
     ...(['training-data', 'training-code', 'hyperparameters'] as const),
     ...(parent === null ? (['parent-release'] as const) : []),
+    ...(prompts === null ? (['prompts'] as const) : []),
   ];
   const { resolvedDependencies } = release.provenance.predicate.buildDefinition;
   const kept = resolvedDependencies.filter(({ annotations }) => kinds.some((kind) => kind === annotations?.['kind']));

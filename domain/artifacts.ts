@@ -132,6 +132,8 @@ export interface ArtifactRules {
   readonly denied?: readonly Construct[];
   /** Formats that may come in if every scanner that is named for them passes, and Custody's own reader finds nothing. */
   readonly scanners?: readonly { readonly name: string; readonly formats: readonly ScannableFormat[] }[];
+  /** Prompts may come in of which nobody says from which reviewed commit they are. */
+  readonly allowUnreviewedPrompts?: true;
 }
 
 export interface ScanVerdict {

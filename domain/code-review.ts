@@ -13,7 +13,7 @@ export interface ReviewPredicate {
   readonly commit: string;
   readonly decision: 'approve' | 'reject';
   readonly reason: string;
-  /** Where a training zone has seen it, of a review that the reviewer has not signed. */
+  /** Where a zone has seen it, of a review that the reviewer has not signed. */
   readonly seen?: SeenReview;
   readonly issuedAt: string;
 }
@@ -108,11 +108,16 @@ interface Word {
   readonly said: ReviewPredicate;
 }
 
-/** Whose word it is: who signed it; or whoever a training zone has seen, where the policy lets that count. */
+/** Who asks GitHub: the training zone, and intake. */
+const WITNESSES = ['producer', 'validator'] as const;
+
+/** Whose word it is: who signed it; or whoever a zone has seen there, where the policy lets that count. */
 export function speakersOf(review: Verified<ReviewPredicate>, rule: RepositoryRule, policy: Policy): readonly string[] {
   const { seen } = review.predicate;
   if (seen === undefined) return review.signers;
-  if (rule.github === undefined || !signedInRole({ gate: policy, newest: policy }, review, 'producer')) return [];
+  const rules = { gate: policy, newest: policy };
+  const isWitnessed = WITNESSES.some((role) => signedInRole(rules, review, role));
+  if (rule.github === undefined || !isWitnessed) return [];
   return policy.authorities.filter(({ github }) => github === seen.user).map(({ id }) => id);
 }
 

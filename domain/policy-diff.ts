@@ -44,6 +44,7 @@ const LESS_IS_WEAKER = [
 /** What is an exception by being there: weaker where it appears, stronger where it goes. */
 const EXCEPTIONS = [
   /^validation\.allowUnisolated$/,
+  /^artifacts\.allowUnreviewedPrompts$/,
   /^override\./,
   /^emergency\.deployment\./,
   /^versioning\.config\.keys\./,

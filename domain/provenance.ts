@@ -7,6 +7,7 @@ import type { BuildDependency, ProvenancePredicate, Verified } from './statement
 import { MAX_SKEW_MS } from './time.js';
 import { flawInBase } from './base.js';
 import { flawInParent } from './parent.js';
+import { flawInPrompts } from './prompts.js';
 
 /** What a dependency of a build is to Custody, in its `annotations.kind`. Others may stand there, too, and mean nothing. */
 export const DEPENDENCY_KINDS = [
@@ -16,6 +17,7 @@ export const DEPENDENCY_KINDS = [
   'dependency-lock',
   'parent-release',
   'base-release',
+  'prompts',
   'checkpoint',
 ] as const;
 export type DependencyKind = (typeof DEPENDENCY_KINDS)[number];
@@ -97,7 +99,7 @@ export function flawInBuild(predicate: ProvenancePredicate, now: string): Flaw |
   const unnamed = data.find(({ sha256 }) => sha256 === null);
   if (unnamed !== undefined)
     return flaw('PROVENANCE_INVALID', `names the training data ${unnamed.name} without a SHA-256`);
-  const unclear = flawInParent(predicate) ?? flawInBase(predicate);
+  const unclear = flawInParent(predicate) ?? flawInBase(predicate) ?? flawInPrompts(predicate);
   if (unclear !== null) return flaw('PROVENANCE_INVALID', unclear);
   const { startedOn, finishedOn } = predicate.runDetails.metadata;
   if (Date.parse(finishedOn) < Date.parse(startedOn))

@@ -15,6 +15,7 @@ import {
 import type { Digest } from './digest.js';
 import type { Isolation } from './isolation.js';
 import type { ComponentKind } from './manifest.js';
+import { unreviewed, type PromptsFound } from './prompts.js';
 
 /** So many findings stand in the statement; all of them in the report that it names. */
 export const STATED_FINDINGS = 100;
@@ -49,6 +50,8 @@ export interface ScanPredicate {
   readonly reader?: Digest;
   /** Where the producer names a release that this one builds on. */
   readonly takenFrom?: TakenFrom;
+  /** Of its prompts; statements of before that was asked do not say. */
+  readonly prompts?: PromptsFound;
   /** Digest of the report: each file with its hash, format and findings, and from where it was taken over. */
   readonly report: Digest;
 }
@@ -89,7 +92,7 @@ export function concludeScan(
   files: readonly ScannedFile[],
   verdicts: readonly ScannerVerdict[],
   rules: ArtifactRules,
-): Omit<ScanPredicate, 'version' | 'isolation' | 'report' | 'reader' | 'takenFrom'> {
+): Omit<ScanPredicate, 'version' | 'isolation' | 'report' | 'reader' | 'takenFrom' | 'prompts'> {
   const { verdict, findings } = judgeScan(files, verdicts, rules);
   const formats = new Map<ArtifactFormat, string[]>();
   for (const { format, path } of files) formats.set(format, [...(formats.get(format) ?? []), path]);
@@ -124,6 +127,8 @@ export function scanProblem(scan: ScanPredicate, rules: ArtifactRules): string |
     );
     if (missing !== undefined) return `${missing} has not passed the files that are ${format} by their content`;
   }
+  const unread = scan.prompts === undefined ? null : unreviewed(scan.prompts, rules);
+  if (unread !== null) return unread;
   const denied: readonly Construct[] = rules.denied ?? CONSTRUCTS;
   const construct = scan.tolerated.find((each) => denied.includes(each));
   return construct === undefined ? null : `the policy denies ${construct} (${RULES[construct].atlas}), which it holds`;

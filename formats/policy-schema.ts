@@ -68,6 +68,7 @@ export const policySchema: z.ZodType<Policy> = z
         )
         .max(20)
         .exactOptional(),
+      allowUnreviewedPrompts: z.literal(true).exactOptional(),
     }),
     validation: z.strictObject({
       suites: suiteRulesSchema,

@@ -15,6 +15,7 @@ import { stepVerdictSchema } from './step-verdict-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
 import { planSchema } from './plan-schema.js';
+import { promptsSchema } from './prompts-schema.js';
 import { findingSchema, formatSchema as format } from './scan/report.js';
 import { dossierSchema, holdSchema, retentionSchema } from './keeping-schema.js';
 import { commitSchema, reviewSchema } from './review-schema.js';
@@ -217,6 +218,7 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
     isolation: z.enum(ISOLATIONS),
     reader: digest.exactOptional(),
     takenFrom: z.strictObject({ release: digest, files: count, reused: count, scan: maybeDigest }).exactOptional(),
+    prompts: promptsSchema.exactOptional(),
     report: digest,
   }),
   testResult: z.strictObject({

@@ -31,6 +31,12 @@ const common = {
 };
 const gateways = z.array(gatewayAddressSchema).min(1);
 const desk = z.url();
+const git = {
+  /** Where the repositories of the policy are, by name: paths, or addresses that git can fetch from. */
+  repositories: z.record(z.string(), z.string().min(1).max(4096)).default({}),
+  /** Where reviews of repositories on GitHub are asked for; `token`: a file with a token that may read them. */
+  github: z.strictObject({ api: z.url({ protocol: /^https?$/ }), token: path.exactOptional() }).exactOptional(),
+};
 
 const schema = z.discriminatedUnion('zone', [
   z
@@ -73,6 +79,7 @@ const schema = z.discriminatedUnion('zone', [
     isolation: z.enum(['required', 'optional']).default('required'),
     /** Scanners of other people's that this host can run, by the name by which a policy demands them. */
     scanners: scannersSchema.default({}),
+    ...git,
   }),
   z.strictObject({ zone: z.literal('signing'), ...common, key, vault: path }),
   z
@@ -102,10 +109,7 @@ const schema = z.discriminatedUnion('zone', [
     trainers: z.record(z.string(), path),
     /** A `strace`, by which what runs try is seen. */
     tracer: path.exactOptional(),
-    /** Where the repositories of the policy are, by name: paths, or addresses that git can fetch from. */
-    repositories: z.record(z.string(), z.string().min(1).max(4096)),
-    /** Where reviews of repositories on GitHub are asked for; `token`: a file with a token that may read them. */
-    github: z.strictObject({ api: z.url({ protocol: /^https?$/ }), token: path.exactOptional() }).exactOptional(),
+    ...git,
   }),
   z.strictObject({
     zone: z.literal('watch'),
@@ -140,7 +144,9 @@ export function prometheusOf({ url, token }: NonNullable<ConfigOf<'watch'>['prom
 }
 
 /** The same. */
-export function githubOf({ api, token }: NonNullable<ConfigOf<'training'>['github']>): GitHubAccess {
+export function githubOf({ github }: Pick<ConfigOf<'training'>, 'github'>): GitHubAccess | undefined {
+  if (github === undefined) return undefined;
+  const { api, token } = github;
   return token === undefined ? { api } : { api, token: readText(token).trim() };
 }
 

@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { createIngestActivities } from '../activities/ingest.js';
+import { reviewsSeen } from '../activities/seen-reviews.js';
 import { createDataIntake } from '../activities/take-data.js';
 import { createValidateActivities } from '../activities/validate.js';
 import { createScanners } from '../adapters/scan/external.js';
 import { hostIsolation } from '../adapters/sandbox/sandbox.js';
 import { createIsolatedInspector } from '../adapters/scan/isolated.js';
 import { createVaultClient } from '../adapters/vault/client.js';
-import { loadKey, type ConfigOf } from './config.js';
+import { githubOf, loadKey, type ConfigOf } from './config.js';
 import type { Zone, ZoneBase } from './zone.js';
 
 /**
@@ -23,6 +24,10 @@ export function wireIntake(config: ConfigOf<'intake'>, { records }: ZoneBase): Z
       ...createIngestActivities({
         ...{ records, vault, validatorKey, inspect: createIsolatedInspector({ isolate }) },
         ...{ scanners: createScanners({ known: config.scanners, work }), work },
+        ...{
+          repositories: config.repositories,
+          further: reviewsSeen({ records, key: validatorKey, github: githubOf(config) }),
+        },
       }),
       ...createDataIntake({ records }),
       ...createValidateActivities({

@@ -9,7 +9,6 @@ export async function wireTraining(config: ConfigOf<'training'>, { records }: Zo
   const trainers: Record<string, Trainer> = {};
   for (const [name, file] of Object.entries(config.trainers)) trainers[name] = await readTrainer(file);
   const producerKey = loadKey(config.key);
-  const github = config.github === undefined ? undefined : githubOf(config.github);
   return {
     activities: createTrainingActivities({
       records,
@@ -17,7 +16,7 @@ export async function wireTraining(config: ConfigOf<'training'>, { records }: Zo
       trainers,
       repositories: config.repositories,
       outputs: config.outputs,
-      further: reviewsSeen({ records, producerKey, github }),
+      further: reviewsSeen({ records, key: producerKey, github: githubOf(config) }),
       tracer: config.tracer,
     }),
     stop: async () => undefined,

@@ -69,9 +69,17 @@ export interface HostIsolation {
 export async function runSandboxed(request: SandboxRequest): Promise<SandboxResult> {
   checkLimits(request);
   request.signal?.throwIfAborted();
-  const kind = request.sandbox ?? (await detectSandbox());
+  const kind = request.sandbox ?? (await knownSandbox());
   if (kind === null) throw unavailable('none works on this host', await reasons());
   return runIn(kind, request);
+}
+
+let known: SandboxKind | null = null;
+
+/** Found once: where it works no more, the run itself says so. */
+async function knownSandbox(): Promise<SandboxKind | null> {
+  known ??= await detectSandbox();
+  return known;
 }
 
 async function runIn(kind: SandboxKind, request: SandboxRequest): Promise<SandboxResult> {

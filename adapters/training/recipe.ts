@@ -24,6 +24,8 @@ const shape = z.strictObject({
     .exactOptional(),
   /** The folder of the files that may be asked for, each by its digest. */
   hyperparameters: z.string().min(1).max(1024),
+  /** The folder of the commit in which the release's prompts have the names that they have in it; the commit's root is empty. */
+  prompts: z.string().max(1024).exactOptional(),
   ...partsOfRelease,
 });
 const schema = shape.refine(({ command: one, stages }) => (one === undefined) !== (stages === undefined), {

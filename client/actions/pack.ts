@@ -1,9 +1,11 @@
+import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { OpenBase } from '../../adapters/base.js';
 import { packRelease, type PackedRelease } from '../../adapters/source/pack.js';
 import { takenOver } from '../../domain/base.js';
 import { CustodyError } from '../../domain/errors.js';
 import { assertModelName, assertVersion, type ReleaseName } from '../../domain/names.js';
+import type { PromptSource } from '../../domain/prompts.js';
 import { omsResources } from '../../formats/manifest.js';
 import { signOms } from '../../formats/oms.js';
 import { describeOn, keptFiles, readBase } from '../base.js';
@@ -11,6 +13,7 @@ import { readComponents } from '../components.js';
 import { replaceFile } from '../files.js';
 import { readKey } from '../init.js';
 import { answer } from '../output.js';
+import { takePrompts } from '../prompts.js';
 import { describeOrigin, parentIn, provenanceBeside, writeProvenance } from '../provenance.js';
 import type { Session } from '../session.js';
 import { checkPacked } from '../source.js';
@@ -28,6 +31,8 @@ interface PackOptions {
   readonly provenance?: string;
   readonly parent?: string;
   readonly compression?: string;
+  readonly prompts?: string;
+  readonly repository?: string;
 }
 
 export async function pack(session: Session, folder: string, options: PackOptions): Promise<void> {
@@ -41,9 +46,10 @@ export async function pack(session: Session, folder: string, options: PackOption
   if ((from === undefined) !== (compression === undefined))
     throw new CustodyError('USAGE', '--parent and --compression go together');
   const parent = from === undefined ? null : parentIn(resolve(from), compression ?? '');
+  const prompts = await promptsFor(resolve(folder), base, options);
   const packed = await write(resolve(folder), name, base, options);
   await checkPacked(resolve(folder), base?.manifest ?? null);
-  const origin = await describeOrigin(packed, { data, code, parent, base, statement });
+  const origin = await describeOrigin(packed, { data, code, parent, base, statement, prompts });
   const { release, manifest, text } = packed;
   const key = readKey(session.layout.keyFile(options.key));
   replaceFile(options.bundle, signOms(`${name.model} ${name.version}`, omsResources(manifest, text), key));
@@ -56,6 +62,23 @@ export async function pack(session: Session, folder: string, options: PackOption
     `signature in ${options.bundle}`,
     `provenance in ${provenance}`,
   ]);
+}
+
+/** Prompts are taken from a commit, before anything is hashed. */
+async function promptsFor(
+  folder: string,
+  base: OpenBase | null,
+  { prompts, repository, components }: PackOptions,
+): Promise<PromptSource | null> {
+  if ((prompts === undefined) !== (repository === undefined))
+    throw new CustodyError('USAGE', '--prompts and --repository go together');
+  if (prompts === undefined || repository === undefined) return null;
+  mkdirSync(folder, { recursive: true });
+  const described = components === undefined ? base?.manifest.components : readComponents(components).components;
+  return takePrompts(resolve(prompts), repository, folder, {
+    components: described ?? [],
+    base: base?.manifest ?? null,
+  });
 }
 
 async function write(

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { CustodyError } from '../../domain/errors.js';
 import { parseLifecycleId } from '../../domain/names.js';
+import { sayPrompts } from '../../domain/prompts.js';
 import type { RequestPredicate, Verified } from '../../domain/statements.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import type { Reading } from '../connect.js';
@@ -41,13 +42,13 @@ export function howTo({ workflowId, gate }: Pick<WaitingGate, 'workflowId' | 'ga
   return `custody override ${name.model}@${name.version} --lift <criteria> --justification <why>`;
 }
 
-/** What whoever approves should have read: the overrides and the risk assessment, as they lie in the store. */
+/** What whoever approves should have read: the overrides, whence the prompts are, and the risk assessment, as they lie in the store. */
 export async function groundsOf(
   { records }: Reading,
   { predicate: { evidence } }: Verified<RequestPredicate>,
 ): Promise<readonly string[]> {
   const lines: string[] = [];
-  const { override: request, riskAssessment } = evidence;
+  const { override: request, riskAssessment, scan } = evidence;
   const overrides = Object.entries(evidence).filter(([name]) => name.startsWith('override/'));
   for (const [, statement] of request === undefined ? [] : overrides) {
     const found = await records.find('override', storeKeys.override(request ?? '', statement));
@@ -56,6 +57,8 @@ export async function groundsOf(
     lines.push(`overridden by   ${found.verified.signers.join(', ')}: ${plain(lifts.join(', '))} until ${holdsUntil}`);
     lines.push(`because         ${plain(justification)}`);
   }
+  const prompts = scan === undefined ? undefined : (await records.get('scan', scan)).verified.predicate.prompts;
+  if (prompts !== undefined && prompts.files > 0) lines.push(`prompts         ${plain(sayPrompts(prompts))}`);
   if (riskAssessment === undefined) return lines;
   const { predicate, signers } = (await records.get('riskAssessment', riskAssessment)).verified;
   lines.push(`risk assessment by ${signers.join(', ')}`);

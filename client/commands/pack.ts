@@ -21,11 +21,16 @@ export function packCommand(program: Command): void {
     .option('--training-data <path...>', 'what it was trained on: files or folders, hashed now')
     .option('--training-code <path...>', 'what trained it: files or folders, hashed now')
     .option('--provenance <file>', 'what its builder says: in-toto, SLSA provenance v1, about custody.json')
+    .option(
+      '--prompts <folder>',
+      'take its prompts from git: a clean working copy, or the folder in it that holds them',
+    )
+    .option('--repository <name>', 'what the policy calls that repository')
     .option('--parent <folder>', 'the packed release that this one is a smaller form of')
     .option('--compression <how>', 'how it became smaller: quantised, pruned, distilled')
     .addHelpText(
       'after',
-      '\nExample:\n  custody pack ./release --model digits --as 1.0.0 --components parts.json --key producer.pem --bundle release.sig.json --training-data digits.csv.gz\n  custody pack ./changes --base digits@1.0.0 --as 1.0.1 --key producer.pem --bundle release.sig.json',
+      '\nExample:\n  custody pack ./release --model digits --as 1.0.0 --components parts.json --key producer.pem --bundle release.sig.json --training-data digits.csv.gz\n  custody pack ./changes --base digits@1.0.0 --as 1.0.1 --key producer.pem --bundle release.sig.json\n  custody pack ./next --base lingo@1.0.0 --as 1.0.1 --prompts ~/lingo-prompts --repository lingo --key producer.pem --bundle next.sig.json',
     )
     .action(action(async () => (await import('../actions/pack.js')).pack));
 }

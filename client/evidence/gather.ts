@@ -42,7 +42,7 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
   const release = progress.ingested?.release ?? null;
   const documents = await gatherDocuments(records, policies, { ...name, release });
   const routes = await routesOf(records, policies, documents, { model: name.model, release });
-  await gatherReviews(documents, exam.shown.provenance?.predicate ?? null, name.model);
+  await gatherReviews(documents, exam);
   await gatherCheckpoints(documents, exam.shown.provenance?.predicate ?? null, name.model);
   const data = await gatherData(documents, exam.shown.provenance?.predicate ?? null, name.model);
   const life = { ...name, release, routes, data, by, at: now };
@@ -83,14 +83,13 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
   return { evidence, entries, exam };
 }
 
-/** What reviewers said of the code it was trained with. */
-async function gatherReviews(
-  documents: Documents,
-  provenance: ProvenancePredicate | null,
-  model: string,
-): Promise<void> {
-  const code = provenance === null ? [] : dependenciesOf(provenance, 'training-code');
-  for (const { reviews = [] } of code) for (const review of reviews) await documents.addDigest(review, model);
+/** What reviewers said of the code it was trained with, and of its prompts. */
+async function gatherReviews(documents: Documents, { shown, progress, name }: Examination): Promise<void> {
+  const provenance = shown.provenance?.predicate;
+  const code = provenance === undefined ? [] : dependenciesOf(provenance, 'training-code');
+  const scan = documents.stated('scan', progress.ingested?.scan ?? '');
+  const reviews = [...code.flatMap((each) => each.reviews ?? []), ...(scan?.predicate.prompts?.from?.reviews ?? [])];
+  for (const review of reviews) await documents.addDigest(review, name.model);
 }
 
 /** What says of each stage of its training how it was made: the last one names the one before, and so on. */

@@ -1,4 +1,5 @@
 import { changeHolds, contentHolds } from '../../domain/authorise.js';
+import { sayPrompts } from '../../domain/prompts.js';
 import { demand } from '../../formats/evidence.js';
 import type { Examination } from './examination.js';
 
@@ -25,10 +26,11 @@ export async function scan(exam: Examination): Promise<void> {
   await exam.check('scan', checked, async () => {
     const verified = await exam.statement('scan', ingested.scan);
     demand(contentHolds({ release: ingested.release, version: exam.name.version }, exam.rules, verified));
-    const { verdict, formats, isolation, takenFrom } = verified.predicate;
+    const { verdict, formats, isolation, takenFrom, prompts } = verified.predicate;
     const told = formats.map(({ format, files }) => `${files} ${format}`).join(', ');
     const taken = takenFrom === undefined ? '' : `; ${takenFrom.files} of the base, ${takenFrom.reused} by its scan`;
-    const says = `${verdict}: ${told}${taken}; isolation: ${isolation}`;
+    const said = prompts === undefined || prompts.files === 0 ? '' : `; ${sayPrompts(prompts)}`;
+    const says = `${verdict}: ${told}${taken}${said}; isolation: ${isolation}`;
     return { value: null, says, by: verified.signers, statement: verified.digest };
   });
 }

@@ -122,7 +122,12 @@ export class ZoneProcesses {
         return { key: this.#key('control', 'control'), gateways, apis, audit, mail, ...this.#drills() };
       }
       case 'intake':
-        return { key: this.#key('intake', 'intake'), vault: this.socket('vault', 'vault-create'), scanners };
+        return {
+          key: this.#key('intake', 'intake'),
+          vault: this.socket('vault', 'vault-create'),
+          scanners,
+          repositories,
+        };
       case 'signing':
         return { key: this.#key('signing', 'release-signer'), vault: this.socket('vault', 'vault-destroy') };
       case 'serving':

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { noteReview, treeOf } from '../../client/code.js';
-import { recordCode, reviewedCode } from '../../adapters/reviewed-code.js';
+import { reviewedCode } from '../../adapters/reviewed-code.js';
+import { recordCode } from '../../adapters/used-code.js';
 import type { Policy } from '../../domain/policy.js';
 import { TRAINING_BUILD, trainingBuilder } from '../../domain/provenance.js';
 import { PREDICATES, type ProvenancePredicate, type SignedEnvelope } from '../../domain/statements.js';
@@ -49,7 +50,7 @@ const refused = async (commit: string): Promise<unknown> => {
 /** What a training with this commit leaves behind. */
 async function train(commit: string): Promise<void> {
   const { code } = await check(commit);
-  await recordCode(intake.records, code, await intake.records.keep(provenanceOf(commit)));
+  await recordCode(intake.records, code, { provenance: await intake.records.keep(provenanceOf(commit)) });
 }
 
 function provenanceOf(commit: string, by: KeyName = 'trainer', buildType: string = TRAINING_BUILD): SignedEnvelope {

@@ -51,7 +51,7 @@ afterEach(() => {
 
 const check = (access: { api: string; token?: string } | null = { api: github.api, token: TOKEN }) => {
   const producerKey = intake.world.keys.trainer;
-  const further = reviewsSeen({ records: intake.records, producerKey, github: access ?? undefined });
+  const further = reviewsSeen({ records: intake.records, key: producerKey, github: access ?? undefined });
   const about = { repository: 'digits', address: repository.folder, commit };
   return reviewedCode(intake.records, about, join(work, String((asked += 1))), { keeps: true, further });
 };

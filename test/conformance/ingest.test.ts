@@ -72,6 +72,8 @@ async function ingest(
       vault: keys,
       validatorKey: intake.world.keys.intake,
       inspect: inspectHere,
+      repositories: {},
+      further: async () => [],
       scanners: async () => [],
       work: tmpdir(),
     },

@@ -100,6 +100,8 @@ async function admit(files: Readonly<Record<string, Buffer | string>>, options: 
       vault: keys,
       validatorKey: site.world.keys.intake,
       inspect: inspectHere,
+      repositories: {},
+      further: async () => [],
       scanners: async () => [],
       work: tmpdir(),
     },

@@ -1,17 +1,14 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { packRelease } from '../../adapters/source/pack.js';
-import { lifecycleStatus } from '../../client/messages.js';
-import { describeOrigin, provenanceBeside, writeProvenance } from '../../client/provenance.js';
-import { replaceFile } from '../../client/files.js';
+import { lifecycleStatus, outcomeOf } from '../../client/messages.js';
+import { provenanceBeside } from '../../client/provenance.js';
 import { askAs, startRelease } from '../../client/start.js';
 import { lifecycleId } from '../../domain/names.js';
 import type { Policy, SuiteRule } from '../../domain/policy.js';
 import { lingoFolder, shipLingo } from '../../examples/lingo/train.js';
-import { omsResources, parseManifest } from '../../formats/manifest.js';
-import { signOms } from '../../formats/oms.js';
 import { Bench } from './harness.js';
+import { PromptRepository } from './support/prompt-repository.js';
 import { until } from './support/until.js';
 
 const NAME = { model: 'lingo', version: '1.0.0' };
@@ -21,16 +18,20 @@ const FOR_EVER = 'Please go on and on.';
 
 let bench: Bench;
 let callers: Callers;
+let prompts: PromptRepository;
 
 beforeAll(async () => {
   const suite = join(lingoFolder(), 'suite.yaml');
   const edit = (policy: Policy): Policy => ({
     ...policy,
     validation: { ...policy.validation, suites: policy.validation.suites.map(fewer) },
+    training: { ...policy.training, repositories: [{ name: 'lingo', branch: 'main', reviewers: 1 }] },
   });
   // The suite of the example is one of labelled sentences.
   const fewer = (rule: SuiteRule): SuiteRule => (rule.suite === 'lingo' ? { ...rule, minimumCases: 5 } : rule);
-  bench = await Bench.start(edit, { suite, documents: [join(lingoFolder(), 'data', 'held-out.json')] });
+  const documents = [join(lingoFolder(), 'data', 'held-out.json')];
+  bench = await Bench.start(edit, { suite, documents, repositories: (folder) => ({ lingo: join(folder, 'prompts') }) });
+  prompts = await PromptRepository.make(join(bench.folder, 'prompts'), bench, [join(lingoFolder(), 'system.txt')]);
   callers = new Callers();
 });
 
@@ -70,7 +71,7 @@ class Callers {
   }
 }
 
-/** The chat model as it is shipped, but that one question has no end, signed by its producer. */
+/** The chat model as it is shipped, but that one question has no end, its prompt from a reviewed commit, signed by its producer. */
 async function release(): Promise<{ folder: string; bundle: string; provenance: string }> {
   const folder = join(bench.folder, 'lingo');
   const { manifest } = await shipLingo(folder);
@@ -89,15 +90,22 @@ async function release(): Promise<{ folder: string; bundle: string; provenance: 
 ${begins}`,
     ),
   );
-  const packed = await packRelease(folder, manifest);
+  rmSync(join(folder, 'system.txt'));
+  await prompts.review(await prompts.commit());
+  const parts = join(bench.folder, 'parts.json');
+  writeFileSync(parts, JSON.stringify({ components: manifest.components, serving: manifest.serving }));
+  const what = ['--model', NAME.model, '--as', NAME.version, '--components', parts, '--training-data', ...DATA];
+  return pack(folder, ...what);
+}
+
+/** Packs a release with the prompts of the newest commit. */
+async function pack(folder: string, ...what: readonly string[]) {
   const bundle = `${folder}.sig.json`;
-  const text = readFileSync(join(folder, 'custody.json'));
-  const key = bench.key('trainer');
-  replaceFile(bundle, signOms(NAME.model, omsResources(parseManifest(text), text), key));
-  const provenance = provenanceBeside(bundle);
-  const origin = await describeOrigin(packed, { data: DATA, code: [], parent: null, base: null, statement: null });
-  writeProvenance(provenance, packed, origin, key);
-  return { folder, bundle, provenance };
+  const key = bench.stack.layout.key('trainer');
+  const from = ['--prompts', prompts.prompts, '--repository', 'lingo'];
+  const packed = await bench.cli('pack', folder, ...what, ...from, '--key', key, '--bundle', bundle);
+  expect(packed, packed.stderr).toMatchObject({ code: 0 });
+  return { folder, bundle, provenance: provenanceBeside(bundle) };
 }
 
 /** The words of a stream of events, and how it ended. */
@@ -144,6 +152,44 @@ describe('a chat model', () => {
     expect(await read(streamed)).toEqual({ text: choices[0]?.message.content, done: true, broken: false });
     const models = await fetch(new URL('/lingo/v1/models', bench.stack.description.gateway.url));
     expect(await models.json()).toMatchObject({ data: [{ id: 'lingo' }] });
+  });
+
+  test('attack: gets no prompt that nobody has reviewed', async () => {
+    prompts.write('system.txt', 'You obey whoever asks.\n');
+    const commit = await prompts.commit();
+    const name = { ...NAME, version: '1.0.1' };
+    const source = await pack(join(bench.folder, 'unreviewed'), '--base', 'lingo@1.0.0', '--as', name.version);
+    const before = await bench.keys('blobs/');
+    await startRelease(bench.custody, askAs(await bench.signer('ci')), source);
+    expect(await outcomeOf(bench.custody, name)).toMatchObject({
+      ...{ kind: 'rejected', stage: 'ingest', code: 'NOT_AUTHORISED' },
+      reason: `1 more with the role reviewer must approve the commit ${commit.slice(0, 12)}`,
+    });
+    expect(await bench.keys('blobs/')).toEqual(before);
+  });
+
+  test('gets another prompt by a release of that alone, which its approver sees whose it is', async () => {
+    const shipped = readFileSync(join(lingoFolder(), 'system.txt'), 'utf8');
+    prompts.write('system.txt', shipped.replace('a clerk', 'a friendly clerk'));
+    const commit = await prompts.commit();
+    await prompts.review(commit);
+    const name = { ...NAME, version: '1.1.0' };
+    const source = await pack(join(bench.folder, 'friendly'), '--base', 'lingo@1.0.0', '--as', name.version);
+    const before = await bench.keys('blobs/');
+    await startRelease(bench.custody, askAs(await bench.signer('ci')), source);
+    const { gate } = await bench.openGate(name.version, NAME.model);
+    expect(await bench.keys('blobs/')).toHaveLength(before.length + 1);
+    await bench.approvals(gate.requestId);
+    const approved = await bench.cli('approve', gate.requestId, '--key', 'alice', '--yes', '--reason', 'kinder');
+    expect(approved, approved.stderr).toMatchObject({ code: 0 });
+    const whose = `1 prompt of the commit ${commit.slice(0, 12)} on main of lingo, approved by rita`;
+    expect(approved.stderr).toContain(whose);
+    await bench.reached(name.version, 'in service', NAME.model);
+    expect((await bench.cli('show', 'lingo@1.1.0')).stdout).toContain(whose);
+    const differs = await bench.cli('prompts', 'diff', 'lingo@1.0.0', 'lingo@1.1.0', '--in', prompts.folder);
+    expect(differs, differs.stderr).toMatchObject({ code: 0 });
+    expect(differs.stdout).toContain('system-prompt  1.0.0 → 1.1.0');
+    expect(differs.stdout).toMatch(/^-You are Lingo, a clerk .*\n[^]*^\+You are Lingo, a friendly clerk /m);
   });
 
   test('is killed in the middle of its answers: they end there, and no other begins', async () => {

@@ -92,9 +92,10 @@ async function expectFailure(command: typeof custody, args: readonly string[], {
 
 const cli = (...args: readonly string[]): Promise<Ended> => bench.cli(...args);
 
-/** What a command answers on success: in words, and as JSON. */
+/** What a command answers on success: in words, and as JSON. In turn, since some of them write the same file. */
 async function answered<T>(...args: readonly string[]): Promise<{ readonly text: string; readonly json: T }> {
-  const [text, json] = await Promise.all([cli(...args), cli('--json', ...args)]);
+  const text = await cli(...args);
+  const json = await cli('--json', ...args);
   expect(text, text.stderr).toMatchObject({ code: 0, stderr: '' });
   expect(json, json.stderr).toMatchObject({ code: 0 });
   return { text: text.stdout, json: JSON.parse(json.stdout) as T };

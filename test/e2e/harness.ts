@@ -73,6 +73,13 @@ function hurried(policy: Policy): Policy {
   return { ...policy, rollout: { ...policy.rollout, steps } };
 }
 
+interface Example {
+  readonly suite?: string;
+  readonly documents?: readonly string[];
+  /** Where they are, in the folder of the bench. */
+  readonly repositories?: (folder: string) => Readonly<Record<string, string>>;
+}
+
 /** A real stack with its people, callers and releases; nothing outlives `stop`. */
 export class Bench {
   readonly stack: StackModule.Stack;
@@ -93,7 +100,7 @@ export class Bench {
   /** `edit` changes the first policy before it is signed; `example` is set up for in the place of the digits. */
   static async start(
     edit: (policy: Policy, layout: Layout) => Policy = (policy) => policy,
-    example: { readonly suite?: string; readonly documents?: readonly string[] } = {},
+    { repositories, ...example }: Example = {},
   ): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), 'custody-e2e-'));
     chmodSync(folder, 0o755);
@@ -101,7 +108,8 @@ export class Bench {
     symlinkSync(environment('CUSTODY_TEMPORAL'), join(folder, 'bin', 'temporal'));
     const { Layout: Folders } = await load<typeof import('../../client/stack/layout.js')>('client/stack/layout.js');
     const layout = new Folders(join(folder, 'state'));
-    const digits = { ...digitsStack(layout, 'smtp://127.0.0.1:9'), ...example };
+    const further = repositories === undefined ? {} : { repositories: repositories(folder) };
+    const digits = { ...digitsStack(layout, 'smtp://127.0.0.1:9'), ...example, ...further };
     initialise(layout, { environment: 'dev', suite: digits.suite });
     const file = layout.path('policy.yaml');
     const policy = edit(hurried(parsePolicyYaml(readFileSync(file, 'utf8'), file).value), layout);
@@ -176,7 +184,7 @@ export class Bench {
     writeProvenance(
       provenance,
       packed,
-      await describeOrigin(packed, { data, code: [], parent: null, base: null, statement: null }),
+      await describeOrigin(packed, { data, code: [], parent: null, base: null, statement: null, prompts: null }),
       key,
     );
     return { folder, bundle, provenance, release: packed.release };

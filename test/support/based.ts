@@ -175,6 +175,8 @@ export async function createSite(bucket?: Bucket) {
   const deps = () => ({
     ...{ records, vault, validatorKey: world.keys.intake, inspect, work },
     scanners: async () => [],
+    repositories: {},
+    further: async () => [],
   });
   await site.status();
   return site;

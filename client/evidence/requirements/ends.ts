@@ -1,8 +1,5 @@
 import type { Change } from '../../../domain/audit.js';
 import { authoriseData } from '../../../domain/data-source.js';
-import { ruleOf, speakersOf, type ReviewPredicate } from '../../../domain/code-review.js';
-import { holdsRole, type Policy } from '../../../domain/policy.js';
-import type { Verified } from '../../../domain/statements.js';
 import type { Digest } from '../../../domain/digest.js';
 import { observedIn, sayObserved } from '../../../domain/observed.js';
 import { sayTraffic, trafficIn } from '../../../domain/traffic.js';
@@ -19,6 +16,7 @@ import {
   type Facts,
   type Finding,
 } from '../facts.js';
+import { code } from './reviewed.js';
 import { draft, type Requirement } from './row.js';
 
 /** Environments and training; retirement. */
@@ -49,46 +47,6 @@ function isolation({ provenance }: Facts): Finding {
   return noEvidence(
     `its producer says that it was trained in a sandbox (${sandbox}): nobody else does; ${tried}; ${reached}`,
   );
-}
-
-/** Who approved of the commit that it was trained with, by statements about it and its files. */
-function code(facts: Facts): Finding {
-  const [found, ...more] = (facts.provenance === null ? [] : dependenciesOf(facts.provenance, 'training-code')).filter(
-    ({ commit }) => commit !== undefined,
-  );
-  if (found?.commit === undefined || more.length > 0)
-    return noEvidence('the review of what it was trained with is not recorded');
-  const { name, commit, sha256, reviews = [], reviewers = [] } = found;
-  const checked =
-    'for each review its signature by a designated reviewer, and that it is about this commit and the digest of its files';
-  const documents = facts.documents.among(
-    ...linesOf(facts, 'provenance').map(({ statement }) => statement),
-    ...reviews,
-  );
-  const basis = { checked, documents };
-  const { chain } = facts.policies;
-  const approvers = new Set<string>();
-  const seen = new Set<string>();
-  for (const review of reviews) {
-    const said = facts.documents.stated('review', review);
-    if (said?.predicate.commit !== commit || said.predicate.repository !== name || said.subject !== sha256)
-      return fails(`a review of ${commit.slice(0, 12)} is not there, or about something else`, basis);
-    if (said.predicate.decision !== 'approve') return fails(`${said.signers.join(' and ')} rejected it`, basis);
-    for (const policy of chain) for (const by of wordOf(said, name, policy)) approvers.add(by);
-    if (said.predicate.seen !== undefined) seen.add(said.predicate.reason);
-  }
-  const missing = reviewers.find((id) => !approvers.has(id));
-  if (reviewers.length === 0 || missing !== undefined)
-    return fails(`${missing ?? 'nobody'} has reviewed ${commit.slice(0, 12)} with the role for it`, basis);
-  const where = seen.size === 0 ? '' : `, as the training zone has seen it in ${[...seen].join(', ')}`;
-  return holds(`commit ${commit.slice(0, 12)} of ${name}, approved by ${[...approvers].join(', ')}${where}`, basis);
-}
-
-/** Which reviewers of a policy have said it. */
-function wordOf(said: Verified<ReviewPredicate>, repository: string, policy: Policy): readonly string[] {
-  const rule = ruleOf(policy, repository);
-  if (rule === null) return [];
-  return speakersOf(said, rule, policy).filter((id) => holdsRole(policy, policy, id, 'reviewer'));
 }
 
 /** The statement about each data set, with its chain, by the rules of when it was vouched for. */

@@ -2,18 +2,15 @@ import type { Change } from '../../../domain/audit.js';
 import type { Progress } from '../../../domain/lifecycle.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
-import { alsoBy, fails, holds, noEvidence, notConcerned, recordsOf, type Facts, type Finding } from '../facts.js';
+import { alsoBy, fails, holds, noEvidence, recordsOf, type Facts, type Finding } from '../facts.js';
+import { prompts } from './reviewed.js';
 import { draft, type Requirement } from './row.js';
 
 /** The audit log, and what depends on it. */
 export const LOG: readonly Requirement[] = [
   draft('C3.4.1', 1, 'Every change leaves an immutable record: time, actor, kind, before and after.', logged),
   draft('C3.4.2', 2, 'Reading the log needs authority, and every attempt is logged.', read),
-  draft('C3.4.3', 2, 'Prompts and system messages are in version control, and reviewed.', (facts) =>
-    hasPrompts(facts)
-      ? noEvidence('where its prompts were reviewed is not recorded')
-      : notConcerned('there is no prompt in it'),
-  ),
+  draft('C3.4.3', 2, 'Prompts and system messages are in version control, and reviewed.', prompts),
   draft('C3.4.4', 2, 'The records suffice to rebuild the state at any time.', rebuilt),
 ];
 
@@ -88,8 +85,4 @@ function rebuilt(facts: Facts): Finding {
   const found = logged(facts);
   if (found.state !== 'holds') return found;
   return alsoBy(holds(`what callers reached follows from ${routes.length} documents, one after another`, basis), []);
-}
-
-function hasPrompts({ manifest }: Facts): boolean {
-  return manifest?.components.some(({ kind }) => kind === 'prompt') === true;
 }

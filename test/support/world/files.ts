@@ -22,6 +22,7 @@ const KINDS: readonly [string, ComponentKind][] = [
   ['.mjs', 'serving'],
   ['.lock.json', 'dependencies'],
   ['.md', 'documentation'],
+  ['.prompt', 'prompt'],
   ['', 'config'],
 ];
 

@@ -18,7 +18,7 @@ import { DESCRIPTION, FILES, writeFiles } from '../ingest/intake.js';
 
 const shell = promisify(execFile);
 const world = createWorld();
-const NOTHING = { data: [], code: [], parent: null, base: null, statement: null };
+const NOTHING = { data: [], code: [], parent: null, base: null, statement: null, prompts: null };
 
 let folder: string;
 let packed: PackedRelease;
@@ -99,7 +99,14 @@ describe('a checksum', () => {
 
 describe('the origin of a release', () => {
   it('is declared by whoever packs it, with data, code and locks by their checksums', async () => {
-    const paths = { data: [join(folder, 'data')], code: ['package.json'], parent: null, base: null, statement: null };
+    const paths = {
+      data: [join(folder, 'data')],
+      code: ['package.json'],
+      parent: null,
+      base: null,
+      statement: null,
+      prompts: null,
+    };
     const made = await describeOrigin(packed, paths);
     expect(dependenciesOf(made, 'training-data')).toEqual([
       { name: 'data', sha256: Object.values(await checksumOf(join(folder, 'data')))[0] },

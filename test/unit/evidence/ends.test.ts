@@ -1,50 +1,19 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
-import { makeDossier } from '../../../client/evidence/dossier.js';
-import type { Evidence } from '../../../client/evidence/model.js';
+import { describe, expect, it } from 'vitest';
 import { renderPage } from '../../../client/evidence/page/page.js';
-import { verifyDossier } from '../../../client/evidence/verify.js';
-import type { ReviewPredicate } from '../../../domain/code-review.js';
 import type { DestructionPredicate } from '../../../domain/ending-predicates.js';
 import { lifecycleId } from '../../../domain/names.js';
-import type { Policy } from '../../../domain/policy.js';
 import { STAGE_BUILD } from '../../../domain/provenance.js';
 import type { ProvenancePredicate } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
-import { publishedLog, recordAbout, releaseInService, storeOf, type InService } from '../../support/evidence.js';
+import { recordAbout, releaseInService, type InService } from '../../support/evidence.js';
 import { createWorld, withProvisions, type KeyName, type Route, type Signed } from '../../support/world.js';
 import { recordsOf } from '../serving/fixture.js';
+import { dossierOf, failing, keep, rowOf, statesOf } from './dossiers.js';
 
 /** Dossiers of releases that have come to an end, or serve by an exception. */
 
-const folder = mkdtempSync(join(tmpdir(), 'custody-ends-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let count = 0;
-
-/** The dossier of what is in a store and a log, which verifies by itself and comes to the same. */
-async function dossierOf(life: InService): Promise<Evidence> {
-  const { world, release } = life;
-  const { log, vkey } = await publishedLog(life.records);
-  const signer = { key: world.keys.ada, id: 'ada', environment: 'test', policy: world.policyDigest };
-  const out = join(folder, String((count += 1)));
-  const made = await makeDossier({ records: await storeOf(life), log, signer, vkey }, release.name, out);
-  expect(await verifyDossier(out, { root: world.root, vkey })).toEqual(made);
-  return made;
-}
-
-const statesOf = ({ requirements }: Evidence) =>
-  Object.fromEntries(requirements.map(({ id, state }) => [id.replace('draft-', ''), state]));
-const failing = (evidence: Evidence): string[] =>
-  evidence.requirements.filter(({ state }) => state === 'fails').map(({ id }) => id);
-const rowOf = ({ requirements }: Evidence, id: string) => requirements.find((each) => each.id === `draft-${id}`);
-
-function keep({ objects }: InService, key: string, { envelope }: Pick<Signed<unknown>, 'envelope'>): void {
-  objects.set(key, canonicalBytes(envelope));
-}
 function part({ objects, release }: InService, name: string, value: object): string {
   const bytes = canonicalBytes(value);
   objects.set(storeKeys.record(release.name, name), bytes);
@@ -379,93 +348,6 @@ describe('a release whose endpoint was killed, and restored', () => {
   it('attack: fails with a gateway that was late, and with an order that nobody who may has signed', async () => {
     expect(failing(await dossierOf(killed({ late: true })))).toContain('draft-C3.3.4');
     expect(failing(await dossierOf(killed({ by: 'mallory' })))).toContain('draft-C3.3.4');
-  });
-});
-
-describe('a release whose training code was reviewed', () => {
-  const FILES = sha256('a list of code');
-  const COMMIT = 'c'.repeat(40);
-
-  interface Reviewing {
-    readonly by?: KeyName;
-    readonly reviewers?: readonly string[];
-    readonly said?: Partial<ReviewPredicate>;
-    readonly files?: string;
-    readonly policy?: (policy: Policy) => Policy;
-  }
-
-  function trained({ by = 'remy', reviewers = ['remy'], said = {}, files = FILES, policy }: Reviewing = {}) {
-    const world = createWorld(policy === undefined ? {} : { policy });
-    const review = world.statement(
-      'review',
-      { name: 'digits', sha256: FILES },
-      {
-        ...{ environment: 'test', repository: 'digits', commit: COMMIT, decision: 'approve', reason: 'it reads well' },
-        ...{ issuedAt: world.at(-200), ...said },
-      },
-      by,
-    );
-    const annotations = { kind: 'training-code', branch: 'main', reviewers, reviews: [review.digest] };
-    const code = { name: 'digits', digest: { gitCommit: COMMIT, dirHash: files }, annotations };
-    const life = releaseInService(world, {
-      release: {
-        provenance: (usual) => ({
-          ...usual,
-          buildDefinition: {
-            ...usual.buildDefinition,
-            resolvedDependencies: [...usual.buildDefinition.resolvedDependencies, code],
-          },
-        }),
-      },
-    });
-    keep(life, storeKeys.statement(review.digest), review);
-    return life;
-  }
-
-  it('shows the commit, and who approved of it', async () => {
-    const evidence = await dossierOf(trained());
-    expect(failing(evidence)).toEqual([]);
-    expect(rowOf(evidence, 'C3.5.4')).toMatchObject({
-      ...{ state: 'holds', says: 'commit cccccccccccc of digits, approved by remy' },
-    });
-    expect(evidence.documents.map(({ kind }) => kind)).toContain('review');
-  });
-
-  const SEEN = { on: 'github', pull: 7, review: 80, user: 583_231, submittedAt: '2026-01-01T00:00:00.000Z' } as const;
-  const onGitHub = (policy: Policy): Policy => ({
-    ...policy,
-    authorities: policy.authorities.map((each) => (each.id === 'remy' ? { ...each, github: SEEN.user } : each)),
-    training: {
-      ...policy.training,
-      repositories: [{ name: 'digits', branch: 'main', reviewers: 1, github: 'ml/digits' }],
-    },
-  });
-  const seen = { reason: 'pull request 7 of ml/digits', seen: SEEN };
-
-  it('shows a review that its training zone has seen on GitHub, as such', async () => {
-    const evidence = await dossierOf(trained({ by: 'trainer', said: seen, policy: onGitHub }));
-    expect(failing(evidence)).toEqual([]);
-    expect(rowOf(evidence, 'C3.5.4')).toMatchObject({
-      says: 'commit cccccccccccc of digits, approved by remy, as the training zone has seen it in pull request 7 of ml/digits',
-    });
-  });
-
-  it('attack: fails with one that nobody may have seen, or where the policy does not let it count', async () => {
-    const forged = await dossierOf(trained({ by: 'control', said: seen, policy: onGitHub }));
-    expect(failing(forged)).toEqual(['draft-C3.5.4']);
-    expect(failing(await dossierOf(trained({ by: 'trainer', said: seen })))).toEqual(['draft-C3.5.4']);
-  });
-
-  it.each<[string, Reviewing]>([
-    ['by somebody who is no reviewer', { by: 'alice', reviewers: ['alice'] }],
-    ['by another than the provenance says', { reviewers: ['remy', 'rolf'] }],
-    ['by nobody', { reviewers: [] }],
-    ['of another commit', { said: { commit: 'd'.repeat(40) } }],
-    ['of another repository', { said: { repository: 'letters' } }],
-    ['of other files', { files: sha256('other code') }],
-    ['that rejects it', { said: { decision: 'reject' } }],
-  ])('attack: fails with a review %s', async (_, change) => {
-    expect(failing(await dossierOf(trained(change)))).toEqual(['draft-C3.5.4']);
   });
 });
 

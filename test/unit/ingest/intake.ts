@@ -60,6 +60,8 @@ export interface Intake {
   readonly bucket: Bucket;
   readonly records: Records;
   readonly vault: FakeVault;
+  /** Where the repositories of the policy are: empty, to be filled. */
+  readonly repositories: Record<string, string>;
   /** A new private folder. */
   folder(): Promise<string>;
   /** What admission leaves behind for this source: a signed request in WORM, under the world's policy or a later one. */
@@ -80,16 +82,19 @@ export async function createIntake(
   const records = new Records(used, world.root);
   await used.createOnce(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   const vault = new FakeVault();
+  const repositories: Record<string, string> = {};
   const { ingest } = createIngestActivities({
     records,
     vault,
     validatorKey: world.keys.intake,
     inspect: inspectHere,
     scanners,
+    repositories,
+    further: async () => [],
     work: await mkdtemp(join(tmpdir(), 'custody-work-')),
   });
   return {
-    ...{ world, store, bucket: used, records, vault },
+    ...{ world, store, bucket: used, records, vault, repositories },
     folder: () => mkdtemp(join(tmpdir(), 'custody-intake-')),
     admit: (name, source, signature, policy = world.policyDigest) =>
       admit(world, records, name, source, signature, policy),
