@@ -10,6 +10,7 @@ import { storeKeys } from '../../domain/store-keys.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { Repository } from '../support/code.js';
 import { PlayedGitHub } from '../support/github.js';
+import type { KeyName } from '../support/world.js';
 import { createIntake, type Intake } from '../unit/ingest/intake.js';
 
 const TOKEN = 'a token that may look';
@@ -49,9 +50,12 @@ afterEach(() => {
   rmSync(work, { recursive: true });
 });
 
-const check = (access: { api: string; token?: string } | null = { api: github.api, token: TOKEN }) => {
-  const producerKey = intake.world.keys.trainer;
-  const further = reviewsSeen({ records: intake.records, key: producerKey, github: access ?? undefined });
+const check = (
+  access: { api: string; token?: string } | null = { api: github.api, token: TOKEN },
+  by: KeyName = 'trainer',
+) => {
+  const key = intake.world.keys[by];
+  const further = reviewsSeen({ records: intake.records, key, github: access ?? undefined });
   const about = { repository: 'digits', address: repository.folder, commit };
   return reviewedCode(intake.records, about, join(work, String((asked += 1))), { keeps: true, further });
 };
@@ -78,6 +82,13 @@ describe('a review in a pull request', () => {
         },
       },
     ]);
+  });
+
+  it('counts as intake has seen it; attack: not as control says that it has', async () => {
+    github.pulls = [{ reviews: [{ user: REMY, commit }] }];
+    const access = { api: github.api, token: TOKEN };
+    expect((await check(access, 'intake')).reviews.map(({ verified }) => verified.signers)).toEqual([['intake']]);
+    await expect(check(access, 'control')).rejects.toMatchObject({ code: 'NOT_AUTHORISED' });
   });
 
   it('is found on whatever page it stands, and beside one in the notes', async () => {
