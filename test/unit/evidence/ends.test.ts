@@ -408,3 +408,30 @@ describe('a release that was trained in stages', () => {
     expect(await row(trained(change))).toMatchObject({ state: 'fails' });
   });
 });
+
+describe('a release whose training had a network', () => {
+  const at = { host: 'a.example', port: 443, address: '192.0.2.7', openedOn: '2026-01-01T00:00:00.000Z' };
+  const network = { destinations: ['a.example:443'], connections: [{ ...at, up: 10, down: 20 }] };
+  const said = async (more: object): Promise<string | undefined> => {
+    const life = releaseInService(createWorld(), {
+      release: {
+        provenance: (usual) => ({
+          ...usual,
+          buildDefinition: { ...usual.buildDefinition, internalParameters: { sandbox: 'bubblewrap', ...more } },
+        }),
+      },
+    });
+    return rowOf(await dossierOf(life), 'C3.5.2')?.says;
+  };
+
+  it('says what it might reach and how much went, or that there was none', async () => {
+    expect(await said({ network })).toMatch(
+      /through a proxy that let it reach a\.example:443: 1 connections, 10 bytes/,
+    );
+    expect(await said({})).toMatch(/it had no network$/);
+  });
+
+  it('attack: what is no account of one is not taken for none', async () => {
+    expect(await said({ network: { ...network, connections: 'few' } })).toMatch(/what it reached is not recorded$/);
+  });
+});
