@@ -54,7 +54,10 @@ export function createAdmission(desk: Desk): Admissions {
           demand(denied('POLICY_REFUSED', 'the policy has changed since the request was made: ask again'));
 
         const riskAssessment = await keepAssessment(assessment, asked, rules);
-        const { source, bundle, provenance, plan } = asked.action as Extract<typeof asked.action, { kind: 'release' }>;
+        const { source, bundle, provenance, promotion, plan } = asked.action as Extract<
+          typeof asked.action,
+          { kind: 'release' }
+        >;
         if (plan !== undefined) demandPlan(plan, newest, riskAssessment !== null);
         await records.keep(request, storeKeys.request(verified.digest));
         await records.spend(asked.nonce, { statement: verified.digest, request: verified.digest });
@@ -64,6 +67,7 @@ export function createAdmission(desk: Desk): Admissions {
           source,
           bundle,
           provenance,
+          ...(promotion === undefined ? {} : { promotion }),
           ...(riskAssessment === null ? {} : { riskAssessment }),
           policy: newestDigest,
         };

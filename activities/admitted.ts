@@ -23,6 +23,7 @@ export async function checkAdmission(records: Records, name: ReleaseName, admiss
     action.source === admission.source &&
     action.bundle === admission.bundle &&
     action.provenance === admission.provenance &&
+    action.promotion === admission.promotion &&
     policy === admission.policy;
   if (!isSame)
     throw new CustodyError('REPLAYED', `the admission of ${name.model} ${name.version} is not what was asked for`);

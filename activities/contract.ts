@@ -182,6 +182,20 @@ export interface ConsumerControl {
   refuse: LifecycleControl['refuse'];
 }
 
+/** Zone control: what it takes to have a release verified for another environment. */
+export interface PromotionControl {
+  /** Verifies and keeps the request of a person; answers its digest. */
+  admitPromotion(name: ReleaseName, request: unknown): Promise<Digest>;
+  recordPromotion(name: ReleaseName, request: Digest, promoted: Promoted): Promise<void>;
+  refuse: LifecycleControl['refuse'];
+}
+
+export interface Promoted {
+  readonly release: Digest;
+  /** Digest of the verification summary. */
+  readonly summary: Digest;
+}
+
 export interface DeclaredConsumer {
   readonly statement: Digest;
   readonly by: string;
@@ -215,6 +229,8 @@ export interface SigningActivities {
   signRelease(name: ReleaseName, progress: Progress): Promise<Signed>;
   /** Signs what has been approved once more, with the key of today: on a person's request, after checking everything again. */
   resignRelease(name: ReleaseName, request: Digest): Promise<Resigned>;
+  /** Verifies a release that is in service, as a serving host does, and signs what it has found: on a person's request. */
+  summariseRelease(name: ReleaseName, request: Digest): Promise<Promoted>;
   revokeRelease(name: ReleaseName, release: Digest, retirement: Retirement): Promise<Digest>;
   /** Destroys the keys, probes every path and issues the certificate; answers the certificate's digest. */
   destroyKeys(name: ReleaseName, release: Digest, retirement: Retirement, revocation: Digest): Promise<Digest>;

@@ -12,6 +12,7 @@ import type {
   EndpointControl,
   LifecycleControl,
   PolicyControl,
+  PromotionControl,
   ResignControl,
   TrainingControl,
 } from './contract.js';
@@ -26,6 +27,7 @@ import { createKill } from './kill.js';
 import { createPolicies } from './policy.js';
 import { createOverrides } from './override.js';
 import { createProceedDesk } from './proceed.js';
+import { createPromotionDesk } from './promote.js';
 import { createProvisions } from './provisional.js';
 import { createResignDesk } from './resign.js';
 import { createRetirement } from './retire.js';
@@ -60,6 +62,7 @@ export function createControlActivities(
 ): LifecycleControl &
   EndpointControl &
   PolicyControl &
+  PromotionControl &
   ResignControl &
   ConsumerControl &
   HoldControl &
@@ -80,6 +83,7 @@ export function createControlActivities(
     ...createRetirement(desk),
     ...createPolicies(desk),
     ...createResignDesk(desk),
+    ...createPromotionDesk(desk),
     ...createConsumers(desk),
     ...createHolds(desk),
     ...createTrainingDesk(desk),

@@ -50,6 +50,7 @@ export function createGates(desk: Desk): Gates {
         ...groundOf(admission, ingested, validated),
         ...(overridden === undefined ? {} : overrideNamed(overridden)),
         ...(riskAssessment === undefined ? {} : { riskAssessment }),
+        ...(ingested.promotion === undefined ? {} : { promotion: ingested.promotion }),
       };
       const isUrgent = riskAssessment !== undefined;
       const quorum = isUrgent ? emergencyQuorum(newest) : newest.approvals.deploy;

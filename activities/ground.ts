@@ -53,6 +53,7 @@ export async function demandUnchanged(records: Records, { model, version, ...ask
     ...groundOf(admission, ingested, validated),
     override: overridden?.request,
     riskAssessment: admission?.riskAssessment,
+    promotion: ingested?.promotion,
   };
   const changed = Object.keys(now).find((name) => asked.evidence[name] !== now[name]);
   if (changed !== undefined)

@@ -12,10 +12,11 @@ import type { ManifestFile } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
 import { holdsRole } from '../domain/policy.js';
 import { flawInProvenance } from '../domain/provenance.js';
-import type { ProvenancePredicate } from '../domain/statements.js';
+import { comesRightly } from '../domain/promotion.js';
+import type { ProvenancePredicate, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { MAX_ENVELOPE_BYTES } from '../formats/dsse.js';
-import { signerOf } from '../formats/evidence.js';
+import { demand, signerOf } from '../formats/evidence.js';
 import type { SigningKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
 import { checkAdmission } from './admitted.js';
@@ -55,6 +56,7 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
           const source = await readRelease(localPath(admission.source), artifacts, base?.manifest);
           const { bundle, producer } = await checkSignature(source, name, admission, rules);
           demandProvenance(source, producer, said, rules);
+          const promotion = await readPromotion(records, name, admission, source, rules);
           const prompts = await promptsIn(dependencies, source.manifest, said.verified.predicate, artifacts, signal);
           const claims = { manifest: source.text.toString('utf8'), bundle: bundle.toString('utf8') };
           const take = takerOf({ records, vault }, source.manifest, named, {
@@ -80,6 +82,7 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
             ...{ release, producer, files: files.length, bytes: files.reduce((sum, { size }) => sum + size, 0) },
             bundle: await records.keepBytes(bundle),
             provenance: await records.keep(said.envelope),
+            ...(promotion === null ? {} : { promotion: await records.keep(promotion) }),
             scan: scanned,
             change: await stateChange(records, validatorKey, name, release, look.facts, compared),
           };
@@ -137,6 +140,22 @@ function demandProvenance(
 ): void {
   const flaw = flawInProvenance({ release: sha256(text), producer }, verified, rules);
   if (flaw !== null) throw new CustodyError(flaw.code, `${path}: ${flaw.reason}`);
+}
+
+/** What the environment before has found, as it comes in: refused at the door where the policy wants another, or any, or none. */
+async function readPromotion(
+  records: Records,
+  name: ReleaseName,
+  { promotion }: Admission,
+  { text }: SourceRelease,
+  rules: Rules,
+): Promise<SignedEnvelope | null> {
+  const found =
+    promotion === undefined
+      ? null
+      : await records.receive('verificationSummary', await readSmall(localPath(promotion), MAX_ENVELOPE_BYTES));
+  demand(comesRightly({ ...name, release: sha256(text), at: rules.now }, rules, found?.verified ?? null));
+  return found?.envelope ?? null;
 }
 
 async function readStatement(path: string): Promise<Buffer> {

@@ -1,42 +1,30 @@
 import { checkForSigning, progressOf, signaturesOf } from '../adapters/dossier.js';
 import type { Records } from '../adapters/records.js';
-import { authoriseSigning, personAsks, type Rules } from '../domain/authorise.js';
+import { authoriseSigning } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import { resignId, type ReleaseName } from '../domain/names.js';
-import type { RequestPredicate, Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
-import { isoTime, outsideValidity } from '../domain/time.js';
-import { demand, rulesFor } from '../formats/evidence.js';
+import { demand } from '../formats/evidence.js';
 import type { SigningKey } from '../formats/keys.js';
 import { omsResources } from '../formats/manifest.js';
 import { signOms, verifyOms } from '../formats/oms.js';
-import { keysOfRole } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import type { ResignControl, SigningActivities } from './contract.js';
+import { admitAsked, demandAsked, demandSigner, type AskedOfSigning } from './person-asks.js';
+
+const asked = (name: ReleaseName): AskedOfSigning => ({
+  kind: 'resign',
+  workflowId: resignId(name),
+  what: 'one more signature',
+});
 
 /** Control's part: the request of a person is verified, kept and spent, and what came of it is in the log. */
-export function createResignDesk({ records, journal }: Desk): Omit<ResignControl, 'refuse'> {
+export function createResignDesk(desk: Desk): Omit<ResignControl, 'refuse'> {
+  const { records, journal } = desk;
   return {
-    admitResign: (name, envelope) =>
-      journal.refusing({ name: 'resign', envelope, subject: { ...name, release: null } }, async () => {
-        const { envelope: request, verified } = await records.receive('request', envelope);
-        await demandAsked(records, name, verified);
-        await records.keep(request, storeKeys.request(verified.digest));
-        const { nonce, requester, release, policy } = verified.predicate;
-        await records.spend(nonce, { statement: verified.digest, request: verified.digest });
-        // A new signature can make loadable again what no longer was.
-        await journal.note({
-          change: 'decision.accepted',
-          key: verified.digest,
-          actor: { id: requester, statement: verified.digest },
-          subject: { ...name, release },
-          after: verified.digest,
-          policy,
-          reason: `${requester} asks for one more signature`,
-        });
-        return verified.digest;
-      }),
+    // A new signature can make loadable again what no longer was.
+    admitResign: (name, envelope) => admitAsked(desk, name, asked(name), envelope),
 
     recordResigned: async (name, digest, { release, signature, already }) => {
       const { verified } = await records.get('request', digest);
@@ -64,7 +52,7 @@ export function createResigning({
   return {
     resignRelease: async (name, digest) => {
       const { verified } = await records.get('request', digest);
-      await demandAsked(records, name, verified);
+      await demandAsked(records, asked(name), verified);
       const { ingested, signed } = await progressOf(records, name);
       if (ingested === undefined || signed === undefined)
         throw new CustodyError('UNSIGNED', `${name.model} ${name.version} has never been signed: it needs an approval`);
@@ -75,11 +63,7 @@ export function createResigning({
         throw new CustodyError('REVOKED', 'the release has been revoked: it is not signed again');
       const { release: checked, manifest, rules, evidence } = await checkForSigning(records, name, release);
       demand(authoriseSigning(checked, rules));
-      if (!keysOfRole(rules.newest, 'release-signer').some((held) => held.key.keyId === key.keyId))
-        throw new CustodyError(
-          'NOT_AUTHORISED',
-          'the key of this signing zone is no release signer in the policy: apply one that lists it first',
-        );
+      await demandSigner(records, key);
       const resources = omsResources(manifest, Buffer.from(evidence.manifest, 'utf8'));
       for (const signature of await signaturesOf(records, name, signed))
         if (await isOurs(signature, resources)) return { release, signature, already: true };
@@ -98,12 +82,4 @@ export function createResigning({
       throw error;
     }
   }
-}
-
-async function demandAsked(records: Records, name: ReleaseName, request: Verified<RequestPredicate>): Promise<void> {
-  const now = isoTime(Date.now());
-  const rules: Rules = rulesFor(await records.policies(), request, now);
-  demand(personAsks(rules, request, 'resign', resignId(name)));
-  const outside = outsideValidity(request.predicate, now);
-  if (outside !== null) throw new CustodyError('EXPIRED', `the request is ${outside}`);
 }

@@ -17,6 +17,7 @@ import { omsResources } from '../formats/manifest.js';
 import { signOms } from '../formats/oms.js';
 import { signStatement } from '../formats/statements.js';
 import type { SigningActivities } from './contract.js';
+import { createPromoting } from './promote.js';
 import { createResigning } from './resign.js';
 
 export interface SigningDeps {
@@ -30,6 +31,7 @@ export interface SigningDeps {
 export function createSigningActivities({ records, key, vault }: SigningDeps): SigningActivities {
   return {
     ...createResigning({ records, key }),
+    ...createPromoting({ records, key }),
 
     signRelease: async (name, progress) => {
       const release = progress.ingested?.release;

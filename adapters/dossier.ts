@@ -80,12 +80,14 @@ export async function gatherRelease(
     envelope('change', ingested.change),
   ]);
   const [asking, provenance, testResult, scan, change] = statements;
+  const { promotion: named } = ingested;
+  const promotion = named === undefined ? null : await envelope('verificationSummary', named);
   return {
     policies,
     manifest: manifest.toString('utf8'),
     bundle: bundle.toString('utf8'),
     signature: await signatureOf(records, name, manifest, signed ?? null),
-    ...{ admission: asking, provenance, testResult, scan, change },
+    ...{ admission: asking, provenance, testResult, scan, change, promotion },
     ...{ request, approvals, provisional, status },
   };
 }

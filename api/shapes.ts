@@ -23,6 +23,9 @@ export const releaseBody = z.strictObject({
   source: reference,
   bundle: reference.meta({ description: "The producer's signature over the source, likewise" }),
   provenance: reference.meta({ description: 'How it was made, signed by its producer, likewise' }),
+  promotion: reference
+    .exactOptional()
+    .meta({ description: 'The verification summary of the environment that it comes from, likewise' }),
   plan: planSchema.exactOptional().meta({
     description: "Steps of a rollout of its own, no weaker than the policy's: slower, more of them, or with pauses",
   }),

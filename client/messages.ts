@@ -51,7 +51,7 @@ export async function send(
  */
 export async function runToEnd<O extends { readonly kind: string }>(
   { temporal }: Custody,
-  type: 'policy' | 'resign' | 'consumer' | 'hold' | 'alert' | 'data',
+  type: 'policy' | 'resign' | 'promote' | 'consumer' | 'hold' | 'alert' | 'data',
   options: { readonly workflowId: string; readonly taskQueue: string; readonly staticSummary: string },
   argument: unknown,
 ): Promise<O> {

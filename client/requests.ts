@@ -1,6 +1,15 @@
 import type { ConsumerPredicate } from '../domain/consumers.js';
 import type { Digest } from '../domain/digest.js';
-import { consumerId, holdId, lifecycleId, liftId, resignId, trainingId, type ReleaseName } from '../domain/names.js';
+import {
+  consumerId,
+  holdId,
+  lifecycleId,
+  liftId,
+  promoteId,
+  resignId,
+  trainingId,
+  type ReleaseName,
+} from '../domain/names.js';
 import type { OverridePredicate, RiskAssessment } from '../domain/provisional-predicates.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
@@ -100,6 +109,10 @@ export function requestRetirement(
 
 export function requestResign(signer: Signer, name: ReleaseName, release: Digest): SignedEnvelope {
   return request(signer, resignId(name), { ...name, release }, { kind: 'resign' });
+}
+
+export function requestPromotion(signer: Signer, name: ReleaseName, release: Digest): SignedEnvelope {
+  return request(signer, promoteId(name), { ...name, release }, { kind: 'promote' });
 }
 
 /** Nothing of this release may be erased until a quorum lifts it. */

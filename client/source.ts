@@ -7,9 +7,10 @@ import { baseOf } from '../domain/base.js';
 import { CustodyError } from '../domain/errors.js';
 import { MANIFEST_FILE, type Manifest } from '../domain/manifest.js';
 import type { ReleaseName } from '../domain/names.js';
+import { comesRightly } from '../domain/promotion.js';
 import { flawInProvenance } from '../domain/provenance.js';
 import { isoTime } from '../domain/time.js';
-import { signerOf } from '../formats/evidence.js';
+import { demand, signerOf } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
 import { sha256 } from '../formats/sha256.js';
 import type { Reading } from './connect.js';
@@ -18,6 +19,8 @@ export interface ReleaseSource {
   readonly folder: string;
   readonly bundle: string;
   readonly provenance: string;
+  /** The verification summary of the environment that it comes from. */
+  readonly promotion?: string;
 }
 
 /** The name a folder gives itself, before anything is sent. INPUT_MISSING, INPUT_EMPTY or MALFORMED. */
@@ -56,4 +59,9 @@ export async function checkSource({ records }: Reading, source: ReleaseSource): 
   const rules = { gate: newest, newest, now: isoTime(Date.now()) };
   const flaw = flawInProvenance({ release: sha256(text), producer }, verified, rules);
   if (flaw !== null) throw new CustodyError(flaw.code, flaw.reason);
+  const summary =
+    source.promotion === undefined
+      ? null
+      : await records.receive('verificationSummary', readFileSync(source.promotion));
+  demand(comesRightly({ ...name, at: rules.now }, rules, summary?.verified ?? null));
 }

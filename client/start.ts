@@ -72,6 +72,7 @@ export async function startRelease(
       source: pathToFileURL(source.folder).href,
       bundle: pathToFileURL(source.bundle).href,
       provenance: pathToFileURL(source.provenance).href,
+      ...(source.promotion === undefined ? {} : { promotion: pathToFileURL(source.promotion).href }),
       ...(plan === null ? {} : { plan }),
     },
   );

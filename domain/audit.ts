@@ -10,6 +10,7 @@ export const CHANGES = [
   'release.approved',
   'release.signed',
   'release.resigned',
+  'release.promoted',
   'release.overridden',
   'release.reviewed',
   'release.lapsed',

@@ -33,6 +33,8 @@ export interface ReleaseEvidence {
   readonly scan: SignedEnvelope;
   /** What it changes against the release before. */
   readonly change: SignedEnvelope;
+  /** What the environment that it comes from has found; `null` where it comes from none. */
+  readonly promotion: SignedEnvelope | null;
   /** The deploy request. */
   readonly request: SignedEnvelope;
   readonly approvals: readonly SignedEnvelope[];

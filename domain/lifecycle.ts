@@ -24,6 +24,8 @@ export interface Admission {
   readonly source: string;
   readonly bundle: string;
   readonly provenance: string;
+  /** Where the verification summary of the environment before lies. */
+  readonly promotion?: string;
   /** Of an emergency deployment. */
   readonly riskAssessment?: Digest;
   readonly policy: Digest;
@@ -41,6 +43,8 @@ export interface Ingested {
   readonly scan: Digest;
   /** Digest of the statement of what it changes. */
   readonly change: Digest;
+  /** Digest of the verification summary it came with. */
+  readonly promotion?: Digest;
   readonly files: number;
   readonly bytes: number;
 }

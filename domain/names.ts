@@ -77,6 +77,10 @@ export function resignId({ model, version }: ReleaseName): string {
   return `resign/${model}/${version}`;
 }
 
+export function promoteId({ model, version }: ReleaseName): string {
+  return `promote/${model}/${version}`;
+}
+
 export function consumerId(consumer: string, sequence: number): string {
   return `consumer/${consumer}/${sequence}`;
 }
@@ -129,6 +133,11 @@ export function parseResignId(id: string): ReleaseName | null {
   return parseReleaseId('resign', id);
 }
 
+/** The inverse of `promoteId`; `null` for any other id. */
+export function parsePromoteId(id: string): ReleaseName | null {
+  return parseReleaseId('promote', id);
+}
+
 /** The inverse of `holdId`; `null` for any other id. */
 export function parseHoldId(id: string): ReleaseName | null {
   return parseReleaseId('hold', id);
@@ -144,7 +153,7 @@ export function parseLifecycleId(id: string): ReleaseName | null {
   return parseReleaseId('lifecycle', id);
 }
 
-function parseReleaseId(kind: 'lifecycle' | 'resign' | 'hold' | 'lift', id: string): ReleaseName | null {
+function parseReleaseId(kind: 'lifecycle' | 'resign' | 'promote' | 'hold' | 'lift', id: string): ReleaseName | null {
   const [found, model, version, ...rest] = id.split('/');
   if (found !== kind || model === undefined || version === undefined || rest.length > 0) return null;
   return isModelName(model) && isVersion(version) ? { model, version } : null;

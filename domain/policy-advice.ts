@@ -36,6 +36,7 @@ const VOUCHING: readonly Role[] = [
   'control',
   'release-signer',
   'api',
+  'verifier',
 ];
 
 /** What a policy does to what has been signed under the one before: a key that is taken out never counted. */

@@ -26,6 +26,7 @@ const MORE_IS_WEAKER = [
   /^override\.holdsSeconds$/,
   /^training\.limits\./,
   /^drills\.\w+(Ms|Seconds)$/,
+  /^promotion\.maxAgeSeconds$/,
   /^validation\.suites\.[^.]+\.maximumGap$/,
 ];
 const LESS_IS_WEAKER = [

@@ -2,6 +2,7 @@ import type { ArtifactRules } from './artifacts.js';
 import type { BreakerLimits } from './breaker.js';
 import type { RepositoryRule } from './code-review.js';
 import type { DrillRules } from './drill.js';
+import type { PromotionRule } from './promotion.js';
 import type { PlanStep } from './statements.js';
 import type { SuiteGroup } from './suite.js';
 import type { Triggers } from './routing.js';
@@ -36,6 +37,7 @@ export const WORKLOAD_ROLES = [
   'consumer',
   'monitor',
   'drill',
+  'verifier',
 ] as const;
 
 /** More and more callers; or a preview for whoever asks for it, and then all of them at once. */
@@ -169,6 +171,8 @@ export interface Policy {
       readonly bakeSeconds: number;
     };
   };
+  /** Without it, releases come in as they are asked for. */
+  readonly promotion?: PromotionRule;
   /** Without it nothing is drilled. */
   readonly drills?: DrillRules;
   /** Without it, callers that nobody has declared are recorded. */

@@ -35,7 +35,7 @@ export interface RiskAssessment {
   readonly rollbackPlan: string;
 }
 
-/** SLSA verification summary v1, the part that Custody fills: control found that a release may not, or no longer, serve. */
+/** SLSA verification summary v1, the part that Custody fills. By control: a release may not, or no longer, serve; by a signing zone: it may. */
 export interface VerificationSummaryPredicate {
   readonly verifier: { readonly id: string };
   readonly timeVerified: string;

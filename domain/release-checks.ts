@@ -6,6 +6,7 @@ import { deployQuorum, stands } from './provisional.js';
 import {
   admissionHolds,
   producerHolds,
+  promotionHolds,
   provenanceHolds,
   requestHolds,
   scanHolds,
@@ -76,6 +77,14 @@ const EVIDENCE: readonly Step[] = [
     name: 'producer',
     permits: of(producerHolds),
     says: ({ release }) => `${release.producer} has signed the release and every file of it`,
+  },
+  {
+    name: 'promotion',
+    permits: of(promotionHolds),
+    says: ({ release: { promotion } }) =>
+      promotion === null
+        ? 'the policy demands none'
+        : `${promotion.predicate.verifier.id} verified it at ${promotion.predicate.timeVerified}, by ${promotion.signers.join(', ')}`,
   },
   {
     name: 'provenance',

@@ -7,8 +7,10 @@ import { failureLifted, type VerifiedOverride } from './override.js';
 import { PARENT_RESULT, parentOf, type Parent } from './parent.js';
 import { denied, signedInRole, type Permission, type Rules } from './permission.js';
 import { holdsRole } from './policy.js';
+import { comesRightly } from './promotion.js';
 import { flawInProvenance } from './provenance.js';
 import type { Provisional } from './provisional.js';
+import type { VerificationSummaryPredicate } from './provisional-predicates.js';
 import { scanProblem, type ScanPredicate } from './scan.js';
 import type { ProvenancePredicate, RequestPredicate, TestResultPredicate, Verified } from './statements.js';
 import { versionProblem, type ChangePredicate } from './versioning.js';
@@ -32,6 +34,8 @@ export interface VerifiedRelease extends Provisional {
   /** What its files are. */
   readonly scan: Verified<ScanPredicate>;
   readonly change: Verified<ChangePredicate>;
+  /** What the environment that it comes from has found. */
+  readonly promotion: Verified<VerificationSummaryPredicate> | null;
 }
 
 const HOLDS: Permission = { allowed: true, approvers: [] };
@@ -79,6 +83,14 @@ export function producerHolds({ request, producer, bundle }: VerifiedRelease, ru
   return asked.producer === producer && holdsRole(rules.gate, rules.newest, producer, 'producer')
     ? HOLDS
     : denied('NOT_AUTHORISED', `${producer} is not the release's authorised producer`);
+}
+
+/** Where it comes from: the summary that the request names, judged as of when that was made. */
+export function promotionHolds(about: VerifiedRelease, rules: Rules): Permission {
+  const { request, promotion } = about;
+  if (request.predicate.evidence['promotion'] !== promotion?.digest)
+    return denied('REPLAYED', 'the approved request names another verification summary');
+  return comesRightly({ ...about, at: request.predicate.issuedAt }, rules, promotion);
 }
 
 /** How the release was made: the statement that the request names, by its producer, about these bytes. */

@@ -82,6 +82,8 @@ export type RequestAction =
       readonly source: string;
       readonly bundle: string;
       readonly provenance: string;
+      /** The verification summary of the environment that it comes from. */
+      readonly promotion?: string;
       /** A plan of its own, no weaker than the policy's. */
       readonly plan?: readonly PlanStep[];
     }
@@ -109,6 +111,8 @@ export type RequestAction =
   | { readonly kind: 'restore'; readonly kills: readonly Digest[]; readonly revision: number }
   /** A release signature by the key that signs today, over what has been approved before. */
   | { readonly kind: 'resign' }
+  /** A verification summary, for the environment after this one. */
+  | { readonly kind: 'promote' }
   /** Ends these legal holds, and none besides. */
   | { readonly kind: 'lift'; readonly holds: readonly Digest[]; readonly reason: string }
   | { readonly kind: 'retire'; readonly reason: string; readonly noticeSeconds: number };

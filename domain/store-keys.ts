@@ -21,6 +21,8 @@ export const storeKeys = {
   resigned: (name: ReleaseName, atMs: number, signature: Digest): string =>
     `${storeKeys.resignedOf(name)}${digits(atMs, 15)}-${signature}`,
   resignedOf: (name: ReleaseName): string => `${storeKeys.recordsOf(name)}resigned/`,
+  /** The verification summary that was made on a request. */
+  promotion: (name: ReleaseName, request: Digest): string => `${storeKeys.recordsOf(name)}promotions/${request}`,
   /** A legal hold, and the approved request that ended it. */
   hold: (release: Digest, hold: Digest): string => `${storeKeys.holdsOf(release)}${hold}`,
   holdsOf: (release: Digest): string => `holds/${release}/`,

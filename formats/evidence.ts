@@ -91,6 +91,10 @@ export function verifyReleaseUnder(policies: Policies, evidence: ReleaseEvidence
     testResult: verifyStatement(evidence.testResult, 'testResult', validAt(ring, asked)),
     scan: verifyStatement(evidence.scan, 'scan', validAt(ring, asked)),
     change: verifyStatement(evidence.change, 'change', validAt(ring, asked)),
+    promotion:
+      evidence.promotion === null
+        ? null
+        : verifyStatement(evidence.promotion, 'verificationSummary', validAt(ring, asked)),
     request,
     approvals: evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring)),
     ...verifyProvisional(evidence.provisional, policies),
@@ -104,9 +108,9 @@ export function verifyReleaseUnder(policies: Policies, evidence: ReleaseEvidence
  * which there is no `CheckedRelease`, and then what they amount to. The first that fails is why `authoriseLoading` refuses.
  */
 export function checksToLoad({ release, manifest, status, policies, rules }: CheckedRelease): readonly FoundCheck[] {
-  const { approvals } = release;
+  const { approvals, promotion } = release;
   const statements = [release.admission, release.provenance, release.testResult, release.scan, release.change];
-  const count = statements.length + 1 + approvals.length + (status === null ? 0 : 1);
+  const count = statements.length + 1 + approvals.length + [status, promotion].filter((each) => each !== null).length;
   return [
     {
       name: 'policy chain',

@@ -55,6 +55,10 @@ export const authoritySchema = z
     message: 'only people review on GitHub',
     path: ['github'],
   })
+  .refine(({ roles }) => !roles.includes('verifier') || roles.length === 1, {
+    message: 'who verifies for another environment may do nothing in this one: give it no other role',
+    path: ['roles'],
+  })
   .refine(({ roles }) => !roles.includes('drill') || roles.length === 1, {
     message: 'who drills does nothing else: give it no other role',
     path: ['roles'],

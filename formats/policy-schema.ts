@@ -27,6 +27,7 @@ const breakerLimits = {
 /** Of what git allows (git-check-ref-format), the part that nothing reads as something else. */
 const BRANCH = /^(?!.*(?:\.\.|\/\/|\.lock$|[/.]$))[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/;
 
+const environment = z.string().regex(/^[a-z][a-z0-9-]{0,15}$/);
 const demand = z.enum(DEMANDS);
 const versioning = z.strictObject({
   components: z.strictObject({ added: demand, removed: demand }),
@@ -49,7 +50,7 @@ const versioning = z.strictObject({
 export const policySchema: z.ZodType<Policy> = z
   .strictObject({
     version: z.int().min(1),
-    environment: z.string().regex(/^[a-z][a-z0-9-]{0,15}$/),
+    environment,
     expires: time,
     rootThreshold: z.int().min(1).max(20),
     authorities: z.array(authoritySchema).min(1).max(1000),
@@ -118,6 +119,7 @@ export const policySchema: z.ZodType<Policy> = z
         .strictObject({ approval: z.strictObject(some), review: quorum, bakeSeconds: seconds(30 * 86_400) })
         .exactOptional(),
     }),
+    promotion: z.strictObject({ from: environment, maxAgeSeconds: seconds(YEAR).exactOptional() }).exactOptional(),
     drills: drillRulesSchema.exactOptional(),
     inventory: z.strictObject({ unknownCallers: z.enum(['record', 'refuse']) }).exactOptional(),
     readers: z
@@ -162,7 +164,8 @@ export const policySchema: z.ZodType<Policy> = z
         path: ['lifetimeSeconds'],
       }),
   })
-  .superRefine(({ authorities, rootThreshold, approvals, override, emergency, drills, training }, context) => {
+  .superRefine((policy, context) => {
+    const { authorities, rootThreshold, approvals, override, emergency, drills, training, promotion } = policy;
     const problem = (message: string, ...path: (string | number)[]): void =>
       context.addIssue({ code: 'custom', message, path });
     for (const { message, at } of authorityProblems(authorities)) problem(message, 'authorities', ...at);
@@ -178,6 +181,11 @@ export const policySchema: z.ZodType<Policy> = z
     if (override !== undefined) demandHolders('override-authority', override.count, 'override', 'count');
     for (const [at, { reviewers }] of (training.repositories ?? []).entries())
       demandHolders('reviewer', reviewers, 'training', 'repositories', at, 'reviewers');
+    if (promotion !== undefined) {
+      if (promotion.from === policy.environment) problem('no environment is before itself', 'promotion', 'from');
+      if (!authorities.some(({ roles }) => roles.includes('verifier')))
+        problem('nobody holds the role verifier', 'promotion', 'from');
+    }
     if (drills !== undefined) {
       if (!authorities.some(({ roles }) => roles.includes('drill')))
         problem('nobody holds the role drill', 'drills', 'model');

@@ -46,6 +46,7 @@ const action = z.discriminatedUnion('kind', [
     source: address,
     bundle: address,
     provenance: address,
+    promotion: address.exactOptional(),
     plan: planSchema.exactOptional(),
   }),
   z.strictObject({
@@ -59,6 +60,7 @@ const action = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('review') }),
   z.strictObject({ kind: z.literal('restore'), kills: z.array(digest).min(1).max(100), revision: count }),
   z.strictObject({ kind: z.literal('resign') }),
+  z.strictObject({ kind: z.literal('promote') }),
   z.strictObject({ kind: z.literal('lift'), holds: z.array(digest).min(1).max(100), reason }),
   z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().positive() }),
 ]);

@@ -46,6 +46,7 @@ const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   testResult: envelope,
   scan: envelope,
   change: envelope,
+  promotion: envelope.nullable(),
   request: envelope,
   approvals,
   provisional: provisionalSchema,

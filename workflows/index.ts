@@ -3,6 +3,7 @@ export { endpoint } from './endpoint.js';
 export { alert } from './alert.js';
 export { training } from './training.js';
 export { data } from './data.js';
+export { promote } from './promote.js';
 export { resign } from './resign.js';
 export { policy } from './policy.js';
 export { consumer } from './consumer.js';

@@ -12,6 +12,7 @@ import {
   lifecycleId,
   liftId,
   policyId,
+  promoteId,
   resignId,
   trainingId,
   type ReleaseName,
@@ -78,6 +79,10 @@ export interface ResignInput {
   readonly request: SignedEnvelope;
 }
 
+export interface PromoteInput {
+  readonly request: SignedEnvelope;
+}
+
 export interface TrainingInput {
   readonly request: SignedEnvelope;
 }
@@ -110,3 +115,5 @@ export const startRetention = () => started('retention', 'locks are extended');
 export const startDrill = () => started('drill', 'rollback, kill and restore are drilled');
 export const startResign = (name: ReleaseName) =>
   started(resignId(name), `one more signature for ${name.model} ${name.version}`);
+export const startPromote = (name: ReleaseName) =>
+  started(promoteId(name), `${name.model} ${name.version} is verified for another environment`);

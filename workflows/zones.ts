@@ -116,6 +116,7 @@ export const signing = zone<SigningActivities>(
   {
     signRelease: (name) => `verifies all evidence and signs ${of(name)}`,
     resignRelease: (name) => `verifies all evidence and signs ${of(name)} once more`,
+    summariseRelease: (name) => `verifies all of ${of(name)} and signs what it has found`,
     revokeRelease: (name) => `revokes ${of(name)}`,
     destroyKeys: (name) => `destroys the keys of ${of(name)}, probes and certifies it`,
   },

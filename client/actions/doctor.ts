@@ -10,6 +10,7 @@ import { answer, counted, good, plain } from '../output.js';
 import type { Session } from '../session.js';
 import { isAlive, readDescription } from '../stack/layout.js';
 import { EmbeddedStack } from '../stack/store.js';
+import { isolation } from './isolation.js';
 
 interface Finding {
   readonly what: string;
@@ -17,7 +18,11 @@ interface Finding {
   readonly found: string;
 }
 
-export async function doctor(session: Session, options: { store?: true }): Promise<void> {
+export async function doctor(
+  session: Session,
+  options: { store?: true; isolation?: true; with?: readonly string[] },
+): Promise<void> {
+  if (options.isolation === true) return isolation(session, options.with ?? []);
   const findings: Finding[] = [];
   const look = async (what: string, check: () => Promise<string>): Promise<void> => {
     try {

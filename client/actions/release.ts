@@ -32,6 +32,7 @@ interface ReleaseOptions {
   readonly plan?: string;
   readonly bundle: string;
   readonly provenance?: string;
+  readonly promotion?: string;
   readonly key?: string;
   readonly api?: string;
   readonly tokenEnv?: string;
@@ -40,8 +41,8 @@ interface ReleaseOptions {
 
 export async function release(session: ConnectedSession, folder: string, options: ReleaseOptions): Promise<void> {
   const ask = await askerOf(session, options);
-  const { bundle, provenance = provenanceBeside(bundle) } = options;
-  const source = { folder, bundle, provenance };
+  const { bundle, provenance = provenanceBeside(bundle), promotion } = options;
+  const source = { folder, bundle, provenance, ...(promotion === undefined ? {} : { promotion }) };
   await checkSource(session.custody, source);
   const plan = options.plan === undefined ? null : parsePlan(readFileSync(options.plan, 'utf8'), options.plan);
   const started = await startRelease(session.custody, ask, source, plan);

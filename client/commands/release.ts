@@ -10,6 +10,7 @@ export function releaseCommands(program: Command): void {
     .option('--api <url>', 'in place of a key: the api that signs for whoever holds the token')
     .option('--token-env <variable>', 'the variable of the environment that holds the OpenID Connect token')
     .option('--provenance <file>', 'how it was made; by default beside the signature, where `custody pack` puts it')
+    .option('--promotion <file>', 'the verification summary of the environment that it comes from')
     .option('--emergency <file>', 'take the shorter path, with this written risk assessment (YAML), which you sign')
     .option(
       '--plan <file>',

@@ -26,7 +26,8 @@ export async function requester(exam: Examination): Promise<void> {
       action.kind === 'release' &&
       action.source === admission.source &&
       action.bundle === admission.bundle &&
-      action.provenance === admission.provenance;
+      action.provenance === admission.provenance &&
+      action.promotion === admission.promotion;
     if (!isSame) throw new CustodyError('REPLAYED', 'what was admitted is not what was asked for');
     const says = `${asker} asked for it at ${issuedAt}`;
     return { value: verified, says, by: verified.signers, statement: verified.digest, policy: gate.version };

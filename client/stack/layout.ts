@@ -93,7 +93,8 @@ export function readDescription(layout: Layout): StackDescription {
 }
 
 export function writeDescription(layout: Layout, description: StackDescription): void {
-  replaceFile(layout.description, `${JSON.stringify(description, null, 2)}\n`);
+  // A credential of the store is in it: those of other environments on this host are not to read it.
+  replaceFile(layout.description, `${JSON.stringify(description, null, 2)}\n`, { mode: 0o600 });
 }
 
 export function isAlive(pid: number): boolean {

@@ -1,11 +1,12 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ZONES } from '../../domain/names.js';
+import { claimIds } from './ids.js';
 import { onPath } from './on-path.js';
 
 /** Processes of the embedded stack that get an operating-system user of their own. */
-const MEMBERS = [...ZONES, 'vault', 'gateway', 'api', 'model-server'] as const;
+export const MEMBERS = [...ZONES, 'vault', 'gateway', 'api', 'model-server'] as const;
 export type Member = (typeof MEMBERS)[number];
 
 /** Who may knock at which socket: being in its group is the right to. */
@@ -20,24 +21,24 @@ const SOCKET_GROUPS = {
 } as const satisfies Record<string, readonly Member[]>;
 export type SocketName = keyof typeof SOCKET_GROUPS;
 
-// Above the ids that Debian gives to people and services, below those of containers.
-const FIRST_UID = 61_200;
-const FIRST_GROUP = 61_300;
 const OTHERS_SEARCH = 0o001;
 
 /** How the stack separates its processes: by user where it may, otherwise not at all, and it says which. */
 export class Users {
   readonly separate: boolean;
   readonly whyNot: string | null;
+  /** The first of the ids that no other stack of this host has. */
+  readonly #first: number | null;
   readonly #setpriv: string | null = onPath('setpriv');
 
   constructor(state: string) {
     this.whyNot = whyNotSeparate(state, this.#setpriv);
     this.separate = this.whyNot === null;
+    this.#first = this.separate ? claimIds(state) : null;
   }
 
   uid(member: Member): number | null {
-    return this.separate ? FIRST_UID + MEMBERS.indexOf(member) : null;
+    return this.#first === null ? null : this.#first + MEMBERS.indexOf(member);
   }
 
   /** Runs a command as a member, in the groups of its sockets, and lets it die with us. */
@@ -46,7 +47,7 @@ export class Users {
     const uid = member === null ? null : this.uid(member);
     // Serving starts model servers as another user: it keeps what that takes, and no other right.
     const identity =
-      uid === null || member === null ? [] : ['--reuid', `${uid}`, '--regid', `${uid}`, ...groupsOf(member)];
+      uid === null || member === null ? [] : ['--reuid', `${uid}`, '--regid', `${uid}`, ...this.#groupsOf(member)];
     const capability = identity.length > 0 && member === 'serving' ? KEEP_SETUID : [];
     return [this.#setpriv, ...identity, ...capability, '--pdeathsig', 'TERM', '--', ...command];
   }
@@ -55,7 +56,7 @@ export class Users {
   ownFolder(member: Member, folder: string, mode = 0o700): string {
     mkdirSync(folder, { recursive: true });
     const uid = this.uid(member);
-    if (uid !== null) chownSync(folder, uid, uid);
+    if (uid !== null && statSync(folder).uid !== uid) handOver(folder, uid);
     chmodSync(folder, mode);
     return folder;
   }
@@ -64,21 +65,35 @@ export class Users {
   socketFolder(owner: Member, name: SocketName, folder: string): string {
     mkdirSync(folder, { recursive: true });
     const uid = this.uid(owner);
-    if (uid !== null) chownSync(folder, uid, FIRST_GROUP + Object.keys(SOCKET_GROUPS).indexOf(name));
+    if (uid !== null) chownSync(folder, uid, this.#group(name));
     chmodSync(folder, uid === null ? 0o700 : 0o2750);
     return folder;
+  }
+
+  #group(name: SocketName): number {
+    return (this.#first ?? 0) + MEMBERS.length + Object.keys(SOCKET_GROUPS).indexOf(name);
+  }
+
+  #groupsOf(member: Member): string[] {
+    const names = Object.keys(SOCKET_GROUPS) as SocketName[];
+    const groups = names.filter((name) => (SOCKET_GROUPS[name] as readonly Member[]).includes(member));
+    if (groups.length === 0) return ['--clear-groups'];
+    return ['--groups', groups.map((name) => String(this.#group(name))).join(',')];
+  }
+}
+
+/** What is in it, too: it may be of a stack that had other ids. */
+function handOver(folder: string, uid: number): void {
+  lchownSync(folder, uid, uid);
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) handOver(path, uid);
+    else lchownSync(path, uid, uid);
   }
 }
 
 const KEPT = '+setuid,+setgid,+setpcap,+kill';
 const KEEP_SETUID = ['--inh-caps', KEPT, '--ambient-caps', KEPT];
-
-function groupsOf(member: Member): string[] {
-  const groups = Object.values(SOCKET_GROUPS).flatMap((members, at) =>
-    (members as readonly Member[]).includes(member) ? [String(FIRST_GROUP + at)] : [],
-  );
-  return groups.length === 0 ? ['--clear-groups'] : ['--groups', groups.join(',')];
-}
 
 function whyNotSeparate(state: string, setpriv: string | null): string | null {
   if (process.getuid?.() !== 0) return 'it was not started by root';

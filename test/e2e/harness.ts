@@ -76,6 +76,7 @@ function hurried(policy: Policy): Policy {
 interface Example {
   readonly suite?: string;
   readonly documents?: readonly string[];
+  readonly environment?: string;
   /** Where they are, in the folder of the bench. */
   readonly repositories?: (folder: string) => Readonly<Record<string, string>>;
 }
@@ -100,7 +101,7 @@ export class Bench {
   /** `edit` changes the first policy before it is signed; `example` is set up for in the place of the digits. */
   static async start(
     edit: (policy: Policy, layout: Layout) => Policy = (policy) => policy,
-    { repositories, ...example }: Example = {},
+    { repositories, environment: called = 'dev', ...example }: Example = {},
   ): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), 'custody-e2e-'));
     chmodSync(folder, 0o755);
@@ -110,11 +111,11 @@ export class Bench {
     const layout = new Folders(join(folder, 'state'));
     const further = repositories === undefined ? {} : { repositories: repositories(folder) };
     const digits = { ...digitsStack(layout, 'smtp://127.0.0.1:9'), ...example, ...further };
-    initialise(layout, { environment: 'dev', suite: digits.suite });
+    initialise(layout, { environment: called, suite: digits.suite });
     const file = layout.path('policy.yaml');
     const policy = edit(hurried(parsePolicyYaml(readFileSync(file, 'utf8'), file).value), layout);
     replaceFile(layout.policy(1), JSON.stringify(signPolicy(policy, [readKey(layout.key('rosa'))])));
-    const stack = await startStack({ ...digits, say: () => undefined });
+    const stack = await startStack({ ...digits, environment: called, say: () => undefined });
     try {
       return new Bench(stack, await connect(layout), folder);
     } catch (error) {

@@ -29,6 +29,7 @@ const HISTORIES = [
   'lifecycle-retired.json',
   'lift-expired.json',
   'policy-applied.json',
+  'promote-promoted.json',
   'resign-resigned.json',
   'retention-kept.json',
   'training-trained.json',

@@ -12,6 +12,7 @@ import type {
   IntakeActivities,
   LifecycleControl,
   PolicyControl,
+  PromotionControl,
   ResignControl,
   ServingActivities,
   SigningActivities,
@@ -35,6 +36,7 @@ import { IDENTITY, workflowBundle } from './temporal.js';
 export type Activities = LifecycleControl &
   EndpointControl &
   PolicyControl &
+  PromotionControl &
   ResignControl &
   ConsumerControl &
   HoldControl &
@@ -56,6 +58,9 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   admitRelease: 'control',
   applyPolicy: 'control',
   declareConsumer: 'control',
+  admitPromotion: 'control',
+  recordPromotion: 'control',
+  summariseRelease: 'signing',
   admitResign: 'control',
   recordResigned: 'control',
   openOverrideGate: 'control',
@@ -412,6 +417,9 @@ export class FakeZones {
           ...(notHeld === null ? judgeDrill(measures) : { outcome: notHeld.kind, reason: notHeld.why }),
         };
       },
+      admitPromotion: async () => digestOf('promote'),
+      recordPromotion: async () => undefined,
+      summariseRelease: async (name) => ({ release: release(name), summary: digestOf('summary') }),
       admitResign: async () => digestOf('resign'),
       recordResigned: async () => undefined,
       resignRelease: async (name) => ({ release: release(name), signature: digestOf('signature 2'), already: false }),

@@ -16,14 +16,13 @@ import {
   type Facts,
   type Finding,
 } from '../facts.js';
+import { promoted } from './promotion.js';
 import { code } from './reviewed.js';
 import { draft, type Requirement } from './row.js';
 
 /** Environments and training; retirement. */
 export const ENDS: readonly Requirement[] = [
-  draft('C3.5.1', 1, 'Development, test and production are separated.', () =>
-    noEvidence('a dossier is of one environment, and says nothing of the others'),
-  ),
+  draft('C3.5.1', 1, 'Development, test and production are separated.', promoted),
   draft('C3.5.2', 1, 'Training is isolated, with controlled network.', isolation),
   draft('C3.5.3', 1, 'Training data: integrity, trusted source and chain of custody before use.', data),
   draft('C3.5.4', 2, 'Hyperparameters, scripts and configurations are reviewed before training.', code),

@@ -47,6 +47,8 @@ const WORKLOADS = {
   siem: ['monitor'],
   driller: ['drill'],
   archive: ['publisher'],
+  /** Speaks for the environment before. */
+  'test-signer': ['verifier'],
 } as const satisfies Record<string, readonly Role[]>;
 
 /** By which tokens `pipeline`, which has no key, is known to the api. */
@@ -56,7 +58,7 @@ export const PIPELINE: OidcIdentity = {
   claims: { sub: 'repo:acme/digits:ref:refs/heads/main', event_name: 'push' },
 };
 
-const ECDSA: ReadonlySet<string> = new Set(['trainer', 'release-signer']);
+const ECDSA: ReadonlySet<string> = new Set(['trainer', 'release-signer', 'test-signer']);
 const EXTRA = ['alice-2', 'mallory'] as const;
 
 export type KeyName = keyof typeof PEOPLE | keyof typeof WORKLOADS | (typeof EXTRA)[number];

@@ -7,6 +7,7 @@ import {
 } from '../../../domain/evidence.js';
 import type { Manifest } from '../../../domain/manifest.js';
 import { lifecycleId, type ReleaseName } from '../../../domain/names.js';
+import { MAY_SERVE, verifierId } from '../../../domain/promotion.js';
 import { dependency } from '../../../domain/provenance.js';
 import { stableOf, type RoutingDocument } from '../../../domain/routing.js';
 import type {
@@ -18,6 +19,7 @@ import type {
   TestResultPredicate,
 } from '../../../domain/statements.js';
 import { plusSeconds } from '../../../domain/time.js';
+import type { VerificationSummaryPredicate } from '../../../domain/provisional-predicates.js';
 import type { ScanPredicate } from '../../../domain/scan.js';
 import type { ChangePredicate } from '../../../domain/versioning.js';
 import { manifestBytes, omsResources } from '../../../formats/manifest.js';
@@ -95,6 +97,8 @@ export interface ReleaseOptions {
   /** The release that is the deploy request's subject. */
   readonly requested?: Digest;
   readonly approvals?: (request: Signed<RequestPredicate>) => readonly Signed<ApprovalPredicate>[];
+  /** What the environment before has found; without it, nothing was asked of one. */
+  readonly promotion?: (made: Pick<Release, 'name' | 'release'>) => Signed<VerificationSummaryPredicate>;
   /** What the deployment provisionally rests on, and how its request names it. */
   readonly rests?: (made: Untried) => Rests;
   readonly evidence?: Partial<ReleaseEvidence>;
@@ -215,6 +219,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       },
       options.changedBy ?? 'intake',
     );
+    const promotion = options.promotion?.({ name, release: digest }) ?? null;
     const rests = options.rests?.({ name, release: digest, testResult, requester });
     const deploy = deployRequest(
       { name, release: digest, bundle, admission, provenance, testResult, scan, change, requester },
@@ -233,6 +238,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       testResult: testResult.envelope,
       scan: scan.envelope,
       change: change.envelope,
+      promotion: promotion?.envelope ?? null,
       request: deploy.envelope,
       approvals: approvals.map(({ envelope }) => envelope),
       provisional: rests?.provisional ?? NOT_PROVISIONAL,
@@ -283,6 +289,7 @@ export function createReleases(organisation: Organisation, words: Words) {
             testResult: of.testResult.digest,
             scan: of.scan.digest,
             change: of.change.digest,
+            ...(promotion === null ? {} : { promotion: promotion.digest }),
             ...rests?.names,
           },
           requester: of.requester,
@@ -305,6 +312,25 @@ export function createReleases(organisation: Organisation, words: Words) {
       plan: stable === null ? steps.slice(-1) : steps,
       deployBefore: plusSeconds(at(-40), 600 + deployWithinSeconds),
     };
+  }
+
+  /** What the environment before says of a release. */
+  function summary(
+    of: Pick<Release, 'name' | 'release'>,
+    change: Partial<VerificationSummaryPredicate> = {},
+    by: Signers = 'test-signer',
+  ): Signed<VerificationSummaryPredicate> {
+    const subject = { name: lifecycleId(of.name), sha256: of.release };
+    const usual: VerificationSummaryPredicate = {
+      verifier: { id: verifierId('before') },
+      timeVerified: at(-60),
+      resourceUri: lifecycleId(of.name),
+      policy: { uri: 'policies/000000001', digest: { sha256: sha256('the policy before') } },
+      inputAttestations: [],
+      verificationResult: 'PASSED',
+      verifiedLevels: [MAY_SERVE],
+    };
+    return statement('verificationSummary', subject, { ...usual, ...change }, by);
   }
 
   /** A retirement that was asked for by rita, approved by alice and bob, and whose notice period is over. */
@@ -350,5 +376,5 @@ export function createReleases(organisation: Organisation, words: Words) {
     return { request: asked, approvals, notice, evidence };
   }
 
-  return { release, deployAction, retirement };
+  return { release, deployAction, retirement, summary };
 }

@@ -332,7 +332,7 @@ describe('signing and loading', () => {
         'deploy request',
         'start request',
       ],
-      ...['producer', 'provenance', 'scan', 'validation', 'version', 'standing', 'approvals'],
+      ...['producer', 'promotion', 'provenance', 'scan', 'validation', 'version', 'standing', 'approvals'],
     ]);
     expect(checks.filter(({ ok }) => !ok)).toEqual([]);
     expect(checks.at(-1)?.detail).toBe('by alice');

@@ -86,8 +86,88 @@ describe('ingesting a release', () => {
     await expectRefusedAtTheDoor(source, bundle, 'PROVENANCE_INVALID', /no provenance at .*custody pack/);
   });
 
-  async function expectRefusedAtTheDoor(source: string, bundle: string, code: string, message?: RegExp) {
-    await expect(intake.ingest(NAME, await intake.admit(NAME, source, bundle))).rejects.toEqual(refused(code, message));
+  const summaries: [string, (of: Parameters<Intake['world']['summary']>[0]) => unknown, string, RegExp][] = [
+    [
+      'of another release',
+      (of) => intake.world.summary({ ...of, release: sha256('x') }),
+      'REPLAYED',
+      /another release/,
+    ],
+    [
+      'by its own release signer',
+      (of) => intake.world.summary(of, {}, 'release-signer'),
+      'NOT_AUTHORISED',
+      /not verify/,
+    ],
+    ['by a stranger', (of) => intake.world.summary(of, {}, 'mallory'), 'SIGNATURE_INVALID', /trusted keys/],
+    [
+      'that FAILED',
+      (of) => intake.world.summary(of, { verificationResult: 'FAILED' }),
+      'POLICY_REFUSED',
+      /has not found/,
+    ],
+    [
+      'that is too old',
+      (of) => intake.world.summary(of, { timeVerified: intake.world.at(-3700) }),
+      'EXPIRED',
+      /older than 3600 s/,
+    ],
+  ];
+  const promoting = { from: 'before', maxAgeSeconds: 3600 };
+
+  it.each(summaries)('attack: a verification summary %s, and nothing is stored', async (_, make, code, message) => {
+    intake = await createIntake((p) => ({ ...p, promotion: promoting }));
+    const { source, bundle, packed } = await signedRelease(intake);
+    const file = `${bundle}.summary`;
+    const { envelope } = make({ name: NAME, release: packed.release }) as { envelope: object };
+    await writeFile(file, canonicalBytes(envelope));
+    await expectRefusedAtTheDoor(source, bundle, code, message, file);
+  });
+
+  it('attack: without a summary where the policy wants one, and nothing is stored', async () => {
+    intake = await createIntake((p) => ({ ...p, promotion: promoting }));
+    const { source, bundle } = await signedRelease(intake);
+    await expectRefusedAtTheDoor(source, bundle, 'POLICY_REFUSED', /only with a verification summary/);
+  });
+
+  it('attack: by a verifier whose key has ended since, and nothing is stored', async () => {
+    intake = await createIntake((p) => ({
+      ...p,
+      promotion: promoting,
+      authorities: p.authorities.map((held) =>
+        held.id === 'test-signer'
+          ? { ...held, keys: held.keys.map((key) => ({ ...key, validUntil: '2020-01-01T00:00:00.000Z' })) }
+          : held,
+      ),
+    }));
+    const { source, bundle, packed } = await signedRelease(intake);
+    const file = `${bundle}.summary`;
+    await writeFile(file, canonicalBytes(intake.world.summary({ name: NAME, release: packed.release }).envelope));
+    await expectRefusedAtTheDoor(source, bundle, 'SIGNATURE_INVALID', /outside the validity/, file);
+  });
+
+  it('keeps the verification summary of the environment before, and names it', async () => {
+    intake = await createIntake((p) => ({ ...p, promotion: promoting }));
+    const { source, bundle, packed } = await signedRelease(intake);
+    const file = `${bundle}.summary`;
+    const summary = intake.world.summary({ name: NAME, release: packed.release });
+    await writeFile(file, canonicalBytes(summary.envelope));
+    const { promotion } = await intake.ingest(NAME, await intake.admit(NAME, source, bundle, undefined, file));
+    expect(promotion).toBe(summary.digest);
+    expect((await intake.records.get('verificationSummary', promotion ?? '')).verified.signers).toEqual([
+      'test-signer',
+    ]);
+  });
+
+  async function expectRefusedAtTheDoor(
+    source: string,
+    bundle: string,
+    code: string,
+    message?: RegExp,
+    promotion?: string,
+  ) {
+    const admission = await intake.admit(NAME, source, bundle, undefined, promotion);
+    await expect(intake.ingest(NAME, admission)).rejects.toEqual(refused(code, message));
     for (const prefix of ['blobs/', 'versions/', 'manifests/', 'statements/'])
       expect(await keysUnder(prefix), prefix).toEqual([]);
     expect(intake.vault.claims).toBe(0);

@@ -65,7 +65,7 @@ export interface Intake {
   /** A new private folder. */
   folder(): Promise<string>;
   /** What admission leaves behind for this source: a signed request in WORM, under the world's policy or a later one. */
-  admit(name: ReleaseName, source: string, bundle: string, policy?: Digest): Promise<Admission>;
+  admit(name: ReleaseName, source: string, bundle: string, policy?: Digest, promotion?: string): Promise<Admission>;
   ingest(name: ReleaseName, admission: Admission): Promise<Ingested>;
 }
 
@@ -96,8 +96,8 @@ export async function createIntake(
   return {
     ...{ world, store, bucket: used, records, vault, repositories },
     folder: () => mkdtemp(join(tmpdir(), 'custody-intake-')),
-    admit: (name, source, signature, policy = world.policyDigest) =>
-      admit(world, records, name, source, signature, policy),
+    admit: (name, source, signature, policy = world.policyDigest, promotion) =>
+      admit(world, records, name, source, signature, policy, promotion),
     ingest: (name, admission) =>
       new MockActivityEnvironment(undefined, { logger: new DefaultLogger('ERROR') }).run(ingest, name, admission),
   };
@@ -110,12 +110,14 @@ async function admit(
   source: string,
   bundle: string,
   policy: Digest,
+  promotion?: string,
 ): Promise<Admission> {
   const id = lifecycleId(name);
   const places = {
     source: pathToFileURL(source).href,
     bundle: pathToFileURL(bundle).href,
     provenance: pathToFileURL(provenanceBeside(bundle)).href,
+    ...(promotion === undefined ? {} : { promotion: pathToFileURL(promotion).href }),
   };
   const request = world.request(
     { name: id, sha256: sha256(id) },

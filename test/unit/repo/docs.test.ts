@@ -24,6 +24,7 @@ const PAGES = [
   'docs/ci.md',
   'docs/consumers.md',
   'docs/evidence.md',
+  'docs/environments.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 

@@ -15,6 +15,7 @@ import type { ReleaseName } from '../../../domain/names.js';
 import type { IncidentPredicate, ReplicaPredicate, SignedEnvelope, Verified } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import type { OpenedFile } from '../../../domain/vault.js';
+import { envelopeDigest } from '../../../formats/dsse.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { keyRing, verifyStatement } from '../../../formats/statements.js';
@@ -53,6 +54,7 @@ export function recordsOf(release: Release): [key: string, bytes: Buffer][] {
     statement(evidence.testResult),
     statement(evidence.scan),
     statement(evidence.change),
+    ...(evidence.promotion === null ? [] : [statement(evidence.promotion)]),
     request(evidence.request),
     ...evidence.approvals.map(statement),
     part('admission', { request: release.admission.digest, ...placesOf(release) }),
@@ -62,6 +64,7 @@ export function recordsOf(release: Release): [key: string, bytes: Buffer][] {
       provenance: release.provenance.digest,
       scan: release.scan.digest,
       change: release.change.digest,
+      ...(evidence.promotion === null ? {} : { promotion: envelopeDigest(evidence.promotion) }),
     }),
     part('validated', { testResult: release.testResult.digest }),
     part('approved', {
