@@ -24,10 +24,17 @@ const HOW_TO_GET_ONE =
   'without root the kernel has to allow user namespaces (sysctl user.max_user_namespaces above 0, ' +
   'kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu), and a container needs the right to create them';
 
-/** The kind that works on this host, found by running something in it; `null` when none does. */
+/** Kinds that worked on this host: where one works no more, its next run says so. */
+const working = new Set<SandboxKind>();
+
+/** The kind that works on this host, found by running something in it, once; `null` when none does. */
 export async function detectSandbox(kinds: readonly SandboxKind[] = KINDS): Promise<SandboxKind | null> {
+  const known = kinds.find((kind) => working.has(kind));
+  if (known !== undefined) return known;
   for (const kind of kinds) {
-    if ((await trial(kind)) === null) return kind;
+    if ((await trial(kind)) !== null) continue;
+    working.add(kind);
+    return kind;
   }
   return null;
 }
@@ -69,17 +76,9 @@ export interface HostIsolation {
 export async function runSandboxed(request: SandboxRequest): Promise<SandboxResult> {
   checkLimits(request);
   request.signal?.throwIfAborted();
-  const kind = request.sandbox ?? (await knownSandbox());
+  const kind = request.sandbox ?? (await detectSandbox());
   if (kind === null) throw unavailable('none works on this host', await reasons());
   return runIn(kind, request);
-}
-
-let known: SandboxKind | null = null;
-
-/** Found once: where it works no more, the run itself says so. */
-async function knownSandbox(): Promise<SandboxKind | null> {
-  known ??= await detectSandbox();
-  return known;
 }
 
 async function runIn(kind: SandboxKind, request: SandboxRequest): Promise<SandboxResult> {
