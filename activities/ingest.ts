@@ -24,6 +24,7 @@ import type { IntakeActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
 import { lookInto, type LookDependencies } from './look.js';
 import { promptsIn, type PromptDependencies } from './prompts.js';
+import { demandModels } from './training-models.js';
 import { demandClean, keepScan, signScan } from './scan.js';
 import { storeFile, type BlobKeys } from './store-blob.js';
 import { takerOf, type Reopening } from './take-over.js';
@@ -57,6 +58,7 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
           const { bundle, producer } = await checkSignature(source, name, admission, rules);
           demandProvenance(source, producer, said, rules);
           const promotion = await readPromotion(records, name, admission, source, rules);
+          await demandModels(records, said.verified.predicate);
           const prompts = await promptsIn(dependencies, source.manifest, said.verified.predicate, artifacts, signal);
           const claims = { manifest: source.text.toString('utf8'), bundle: bundle.toString('utf8') };
           const take = takerOf({ records, vault }, source.manifest, named, {

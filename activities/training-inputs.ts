@@ -7,6 +7,7 @@ import type { Digest } from '../domain/digest.js';
 import { unlisted } from '../domain/destinations.js';
 import { CustodyError } from '../domain/errors.js';
 import type { RequestPredicate } from '../domain/statements.js';
+import { modelsFor, type UsedModel } from './training-models.js';
 import { codeOf, named, type Repositories } from './repositories.js';
 
 export interface TrainingInputs extends ReviewedCode {
@@ -14,6 +15,7 @@ export interface TrainingInputs extends ReviewedCode {
   readonly recipe: Recipe;
   readonly hyperparameters: Buffer;
   readonly data: DataSource;
+  readonly models: readonly UsedModel[];
 }
 
 export interface Sources extends Repositories {
@@ -42,7 +44,8 @@ export async function inputsOf(
   const reviewed = await codeOf(sources, { repository: trainer.repository, commit: action.commit }, { work, signal });
   const recipe = recipeOf(reviewed.tree, trainer.recipe);
   const { bytes } = hyperparametersOf(reviewed.tree, recipe, action.hyperparameters);
-  return { ...reviewed, trainer, recipe, hyperparameters: bytes, data };
+  const models = await modelsFor(records, trainer, recipe);
+  return { ...reviewed, trainer, recipe, hyperparameters: bytes, data, models };
 }
 
 /** The newest policy's, since an older one that a request could name may have listed more. */

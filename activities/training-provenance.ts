@@ -7,6 +7,7 @@ import { promptsDependency } from '../domain/prompts.js';
 import { dependency, STAGE_BUILD, TRAINING_BUILD, trainingBuilder } from '../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate, RequestPredicate, Verified } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
+import { modelDependency } from '../domain/used-models.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { locksOf } from '../formats/provenance.js';
 import { sha256 } from '../formats/sha256.js';
@@ -65,7 +66,7 @@ export function stageParameters({ model, run, request }: Making, stage: string):
 /** Everything that a stage is made of. */
 export function inputsBy(making: Making, before: Checkpoint | null): readonly BuildDependency[] {
   const { inputs, request, host } = making;
-  const { recipe, trainer, data } = inputs;
+  const { recipe, trainer, data, models } = inputs;
   const { command, stages } = recipe;
   const described = sha256(
     canonicalBytes({
@@ -80,6 +81,7 @@ export function inputsBy(making: Making, before: Checkpoint | null): readonly Bu
     ...promptsOf(inputs),
     dependency('hyperparameters', 'hyperparameters', { sha256: request.predicate.action.hyperparameters }),
     dependency('training-code', 'trainer', { sha256: described }),
+    ...models.map((model) => modelDependency(model, model.place)),
     ...host,
     ...(before === null ? [] : [checkpointDependency(before)]),
   ];

@@ -48,7 +48,7 @@ export async function runStages(
   signal: AbortSignal,
 ): Promise<{ readonly output: string; readonly ran: Ran; readonly before: Checkpoint | null }> {
   const { records, outputs, tracer } = dependencies;
-  const { trainer, recipe, tree: code, hyperparameters, data } = making.inputs;
+  const { trainer, recipe, tree: code, hyperparameters, data, models } = making.inputs;
   const files = await filesOf(records, data);
   const stages = stagesOf(recipe);
   let before: Kept | null = null;
@@ -64,7 +64,7 @@ export async function runStages(
       await mkdir(folder, { mode: 0o755 });
       const startedOn = isoTime(Date.now());
       const checkpoint = before === null ? null : { folder: join(before.folder, CHECKPOINT), files: before.listed };
-      const given = { stage, checkpoint, code, hyperparameters, files, tracer };
+      const given = { stage, checkpoint, code, hyperparameters, files, models, tracer };
       const limited = { ...trainer, limits: { ...limits, wallSeconds } };
       const { output, ...ran } = await runStage(limited, given, folder, signal);
       if (isLast) return { output, ran, before };

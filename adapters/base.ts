@@ -1,4 +1,4 @@
-import { mayBuildOn } from '../domain/authorise-base.js';
+import { baseTitle, mayBuildOn, mayMakeWith } from '../domain/authorise-base.js';
 import { authoriseLoading } from '../domain/authorise.js';
 import { CustodyError } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';
@@ -19,8 +19,14 @@ export async function openBase(
   name: Pick<ReleaseName, 'model'>,
   named: NamedRelease,
 ): Promise<OpenBase> {
-  const title = `its base ${named.model} ${named.version}`;
-  const [base, revocation, retirement] = await Promise.all([
+  const base = await openUsed(records, named, baseTitle(named));
+  demand(mayBuildOn(name, named, base.release, base.status));
+  return base;
+}
+
+/** The same of a release of any model that something new is made with; `title`: what it is to that. */
+export async function openUsed(records: Records, named: NamedRelease, title: string): Promise<OpenBase> {
+  const [used, revocation, retirement] = await Promise.all([
     gathered(records, named, title),
     records.bucket.read(storeKeys.revocation(named.release)),
     records.bucket.read(storeKeys.record(named, 'retirement')),
@@ -28,10 +34,10 @@ export async function openBase(
   // The status document says so, too, a moment later.
   if (revocation !== null) throw new CustodyError('REVOKED', `${title} has been revoked`);
   if (retirement !== null)
-    throw new CustodyError('POLICY_REFUSED', `${title} is being retired: pack the release whole`);
-  demand(authoriseLoading(base.release, base.rules, base.status));
-  demand(mayBuildOn(name, named, base.release, base.status));
-  return base;
+    throw new CustodyError('POLICY_REFUSED', `${title} is being retired: nothing new is made with it`);
+  demand(authoriseLoading(used.release, used.rules, used.status));
+  demand(mayMakeWith(named, used.release, used.status, title));
+  return used;
 }
 
 async function gathered(records: Records, named: NamedRelease, title: string): Promise<OpenBase> {

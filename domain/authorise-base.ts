@@ -18,26 +18,40 @@ export interface Successor extends ReleaseName {
   readonly provenance: Verified<ProvenancePredicate>;
 }
 
+type Found = Pick<VerifiedRelease, 'release' | 'model' | 'version'>;
+
 /**
- * Whether a release may build on another one at all: one of the same model, named by its digest, while its endpoint is not
- * killed. That the base may be loaded now, `authoriseLoading` says.
+ * Whether something new may be made with a release at all: the one that is named, by its digest, while its endpoint is not
+ * killed. That it may be loaded now, `authoriseLoading` says. `title`: what it is to what is new.
  */
+export function mayMakeWith(
+  named: NamedRelease,
+  found: Found,
+  status: Verified<StatusPredicate> | null,
+  title: string,
+): Permission {
+  if (named.release !== found.release || named.model !== found.model || named.version !== found.version)
+    return denied('REPLAYED', `${title} is not the release ${found.release}`);
+  if (status === null) return denied('STATUS_STALE', 'there is no status document');
+  return status.predicate.kills.some((kill) => kill.model === found.model)
+    ? denied('POLICY_REFUSED', `${found.model} is killed: nothing is built on ${title} until that is lifted`)
+    : { allowed: true, approvers: [] };
+}
+
+/** The same of a release that another one takes files over from: one of the same model. */
 export function mayBuildOn(
   { model }: Pick<ReleaseName, 'model'>,
   named: NamedRelease,
-  base: Pick<VerifiedRelease, 'release' | 'model' | 'version'>,
+  base: Found,
   status: Verified<StatusPredicate> | null,
 ): Permission {
-  const title = `its base ${named.model} ${named.version}`;
-  if (named.release !== base.release || named.model !== base.model || named.version !== base.version)
-    return denied('REPLAYED', `${title} is not the release ${base.release}`);
-  if (base.model !== model)
-    return denied('POLICY_REFUSED', `${title} is of another model than ${model}: pack it whole`);
-  if (status === null) return denied('STATUS_STALE', 'there is no status document');
-  return status.predicate.kills.some((kill) => kill.model === model)
-    ? denied('POLICY_REFUSED', `${model} is killed: nothing is built on ${title} until that is lifted`)
-    : { allowed: true, approvers: [] };
+  const title = baseTitle(named);
+  const permission = mayMakeWith(named, base, status, title);
+  if (!permission.allowed || base.model === model) return permission;
+  return denied('POLICY_REFUSED', `${title} is of another model than ${model}: pack it whole`);
 }
+
+export const baseTitle = ({ model, version }: ReleaseName): string => `its base ${model} ${version}`;
 
 /**
  * Before what custody holds of a base becomes part of another release: its requester has asked for it, in time, and its

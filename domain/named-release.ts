@@ -8,7 +8,7 @@ export interface NamedRelease extends ReleaseName {
 }
 
 /** What it is named as, by `annotations.kind`. */
-export type ReleaseKind = 'parent-release' | 'base-release';
+export type ReleaseKind = 'parent-release' | 'base-release' | 'model-release';
 
 export function releaseDependency(
   kind: ReleaseKind,

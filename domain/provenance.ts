@@ -8,6 +8,7 @@ import { MAX_SKEW_MS } from './time.js';
 import { flawInBase } from './base.js';
 import { flawInParent } from './parent.js';
 import { flawInPrompts } from './prompts.js';
+import { flawInModels } from './used-models.js';
 
 /** What a dependency of a build is to Custody, in its `annotations.kind`. Others may stand there, too, and mean nothing. */
 export const DEPENDENCY_KINDS = [
@@ -17,6 +18,7 @@ export const DEPENDENCY_KINDS = [
   'dependency-lock',
   'parent-release',
   'base-release',
+  'model-release',
   'prompts',
   'checkpoint',
 ] as const;
@@ -99,7 +101,8 @@ export function flawInBuild(predicate: ProvenancePredicate, now: string): Flaw |
   const unnamed = data.find(({ sha256 }) => sha256 === null);
   if (unnamed !== undefined)
     return flaw('PROVENANCE_INVALID', `names the training data ${unnamed.name} without a SHA-256`);
-  const unclear = flawInParent(predicate) ?? flawInBase(predicate) ?? flawInPrompts(predicate);
+  const unclear =
+    flawInParent(predicate) ?? flawInBase(predicate) ?? flawInPrompts(predicate) ?? flawInModels(predicate);
   if (unclear !== null) return flaw('PROVENANCE_INVALID', unclear);
   const { startedOn, finishedOn } = predicate.runDetails.metadata;
   if (Date.parse(finishedOn) < Date.parse(startedOn))

@@ -1,13 +1,22 @@
 import { z } from 'zod';
-import type { Digest } from '../../domain/digest.js';
+import { isDigest, type Digest } from '../../domain/digest.js';
 import { CustodyError } from '../../domain/errors.js';
-import { isModelName } from '../../domain/names.js';
+import { isModelName, parseReleaseText } from '../../domain/names.js';
+import type { NamedRelease } from '../../domain/named-release.js';
+import { MAX_MODELS } from '../../domain/used-models.js';
 import { checkShape, parseJson } from '../../formats/json.js';
 import type { CodeFile, CodeTree } from '../git/tree.js';
 import { partsOfRelease } from '../source/pack.js';
 
 const command = z.array(z.string().min(1)).min(1);
-const stage = z.strictObject({ name: z.string().refine(isModelName, 'not a name: a-z, 0-9 and dashes'), command });
+const name = z.string().refine(isModelName, 'not a name: a-z, 0-9 and dashes');
+const stage = z.strictObject({ name, command });
+const model = z.strictObject({
+  name,
+  release: z.string().refine((text) => parseReleaseText(text) !== null, 'not <model>@<version>'),
+  /** The release digest: reviewers see which bytes these are. */
+  sha256: z.string().refine(isDigest, 'not a SHA-256'),
+});
 
 /**
  * How a run goes, as reviewed code says itself. The command sees the commit's files in `/input/code`, `/input/hyperparameters.json`,
@@ -26,6 +35,13 @@ const shape = z.strictObject({
   hyperparameters: z.string().min(1).max(1024),
   /** The folder of the commit in which the release's prompts have the names that they have in it; the commit's root is empty. */
   prompts: z.string().max(1024).exactOptional(),
+  /** Releases in custody that the run goes on from, or judges with: found in `/input/models/<name>`. */
+  models: z
+    .array(model)
+    .min(1)
+    .max(MAX_MODELS)
+    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'a name stands there twice')
+    .exactOptional(),
   ...partsOfRelease,
 });
 const schema = shape.refine(({ command: one, stages }) => (one === undefined) !== (stages === undefined), {
@@ -39,6 +55,14 @@ export type Stage = z.infer<typeof stage>;
 /** What is run, one after the other. */
 export function stagesOf({ command: one = [], stages }: Recipe): readonly Stage[] {
   return stages ?? [{ name: 'release', command: one }];
+}
+
+/** Each with the name of its folder. */
+export function modelsOf({ models = [] }: Recipe): readonly (NamedRelease & { readonly place: string })[] {
+  return models.flatMap(({ name: place, release, sha256 }) => {
+    const named = parseReleaseText(release);
+    return named === null ? [] : [{ ...named, release: sha256, place }];
+  });
 }
 
 /** INPUT_MISSING: the commit has no such file. MALFORMED lists what is wrong with it. */

@@ -7,7 +7,10 @@ import type { ListedFile } from '../../formats/file-list.js';
 import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
 import { runSandboxed } from '../sandbox/sandbox.js';
+import { MANIFEST_FILE } from '../../domain/manifest.js';
 import { copyData } from '../source/data.js';
+import type { SourceRelease } from '../source/folder.js';
+import { copyRelease } from '../source/inspect.js';
 import { writeTree, type CodeTree } from '../git/tree.js';
 import type { Stage } from './recipe.js';
 import type { Trainer } from './trainer.js';
@@ -23,6 +26,8 @@ export interface TrainingInputs {
   readonly hyperparameters: Buffer;
   /** The files of the trainer's data. */
   readonly files: readonly ListedFile[];
+  /** Releases, each with the name of the folder that it finds them in. */
+  readonly models: readonly { readonly place: string; readonly source: SourceRelease }[];
   /** A `strace` that watches the run. */
   readonly tracer?: string | undefined;
 }
@@ -36,14 +41,14 @@ export interface Ran {
 }
 
 /**
- * Runs code in a sandbox without network, but for a proxy to the trainer's destinations, itself, the trainer's mounts and a copy of these files of its data read-only; answers
- * the folder it has written to, and what it was seen to do. What it wrote is not looked at. DIGEST_MISMATCH: the data are not the
- * expected ones. SANDBOX_UNAVAILABLE: there is none here. TRAINING_FAILED: the run failed, ran into its limits, or tried what
+ * Runs code in a sandbox without network, but for a proxy to the trainer's destinations; itself, the trainer's mounts, and copies
+ * of these files of its data and of these releases read-only. Answers the folder it has written to, and what it was seen to do.
+ * What it wrote is not looked at. DIGEST_MISMATCH: data or a release are not the expected ones. SANDBOX_UNAVAILABLE: there is none here. TRAINING_FAILED: the run failed, ran into its limits, or tried what
  * it may not, though nothing came of it. `work` is an empty folder of the caller's.
  */
 export async function runStage(
   trainer: Trainer & { readonly limits: SandboxLimits },
-  { stage, checkpoint, code, hyperparameters, files, tracer }: TrainingInputs,
+  { stage, checkpoint, code, hyperparameters, files, models, tracer }: TrainingInputs,
   work: string,
   signal?: AbortSignal,
 ): Promise<Ran & { readonly output: string }> {
@@ -51,9 +56,13 @@ export async function runStage(
   const config = join(work, 'hyperparameters.json');
   const output = join(work, 'output');
   const { destinations } = trainer;
+  const reading = signal === undefined ? {} : { signal };
   const program = join(work, 'code');
   await writeTree(code, program);
   await copyData(trainer.data.folder, files, data);
+  const used = join(work, 'models');
+  await mkdir(used, { mode: 0o755 });
+  for (const { place, source } of models) await copyRelease(source, join(used, place), MANIFEST_FILE, reading);
   const before = join(work, 'checkpoint');
   if (checkpoint !== null) await copyData(checkpoint.folder, checkpoint.files, before);
   await writeFile(config, hyperparameters, { mode: 0o644 });
@@ -65,6 +74,7 @@ export async function runStage(
       { source: program, target: '/input/code', writable: false },
       { source: data, target: '/input/data', writable: false },
       { source: config, target: '/input/hyperparameters.json', writable: false },
+      ...(models.length === 0 ? [] : [{ source: used, target: '/input/models', writable: false }]),
       ...(checkpoint === null ? [] : [{ source: before, target: '/input/checkpoint', writable: false }]),
       { source: output, target: '/output', writable: true },
     ],
@@ -73,7 +83,7 @@ export async function runStage(
     limits: trainer.limits,
     ...(destinations === undefined ? {} : { network: { destinations } }),
     ...(tracer === undefined ? {} : { tracer }),
-    ...(signal === undefined ? {} : { signal }),
+    ...reading,
   });
   const { observed, connections, sandbox } = result;
   if (result.ended !== 'exited' || result.exitCode !== 0 || attemptsIn(observed).length > 0) {

@@ -24,6 +24,8 @@ const schema = z.strictObject({
   mounts: z.array(z.strictObject({ source: path, target: path })),
   /** What is trained on: a source that is registered, and the folder where its files lie. */
   data: z.strictObject({ source: name, folder: path }),
+  /** Where on this host the files of releases are that runs may be made with, by `<model>@<version>`. */
+  models: z.record(z.string(), path).exactOptional(),
   limits: z.strictObject({ wallSeconds: limit, memoryMb: limit, outputMb: limit }),
   /** What a run may reach, of what the policy lists. Without it there is no network. */
   destinations: destinations.exactOptional(),
@@ -40,10 +42,14 @@ export async function readTrainer(file: string): Promise<Trainer> {
   } catch (cause) {
     throw new CustodyError('CONFIG_INVALID', cause instanceof Error ? cause.message : String(cause), { cause });
   }
+  const { models } = trainer;
   const absolute = (source: string): string => resolve(dirname(file), source);
   return {
     ...trainer,
     mounts: trainer.mounts.map(({ source, target }) => ({ source: absolute(source), target })),
     data: { ...trainer.data, folder: absolute(trainer.data.folder) },
+    ...(models === undefined
+      ? {}
+      : { models: Object.fromEntries(Object.entries(models).map(([of, folder]) => [of, absolute(folder)])) }),
   };
 }

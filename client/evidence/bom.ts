@@ -1,6 +1,7 @@
 import { baseOf } from '../../domain/base.js';
 import type { Digest } from '../../domain/digest.js';
 import type { Component, ComponentKind, Manifest } from '../../domain/manifest.js';
+import { modelsOf } from '../../domain/used-models.js';
 import { parentOf } from '../../domain/parent.js';
 import { DEPENDENCY_KINDS } from '../../domain/provenance.js';
 import type { BuildDependency, ProvenancePredicate } from '../../domain/statements.js';
@@ -110,7 +111,7 @@ function partOf({ name, kind, version, files }: Component, { files: all }: Manif
 /** What went into it: data, code and settings of its training, locks, and the releases that it was made from. */
 function inputsOf(provenance: ProvenancePredicate): BomComponent[] {
   const inputs = provenance.buildDefinition.resolvedDependencies.map(inputOf);
-  const from = [parentOf(provenance), baseOf(provenance)].filter((each) => each !== null);
+  const from = [parentOf(provenance), baseOf(provenance), ...modelsOf(provenance)].filter((each) => each !== null);
   const known = new Set(from.map(({ model, version }) => `${model}@${version}`));
   return [
     ...inputs.filter(({ name }) => !known.has(name)),

@@ -4,6 +4,7 @@ import { CustodyError } from '../../domain/errors.js';
 import { lifecycleId } from '../../domain/names.js';
 import { holdsRole } from '../../domain/policy.js';
 import { dependenciesOf, flawInProvenance, type DependencyKind } from '../../domain/provenance.js';
+import { modelsOf } from '../../domain/used-models.js';
 import type { ProvenancePredicate, Verified } from '../../domain/statements.js';
 import { sayConnection, sayTraffic, trafficIn } from '../../domain/traffic.js';
 import { storeKeys } from '../../domain/store-keys.js';
@@ -108,6 +109,8 @@ export async function provenance(exam: Examination): Promise<void> {
   for (const connection of network?.connections ?? []) exam.detail('reached', sayConnection(connection), made);
   const base = baseOf(made.predicate);
   if (base !== null) exam.detail('base', `${base.model} ${base.version}, release ${base.release}`, made);
+  for (const { model, version, release: digest } of modelsOf(made.predicate))
+    exam.detail('made with', `${model} ${version}, release ${digest}`, made);
   for (const kind of KINDS) tell(exam, kind, made);
 }
 

@@ -19,6 +19,7 @@ import type { Digest } from '../../domain/digest.js';
 import { trainingId } from '../../domain/names.js';
 import { observedIn, OBSERVABLES } from '../../domain/observed.js';
 import type { Policy } from '../../domain/policy.js';
+import { promptsOf } from '../../domain/prompts.js';
 import { dependenciesOf, flawInProvenance, TRAINING_BUILD } from '../../domain/provenance.js';
 import type { RequestPredicate } from '../../domain/statements.js';
 import { storeKeys } from '../../domain/store-keys.js';
@@ -194,6 +195,14 @@ describe('a training run', () => {
     expect(await again('digits', 'run-1', request)).toEqual(trained);
     await expect(again('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({ code: 'REPLAYED' });
     expect(await readdir(outputs)).toEqual(['run-1']);
+  });
+
+  it('says of which commit its prompts are, where its recipe does', async () => {
+    const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as object;
+    commit = await reviewed({ 'recipe.json': JSON.stringify({ ...recipe, prompts: 'serve' }) });
+    const { statement } = await trainWith(join(folder, 'prompted'))('digits', 'run-1', asked('run-1'));
+    const { predicate } = (await intake.records.get('provenance', statement)).verified;
+    expect(promptsOf(predicate)).toEqual({ repository: 'digits', commit, folder: 'serve' });
   });
 
   it('removes what a killed attempt has left', async () => {

@@ -88,7 +88,7 @@ export async function createSite(bucket?: Bucket) {
   const { world, records } = intake;
   const vault = await vaultHere(world.root);
   const site = {
-    ...{ world, records, vault, bucket: intake.bucket, store: intake.store },
+    ...{ world, records, vault, intake, bucket: intake.bucket, store: intake.store },
     /** Paths that a scan has read, since it was last emptied. */
     read: [] as string[],
     inspect: inspectHere,

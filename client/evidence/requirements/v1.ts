@@ -1,5 +1,6 @@
 import { PARENT_RESULT, parentOf } from '../../../domain/parent.js';
 import { baseOf } from '../../../domain/base.js';
+import { modelsOf } from '../../../domain/used-models.js';
 import { dependenciesOf, STAGE_BUILD } from '../../../domain/provenance.js';
 import type { Digest } from '../../../domain/digest.js';
 import {
@@ -110,7 +111,9 @@ function compressed(facts: Facts): Finding {
 
 function base({ provenance }: Facts): Finding {
   const from = provenance === null ? null : baseOf(provenance);
-  return from === null
+  const models = provenance === null ? [] : modelsOf(provenance);
+  const named = [...(from === null ? [] : [from]), ...models].map(({ model, version }) => `${model} ${version}`);
+  return named.length === 0
     ? notConcerned('its producer names no release that it was made from')
-    : noEvidence(`it builds on ${from.model} ${from.version}, whose own dossier shows what that is`);
+    : noEvidence(`it was made with ${named.join(', ')}, whose own dossier shows what that is`);
 }
