@@ -1,7 +1,8 @@
-import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ZONES } from '../../domain/names.js';
+import { giveFolder, giveTree } from './folders.js';
 import { claimIds } from './ids.js';
 import { onPath } from './on-path.js';
 
@@ -54,19 +55,17 @@ export class Users {
 
   /** A folder that only its member reads. */
   ownFolder(member: Member, folder: string, mode = 0o700): string {
-    mkdirSync(folder, { recursive: true });
     const uid = this.uid(member);
-    if (uid !== null && statSync(folder).uid !== uid) handOver(folder, uid);
-    chmodSync(folder, mode);
+    if (uid === null) giveFolder(folder, { uid, gid: null, mode });
+    else giveTree(folder, uid, mode);
     return folder;
   }
 
   /** A folder whose sockets belong to the group of those who may knock: what is made in it takes over its group. */
   socketFolder(owner: Member, name: SocketName, folder: string): string {
-    mkdirSync(folder, { recursive: true });
     const uid = this.uid(owner);
-    if (uid !== null) chownSync(folder, uid, this.#group(name));
-    chmodSync(folder, uid === null ? 0o700 : 0o2750);
+    if (uid === null) giveFolder(folder, { uid, gid: null, mode: 0o700 });
+    else giveFolder(folder, { uid, gid: this.#group(name), mode: 0o2750 });
     return folder;
   }
 
@@ -79,16 +78,6 @@ export class Users {
     const groups = names.filter((name) => (SOCKET_GROUPS[name] as readonly Member[]).includes(member));
     if (groups.length === 0) return ['--clear-groups'];
     return ['--groups', groups.map((name) => String(this.#group(name))).join(',')];
-  }
-}
-
-/** What is in it, too: it may be of a stack that had other ids. */
-function handOver(folder: string, uid: number): void {
-  lchownSync(folder, uid, uid);
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) handOver(path, uid);
-    else lchownSync(path, uid, uid);
   }
 }
 

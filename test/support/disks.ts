@@ -9,12 +9,10 @@ const run = promisify(execFile);
 
 /** Whatever is opened there: the system answers every read, and every write at its start, with EIO. */
 const FAILING = '/proc/self/mem';
-/** Every write: ENOSPC. */
-const FULL = '/dev/full';
 
-/** A file whose disk fails, or is full, whoever uses it. */
-export function badFile(file: string, how: 'failing' | 'full'): Promise<void> {
-  return symlink(how === 'full' ? FULL : FAILING, file);
+/** A file whose disk fails, whoever uses it. */
+export function failingFile(file: string): Promise<void> {
+  return symlink(FAILING, file);
 }
 
 /** A small disk, by the options of a tmpfs, until the test has ended; where nobody may mount one, the test is skipped. */

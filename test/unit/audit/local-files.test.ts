@@ -7,7 +7,7 @@ import { tilesOf } from '../../../adapters/audit/http.js';
 import { PublishedLog } from '../../../adapters/audit/published.js';
 import { States } from '../../../adapters/audit/states.js';
 import { remember } from '../../../client/audit.js';
-import { badFile, disk, remount } from '../../support/disks.js';
+import { disk, failingFile, remount } from '../../support/disks.js';
 import { aRecord, key, newStore, open, someRecords, vkey, type Store } from './fixtures.js';
 import { digest, time } from './histories.js';
 
@@ -44,7 +44,7 @@ describe('the snapshot of states', () => {
   };
 
   test.each<[string, (file: string) => unknown]>([
-    ['a disk that fails', (file) => badFile(file, 'failing')],
+    ['a disk that fails', (file) => failingFile(file)],
     ['a folder in its place', (file) => mkdirSync(join(file, 'in'), { recursive: true })],
     ['nothing in it, as after a crash', (file) => writeFileSync(file, '')],
   ])('is passed over, aloud, with %s: whoever asks is answered from the log', async (_, spoil) => {
@@ -80,36 +80,37 @@ describe('the snapshot of states', () => {
 });
 
 describe('the newest checkpoint that was seen', () => {
-  const file = (): string => join(folder, 'seen-checkpoint');
-  const partial = (of: string): string => `${of}.${process.pid}.partial`;
+  const file = (of = folder): string => join(of, 'seen-checkpoint');
+  /** The checkpoint that is there fills it: of the pages that a disk is made of, it has one for files. */
+  const full = 'size=4k';
 
-  test('stays as it was while the disk is full, and the next command keeps the newer one', async () => {
+  test('stays as it was while the disk is full, and the next command keeps the newer one', async (context) => {
+    const small = await disk(full, context);
     const store = await logOf(10);
     const first = await published(store);
-    await remember(file(), first, vkey);
+    await remember(file(small), first, vkey);
     await (await open(store)).append([aRecord('more')]);
     const grown = await published(store);
-    await badFile(partial(file()), 'full');
-    await expect(remember(file(), grown, vkey)).rejects.toMatchObject({ code: 'NO_SPACE' });
-    expect(readFileSync(file()).equals(first.note)).toBe(true);
-    expect(partials(folder)).toEqual([]);
-    await remember(file(), grown, vkey);
-    expect(readFileSync(file()).equals(grown.note)).toBe(true);
+    await expect(remember(file(small), grown, vkey)).rejects.toMatchObject({ code: 'NO_SPACE' });
+    expect(readFileSync(file(small)).equals(first.note)).toBe(true);
+    expect(partials(small)).toEqual([]);
+    await remount(small, 'size=64k');
+    await remember(file(small), grown, vkey);
+    expect(readFileSync(file(small)).equals(grown.note)).toBe(true);
   });
 
-  test('attack: that a log was taken back is said also where there is no room to keep the other checkpoint', async () => {
-    await remember(file(), await published(await logOf(10)), vkey);
+  test('attack: that a log was taken back is said also where there is no room to keep the other checkpoint', async (context) => {
+    const small = await disk(full, context);
+    await remember(file(small), await published(await logOf(10)), vkey);
     const shorter = await published(await logOf(9));
-    const { size, root } = shorter.checkpoint;
-    await badFile(partial(`${file()}.${size}-${root.slice(0, 16)}`), 'full');
-    const found = await remember(file(), shorter, vkey).catch((error: unknown) => error);
+    const found = await remember(file(small), shorter, vkey).catch((error: unknown) => error);
     expect(found).toMatchObject({ code: 'LOG_INVALID', details: { checkpoint: shorter.note.toString('utf8') } });
     expect((found as Error).message).toContain(shorter.note.toString('utf8'));
-    expect(readdirSync(folder)).toEqual(['seen-checkpoint']);
+    expect(readdirSync(small)).toEqual(['seen-checkpoint']);
   });
 
   test.each<[string, (at: string) => unknown]>([
-    ['on a disk that fails', (at) => badFile(at, 'failing')],
+    ['on a disk that fails', (at) => failingFile(at)],
     ['with a folder in its place', (at) => mkdirSync(at)],
     ['empty, as after a crash', (at) => writeFileSync(at, '')],
   ])('attack: %s it is not taken for one that was never there', async (_, spoil) => {
@@ -157,7 +158,7 @@ describe('a log that is taken along', () => {
       const out = join(folder, 'log');
       await exportLog(await published(await logOf(300)), out, vkey);
       rmSync(join(out, path));
-      await badFile(join(out, path), 'failing');
+      await failingFile(join(out, path));
       await expect(whole(out)).rejects.toMatchObject({ code: 'EIO' });
     },
   );
