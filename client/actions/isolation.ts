@@ -18,10 +18,18 @@ export async function isolation(session: Session, states: readonly string[]): Pr
         `${state === 'accepted' ? bad('accepted') : bad('unknown ')} ${credential} of ${of} at ${service} of ${on}: ${how}`,
       ),
     ),
+    ...caveatsOf(cells).map((caveat) => plain(caveat)),
     faint(NOT_CONTROLLED),
   ]);
   if (open.length > 0) process.exitCode = REFUSED;
   else if (unknown.length > 0) process.exitCode = DOWN;
+}
+
+function caveatsOf(cells: readonly Cell[]): readonly string[] {
+  const found = cells.flatMap(({ of, credential, caveat }) =>
+    caveat === undefined ? [] : [`${credential} of ${of}: ${caveat}`],
+  );
+  return [...new Set(found)];
 }
 
 function rowsOf(cells: readonly Cell[]): string[] {

@@ -10,6 +10,8 @@ export interface Cell {
   readonly state: 'refused' | 'accepted' | 'unknown';
   /** How it was refused, or what it got. */
   readonly how: string;
+  /** What else whoever holds it can do on this host, which the other environment has no say in. */
+  readonly caveat?: string;
 }
 
 type Found = Pick<Cell, 'state' | 'how'>;

@@ -1,8 +1,9 @@
 import { CustodyError } from '../../domain/errors.js';
 import type { Cell } from './cell.js';
 import { openEnvironment, type Environment } from './environment.js';
-import { tryNamespace, tryStore, tryUsers } from './places.js';
+import { tryNamespace, tryStore } from './places.js';
 import { tryAlerts, tryGenuine, trySignatures } from './signatures.js';
+import { tryUsers } from './users.js';
 import { tryVault } from './vault.js';
 
 /** Said with every matrix: what it cannot find, because nothing controls it. */
@@ -30,7 +31,7 @@ async function between(from: Environment, to: Environment): Promise<readonly Cel
     await tryGenuine(from, to),
     await tryAlerts(from, to),
     ...(await tryVault(from, to)),
-    ...(await tryUsers(from, to)),
+    ...(await tryUsers(from.reading, to.reading)),
   ];
   return tried.map((cell) => ({ of: from.name, on: to.name, ...cell }));
 }

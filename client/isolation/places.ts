@@ -1,18 +1,12 @@
-import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { openBucket } from '../../adapters/object-store/s3.js';
 import { connectTemporal } from '../../adapters/temporal.js';
 import { CustodyError } from '../../domain/errors.js';
 import { bucketNames } from '../../domain/store-keys.js';
-import { MEMBERS, Users } from '../stack/users.js';
 import { refused, type Cell } from './cell.js';
 import type { Environment } from './environment.js';
 
 type Tried = Omit<Cell, 'of' | 'on'>;
 
-const run = promisify(execFile);
 // Of gRPC.
 const NOT_FOUND = 5;
 
@@ -57,44 +51,4 @@ export async function tryNamespace(from: Environment, to: Environment): Promise<
     }
   });
   return { service: 'temporal', credential: `namespace ${namespace}`, ...found };
-}
-
-/** What each zone's user of `from` can open of `to`: keys, configurations, secrets, and the sockets of vault, gateway and api. */
-export async function tryUsers(from: Environment, to: Environment): Promise<readonly Tried[]> {
-  const users = new Users(from.reading.layout.state);
-  if (!users.separate)
-    return [
-      {
-        ...{ service: 'files and sockets', credential: 'users of the zones', state: 'accepted' },
-        how: `all processes on this host are one user: ${users.whyNot ?? ''}`,
-      },
-    ];
-  const closed = placesOf(to);
-  const cells: Tried[] = [];
-  for (const member of MEMBERS) {
-    const script = 'for file; do if [ -r "$file" ] || [ -w "$file" ]; then printf "%s\\n" "$file"; fi; done';
-    const [program, ...args] = users.command(member, ['/bin/sh', '-c', script, 'sh', ...closed]);
-    const { stdout } = await run(program, args, { maxBuffer: 16 * 2 ** 20 });
-    const open = stdout.split('\n').filter((line) => line !== '');
-    cells.push({
-      ...{ service: 'files and sockets', credential: `user of ${member}` },
-      ...(open.length === 0
-        ? { state: 'refused', how: `none of ${closed.length} can be read or written` }
-        : { state: 'accepted', how: `it can open ${open.slice(0, 3).join(', ')}${open.length > 3 ? ' …' : ''}` }),
-    });
-  }
-  return cells;
-}
-
-function placesOf({ reading: { layout } }: Environment): readonly string[] {
-  const under = (folder: string, ending: RegExp): string[] =>
-    readdirSync(layout.path(folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => ending.test(name))
-      .map((name) => join(layout.path(folder), name));
-  return [
-    ...under('zones', /^[^/]+\/(config\.json|[^/]*\.pem)$/),
-    ...under('keys', /./),
-    ...under('sockets', /\.sock$/),
-    ...['store-secrets.json', 'stack.json'].map((name) => layout.path(name)),
-  ];
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { sandboxNotice } from '../../adapters/sandbox/sandbox.js';
 import { CustodyError } from '../../domain/errors.js';
@@ -56,6 +56,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const notice = await sandboxNotice();
   if (notice !== null) say(notice);
   for (const name of ['logs', 'zones', 'sockets']) layout.folder(name);
+  // Their servers make files in them that others could read.
+  for (const name of ['store', 'temporal']) chmodSync(layout.folder(name), 0o700);
   const { created } = initialise(layout, { environment, suite: options.suite });
   if (created) say('made development keys and a signed policy');
   const ports = await choosePorts(layout, options.ports);
