@@ -30,7 +30,7 @@ async function between(from: Environment, to: Environment): Promise<readonly Cel
     ...(await trySignatures(from, to)),
     await tryGenuine(from, to),
     await tryAlerts(from, to),
-    ...(await tryVault(from, to)),
+    await tryVault(from, to),
     ...(await tryUsers(from.reading, to.reading)),
   ];
   return tried.map((cell) => ({ of: from.name, on: to.name, ...cell }));
