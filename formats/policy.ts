@@ -103,7 +103,8 @@ export function verifyPolicyChain(root: PinnedRoot, envelopes: readonly SignedEn
   return policies;
 }
 
-function pinnedRing(root: PinnedRoot): KeyRing {
+/** The keys that a process trusts from the start. */
+export function pinnedRing(root: PinnedRoot): KeyRing {
   return root.rootKeys.map((text) => {
     const key = enrolledKey(text.trim().startsWith('-----') ? { pem: text } : { ssh: text });
     return { key, owner: `pinned:${key.keyId}`, validFrom: null, validUntil: null };

@@ -4,6 +4,7 @@ import { CustodyError } from '../../domain/errors.js';
 import type { Policy } from '../../domain/policy.js';
 import { parseConfig } from '../../formats/json.js';
 import { importPrivateKey, type SigningKey } from '../../formats/keys.js';
+import { readPinnedRoot, type PinnedRoot } from '../../formats/policy.js';
 import { openReading, type Reading } from '../connect.js';
 import { Layout } from '../stack/layout.js';
 
@@ -12,6 +13,8 @@ export interface Environment {
   readonly name: string;
   readonly reading: Reading;
   readonly policy: Policy;
+  /** What its processes trust from the start. */
+  readonly root: PinnedRoot;
   /** Store accounts with their secrets, the administrator's among them. */
   readonly accounts: Readonly<Record<string, string>>;
   /** Private keys of people and processes, by their id. */
@@ -32,6 +35,7 @@ export async function openEnvironment(state: string | undefined): Promise<Enviro
     name: reading.description.environment,
     reading,
     policy: newest,
+    root: readPinnedRoot(readFileSync(layout.root, 'utf8'), layout.root),
     accounts: parseConfig(accountsSchema, readFileSync(secrets, 'utf8'), secrets),
     keys: new Map(
       files.map((name) => [

@@ -1,9 +1,8 @@
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { CustodyError, type ErrorCode } from '../../domain/errors.js';
 import { findAuthority, type Role } from '../../domain/policy.js';
-import { isoTime, plusSeconds } from '../../domain/time.js';
 import { canonicalBytes } from '../../formats/jcs.js';
-import { newNonce } from '../../formats/requests.js';
+import { pinnedRing } from '../../formats/policy.js';
 import { sha256 } from '../../formats/sha256.js';
 import { keyRing, signStatement } from '../../formats/statements.js';
 import { startResign } from '../../workflows/messages.js';
@@ -13,13 +12,11 @@ import { runToEnd } from '../messages.js';
 import { askAuditor, requestResign } from '../requests.js';
 import { refused, type Cell } from './cell.js';
 import { keyOf, type Environment } from './environment.js';
+import { killOrder, longAgo, NOWHERE } from './probes.js';
 
 type Tried = Omit<Cell, 'of' | 'on'>;
+type Found = Pick<Cell, 'state' | 'how'>;
 
-/** No model and no release bears these names, so that what is wrongly accepted has nothing to act on. */
-const NOWHERE = { model: 'isolation-probe', version: '0.0.0' };
-/** What nobody signs in time: an order that counts is told from one that does not, and changes nothing. */
-const LONG_AGO = { issuedAt: '2020-01-01T00:00:00.000Z', expiresAt: '2020-01-01T00:01:00.000Z' };
 /** The signature is no key's that counts here. */
 const UNKNOWN: readonly ErrorCode[] = ['SIGNATURE_INVALID'];
 
@@ -28,6 +25,7 @@ export async function trySignatures(from: Environment, to: Environment): Promise
   const cells: Tried[] = [];
   for (const [id, key] of from.keys) {
     cells.push({ service: 'policy', credential: `key ${id}`, ...enrolled(to, key.keyId, from.name) });
+    cells.push({ service: 'root', credential: `key ${id}`, ...pinned(to, key.keyId) });
     cells.push({ service: 'gateway', credential: `kill by ${id}`, ...(await tryKill(from, to, id)) });
   }
   cells.push({ service: 'gateway', credential: 'status document by control', ...(await tryStatus(from, to)) });
@@ -40,7 +38,7 @@ export async function trySignatures(from: Environment, to: Environment): Promise
 const PROMOTING: readonly Role[] = ['verifier', 'producer'];
 
 /** Whose key it is there, if anybody's. */
-function enrolled({ policy, name }: Environment, keyId: string, from: string): Pick<Cell, 'state' | 'how'> {
+function enrolled({ policy, name }: Environment, keyId: string, from: string): Found {
   const owner = keyRing(policy).find(({ key }) => key.keyId === keyId)?.owner;
   if (owner === undefined) return { state: 'refused', how: `the policy of ${name} lists no such key` };
   const roles = findAuthority(policy, owner)?.roles ?? [];
@@ -53,11 +51,18 @@ function enrolled({ policy, name }: Environment, keyId: string, from: string): P
     : { state: 'accepted', how: `it is ${owner}'s in ${name}, with the roles ${roles.join(', ')}` };
 }
 
-function tryKill(from: Environment, to: Environment, id: string): Promise<Pick<Cell, 'state' | 'how'>> {
-  const { model } = NOWHERE;
-  const order = { environment: to.name, model, nonce: newNonce(), reason: 'tried by custody doctor', ...LONG_AGO };
-  const subject = { name: `endpoint/${model}`, sha256: sha256(canonicalBytes(order)) };
-  const envelope = signStatement('kill', subject, order, [keyOf(from, id)]);
+/** Its processes believe what leads back to these, whatever the newest policy says. */
+function pinned({ root, name }: Environment, keyId: string): Found {
+  return pinnedRing(root).some(({ key }) => key.keyId === keyId)
+    ? { state: 'accepted', how: `its first policy may be signed by it: the root of ${name} pins it` }
+    : { state: 'refused', how: `the root of ${name} does not pin it` };
+}
+
+function tryKill(from: Environment, to: Environment, id: string): Promise<Found> | Found {
+  const key = keyOf(from, id);
+  const times = longAgo(to.policy, key.keyId, Date.now());
+  if (times === null) return tooNew(to, id);
+  const envelope = killOrder(to.name, times, key);
   // NOT_AUTHORISED: known there, and without the right to. Whose it is stands in the row of the policy.
   return refused([...UNKNOWN, 'NOT_AUTHORISED'], async () => {
     await createGatewayClient(to.reading.description.gateway.admin).deliverKill(envelope);
@@ -65,18 +70,19 @@ function tryKill(from: Environment, to: Environment, id: string): Promise<Pick<C
   });
 }
 
-function tryStatus(from: Environment, to: Environment): Promise<Pick<Cell, 'state' | 'how'>> {
-  const status = { environment: to.name, version: 1, ...LONG_AGO, revoked: [], kills: [] };
-  const envelope = signStatement('status', { name: 'status', sha256: sha256(canonicalBytes(status)) }, status, [
-    keyOf(from, 'control'),
-  ]);
+function tryStatus(from: Environment, to: Environment): Promise<Found> | Found {
+  const key = keyOf(from, 'control');
+  const times = longAgo(to.policy, key.keyId, Date.now());
+  if (times === null) return tooNew(to, 'control');
+  const status = { environment: to.name, version: 1, ...times, revoked: [], kills: [] };
+  const envelope = signStatement('status', { name: 'status', sha256: sha256(canonicalBytes(status)) }, status, [key]);
   return refused(UNKNOWN, async () => {
     await createGatewayClient(to.reading.description.gateway.admin).deliverStatus(envelope);
     return 'the gateway has taken it';
   });
 }
 
-async function tryRequest(from: Environment, to: Environment): Promise<Pick<Cell, 'state' | 'how'>> {
+async function tryRequest(from: Environment, to: Environment): Promise<Found> {
   const { newestDigest } = await to.reading.records.policies();
   const signer = { key: keyOf(from, 'oscar'), id: 'oscar', environment: to.name, policy: newestDigest };
   return refused(UNKNOWN, async () => {
@@ -91,7 +97,7 @@ async function tryRequest(from: Environment, to: Environment): Promise<Pick<Cell
   });
 }
 
-function tryQuestion(from: Environment, to: Environment): Promise<Pick<Cell, 'state' | 'how'>> {
+function tryQuestion(from: Environment, to: Environment): Promise<Found> {
   const signer = { key: keyOf(from, 'ada'), id: 'ada', environment: to.name, policy: '' };
   return refused(UNKNOWN, async () => {
     await ask(to.reading, askAuditor(signer, { question: 'log' }));
@@ -99,20 +105,28 @@ function tryQuestion(from: Environment, to: Environment): Promise<Pick<Cell, 'st
   });
 }
 
-/** What says of itself that it is of `from`, by a key that signs there: refused by `to` whoever has signed it. */
+/**
+ * What says of itself that it is of `from`, by a key that signs there: refused by `to` whoever has signed it. It had expired, too: a
+ * gateway asks for the environment before, and one that did not would answer EXPIRED, and keep nothing.
+ */
 export async function tryGenuine(from: Environment, to: Environment): Promise<Tried> {
-  const issuedAt = isoTime(Date.now());
-  const order = {
-    ...{ environment: from.name, model: NOWHERE.model, nonce: newNonce(), reason: 'tried by custody doctor' },
-    ...{ issuedAt, expiresAt: plusSeconds(issuedAt, 60) },
-  };
-  const subject = { name: `endpoint/${order.model}`, sha256: sha256(canonicalBytes(order)) };
-  const envelope = signStatement('kill', subject, order, [keyOf(from, 'oscar')]);
+  const service = { service: 'gateway', credential: 'genuine kill' };
+  const key = keyOf(from, 'oscar');
+  const times = longAgo(to.policy, key.keyId, Date.now());
+  if (times === null) return { ...service, ...tooNew(to, 'oscar') };
+  const envelope = killOrder(from.name, times, key);
   const found = await refused([...UNKNOWN, 'NOT_AUTHORISED', 'REPLAYED'], async () => {
     await createGatewayClient(to.reading.description.gateway.admin).deliverKill(envelope);
     return 'the gateway has taken an order of another environment';
   });
-  return { service: 'gateway', credential: 'genuine kill', ...found };
+  return { ...service, ...found };
+}
+
+function tooNew({ name }: Environment, id: string): Found {
+  return {
+    state: 'unknown',
+    how: `${name} has only begun to believe the key of ${id}: nothing that it signs has expired yet. Run this again later`,
+  };
 }
 
 /** An empty notification: whoever is let in has told nothing. */

@@ -40,7 +40,8 @@ async function start(environment: string, edit?: (policy: Policy) => Policy): Pr
 
 beforeAll(async () => {
   dev = await start('dev');
-  // Nothing is rolled out in it, and three stacks share the processors.
+  // What its vault is opened by, for the matrix. Then it is left alone: three stacks share the processors.
+  await dev.putFirstInService();
   await dev.load.stop();
   testing = await start('test');
   prod = await start('prod', promoting);
@@ -56,6 +57,7 @@ interface Cell {
   readonly credential: string;
   readonly state: string;
   readonly how: string;
+  readonly caveat?: string;
 }
 
 async function matrix(): Promise<{ code: number; cells: readonly Cell[]; bad: readonly Cell[] }> {
@@ -151,13 +153,16 @@ describe('custody doctor --isolation', () => {
     expect([...pairs].sort()).toEqual(['dev prod', 'dev test', 'prod dev', 'prod test', 'test dev', 'test prod']);
     const services = new Set(cells.map(({ service }) => service));
     expect([...services].sort()).toEqual(
-      ['api', 'audit desk', 'files and sockets', 'gateway', 'policy', 'store', 'temporal', 'vault'].sort(),
+      ['api', 'audit desk', 'files and sockets', 'gateway', 'policy', 'root', 'store', 'temporal', 'vault'].sort(),
     );
     expect(
       cells.find(({ of, on, credential }) => of === 'test' && on === 'prod' && credential === 'key release-signer'),
     ).toMatchObject({ how: expect.stringMatching(/verifier of test, and lets it do nothing/) as string });
+    const anybody = cells.filter(({ caveat }) => caveat !== undefined);
+    expect(new Set(anybody.map(({ credential }) => credential))).toEqual(new Set(['user of serving']));
     const text = await prod.cli('doctor', '--isolation', '--with', testing.state, dev.state);
     expect(text.stdout).toContain('who may knock at Temporal is not controlled');
+    expect(text.stdout).toContain('user of serving of prod: it may start processes as another user');
   });
 
   test('attack: an account of one store that has the same secret in another is found', async () => {
