@@ -55,21 +55,24 @@ export async function runToEnd<O extends { readonly kind: string }>(
   options: { readonly workflowId: string; readonly taskQueue: string; readonly staticSummary: string },
   argument: unknown,
 ): Promise<O> {
-  const handle = await temporal.workflow.start(type, {
-    ...options,
-    args: [argument],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-  });
+  const { workflowId } = options;
   const late = setTimeout(ANSWER_MS, LATE, { ref: false });
-  const outcome = (await Promise.race([handle.result(), late])) as O | Rejected | typeof LATE;
+  const ended = async (): Promise<O | Rejected> => {
+    const handle = await temporal.workflow.start(type, {
+      ...options,
+      args: [argument],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    });
+    return (await handle.result()) as O | Rejected;
+  };
+  const outcome = await Promise.race([ended(), late]).catch((error: unknown) => {
+    throw unanswered(error, workflowId, ANSWER_MS);
+  });
   if (outcome !== LATE) {
     if (isRejected(outcome)) throw new CustodyError(outcome.code, outcome.reason);
     return outcome;
   }
-  throw new CustodyError(
-    'PENDING',
-    `${handle.workflowId} has not ended in ${ANSWER_MS / 1000} s: it goes on by itself`,
-  );
+  throw new CustodyError('PENDING', `${workflowId} has not ended in ${ANSWER_MS / 1000} s: it goes on by itself`);
 }
 
 interface Rejected {
