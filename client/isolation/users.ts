@@ -98,7 +98,7 @@ function placesOf(layout: Layout): readonly string[] {
     ...under('sockets', /\.sock$/),
     layout.path('store'),
     ...EMBEDDED_FOLDERS.map((name) => layout.path('store', name)),
-    ...under('store', /^accounts\//),
+    ...under('store/accounts', /./),
     layout.path('temporal'),
     ...under('temporal', /./),
     ...['store-secrets.json', 'stack.json'].map((name) => layout.path(name)),
