@@ -4,6 +4,7 @@ import { filesOf } from '../adapters/data-sources.js';
 import type { Records } from '../adapters/records.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
 import { listData } from '../adapters/source/data.js';
+import { makeReadable } from '../adapters/source/pack.js';
 import { stagesOf } from '../adapters/training/recipe.js';
 import { runStage, type Ran } from '../adapters/training/run.js';
 import type { Digest } from '../domain/digest.js';
@@ -95,6 +96,7 @@ async function keepCheckpoint(
   await records.keep(statement);
   const whole = `${output}.whole`;
   await mkdir(whole, { mode: 0o755 });
+  await makeReadable(made, files);
   await rename(made, join(whole, CHECKPOINT));
   await writeFile(join(whole, STATEMENT), canonicalBytes(statement));
   await mkdir(join(place, '..'), { recursive: true, mode: 0o755 });

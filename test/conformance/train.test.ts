@@ -412,6 +412,19 @@ describe('a training run of stages', () => {
     expect(await readdir(outputs)).toEqual(['run-1.checkpoints']);
   });
 
+  it('attack: leaves on this host nothing that runs as its user, or that others may change', async () => {
+    outputs = join(folder, 'stages-modes');
+    const open = `${MAKE}; cd /output/checkpoint; mkdir -p a/b; cp /bin/true a/b/run; chmod 6777 a/b/run random; chmod 7777 a . ; chmod 0700 a/b`;
+    commit = await stages(open, 'exit 3');
+    await expect(trainWith(outputs)('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({
+      code: 'TRAINING_FAILED',
+    });
+    const left = join(kept(outputs, 0), 'checkpoint');
+    const modes = async (...paths: string[]): Promise<string[]> =>
+      Promise.all(paths.map(async (path) => ((await stat(join(left, path))).mode & 0o7777).toString(8)));
+    expect(await modes('random', 'a/b/run', '.', 'a', 'a/b')).toEqual(['644', '644', '755', '755', '755']);
+  });
+
   it('attack: is refused with the checkpoints of another run, and of another request for the same', async () => {
     await begun();
     cpSync(join(outputs, 'run-1.checkpoints'), join(outputs, 'run-2.checkpoints'), { recursive: true });
