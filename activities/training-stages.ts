@@ -16,7 +16,7 @@ import { fileListDigest, type ListedFile } from '../formats/file-list.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { keysOfRole, signStatement } from '../formats/statements.js';
-import { inputsBy, stageParameters, stageProvenance, type Checkpoint, type Making } from './training-provenance.js';
+import { apartFromReviews, inputsBy, stageParameters, stageProvenance, type Checkpoint, type Making } from './training-provenance.js';
 
 export interface StageDependencies {
   readonly records: Records;
@@ -128,7 +128,8 @@ async function openCheckpoint(
       'REPLAYED',
       `${folder} is no checkpoint of the stage ${stage} of this run: take another name`,
     );
-  if (!isSame(resolvedDependencies, inputsBy(making, before)))
+  // Whether the reviews of now suffice was judged before anything ran.
+  if (!isSame(apartFromReviews(resolvedDependencies), apartFromReviews(inputsBy(making, before))))
     throw new CustodyError('REPLAYED', `the checkpoint ${folder} was made of something else: take another name`);
   const { files } = await listData(join(folder, CHECKPOINT));
   demandSame(stage, fileListDigest(files), verified.subject);

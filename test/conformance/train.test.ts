@@ -356,6 +356,18 @@ describe('a training run of stages', () => {
     expect((await readdir(outputs)).sort()).toEqual(['run-1', 'run-1.checkpoints']);
   });
 
+  it('goes on with its checkpoints though somebody else has reviewed the code meanwhile', async () => {
+    const request = await begun();
+    const before = await statementAt(kept(outputs, 1));
+    await repository.review('rolf', commit);
+    const { statement } = await trainWith(outputs)('digits', 'run-1', request);
+    expect(await statementAt(kept(outputs, 1))).toEqual(before);
+    const { predicate } = (await intake.records.get('provenance', statement)).verified;
+    const codeIn = ({ predicate: said }: Pick<typeof before, 'predicate'>) =>
+      dependenciesOf(said, 'training-code').find(({ reviewers }) => reviewers !== undefined)?.reviewers;
+    expect([codeIn(before), codeIn({ predicate })]).toEqual([['remy'], expect.arrayContaining(['remy', 'rolf'])]);
+  });
+
   const b = (at = 1): string => join(kept(outputs, at), 'checkpoint', 'b');
   const ATTACKS: [string, string, () => Promise<unknown>][] = [
     ['one byte of a checkpoint is another', 'DIGEST_MISMATCH', () => writeFile(b(), 'c\n')],
@@ -390,6 +402,20 @@ describe('a training run of stages', () => {
       async () => {
         const { subject, predicate } = await statementAt(kept(outputs, 1));
         const forged = intake.world.statement('provenance', { name: 'x', sha256: subject }, predicate, 'control');
+        await writeFile(join(kept(outputs, 1), 'statement.json'), canonicalBytes(forged.envelope));
+      },
+    ],
+    [
+      'it was made with other code, of whomever it was reviewed by',
+      'REPLAYED',
+      async () => {
+        const { subject, predicate } = await statementAt(kept(outputs, 1));
+        const { buildDefinition } = predicate;
+        const resolvedDependencies = buildDefinition.resolvedDependencies.map((each) =>
+          each.digest?.['gitCommit'] === undefined ? each : { ...each, digest: { ...each.digest, dirHash: sha256('x') } },
+        );
+        const said = { ...predicate, buildDefinition: { ...buildDefinition, resolvedDependencies } };
+        const forged = intake.world.statement('provenance', { name: 'x', sha256: subject }, said, 'trainer');
         await writeFile(join(kept(outputs, 1), 'statement.json'), canonicalBytes(forged.envelope));
       },
     ],
