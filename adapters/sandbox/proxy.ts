@@ -47,6 +47,8 @@ export class RecordingProxy {
     this.#limits = { ...PROXY_LIMITS, ...limits };
     this.#attempt = attempt;
     this.#http = createServer({ requireHostHeader: false, maxHeaderSize: 32 * 1024 });
+    // Beyond a count, Node goes by headers that it does not hand out.
+    this.#http.maxHeadersCount = 0;
     this.#http.on('request', (request, response) => this.#guard(this.#plain(request, response), request.socket));
     this.#http.on('connect', (request, socket: Socket, head: Buffer) =>
       this.#guard(this.#tunnel(request, socket, head), socket),

@@ -236,6 +236,20 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     expect([observed.seen, connections.length]).toEqual([[], 3]);
   });
 
+  it.each([
+    ['by a length that Connection names', `'Connection: content-length\\r\\nContent-Length: ' + inside.length`],
+    ['by a length behind a thousand headers', `'a:\\r\\n'.repeat(1100) + 'Content-Length: ' + inside.length`],
+    ['in chunks behind a thousand headers', `'a:\\r\\n'.repeat(1100) + 'Transfer-Encoding: chunked'`],
+  ])('attack: a request inside of a body that is framed %s', async (how, headers) => {
+    const inside = `GET /inside HTTP/1.1\\r\\nHost: y\\r\\n\\r\\n`;
+    const body = how.includes('chunks') ? `inside.length.toString(16) + '\\r\\n' + inside + '\\r\\n0\\r\\n\\r\\n'` : 'inside';
+    const { observed } = await saying(`
+      const inside = '${inside}';
+      await say(get('http://localhost:${webPort}/a', ${headers} + '\\r\\n') + ${body});`);
+    const said = inside.replaceAll('\\r\\n', '\r\n');
+    expect([asked.map(({ line, body: taken }) => [line, taken]), observed.seen]).toEqual([[['GET /a', said]], []]);
+  });
+
   it('attack: a second request on a connection, to whatever host', async () => {
     for (const second of [`http://evil.example/`, `http://localhost:${webPort}/second`]) {
       const first = `get('http://localhost:${webPort}/first')`;
