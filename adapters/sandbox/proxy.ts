@@ -49,7 +49,11 @@ export class RecordingProxy {
     this.#http = createServer({ requireHostHeader: false, maxHeaderSize: 32 * 1024 });
     // Beyond a count, Node goes by headers that it does not hand out.
     this.#http.maxHeadersCount = 0;
-    this.#http.on('request', (request, response) => this.#guard(this.#plain(request, response), request.socket));
+    const plain = (request: IncomingMessage, response: ServerResponse): void =>
+      this.#guard(this.#plain(request, response), request.socket);
+    this.#http.on('request', plain);
+    // Node would answer these itself.
+    this.#http.on('checkExpectation', plain);
     this.#http.on('connect', (request, socket: Socket, head: Buffer) =>
       this.#guard(this.#tunnel(request, socket, head), socket),
     );

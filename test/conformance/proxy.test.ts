@@ -177,6 +177,8 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     ['a name before the host', `get('http://localhost:WEB@evil.example/')`, /evil\.example/],
     ['a backslash', `get('http://evil.example\\\\@localhost:WEB/')`, /no HTTP/],
     ['a fragment', `get('http://evil.example#@localhost:WEB/')`, /no HTTP/],
+    ['an expectation of a host that is not listed', `get('http://evil.example/', 'Expect: x\\r\\n')`, /evil\.example:80/],
+    ['to go on, of one such', `get('http://evil.example/', 'Expect: 100-continue\\r\\n')`, /evil\.example:80/],
     ['another scheme', `get('https://localhost:WEB/')`, /https:/],
     [
       'what only servers are asked, with a listed Host',
@@ -248,6 +250,13 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
       await say(get('http://localhost:${webPort}/a', ${headers} + '\\r\\n') + ${body});`);
     const said = inside.replaceAll('\\r\\n', '\r\n');
     expect([asked.map(({ line, body: taken }) => [line, taken]), observed.seen]).toEqual([[['GET /a', said]], []]);
+  });
+
+  it('what a request expects, the server is asked', async () => {
+    const { connections, observed } = await saying(
+      `await say(get('http://localhost:${webPort}/a', 'Expect: x\\r\\n'))`,
+    );
+    expect([connections, observed.seen]).toMatchObject([[{ http: { method: 'GET', status: 417 } }], []]);
   });
 
   it('attack: a second request on a connection, to whatever host', async () => {
