@@ -46,12 +46,42 @@ export function isPublic(address: string): boolean {
   return !inner[list].check(address, list);
 }
 
+/**
+ * Asks for one host once at a time, and for so many hosts: each lookup holds one of the few threads that all of the process's
+ * work with files needs, for as long as its server likes.
+ */
+export function sparingly<T>(ask: (host: string) => Promise<T>, atOnce: number): (host: string) => Promise<T> {
+  const asked = new Map<string, Promise<T>>();
+  const waiting: (() => void)[] = [];
+  let free = atOnce;
+  const inTurn = async (host: string): Promise<T> => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await ask(host);
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
+  };
+  return (host) => {
+    const known = asked.get(host);
+    if (known !== undefined) return known;
+    const found = inTurn(host).finally(() => asked.delete(host));
+    asked.set(host, found);
+    return found;
+  };
+}
+
+const lookupAll = sparingly((host) => lookup(host, { all: true }), 2);
+
 /** Every address of a host, which is one itself in brackets or not; none where its name leads nowhere. */
 export async function addressesOf(host: string): Promise<readonly string[]> {
   const literal = host.replace(/^\[(.*)\]$/, '$1');
   if (isIP(literal) !== 0) return [literal];
   try {
-    return (await lookup(host, { all: true })).map(({ address }) => address);
+    return (await lookupAll(host)).map(({ address }) => address);
   } catch {
     return [];
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isPublic } from '../../../adapters/sandbox/addresses.js';
+import { isPublic, sparingly } from '../../../adapters/sandbox/addresses.js';
 import { readDestination, unlisted } from '../../../domain/destinations.js';
 import { sayConnection, sayTraffic, trafficIn, type Connection } from '../../../domain/traffic.js';
 
@@ -46,6 +46,27 @@ test.each([
   ...['fc00::1', 'fd12::1', 'fe80::1', 'fe80::1%lo', 'ff02::1', '2600::1%lo', '', 'localhost', '2130706433'],
 ])('attack: %j is not', (address) => {
   expect(isPublic(address)).toBe(false);
+});
+
+test('attack: one who asks for a name again and again has one lookup, and all together few at once', async () => {
+  const open = new Map<string, (address: string) => void>();
+  const asked: string[] = [];
+  const look = sparingly((host) => {
+    asked.push(host);
+    return new Promise<string>((resolve) => open.set(host, resolve));
+  }, 2);
+  const all = ['a', 'a', 'b', 'c', 'a', 'd', 'c'].map((host) => look(host));
+  expect(asked).toEqual(['a', 'b']);
+  for (const host of ['b', 'a', 'c', 'd']) {
+    open.get(host)?.(host);
+    await all[['a', 'a', 'b', 'c', 'a', 'd', 'c'].indexOf(host)];
+  }
+  expect(await Promise.all(all)).toEqual(['a', 'a', 'b', 'c', 'a', 'd', 'c']);
+  expect(asked).toEqual(['a', 'b', 'c', 'd']);
+  // An answer is not kept, nor is a failure.
+  const failing = sparingly((host) => Promise.reject(new Error(`${host} ${asked.push(host)}`)), 1);
+  await expect(failing('e')).rejects.toThrow('e 5');
+  await expect(failing('e')).rejects.toThrow('e 6');
 });
 
 const digest = 'a'.repeat(64);
