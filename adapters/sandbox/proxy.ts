@@ -36,6 +36,7 @@ export class RecordingProxy {
   readonly #clients = new Set<Socket>();
   readonly #asked = new WeakSet<Duplex>();
   readonly #ways: Way[] = [];
+  readonly #bytes = { up: 0, down: 0 };
   #accepted = 0;
   #listener: Server | null = null;
   #isClosed = false;
@@ -188,9 +189,11 @@ export class RecordingProxy {
 
   #measure(way: Way): void {
     const { upBytes, downBytes } = this.#limits;
-    const sum = (of: 'up' | 'down'): number => this.#ways.reduce((total, { record }) => total + record[of], 0);
-    if (sum('up') > upBytes) this.#cut(way, `more than ${upBytes} bytes out`);
-    else if (sum('down') > downBytes) this.#cut(way, `more than ${downBytes} bytes in`);
+    const { up, down } = way.takeBytes();
+    this.#bytes.up += up;
+    this.#bytes.down += down;
+    if (this.#bytes.up > upBytes) this.#cut(way, `more than ${upBytes} bytes out`);
+    else if (this.#bytes.down > downBytes) this.#cut(way, `more than ${downBytes} bytes in`);
   }
 
   #cut(way: Way, why: string): void {

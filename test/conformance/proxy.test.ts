@@ -177,7 +177,11 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     ['a name before the host', `get('http://localhost:WEB@evil.example/')`, /evil\.example/],
     ['a backslash', `get('http://evil.example\\\\@localhost:WEB/')`, /no HTTP/],
     ['a fragment', `get('http://evil.example#@localhost:WEB/')`, /no HTTP/],
-    ['an expectation of a host that is not listed', `get('http://evil.example/', 'Expect: x\\r\\n')`, /evil\.example:80/],
+    [
+      'an expectation of a host that is not listed',
+      `get('http://evil.example/', 'Expect: x\\r\\n')`,
+      /evil\.example:80/,
+    ],
     ['to go on, of one such', `get('http://evil.example/', 'Expect: 100-continue\\r\\n')`, /evil\.example:80/],
     ['another scheme', `get('https://localhost:WEB/')`, /https:/],
     [
@@ -244,7 +248,9 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     ['in chunks behind a thousand headers', `'a:\\r\\n'.repeat(1100) + 'Transfer-Encoding: chunked'`],
   ])('attack: a request inside of a body that is framed %s', async (how, headers) => {
     const inside = `GET /inside HTTP/1.1\\r\\nHost: y\\r\\n\\r\\n`;
-    const body = how.includes('chunks') ? `inside.length.toString(16) + '\\r\\n' + inside + '\\r\\n0\\r\\n\\r\\n'` : 'inside';
+    const body = how.includes('chunks')
+      ? `inside.length.toString(16) + '\\r\\n' + inside + '\\r\\n0\\r\\n\\r\\n'`
+      : 'inside';
     const { observed } = await saying(`
       const inside = '${inside}';
       await say(get('http://localhost:${webPort}/a', ${headers} + '\\r\\n') + ${body});`);
@@ -290,6 +296,17 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
       expect(attemptsIn(observed)).toMatchObject([{ kind: 'network', detail: expect.stringMatching(/1000000 bytes/) }]);
       expect(connections).toMatchObject([{ problem: expect.stringMatching(/more than 1000000 bytes (out|in)/) }]);
       expect(Math.min(...connections.map(({ up, down }) => Math.min(up, down)))).toBeLessThan(2e6);
+    }
+  });
+
+  it('attack: more bytes than a run may have, a few on each of many connections, of which none says more', async () => {
+    const post = (url: string): string =>
+      `'POST ${url}/never HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 20000\\r\\n\\r\\n' + 'x'.repeat(10000)`;
+    for (const texts of [post(`http://localhost:${webPort}`), `tunnel('localhost:${webPort}'), ${post('')}`]) {
+      const script = `await Promise.race(Array.from({ length: 20 }, () => say(${texts}))); process.exit(0);`;
+      const limits = { wallSeconds: 30, memoryMb: 1024 };
+      const { observed } = await saying(script, listed({ limits: { upBytes: 150_000 } }), { limits });
+      expect(attemptsIn(observed)).toMatchObject([{ detail: expect.stringMatching(/more than 150000 bytes out/) }]);
     }
   });
 
