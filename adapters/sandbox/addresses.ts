@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { BlockList, isIP } from 'node:net';
+import os from 'node:os';
 
 /** Whatever leads to this host, to its neighbours, to many at once, or to an address inside of another (RFC 6890, IANA). */
 const INNER: readonly (readonly [string, number])[] = [
@@ -44,6 +45,15 @@ export function isPublic(address: string): boolean {
   if (family === 0 || address.includes('%')) return false;
   const list = family === 4 ? 'ipv4' : 'ipv6';
   return !inner[list].check(address, list);
+}
+
+/** Whether an address is one that this host has, wherever it may be reached from. */
+export function isOwn(address: string): boolean {
+  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+  const own = new BlockList();
+  for (const each of Object.values(os.networkInterfaces()).flatMap((found) => found ?? []))
+    own.addAddress(each.address, each.family === 'IPv6' ? 'ipv6' : 'ipv4');
+  return own.check(address, family);
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { readDestination } from '../../domain/destinations.js';
 import type { Connection } from '../../domain/traffic.js';
-import { addressesOf, inDestination, isPublic } from './addresses.js';
+import { addressesOf, inDestination, isOwn, isPublic } from './addresses.js';
 import { forward } from './forward.js';
 import type { SandboxNetwork } from './port.js';
 import { Way } from './way.js';
@@ -170,7 +170,8 @@ export class RecordingProxy {
     const { host, port } = destination;
     const found = await this.#lookup(host);
     if (this.#isClosed || client.destroyed) return null;
-    const inner = found.find((each) => !isPublic(each) && !this.#listed.has(inDestination(each, port)));
+    const isInner = (each: string): boolean => !isPublic(each) || isOwn(each);
+    const inner = found.find((each) => isInner(each) && !this.#listed.has(inDestination(each, port)));
     if (inner !== undefined) return this.#refuse(`${wanted}, which is ${inner}`);
     const way: Way = new Way(destination, found[0] ?? null, this.#limits.idleMs, () => this.#measure(way));
     this.#ways.push(way);

@@ -2,8 +2,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createHttp, type Server as HttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import os from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SandboxKind, SandboxNetwork, SandboxRequest, SandboxResult } from '../../adapters/sandbox/port.js';
 import { descendants, nameIfAlive } from '../../adapters/sandbox/processes.js';
 import { RecordingProxy } from '../../adapters/sandbox/proxy.js';
@@ -307,6 +308,24 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
       const limits = { wallSeconds: 30, memoryMb: 1024 };
       const { observed } = await saying(script, listed({ limits: { upBytes: 150_000 } }), { limits });
       expect(attemptsIn(observed)).toMatchObject([{ detail: expect.stringMatching(/more than 150000 bytes out/) }]);
+    }
+  });
+
+  it('attack: a listed name that leads to a public address of this host', async () => {
+    const interfaces = vi.spyOn(os, 'networkInterfaces');
+    const own = { address: '192.0.2.7', netmask: '', mac: '', internal: false, cidr: null, family: 'IPv4' } as const;
+    interfaces.mockReturnValue({ public: [own] });
+    try {
+      const lookup = async (): Promise<string[]> => ['192.0.2.7'];
+      const refused = await saying(`await say(tunnel('mirror.example:443'))`, {
+        ...{ destinations: ['mirror.example:443'], lookup },
+      });
+      expect([refusals(refused), refused.connections]).toEqual([
+        expect.stringContaining('mirror.example:443, which is 192.0.2.7'),
+        [],
+      ]);
+    } finally {
+      interfaces.mockRestore();
     }
   });
 
