@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
 import { attemptsIn, sayObserved, type Observed } from '../../domain/observed.js';
-import type { Traffic } from '../../domain/traffic.js';
+import { andTraffic, type Traffic } from '../../domain/traffic.js';
 import type { ListedFile } from '../../formats/file-list.js';
 import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
@@ -89,7 +89,8 @@ export async function runStage(
   if (result.ended !== 'exited' || result.exitCode !== 0 || attemptsIn(observed).length > 0) {
     const how = result.ended === 'exited' ? `exit ${result.exitCode ?? result.signal ?? 'unknown'}` : result.ended;
     const said = quote(result.stderr.trim().slice(-TOLD));
-    const message = `the training run failed (${how}): ${sayObserved(observed)}. It said ${said}`;
+    const seen = `${sayObserved(observed)}${andTraffic(destinations, connections)}`;
+    const message = `the stage ${stage.name} of the training run failed (${how}): ${seen}. It said ${said}`;
     throw new CustodyError('TRAINING_FAILED', message);
   }
   const network = destinations === undefined ? {} : { network: { destinations, connections } };

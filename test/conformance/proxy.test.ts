@@ -339,6 +339,18 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     expect([cut.exitCode, cut.observed.seen]).toEqual([0, []]);
   });
 
+  it('attack: what has gone out is told of a run that was ended by its caller, too', async () => {
+    const caller = new AbortController();
+    const ended = saying(`await say(get('http://localhost:${webPort}/never'))`, listed(), { signal: caller.signal });
+    const refused = ended.catch((error: unknown) => error);
+    await expect.poll(() => asked.length).toBe(1);
+    caller.abort();
+    expect(await refused).toMatchObject({
+      code: 'INTERRUPTED',
+      message: expect.stringMatching(/let it reach localhost:\d+, .*: 1 connections, [1-9]\d* bytes out, 0 in$/),
+    });
+  });
+
   it('attack: a daemon that is left behind with a connection is told, and both are gone', async () => {
     const daemon = `net.connect(3128, '127.0.0.1').on('data', () => fs.writeFileSync('/tmp/up', '')).write('CONNECT localhost:${echoPort} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')`;
     const script = `mkfifo /tmp/up; (setsid node -e "${daemon.replaceAll('"', '\\"')}" > /dev/null 2>&1 &); exec cat /tmp/up`;

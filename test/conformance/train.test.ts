@@ -257,6 +257,16 @@ describe('a training run that may reach something', () => {
     expect(resolvedDependencies.map(({ name }) => name)).toContain('trainer');
   });
 
+  it('attack: one that sends something and then fails does not do so unseen', async () => {
+    await listing(destination);
+    const send = `curl --noproxy '' -s -d "$(head -c 3000 /dev/zero | tr '\\0' x)" http://${destination}/a`;
+    commit = await running(['sh', '-c', `${send}; exit 3`]);
+    const reached = new RegExp(`let it reach ${destination}: 1 connections, 3\\d\\d\\d bytes out, \\d+ in`);
+    const failed = reaching('sent')('digits', 'run-1', asked('run-1'));
+    await expect(failed).rejects.toThrow(/^the stage release of the training run failed \(exit 3\): it tried nothing/);
+    await expect(failed).rejects.toThrow(reached);
+  });
+
   it('attack: fails when it reaches for anything else, though it ends well', async () => {
     await listing(destination);
     commit = await fetching(`http://elsewhere.example/a`);
