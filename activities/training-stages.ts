@@ -6,17 +6,26 @@ import { removeTree } from '../adapters/sandbox/outputs.js';
 import { listData } from '../adapters/source/data.js';
 import { makeReadable } from '../adapters/source/pack.js';
 import { stagesOf } from '../adapters/training/recipe.js';
-import { runStage, type Ran } from '../adapters/training/run.js';
+import { ranTogether, runStage, type Ran } from '../adapters/training/run.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import { observedIn } from '../domain/observed.js';
 import { findAuthority, type Policy } from '../domain/policy.js';
 import { STAGE_BUILD } from '../domain/provenance.js';
 import { isoTime } from '../domain/time.js';
+import { trafficIn } from '../domain/traffic.js';
 import { fileListDigest, type ListedFile } from '../formats/file-list.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { keysOfRole, signStatement } from '../formats/statements.js';
-import { apartFromReviews, inputsBy, stageParameters, stageProvenance, type Checkpoint, type Making } from './training-provenance.js';
+import {
+  apartFromReviews,
+  inputsBy,
+  stageParameters,
+  stageProvenance,
+  type Checkpoint,
+  type Making,
+} from './training-provenance.js';
 
 export interface StageDependencies {
   readonly records: Records;
@@ -30,6 +39,8 @@ interface Kept extends Checkpoint {
   readonly folder: string;
   readonly listed: readonly ListedFile[];
   readonly seconds: number;
+  /** How its stage went, as its provenance says. */
+  readonly went: Pick<Ran, 'observed' | 'network'>;
 }
 
 const CHECKPOINT = 'checkpoint';
@@ -39,7 +50,7 @@ const STATEMENT = 'statement.json';
  * Runs the stages of a run, each in a sandbox of its own. What one has left is signed and kept before the next begins, which
  * gets a copy of it once signature, run, inputs and every file are verified anew: also of what an attempt has left that was
  * killed, which is not repeated. DIGEST_MISMATCH, REPLAYED, SIGNATURE_INVALID, NOT_AUTHORISED: what is there is not that.
- * `limits` are those of all stages together.
+ * `limits` are those of all stages together, and so is what is told of how it ran.
  */
 export async function runStages(
   dependencies: StageDependencies,
@@ -52,6 +63,7 @@ export async function runStages(
   const { trainer, recipe, tree: code, hyperparameters, data, models } = making.inputs;
   const files = await filesOf(records, data);
   const stages = stagesOf(recipe);
+  const earlier: Kept['went'][] = [];
   let before: Kept | null = null;
   let seconds = 0;
   for (const [at, stage] of stages.entries()) {
@@ -65,15 +77,17 @@ export async function runStages(
       await mkdir(folder, { mode: 0o755 });
       const startedOn = isoTime(Date.now());
       const checkpoint = before === null ? null : { folder: join(before.folder, CHECKPOINT), files: before.listed };
-      const given = { stage, checkpoint, code, hyperparameters, files, models, tracer };
+      const spent = earlier.flatMap(({ network }) => network?.connections ?? []);
+      const given = { stage, checkpoint, earlier: spent, code, hyperparameters, files, models, tracer };
       const limited = { ...trainer, limits: { ...limits, wallSeconds } };
       const { output, ...ran } = await runStage(limited, given, folder, signal);
-      if (isLast) return { output, ran, before };
+      if (isLast) return { output, ran: ranTogether(earlier, ran), before };
       await keepCheckpoint(dependencies, making, stage.name, { ran, before, startedOn }, { output, place });
       kept = await openCheckpoint(dependencies, making, stage.name, before, place);
     }
     if (kept === null) throw new CustodyError('INTERNAL', `the checkpoint ${place} is gone`);
     seconds += kept.seconds;
+    earlier.push(kept.went);
     before = kept;
   }
   throw new CustodyError('INTERNAL', 'a recipe without stages');
@@ -135,7 +149,17 @@ async function openCheckpoint(
   demandSame(stage, fileListDigest(files), verified.subject);
   const { startedOn, finishedOn } = runDetails.metadata;
   const seconds = Math.max(0, Math.ceil((Date.parse(finishedOn) - Date.parse(startedOn)) / 1000));
-  return { stage, folder, listed: files, files: verified.subject, statement: verified.digest, seconds };
+  const went = wentBy(stage, buildDefinition.internalParameters);
+  return { stage, folder, listed: files, files: verified.subject, statement: verified.digest, seconds, went };
+}
+
+/** MALFORMED: what it says is no account of that. */
+function wentBy(stage: string, parameters: Readonly<Record<string, unknown>> | undefined): Kept['went'] {
+  const observed = observedIn(parameters);
+  const network = trafficIn(parameters);
+  if (observed === null || (network === null && parameters?.['network'] !== undefined))
+    throw new CustodyError('MALFORMED', `the checkpoint of ${stage} does not say how its stage went`);
+  return { observed, ...(network === null ? {} : { network }) };
 }
 
 function demandSame(stage: string, found: Digest, signed: Digest): void {

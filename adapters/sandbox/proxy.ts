@@ -20,6 +20,17 @@ export const PROXY_LIMITS = {
 };
 export type ProxyLimits = typeof PROXY_LIMITS;
 
+/** What a run has left of that after these. */
+export function limitsAfter(connections: readonly Connection[]): Partial<ProxyLimits> {
+  const left = (limit: number, of: (each: Connection) => number): number =>
+    Math.max(0, limit - connections.reduce((total, each) => total + of(each), 0));
+  return {
+    connections: left(PROXY_LIMITS.connections, () => 1),
+    upBytes: left(PROXY_LIMITS.upBytes, ({ up }) => up),
+    downBytes: left(PROXY_LIMITS.downBytes, ({ down }) => down),
+  };
+}
+
 const DRAIN_MS = 2000;
 const ABSOLUTE = /^http:\/\/([\x21-\x22\x24-\x2e\x30-\x3e\x41-\x5b\x5d-\x7e]+)(\/[\x21-\x22\x24-\x7e]*)?$/i;
 

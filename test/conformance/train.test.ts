@@ -76,6 +76,13 @@ const running = (command: readonly string[]): Promise<string> => {
   return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command }) });
 };
 
+/** The same of stages. */
+const stages = (...scripts: readonly string[]): Promise<string> => {
+  const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as object;
+  const named = scripts.map((script, at) => ({ name: `stage-${at}`, command: ['sh', '-ec', script] }));
+  return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command: undefined, stages: named }) });
+};
+
 /** What the recipe runs. */
 const HONEST =
   'node /input/code/train.mjs --config /input/hyperparameters.json --data /input/data/digits.csv.gz --out /output/release';
@@ -267,6 +274,36 @@ describe('a training run that may reach something', () => {
     await expect(failed).rejects.toThrow(reached);
   });
 
+  const KEEP = 'mkdir /output/checkpoint; echo a > /output/checkpoint/a';
+  const from = (url: string): string => `curl --noproxy '' -s '${url}' -o /dev/null`;
+
+  it('attack: what an earlier stage did and reached is in the release’s provenance, after a kill, too', async () => {
+    await listing(destination);
+    const odd = 'mkfifo /output/pipe';
+    commit = await stages(
+      `${KEEP}; ${odd}; ${from(`http://${destination}/a`)}`,
+      `${from(`http://${destination}/b`)}; ${HONEST}`,
+    );
+    const request = asked('run-1');
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const { statement } = await reaching('staged')('digits', 'run-1', request);
+      const { internalParameters } = (await intake.records.get('provenance', statement)).verified.predicate
+        .buildDefinition;
+      const paths = trafficIn(internalParameters)?.connections.map(({ http }) => http?.path);
+      expect(paths).toEqual([sha256('/a'), sha256('/b')]);
+      expect(observedIn(internalParameters)?.seen).toEqual([{ kind: 'output', count: 1, detail: 'pipe pipe' }]);
+      await rm(join(folder, 'staged', 'run-1'), { recursive: true });
+    }
+  });
+
+  it('attack: stages have no more connections together than a run has', async () => {
+    await listing(destination);
+    const much = from(`http://${destination}/[1-300]`);
+    commit = await stages(`${KEEP}; ${much}`, `${much}; ${HONEST}`);
+    const failed = reaching('spent')('digits', 'run-1', asked('run-1'));
+    await expect(failed).rejects.toThrow(/stage-1 .*by the proxy: more than 200 connections.*: 200 connections/);
+  });
+
   it('attack: fails when it reaches for anything else, though it ends well', async () => {
     await listing(destination);
     commit = await fetching(`http://elsewhere.example/a`);
@@ -288,11 +325,6 @@ describe('a training run that may reach something', () => {
 });
 
 describe('a training run of stages', () => {
-  const stages = (...commands: string[]): Promise<string> => {
-    const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as object;
-    const named = commands.map((script, at) => ({ name: `stage-${at}`, command: ['sh', '-ec', script] }));
-    return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command: undefined, stages: named }) });
-  };
   const MAKE = 'mkdir /output/checkpoint; head -c 64 /dev/urandom > /output/checkpoint/random';
   const PASS_ON =
     'mkdir /output/checkpoint; cp /input/checkpoint/random /output/checkpoint/; echo b > /output/checkpoint/b';
@@ -422,7 +454,9 @@ describe('a training run of stages', () => {
         const { subject, predicate } = await statementAt(kept(outputs, 1));
         const { buildDefinition } = predicate;
         const resolvedDependencies = buildDefinition.resolvedDependencies.map((each) =>
-          each.digest?.['gitCommit'] === undefined ? each : { ...each, digest: { ...each.digest, dirHash: sha256('x') } },
+          each.digest?.['gitCommit'] === undefined
+            ? each
+            : { ...each, digest: { ...each.digest, dirHash: sha256('x') } },
         );
         const said = { ...predicate, buildDefinition: { ...buildDefinition, resolvedDependencies } };
         const forged = intake.world.statement('provenance', { name: 'x', sha256: subject }, said, 'trainer');

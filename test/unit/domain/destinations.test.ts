@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { isPublic, sparingly } from '../../../adapters/sandbox/addresses.js';
+import { limitsAfter } from '../../../adapters/sandbox/proxy.js';
+import { observedTogether } from '../../../domain/observed.js';
 import { readDestination, unlisted } from '../../../domain/destinations.js';
 import { sayConnection, sayTraffic, trafficIn, type Connection } from '../../../domain/traffic.js';
 
@@ -84,6 +86,19 @@ test('what went through is told for people, and read from a provenance', () => {
   );
   expect(trafficIn({ network })).toEqual(network);
   expect(trafficIn(JSON.parse(JSON.stringify({ network })) as Record<string, unknown>)).toEqual(network);
+});
+
+test('of several runs as of one, what is known of each, and no limit anew for any', () => {
+  const seen = (kind: 'output' | 'limit', count: number) => [{ kind, count, detail: `${count}` }];
+  const first = { watched: ['limit', 'output'], seen: seen('output', 1) } as const;
+  const second = { watched: ['network', 'output'], seen: [...seen('limit', 5), ...seen('output', 2)] } as const;
+  expect(observedTogether([first, second])).toEqual({
+    watched: ['output'],
+    seen: [...seen('limit', 5), { kind: 'output', count: 3, detail: '1; 2' }],
+  });
+  expect(limitsAfter([])).toEqual({ connections: 500, upBytes: 2 ** 26, downBytes: 2 ** 36 });
+  expect(limitsAfter([fetched, tunnel])).toEqual({ connections: 498, upBytes: 2 ** 26 - 20, downBytes: 2 ** 36 - 40 });
+  expect(limitsAfter([{ ...fetched, up: 2 ** 27 }])).toMatchObject({ upBytes: 0 });
 });
 
 test.each([
