@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { removeTree } from '../adapters/sandbox/outputs.js';
-import { readSmall } from '../adapters/source/file.js';
+import { readSmall, readSmallIfThere } from '../adapters/source/file.js';
 import { packRelease } from '../adapters/source/pack.js';
 import { recordCode } from '../adapters/used-code.js';
 import type { Trainer } from '../adapters/training/trainer.js';
@@ -112,13 +112,8 @@ type Trained = Awaited<ReturnType<TrainingActivities['train']>>;
 /** What a complete run of this request has made. REPLAYED when the run is another request's. */
 async function findRun(outputs: string, run: string, request: Digest): Promise<Trained | null> {
   const folder = join(outputs, run);
-  let text: Buffer;
-  try {
-    text = await readSmall(join(folder, RESULT), MAX_RESULT_BYTES);
-  } catch (error) {
-    if (error instanceof CustodyError && error.code === 'INPUT_MISSING') return null;
-    throw error;
-  }
+  const text = await readSmallIfThere(join(folder, RESULT), MAX_RESULT_BYTES);
+  if (text === null) return null;
   const result = checkShape(resultSchema, parseJson(text, RESULT), RESULT);
   if (result.request !== request)
     throw new CustodyError('REPLAYED', `the run ${run} has been made for another request: take another name`);

@@ -1,9 +1,11 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesOf } from '../adapters/data-sources.js';
 import type { Records } from '../adapters/records.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
 import { listData } from '../adapters/source/data.js';
+import { readSmallIfThere } from '../adapters/source/file.js';
+import { MAX_DOCUMENT_BYTES } from '../adapters/source/folder.js';
 import { makeReadable } from '../adapters/source/pack.js';
 import { stagesOf } from '../adapters/training/recipe.js';
 import { ranTogether, runStage, type Ran } from '../adapters/training/run.js';
@@ -83,6 +85,8 @@ export async function runStages(
       const { output, ...ran } = await runStage(limited, given, folder, signal);
       if (isLast) return { output, ran: ranTogether(earlier, ran), before };
       await keepCheckpoint(dependencies, making, stage.name, { ran, before, startedOn }, { output, place });
+      // Copies of code, data and checkpoint, which nobody needs any more.
+      await removeTree(folder);
       kept = await openCheckpoint(dependencies, making, stage.name, before, place);
     }
     if (kept === null) throw new CustodyError('INTERNAL', `the checkpoint ${place} is gone`);
@@ -126,7 +130,7 @@ async function openCheckpoint(
   before: Checkpoint | null,
   folder: string,
 ): Promise<Kept | null> {
-  const text = await readIfThere(join(folder, STATEMENT));
+  const text = await readSmallIfThere(join(folder, STATEMENT), MAX_DOCUMENT_BYTES);
   if (text === null) return null;
   const { verified } = await records.meet('provenance', text);
   const { newest } = await records.policies();
@@ -168,13 +172,4 @@ function demandSame(stage: string, found: Digest, signed: Digest): void {
       'DIGEST_MISMATCH',
       `the checkpoint of ${stage} has changed since it was signed: ${found}, not ${signed}`,
     );
-}
-
-async function readIfThere(path: string): Promise<Buffer | null> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
 }

@@ -389,6 +389,9 @@ describe('a training run of stages', () => {
     const hasBegun = async (): Promise<boolean> =>
       (await readdir(outputs, { recursive: true }).catch(() => [])).some((path) => path.endsWith('/begun'));
     await expect.poll(hasBegun).toBe(true);
+    expect((await readdir(outputs, { recursive: true })).filter((path) => /unfinished.*stage-0$/.test(path))).toEqual(
+      [],
+    );
     killed.cancel();
     expect(await attempt).toMatchObject({ code: 'INTERRUPTED' });
     const { digest } = await statementAt(kept(outputs, 0));
@@ -420,6 +423,11 @@ describe('a training run of stages', () => {
       'an earlier one has changed, though the later has not',
       'DIGEST_MISMATCH',
       () => writeFile(join(kept(outputs, 0), 'checkpoint', 'random'), 'x'),
+    ],
+    [
+      'its statement is without end',
+      'INPUT_UNSAFE',
+      () => writeFile(join(kept(outputs, 1), 'statement.json'), Buffer.alloc(9 * 1024 * 1024, ' ')),
     ],
     [
       'an earlier stage stands in for a later one',
