@@ -2,6 +2,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesOf } from '../adapters/data-sources.js';
 import type { Records } from '../adapters/records.js';
+import { nameOnce } from '../adapters/durable.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
 import { listData } from '../adapters/source/data.js';
 import { readSmallIfThere } from '../adapters/source/file.js';
@@ -97,7 +98,7 @@ export async function runStages(
   throw new CustodyError('INTERNAL', 'a recipe without stages');
 }
 
-/** Its folder gets its name last of all, so that what has one is whole. */
+/** Its folder gets its name last of all, so that what has one is whole. One that is there already stays. */
 async function keepCheckpoint(
   { records, producerKey }: StageDependencies,
   making: Making,
@@ -118,8 +119,7 @@ async function keepCheckpoint(
   await rename(made, join(whole, CHECKPOINT));
   await writeFile(join(whole, STATEMENT), canonicalBytes(statement));
   await mkdir(join(place, '..'), { recursive: true, mode: 0o755 });
-  await removeTree(place);
-  await rename(whole, place);
+  await nameOnce(whole, place);
 }
 
 /** `null`: there is none. */

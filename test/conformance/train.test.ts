@@ -413,6 +413,26 @@ describe('a training run of stages', () => {
     expect([codeIn(before), codeIn({ predicate })]).toEqual([['remy'], expect.arrayContaining(['remy', 'rolf'])]);
   });
 
+  it('attack: an attempt that was taken for dead goes on beside the next one, and neither takes anything from the other', async () => {
+    outputs = join(folder, 'twice');
+    const wait = 'touch /output/begun; while [ ! -e /output/go ]; do sleep 0.1; done';
+    commit = await stages(`${wait}; ${MAKE}`, PASS_ON, END);
+    const request = asked('run-1');
+    const begunIn = async (): Promise<string[]> =>
+      (await readdir(outputs, { recursive: true }).catch(() => [])).filter((path) => path.endsWith('/begun'));
+    const first = trainWith(outputs)('digits', 'run-1', request);
+    await expect.poll(begunIn).toHaveLength(1);
+    const second = trainWith(outputs)('digits', 'run-1', request);
+    await expect.poll(begunIn).toHaveLength(2);
+    for (const path of await begunIn()) await writeFile(join(outputs, path, '..', 'go'), '');
+    const trained = await first;
+    expect(await second).toEqual(trained);
+    expect((await readdir(outputs)).sort()).toEqual(['run-1', 'run-1.checkpoints']);
+    const { digest } = await statementAt(kept(outputs, 1));
+    const { predicate } = (await intake.records.get('provenance', trained.statement)).verified;
+    expect(dependenciesOf(predicate, 'checkpoint')).toMatchObject([{ statement: digest }]);
+  });
+
   const b = (at = 1): string => join(kept(outputs, at), 'checkpoint', 'b');
   const ATTACKS: [string, string, () => Promise<unknown>][] = [
     ['one byte of a checkpoint is another', 'DIGEST_MISMATCH', () => writeFile(b(), 'c\n')],
