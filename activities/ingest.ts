@@ -59,7 +59,7 @@ export function createIngestActivities(dependencies: IngestDependencies): Pick<I
           demandProvenance(source, producer, said, rules);
           const promotion = await readPromotion(records, name, admission, source, rules);
           await demandModels(records, said.verified.predicate);
-          const prompts = await promptsIn(dependencies, source.manifest, said.verified.predicate, artifacts, signal);
+          const prompts = await promptsIn(dependencies, source.manifest, said.verified.predicate, rules, signal);
           const claims = { manifest: source.text.toString('utf8'), bundle: bundle.toString('utf8') };
           const take = takerOf({ records, vault }, source.manifest, named, {
             ...{ ...claims, provenance: said.envelope, admission: admission.request },
@@ -156,7 +156,10 @@ async function readPromotion(
     promotion === undefined
       ? null
       : await records.receive('verificationSummary', await readSmall(localPath(promotion), MAX_ENVELOPE_BYTES));
-  demand(comesRightly({ ...name, release: sha256(text), at: rules.now }, rules, found?.verified ?? null));
+  const coming = { ...name, release: sha256(text), at: rules.now };
+  // A request may name an older policy: it gains nothing by that.
+  for (const gate of [rules.gate, rules.newest])
+    demand(comesRightly(coming, { ...rules, gate }, found?.verified ?? null));
   return found?.envelope ?? null;
 }
 

@@ -4,6 +4,7 @@ import { authoriseLoading, policyInForce } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { lifecycleId, promoteId, type ReleaseName } from '../domain/names.js';
+import { stableOf } from '../domain/routing.js';
 import { MAY_SERVE, verifierId } from '../domain/promotion.js';
 import { standsUntil } from '../domain/provisional.js';
 import type { VerificationSummaryPredicate } from '../domain/provisional-predicates.js';
@@ -16,7 +17,10 @@ import { policyDigest } from '../formats/policy.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import type { PromotionControl, SigningActivities } from './contract.js';
+import { LiftedOrders } from './lifted.js';
 import { admitAsked, demandAsked, demandSigner, type AskedOfSigning } from './person-asks.js';
+import { StoredKills } from './stored-kills.js';
+import { StoredRoutes } from './stored-routes.js';
 
 const asked = (name: ReleaseName): AskedOfSigning => ({
   kind: 'promote',
@@ -76,7 +80,7 @@ export function createPromoting({
       const proviso = standsUntil(checked.release, rules);
       if (proviso !== null)
         throw new CustodyError('POLICY_REFUSED', `it stands until ${proviso.until} alone: ${proviso.why}`);
-      if (status?.predicate.kills.some(({ model }) => model === name.model) === true)
+      if (status?.predicate.kills.some(({ model }) => model === name.model) === true || (await isKilled(records, name)))
         throw new CustodyError('POLICY_REFUSED', `${name.model} is killed: what is stopped here goes nowhere else`);
       const predicate: VerificationSummaryPredicate = {
         verifier: { id: verifierId(records.environment) },
@@ -97,12 +101,24 @@ export function createPromoting({
   };
 }
 
-/** POLICY_REFUSED unless the records have it in service. Whether it may be, the evidence says. */
+/**
+ * POLICY_REFUSED unless it is what the callers of its endpoint reach, by the newest routing document: what was rolled back, or
+ * has been replaced, was promoted once, too. Whether it may serve, the evidence says.
+ */
 async function servingRelease(records: Records, name: ReleaseName): Promise<Digest> {
   const { ingested, rollout, outcome, retirement } = await progressOf(records, name);
+  const route = await new StoredRoutes(records, () => undefined).newest(name.model);
+  const stable = stableOf(route?.document ?? null)?.release;
   const serves = rollout?.kind === 'promoted' && outcome === undefined && retirement === undefined;
-  if (ingested !== undefined && serves) return ingested.release;
+  if (ingested !== undefined && serves && stable === ingested.release) return ingested.release;
   throw new CustodyError('POLICY_REFUSED', `${name.model} ${name.version} is not in service: only what serves goes on`);
+}
+
+/** By an order in the store that nobody has lifted: a status document is control's word, and somebody may put back an older one. */
+async function isKilled(records: Records, { model }: ReleaseName): Promise<boolean> {
+  const routes = new StoredRoutes(records, () => undefined);
+  const kills = new StoredKills(records, routes, new LiftedOrders(records, routes, () => undefined));
+  return (await kills.active(model, await routes.newest(model))).length > 0;
 }
 
 /** What the finding rests on, where it lies in the store. */

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Rules } from '../domain/authorise.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Manifest } from '../domain/manifest.js';
-import type { Policy } from '../domain/policy.js';
 import {
   promptFiles,
   promptProblem,
@@ -29,13 +29,14 @@ export async function promptsIn(
   deps: PromptDependencies,
   manifest: Manifest,
   provenance: ProvenancePredicate,
-  rules: Policy['artifacts'],
+  { gate, newest }: Pick<Rules, 'gate' | 'newest'>,
   signal: AbortSignal,
 ): Promise<PromptsFound> {
   const files = promptFiles(manifest);
   const source = promptsOf(provenance);
   const found = { files: files.length, from: source && (await reviewedIn(deps, files, source, signal)) };
-  const problem = unreviewed(found, rules);
+  // A request may name an older policy: it gains nothing by that.
+  const problem = unreviewed(found, gate.artifacts) ?? unreviewed(found, newest.artifacts);
   if (problem !== null) throw new CustodyError('POLICY_REFUSED', problem);
   return found;
 }

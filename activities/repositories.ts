@@ -3,6 +3,8 @@ import type { Records } from '../adapters/records.js';
 import { reviewedCode, type CommitOf, type FurtherReviews, type ReviewedCode } from '../adapters/reviewed-code.js';
 import { CustodyError } from '../domain/errors.js';
 import { quote } from '../formats/json.js';
+import type { SigningKey } from '../formats/keys.js';
+import { keysOfRole } from '../formats/statements.js';
 
 /** What a zone needs to take something from git. */
 export interface Repositories {
@@ -11,6 +13,8 @@ export interface Repositories {
   readonly repositories: Readonly<Record<string, string>>;
   /** Reviews that nobody has signed. */
   readonly further: FurtherReviews;
+  /** The key of the zone, where it trains: what it has signed of trainings counts. */
+  readonly producerKey?: SigningKey;
 }
 
 /**
@@ -18,15 +22,23 @@ export interface Repositories {
  * name it. POLICY_REFUSED, NOT_AUTHORISED, INPUT_UNSAFE as of `reviewedCode`.
  */
 export async function codeOf(
-  { records, repositories, further }: Repositories,
+  { records, repositories, further, producerKey }: Repositories,
   { repository, commit }: Pick<CommitOf, 'repository' | 'commit'>,
   { work, signal }: { readonly work: string; readonly signal: AbortSignal | undefined },
 ): Promise<ReviewedCode> {
   const address = named(repositories, repository, 'address of the repository');
-  const options = { keeps: true, further, ...(signal === undefined ? {} : { signal }) };
+  const own = producerKey === undefined ? undefined : await ownerOf(records, producerKey);
+  const trainedBy = own === undefined ? ('nobody' as const) : { id: own };
+  const options = { keeps: true, further, trainedBy, ...(signal === undefined ? {} : { signal }) };
   const found = await reviewedCode(records, { repository, address, commit }, join(work, 'clone'), options);
   for (const { envelope } of found.reviews) await records.keep(envelope);
   return found;
+}
+
+/** Who holds a key as a producer. */
+async function ownerOf(records: Records, key: SigningKey): Promise<string | undefined> {
+  const { newest } = await records.policies();
+  return keysOfRole(newest, 'producer').find((each) => each.key.keyId === key.keyId)?.owner;
 }
 
 /** What this zone was configured with under a name. POLICY_REFUSED where it was not. */

@@ -16,7 +16,7 @@ import { Clone } from './git/git.js';
 import { fetchCode, isOnBranch, notesOf, writtenIn } from './git/history.js';
 import { readTree, type CodeTree } from './git/tree.js';
 import type { Found, PolicyChain, Records } from './records.js';
-import { recordedCode, wasAdmitted } from './used-code.js';
+import { recordedCode, wasAdmitted, type TrainedBy } from './used-code.js';
 
 /** Code that may be used, and who says so. */
 export interface ReviewedCode {
@@ -39,6 +39,8 @@ interface ReviewedCodeOptions {
   readonly signal?: AbortSignal;
   /** What reviewers say is kept, before it is judged. */
   readonly keeps?: boolean;
+  /** Whose word counts that a commit was trained with before; by default nobody's. */
+  readonly trainedBy?: TrainedBy;
   /** What else is said of the commit and these files of it, wherever that is. */
   readonly further?: FurtherReviews;
 }
@@ -57,7 +59,7 @@ export async function reviewedCode(
   records: Records,
   about: CommitOf,
   work: string,
-  { signal, keeps = false, further = async () => [] }: ReviewedCodeOptions = {},
+  { signal, keeps = false, trainedBy = 'nobody', further = async () => [] }: ReviewedCodeOptions = {},
 ): Promise<ReviewedCode> {
   const { repository, address, commit } = about;
   const policies = await records.policies();
@@ -75,7 +77,7 @@ export async function reviewedCode(
     rule,
     ring: validAt(keyRing(newest), now),
     candidates: await recordedCode(records, repository),
-    wasAdmitted: (earlier) => wasAdmitted(records, { repository, commit: earlier }, policies),
+    wasAdmitted: (earlier) => wasAdmitted(records, { repository, commit: earlier }, policies, trainedBy),
   });
   const code = { repository, commit, branch, isOnBranch: true, files: tree.digest, written };
   const noted = await genuine(records, await notesOf(clone, commit), policies);

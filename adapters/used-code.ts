@@ -33,15 +33,23 @@ export async function recordedCode(records: Records, repository: string): Promis
   return found;
 }
 
-/** Whether it was: by what a producer or validator has signed, since whoever else can write to the store says nothing. */
+/** Whose word of a training counts: that of one authority, of any producer, where nothing depends on it, or nobody's. */
+export type TrainedBy = { readonly id: string } | 'any producer' | 'nobody';
+
+/**
+ * Whether it was: by what a validator has signed, or who may say so of trainings. Other producers sign what they like, and
+ * whoever else can write to the store says nothing.
+ */
 export async function wasAdmitted(
   records: Records,
   code: Pick<Code, 'repository' | 'commit'>,
   { newest }: PolicyChain,
+  trainedBy: TrainedBy,
 ): Promise<boolean> {
   const by = await usedBy(records, code);
   return (
-    (await wasTrainedWith(records, code, by?.provenance, newest)) || (await hasPrompts(records, code, by?.scan, newest))
+    (await wasTrainedWith(records, code, by?.provenance, newest, trainedBy)) ||
+    (await hasPrompts(records, code, by?.scan, newest))
   );
 }
 
@@ -50,10 +58,15 @@ async function wasTrainedWith(
   { repository, commit }: Pick<Code, 'repository' | 'commit'>,
   provenance: Digest | undefined,
   policy: Policy,
+  trainedBy: TrainedBy,
 ): Promise<boolean> {
   const found =
-    provenance === undefined ? null : await records.findGenuine('provenance', storeKeys.statement(provenance));
+    provenance === undefined || trainedBy === 'nobody'
+      ? null
+      : await records.findGenuine('provenance', storeKeys.statement(provenance));
   if (found === null || !signedInRole({ gate: policy, newest: policy }, found.verified, 'producer')) return false;
+  if (trainedBy !== 'any producer' && (trainedBy === 'nobody' || !found.verified.signers.includes(trainedBy.id)))
+    return false;
   const { buildDefinition, runDetails } = found.verified.predicate;
   // Other producers sign what they like of their own builds.
   if (buildDefinition.buildType !== TRAINING_BUILD || runDetails.builder.id !== trainingBuilder(records.environment))

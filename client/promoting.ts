@@ -12,6 +12,7 @@ import { baseOf } from '../domain/base.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';
+import { signedInRole } from '../domain/permission.js';
 import { dependenciesOf } from '../domain/provenance.js';
 import type { ProvenancePredicate, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
@@ -58,7 +59,17 @@ export async function promoteRelease(
     cpSync(resolve(files), join(partial, BUNDLE.release), { recursive: true, verbatimSymlinks: true });
     await demandFiles(records, name, release, provenance.predicate, join(partial, BUNDLE.release));
     const { summary } = await askFor(custody, signer, name, release);
-    const { envelope } = await records.get('verificationSummary', summary);
+    const { envelope, verified } = await records.get('verificationSummary', summary);
+    const policies = await records.policies();
+    const isSound =
+      verified.subject === release &&
+      verified.predicate.verificationResult === 'PASSED' &&
+      signedInRole({ gate: policies.newest, newest: policies.newest }, verified, 'release-signer');
+    if (!isSound)
+      throw new CustodyError(
+        'NOT_AUTHORISED',
+        `the summary ${summary} is not the signing zone's, or not of this release`,
+      );
     const { evidence } = await checkRelease(records, name, release, await newestStatus(records));
     await readOrigin(records, provenance.predicate);
     const signature = join(partial, BUNDLE.signature);

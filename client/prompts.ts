@@ -2,9 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Clone, runGit } from '../adapters/git/git.js';
 import { readTree } from '../adapters/git/tree.js';
+import type { Records } from '../adapters/records.js';
+import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Component, Manifest } from '../domain/manifest.js';
-import { pathInCommit, promptFiles, promptProblem, type PromptSource } from '../domain/prompts.js';
+import { holdsRole } from '../domain/policy.js';
+import { pathInCommit, promptFiles, promptProblem, type PromptsFound, type PromptSource } from '../domain/prompts.js';
 import { commitOf, demandClean, treeOf, withFolder } from './code.js';
 
 /**
@@ -40,6 +43,14 @@ export async function takePrompts(
   return source;
 }
 
+/** What a validator has said of a release's prompts. NOT_AUTHORISED: the scan is another's, or about another release. */
+export async function promptsOf(records: Records, release: Digest, scan: Digest): Promise<PromptsFound | undefined> {
+  const { subject, signers, predicate } = (await records.get('scan', scan)).verified;
+  const { newest } = await records.policies();
+  if (subject === release && signers.some((id) => holdsRole(newest, newest, id, 'validator'))) return predicate.prompts;
+  throw new CustodyError('NOT_AUTHORISED', `the scan ${scan} is not by a validator, or about another release`);
+}
+
 export interface PromptsOf {
   readonly title: string;
   readonly manifest: Manifest;
@@ -63,7 +74,7 @@ export async function promptsBetween(repository: string, before: PromptsOf, afte
     const places = [before, after].flatMap(({ manifest, source }) =>
       promptFiles(manifest).map(({ path }) => `:(literal)${pathInCommit(source, path)}`),
     );
-    const how = ['--no-color', '--no-ext-diff', '--no-textconv', '--find-renames'];
+    const how = ['--no-color', '--no-ext-diff', '--no-textconv', '--text', '--find-renames'];
     const args = ['diff', ...how, before.source.commit, after.source.commit, '--', ...new Set(places)];
     return (await clone.run(args)).toString('utf8');
   });

@@ -95,8 +95,9 @@ export function sayPrompts({ files, from }: PromptsFound): string {
   if (files === 0) return 'no prompts';
   const count = `${files} ${files === 1 ? 'prompt' : 'prompts'}`;
   if (from === null) return `${count} of no reviewed commit`;
-  const { repository, branch, commit, reviewers } = from;
-  return `${count} of the commit ${commit.slice(0, 12)} on ${branch} of ${repository}, approved by ${reviewers.join(', ')}`;
+  const { repository, branch, commit, folder, reviewers } = from;
+  const place = folder === '' ? '' : `in ${folder}/ `;
+  return `${count} ${place}of the commit ${commit.slice(0, 12)} on ${branch} of ${repository}, approved by ${reviewers.join(', ')}`;
 }
 
 function named({ buildDefinition }: ProvenancePredicate): readonly BuildDependency[] {

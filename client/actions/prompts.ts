@@ -2,13 +2,12 @@ import { progressOf } from '../../adapters/dossier.js';
 import type { Records } from '../../adapters/records.js';
 import { CustodyError } from '../../domain/errors.js';
 import { parseReleaseName } from '../../domain/names.js';
-import { holdsRole } from '../../domain/policy.js';
 import { sayPrompts, type PromptsFound } from '../../domain/prompts.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import { parseManifest } from '../../formats/manifest.js';
 import { openReading } from '../connect.js';
 import { answer, heading, plain } from '../output.js';
-import { promptsBetween, type PromptsOf } from '../prompts.js';
+import { promptsBetween, promptsOf, type PromptsOf } from '../prompts.js';
 import type { Session } from '../session.js';
 
 export async function diff(
@@ -18,7 +17,7 @@ export async function diff(
   options: { readonly in: string },
 ): Promise<void> {
   const { records } = openReading(session.layout);
-  const [from, to] = [await promptsOf(records, before), await promptsOf(records, after)];
+  const [from, to] = [await promptsNamed(records, before), await promptsNamed(records, after)];
   const text = await promptsBetween(options.in, from, to);
   const components = versionsBetween(from, to);
   const told = [from, to].map(({ title, found }) => ({ release: title, ...found }));
@@ -33,15 +32,11 @@ export async function diff(
 type Named = PromptsOf & { readonly found: PromptsFound };
 
 /** What intake has found of a release's prompts when it came in. */
-async function promptsOf(records: Records, given: string): Promise<Named> {
+async function promptsNamed(records: Records, given: string): Promise<Named> {
   const name = parseReleaseName(given);
   const { ingested } = await progressOf(records, name);
   if (ingested === undefined) throw new CustodyError('INPUT_MISSING', `there is no release ${given}`);
-  const { subject, signers, predicate } = (await records.get('scan', ingested.scan)).verified;
-  const { newest } = await records.policies();
-  if (subject !== ingested.release || !signers.some((id) => holdsRole(newest, newest, id, 'validator')))
-    throw new CustodyError('NOT_AUTHORISED', `the scan of ${given} is not by a validator, or about another release`);
-  const { prompts } = predicate;
+  const prompts = await promptsOf(records, ingested.release, ingested.scan);
   if (prompts === undefined || prompts.from === null)
     throw new CustodyError('INPUT_MISSING', `nobody says of which commit the prompts of ${given} are`);
   const manifest = parseManifest(await records.getBytes(ingested.release, storeKeys.manifest));

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { CustodyError } from '../../domain/errors.js';
 import { parseLifecycleId } from '../../domain/names.js';
 import { sayPrompts } from '../../domain/prompts.js';
+import { promptsOf } from '../prompts.js';
 import type { RequestPredicate, Verified } from '../../domain/statements.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import type { Reading } from '../connect.js';
@@ -45,7 +46,7 @@ export function howTo({ workflowId, gate }: Pick<WaitingGate, 'workflowId' | 'ga
 /** What whoever approves should have read: the overrides, whence the prompts are, and the risk assessment, as they lie in the store. */
 export async function groundsOf(
   { records }: Reading,
-  { predicate: { evidence } }: Verified<RequestPredicate>,
+  { predicate: { evidence, release } }: Verified<RequestPredicate>,
 ): Promise<readonly string[]> {
   const lines: string[] = [];
   const { override: request, riskAssessment, scan } = evidence;
@@ -57,7 +58,7 @@ export async function groundsOf(
     lines.push(`overridden by   ${found.verified.signers.join(', ')}: ${plain(lifts.join(', '))} until ${holdsUntil}`);
     lines.push(`because         ${plain(justification)}`);
   }
-  const prompts = scan === undefined ? undefined : (await records.get('scan', scan)).verified.predicate.prompts;
+  const prompts = scan === undefined || release === null ? undefined : await promptsOf(records, release, scan);
   if (prompts !== undefined && prompts.files > 0) lines.push(`prompts         ${plain(sayPrompts(prompts))}`);
   if (riskAssessment === undefined) return lines;
   const { predicate, signers } = (await records.get('riskAssessment', riskAssessment)).verified;

@@ -182,7 +182,7 @@ describe('a chat model', () => {
     await bench.approvals(gate.requestId);
     const approved = await bench.cli('approve', gate.requestId, '--key', 'alice', '--yes', '--reason', 'kinder');
     expect(approved, approved.stderr).toMatchObject({ code: 0 });
-    const whose = `1 prompt of the commit ${commit.slice(0, 12)} on main of lingo, approved by rita`;
+    const whose = `1 prompt in prompts/ of the commit ${commit.slice(0, 12)} on main of lingo, approved by rita`;
     expect(approved.stderr).toContain(whose);
     await bench.reached(name.version, 'in service', NAME.model);
     expect((await bench.cli('show', 'lingo@1.1.0')).stdout).toContain(whose);

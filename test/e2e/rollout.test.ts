@@ -44,6 +44,7 @@ const serving = async (): Promise<readonly string[]> =>
 beforeAll(async () => {
   bench = await Bench.start((policy) => ({
     ...policy,
+    artifacts: { ...policy.artifacts, allowUnreviewedPrompts: true },
     rollout: { ...policy.rollout, triggers: { ...policy.rollout.triggers, maxLatencyMs: 30_000 } },
     rollback: { warmReleases: 0 },
     retirement: { noticeSeconds: 1 },

@@ -32,7 +32,10 @@ export function prompts(facts: Facts): Finding {
   if (manifest?.components.some(({ kind }) => kind === 'prompt') !== true)
     return notConcerned('there is no prompt in it');
   const scan = documents.stated('scan', progress.ingested?.scan ?? '')?.predicate.prompts;
-  if (scan === undefined) return noEvidence('where its prompts were reviewed is not recorded');
+  const line = linesOf(facts, 'scan')[0];
+  if (line?.state === 'fails') return fails(line.says, { checked: line.checked });
+  if (scan === undefined || line?.state !== 'holds')
+    return noEvidence('where its prompts were reviewed is not recorded');
   if (scan.from === null) return fails(`it has ${sayPrompts(scan)}`, { checked: 'what its scan says of its prompts' });
   const finding = approved(facts, scan.from, 'scan');
   return finding.state === 'holds' ? { ...finding, says: `${finding.says}; ${sayPrompts(scan)}` } : finding;

@@ -128,7 +128,7 @@ describe('a release whose prompts were reviewed', () => {
     expect(failing(evidence)).toEqual([]);
     expect(rowOf(evidence, 'C3.4.3')).toMatchObject({
       state: 'holds',
-      says: 'commit cccccccccccc of digits, approved by remy; 1 prompt of the commit cccccccccccc on main of digits, approved by remy',
+      says: 'commit cccccccccccc of digits, approved by remy; 1 prompt in prompts/ of the commit cccccccccccc on main of digits, approved by remy',
     });
     expect(evidence.documents.map(({ kind }) => kind)).toContain('review');
   });

@@ -130,6 +130,13 @@ describe('ingesting a release', () => {
     await expectRefusedAtTheDoor(source, bundle, 'POLICY_REFUSED', /only with a verification summary/);
   });
 
+  it('attack: without a summary, by a request under an older policy that wanted none, and nothing is stored', async () => {
+    const { source, bundle } = await signedRelease(intake);
+    const { envelope } = intake.world.nextPolicy((p) => ({ ...p, promotion: promoting }));
+    await intake.bucket.createOnce(storeKeys.policy(2), canonicalBytes(envelope));
+    await expectRefusedAtTheDoor(source, bundle, 'POLICY_REFUSED', /only with a verification summary/);
+  });
+
   it('attack: by a verifier whose key has ended since, and nothing is stored', async () => {
     intake = await createIntake((p) => ({
       ...p,

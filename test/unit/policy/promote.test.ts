@@ -13,7 +13,7 @@ import { envelopeDigest } from '../../../formats/dsse.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { generateKey, importPrivateKey } from '../../../formats/keys.js';
 import { recordsOf } from '../serving/fixture.js';
-import { createWorld, PASSED, withProvisions, type KeyName, type Release } from '../../support/world.js';
+import { createWorld, PASSED, withProvisions, type KeyName, type Release, type Route } from '../../support/world.js';
 
 const world = createWorld({ policy: withProvisions });
 const { keys } = world;
@@ -29,6 +29,7 @@ async function kept(
   of: Release = world.release(),
   rollout: object = { kind: 'promoted', revision: 1 },
   status: Parameters<typeof world.status>[0] = {},
+  routes: readonly Route[] = world.inService(of),
 ): Promise<void> {
   bucket = createMemoryStore().bucket('test-custody');
   records = new Records(bucket, world.root);
@@ -36,6 +37,8 @@ async function kept(
   await put(storeKeys.policy(1), canonicalBytes(world.policyEnvelope));
   for (const [key, bytes] of recordsOf(of)) await put(key, bytes);
   await put(storeKeys.record(of.name, 'rollout'), canonicalBytes(rollout));
+  for (const { document, envelope } of routes)
+    await put(storeKeys.route(of.name.model, document.revision), canonicalBytes(envelope));
   await put(storeKeys.status(Date.now()), canonicalBytes(world.status(status).envelope));
 }
 
@@ -143,6 +146,27 @@ describe('attack', () => {
     await kept();
     await put(storeKeys.record(release.name, 'outcome'), canonicalBytes({ kind: 'retired', certificate: 'x' }));
     await expect(summarise(await asked())).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+  });
+
+  test('of what was promoted once, and is not what callers reach any more', async () => {
+    const before = world.release({ version: '0.9.0' });
+    const first = world.inService(before);
+    const next = world.release({ after: first.at(-1) ?? null });
+    const then = world.inService(next, first.at(-1));
+    await kept(next, undefined, {}, [...first, ...then]);
+    await expect(summarise(await asked())).resolves.toBeDefined();
+    await kept(next, undefined, {}, [...first, ...then, world.rollback(then.at(-1)!, before.release)]);
+    await expect(summarise(await asked())).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+    await kept(world.release(), undefined, {}, []);
+    await expect(summarise(await asked())).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+    await unsaid();
+  });
+
+  test('of what has been killed, by the order itself, though somebody has put back an older status document', async () => {
+    const order = world.kill('oscar');
+    await put(storeKeys.kill('digits', order.digest), canonicalBytes(order.envelope));
+    await expect(summarise(await asked())).rejects.toMatchObject({ code: 'POLICY_REFUSED' });
+    await unsaid();
   });
 
   test('of what has been revoked, also before any status document says so', async () => {

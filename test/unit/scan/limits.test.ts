@@ -49,7 +49,8 @@ describe('a release of more findings than anybody reads', () => {
     }));
   const sign = (files: readonly ScannedFile[], rules: Parameters<typeof signScan>[4]) => {
     const means = { isolation: 'bubblewrap', reader: HERE, verdicts: [], takenFrom: null, reused: new Set<string>() };
-    return signScan(key, name, sha256('r'), { ...means, files } as never, rules);
+    const prompts = { files: 0, from: null };
+    return signScan(key, name, sha256('r'), { ...means, prompts, files } as never, rules);
   };
 
   it('attack: is refused all the same, with a report that the store takes and that the statement names', () => {
