@@ -1,9 +1,11 @@
-import { mkdir, mkdtemp, readdir, rename, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { nameOnce } from '../adapters/durable.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
-import { readSmall } from '../adapters/source/file.js';
+import { readSmall, readSmallIfThere } from '../adapters/source/file.js';
 import { packRelease } from '../adapters/source/pack.js';
 import { recordCode } from '../adapters/used-code.js';
 import type { Trainer } from '../adapters/training/trainer.js';
@@ -112,13 +114,8 @@ type Trained = Awaited<ReturnType<TrainingActivities['train']>>;
 /** What a complete run of this request has made. REPLAYED when the run is another request's. */
 async function findRun(outputs: string, run: string, request: Digest): Promise<Trained | null> {
   const folder = join(outputs, run);
-  let text: Buffer;
-  try {
-    text = await readSmall(join(folder, RESULT), MAX_RESULT_BYTES);
-  } catch (error) {
-    if (error instanceof CustodyError && error.code === 'INPUT_MISSING') return null;
-    throw error;
-  }
+  const text = await readSmallIfThere(join(folder, RESULT), MAX_RESULT_BYTES);
+  if (text === null) return null;
   const result = checkShape(resultSchema, parseJson(text, RESULT), RESULT);
   if (result.request !== request)
     throw new CustodyError('REPLAYED', `the run ${run} has been made for another request: take another name`);
@@ -161,22 +158,28 @@ function within(asked: Trainer['limits'], allowed: Limits): Limits {
 
 const UNFINISHED = '.unfinished-';
 
+/** Folders in which this process works: an attempt that is taken for dead may go on beside the next one. */
+const live = new Set<string>();
+
 /** Works in a folder of its own, once what a killed attempt has left is gone. */
 async function inFolder<T>(outputs: string, run: string, act: (folder: string) => Promise<T>): Promise<T> {
   await mkdir(outputs, { recursive: true, mode: 0o755 });
   await removeUnfinished(outputs, run);
-  const folder = await mkdtemp(join(outputs, `${run}${UNFINISHED}`));
+  const folder = join(outputs, `${run}${UNFINISHED}${randomUUID()}`);
+  live.add(folder);
   try {
+    await mkdir(folder, { mode: 0o700 });
     return await act(folder);
   } finally {
     await removeTree(folder);
+    live.delete(folder);
   }
 }
 
 /** What a killed attempt has left. */
 async function removeUnfinished(outputs: string, run: string): Promise<void> {
-  for (const name of await readdir(outputs))
-    if (name.startsWith(`${run}${UNFINISHED}`)) await removeTree(join(outputs, name));
+  const found = (await readdir(outputs)).filter((name) => name.startsWith(`${run}${UNFINISHED}`));
+  for (const folder of found.map((name) => join(outputs, name))) if (!live.has(folder)) await removeTree(folder);
 }
 
 /** Signs the release, keeps its provenance, and gives the folder its name: from then on the run is complete. */
@@ -199,12 +202,7 @@ async function finish(
   await writeFile(join(complete, SIGNATURE), signature);
   await writeFile(join(complete, PROVENANCE), canonicalBytes(statement));
   await writeFile(join(complete, RESULT), canonicalBytes({ request: request.digest }));
-  try {
-    await rename(complete, join(outputs, run));
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw cause;
-  }
+  await nameOnce(complete, join(outputs, run));
   const trained = await findRun(outputs, run, request.digest);
   if (trained === null)
     throw new CustodyError('INTERNAL', `${join(outputs, run)} is in the way and is no complete run`);

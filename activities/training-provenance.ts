@@ -87,6 +87,16 @@ export function inputsBy(making: Making, before: Checkpoint | null): readonly Bu
   ];
 }
 
+const SAID_ANEW = ['reviewers', 'reviews'];
+
+/** Inputs without who reviewed them: the very same may be reviewed by more people meanwhile, and seen anew to be. */
+export function apartFromReviews(inputs: readonly BuildDependency[]): readonly BuildDependency[] {
+  return inputs.map(({ annotations = {}, ...input }) => ({
+    ...input,
+    annotations: Object.fromEntries(Object.entries(annotations).filter(([name]) => !SAID_ANEW.includes(name))),
+  }));
+}
+
 function built(
   { environment, model, run }: Making,
   { ran, startedOn }: Went,

@@ -1,21 +1,34 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesOf } from '../adapters/data-sources.js';
 import type { Records } from '../adapters/records.js';
+import { nameOnce } from '../adapters/durable.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
 import { listData } from '../adapters/source/data.js';
+import { readSmallIfThere } from '../adapters/source/file.js';
+import { MAX_DOCUMENT_BYTES } from '../adapters/source/folder.js';
+import { makeReadable } from '../adapters/source/pack.js';
 import { stagesOf } from '../adapters/training/recipe.js';
-import { runStage, type Ran } from '../adapters/training/run.js';
+import { ranTogether, runStage, type Ran } from '../adapters/training/run.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import { observedIn } from '../domain/observed.js';
 import { findAuthority, type Policy } from '../domain/policy.js';
 import { STAGE_BUILD } from '../domain/provenance.js';
 import { isoTime } from '../domain/time.js';
+import { trafficIn } from '../domain/traffic.js';
 import { fileListDigest, type ListedFile } from '../formats/file-list.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
 import { keysOfRole, signStatement } from '../formats/statements.js';
-import { inputsBy, stageParameters, stageProvenance, type Checkpoint, type Making } from './training-provenance.js';
+import {
+  apartFromReviews,
+  inputsBy,
+  stageParameters,
+  stageProvenance,
+  type Checkpoint,
+  type Making,
+} from './training-provenance.js';
 
 export interface StageDependencies {
   readonly records: Records;
@@ -29,6 +42,8 @@ interface Kept extends Checkpoint {
   readonly folder: string;
   readonly listed: readonly ListedFile[];
   readonly seconds: number;
+  /** How its stage went, as its provenance says. */
+  readonly went: Pick<Ran, 'observed' | 'network'>;
 }
 
 const CHECKPOINT = 'checkpoint';
@@ -38,7 +53,7 @@ const STATEMENT = 'statement.json';
  * Runs the stages of a run, each in a sandbox of its own. What one has left is signed and kept before the next begins, which
  * gets a copy of it once signature, run, inputs and every file are verified anew: also of what an attempt has left that was
  * killed, which is not repeated. DIGEST_MISMATCH, REPLAYED, SIGNATURE_INVALID, NOT_AUTHORISED: what is there is not that.
- * `limits` are those of all stages together.
+ * `limits` are those of all stages together, and so is what is told of how it ran.
  */
 export async function runStages(
   dependencies: StageDependencies,
@@ -51,6 +66,7 @@ export async function runStages(
   const { trainer, recipe, tree: code, hyperparameters, data, models } = making.inputs;
   const files = await filesOf(records, data);
   const stages = stagesOf(recipe);
+  const earlier: Kept['went'][] = [];
   let before: Kept | null = null;
   let seconds = 0;
   for (const [at, stage] of stages.entries()) {
@@ -64,21 +80,25 @@ export async function runStages(
       await mkdir(folder, { mode: 0o755 });
       const startedOn = isoTime(Date.now());
       const checkpoint = before === null ? null : { folder: join(before.folder, CHECKPOINT), files: before.listed };
-      const given = { stage, checkpoint, code, hyperparameters, files, models, tracer };
+      const spent = earlier.flatMap(({ network }) => network?.connections ?? []);
+      const given = { stage, checkpoint, earlier: spent, code, hyperparameters, files, models, tracer };
       const limited = { ...trainer, limits: { ...limits, wallSeconds } };
       const { output, ...ran } = await runStage(limited, given, folder, signal);
-      if (isLast) return { output, ran, before };
+      if (isLast) return { output, ran: ranTogether(earlier, ran), before };
       await keepCheckpoint(dependencies, making, stage.name, { ran, before, startedOn }, { output, place });
+      // Copies of code, data and checkpoint, which nobody needs any more.
+      await removeTree(folder);
       kept = await openCheckpoint(dependencies, making, stage.name, before, place);
     }
     if (kept === null) throw new CustodyError('INTERNAL', `the checkpoint ${place} is gone`);
     seconds += kept.seconds;
+    earlier.push(kept.went);
     before = kept;
   }
   throw new CustodyError('INTERNAL', 'a recipe without stages');
 }
 
-/** Its folder gets its name last of all, so that what has one is whole. */
+/** Its folder gets its name last of all, so that what has one is whole. One that is there already stays. */
 async function keepCheckpoint(
   { records, producerKey }: StageDependencies,
   making: Making,
@@ -95,11 +115,11 @@ async function keepCheckpoint(
   await records.keep(statement);
   const whole = `${output}.whole`;
   await mkdir(whole, { mode: 0o755 });
+  await makeReadable(made, files);
   await rename(made, join(whole, CHECKPOINT));
   await writeFile(join(whole, STATEMENT), canonicalBytes(statement));
   await mkdir(join(place, '..'), { recursive: true, mode: 0o755 });
-  await removeTree(place);
-  await rename(whole, place);
+  await nameOnce(whole, place);
 }
 
 /** `null`: there is none. */
@@ -110,7 +130,7 @@ async function openCheckpoint(
   before: Checkpoint | null,
   folder: string,
 ): Promise<Kept | null> {
-  const text = await readIfThere(join(folder, STATEMENT));
+  const text = await readSmallIfThere(join(folder, STATEMENT), MAX_DOCUMENT_BYTES);
   if (text === null) return null;
   const { verified } = await records.meet('provenance', text);
   const { newest } = await records.policies();
@@ -126,13 +146,24 @@ async function openCheckpoint(
       'REPLAYED',
       `${folder} is no checkpoint of the stage ${stage} of this run: take another name`,
     );
-  if (!isSame(resolvedDependencies, inputsBy(making, before)))
+  // Whether the reviews of now suffice was judged before anything ran.
+  if (!isSame(apartFromReviews(resolvedDependencies), apartFromReviews(inputsBy(making, before))))
     throw new CustodyError('REPLAYED', `the checkpoint ${folder} was made of something else: take another name`);
   const { files } = await listData(join(folder, CHECKPOINT));
   demandSame(stage, fileListDigest(files), verified.subject);
   const { startedOn, finishedOn } = runDetails.metadata;
   const seconds = Math.max(0, Math.ceil((Date.parse(finishedOn) - Date.parse(startedOn)) / 1000));
-  return { stage, folder, listed: files, files: verified.subject, statement: verified.digest, seconds };
+  const went = wentBy(stage, buildDefinition.internalParameters);
+  return { stage, folder, listed: files, files: verified.subject, statement: verified.digest, seconds, went };
+}
+
+/** MALFORMED: what it says is no account of that. */
+function wentBy(stage: string, parameters: Readonly<Record<string, unknown>> | undefined): Kept['went'] {
+  const observed = observedIn(parameters);
+  const network = trafficIn(parameters);
+  if (observed === null || (network === null && parameters?.['network'] !== undefined))
+    throw new CustodyError('MALFORMED', `the checkpoint of ${stage} does not say how its stage went`);
+  return { observed, ...(network === null ? {} : { network }) };
 }
 
 function demandSame(stage: string, found: Digest, signed: Digest): void {
@@ -141,13 +172,4 @@ function demandSame(stage: string, found: Digest, signed: Digest): void {
       'DIGEST_MISMATCH',
       `the checkpoint of ${stage} has changed since it was signed: ${found}, not ${signed}`,
     );
-}
-
-async function readIfThere(path: string): Promise<Buffer | null> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
 }

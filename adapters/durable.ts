@@ -31,6 +31,16 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Gives a folder its name, unless another one has it: that one stays. Both are whole. */
+export async function nameOnce(folder: string, name: string): Promise<void> {
+  try {
+    await rename(folder, name);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  }
+}
+
 /** Removes a tree, read-only folders included; follows no link. Absent is removed. */
 export async function removeTree(path: string): Promise<void> {
   await unlock(path);

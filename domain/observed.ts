@@ -22,6 +22,16 @@ export function attemptsIn({ seen }: Observed): readonly Observation[] {
   return seen.filter(({ kind }) => ATTEMPTS.includes(kind));
 }
 
+/** Of several runs as of one: what not each was watched for is not known of all. */
+export function observedTogether(all: readonly Observed[]): Observed {
+  const seen = OBSERVABLES.flatMap((kind) => {
+    const found = all.flatMap((each) => each.seen.filter((one) => one.kind === kind));
+    const count = found.reduce((total, each) => total + each.count, 0);
+    return found.length === 0 ? [] : [{ kind, count, detail: found.map(({ detail }) => detail).join('; ') }];
+  });
+  return { watched: OBSERVABLES.filter((kind) => all.every(({ watched }) => watched.includes(kind))), seen };
+}
+
 /** One line, for people. */
 export function sayObserved(observed: Observed): string {
   const unwatched = OBSERVABLES.filter((kind) => !observed.watched.includes(kind));

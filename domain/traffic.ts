@@ -44,6 +44,14 @@ export function sayTraffic({ destinations, connections }: Traffic): string {
   return `through a proxy that let it reach ${destinations.join(', ')}: ${connections.length} connections, ${bytes}`;
 }
 
+/** The same, behind what else is said of a run; nothing of one that had no network. */
+export function andTraffic(
+  destinations: Traffic['destinations'] | undefined,
+  connections: Traffic['connections'],
+): string {
+  return destinations === undefined ? '' : `; it had a network ${sayTraffic({ destinations, connections })}`;
+}
+
 /** What a provenance says of it; `null` where it says nothing of that form. */
 export function trafficIn(parameters: Readonly<Record<string, unknown>> | undefined): Traffic | null {
   const said = parameters?.['network'];

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { BlockList, isIP } from 'node:net';
+import os from 'node:os';
 
 /** Whatever leads to this host, to its neighbours, to many at once, or to an address inside of another (RFC 6890, IANA). */
 const INNER: readonly (readonly [string, number])[] = [
@@ -46,12 +47,51 @@ export function isPublic(address: string): boolean {
   return !inner[list].check(address, list);
 }
 
+/** Whether an address is one that this host has, wherever it may be reached from. */
+export function isOwn(address: string): boolean {
+  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+  const own = new BlockList();
+  for (const each of Object.values(os.networkInterfaces()).flatMap((found) => found ?? []))
+    own.addAddress(each.address, each.family === 'IPv6' ? 'ipv6' : 'ipv4');
+  return own.check(address, family);
+}
+
+/**
+ * Asks for one host once at a time, and for so many hosts: each lookup holds one of the few threads that all of the process's
+ * work with files needs, for as long as its server likes.
+ */
+export function sparingly<T>(ask: (host: string) => Promise<T>, atOnce: number): (host: string) => Promise<T> {
+  const asked = new Map<string, Promise<T>>();
+  const waiting: (() => void)[] = [];
+  let free = atOnce;
+  const inTurn = async (host: string): Promise<T> => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await ask(host);
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
+  };
+  return (host) => {
+    const known = asked.get(host);
+    if (known !== undefined) return known;
+    const found = inTurn(host).finally(() => asked.delete(host));
+    asked.set(host, found);
+    return found;
+  };
+}
+
+const lookupAll = sparingly((host) => lookup(host, { all: true }), 2);
+
 /** Every address of a host, which is one itself in brackets or not; none where its name leads nowhere. */
 export async function addressesOf(host: string): Promise<readonly string[]> {
   const literal = host.replace(/^\[(.*)\]$/, '$1');
   if (isIP(literal) !== 0) return [literal];
   try {
-    return (await lookup(host, { all: true })).map(({ address }) => address);
+    return (await lookupAll(host)).map(({ address }) => address);
   } catch {
     return [];
   }

@@ -24,8 +24,7 @@ export function forward(request: IncomingMessage, response: ServerResponse, way:
     else response.writeHead(502, { connection: 'close' }).end();
   };
   if (socket === null) return fail();
-  const framing = request.headers['transfer-encoding'] === undefined ? {} : { 'transfer-encoding': 'chunked' };
-  const headers = { ...endToEnd(request), ...framing, host: authority };
+  const headers = { ...endToEnd(request), ...framingOf(request), host: authority };
   const remote = ask({ createConnection: () => socket, method, path, headers, setHost: false });
   remote.on('error', ({ message }) => (way.note(message), fail()));
   remote.once('close', fail);
@@ -42,6 +41,13 @@ export function forward(request: IncomingMessage, response: ServerResponse, way:
     answer.pipe(response);
   });
   request.pipe(remote);
+}
+
+/** What a body was taken in by goes out with it, whatever `Connection` says: unframed it would be the next request. */
+function framingOf({ headers }: IncomingMessage): Record<string, string> {
+  const length = headers['content-length'];
+  if (headers['transfer-encoding'] !== undefined) return { 'transfer-encoding': 'chunked' };
+  return length === undefined ? {} : { 'content-length': length };
 }
 
 function endToEnd({ headersDistinct }: IncomingMessage): Record<string, string[]> {

@@ -4,7 +4,7 @@ import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { readDestination } from '../../domain/destinations.js';
 import type { Connection } from '../../domain/traffic.js';
-import { addressesOf, inDestination, isPublic } from './addresses.js';
+import { addressesOf, inDestination, isOwn, isPublic } from './addresses.js';
 import { forward } from './forward.js';
 import type { SandboxNetwork } from './port.js';
 import { Way } from './way.js';
@@ -19,6 +19,17 @@ export const PROXY_LIMITS = {
   idleMs: 120_000,
 };
 export type ProxyLimits = typeof PROXY_LIMITS;
+
+/** What a run has left of that after these. */
+export function limitsAfter(connections: readonly Connection[]): Partial<ProxyLimits> {
+  const left = (limit: number, of: (each: Connection) => number): number =>
+    Math.max(0, limit - connections.reduce((total, each) => total + of(each), 0));
+  return {
+    connections: left(PROXY_LIMITS.connections, () => 1),
+    upBytes: left(PROXY_LIMITS.upBytes, ({ up }) => up),
+    downBytes: left(PROXY_LIMITS.downBytes, ({ down }) => down),
+  };
+}
 
 const DRAIN_MS = 2000;
 const ABSOLUTE = /^http:\/\/([\x21-\x22\x24-\x2e\x30-\x3e\x41-\x5b\x5d-\x7e]+)(\/[\x21-\x22\x24-\x7e]*)?$/i;
@@ -36,6 +47,7 @@ export class RecordingProxy {
   readonly #clients = new Set<Socket>();
   readonly #asked = new WeakSet<Duplex>();
   readonly #ways: Way[] = [];
+  readonly #bytes = { up: 0, down: 0 };
   #accepted = 0;
   #listener: Server | null = null;
   #isClosed = false;
@@ -47,7 +59,13 @@ export class RecordingProxy {
     this.#limits = { ...PROXY_LIMITS, ...limits };
     this.#attempt = attempt;
     this.#http = createServer({ requireHostHeader: false, maxHeaderSize: 32 * 1024 });
-    this.#http.on('request', (request, response) => this.#guard(this.#plain(request, response), request.socket));
+    // Beyond a count, Node goes by headers that it does not hand out.
+    this.#http.maxHeadersCount = 0;
+    const plain = (request: IncomingMessage, response: ServerResponse): void =>
+      this.#guard(this.#plain(request, response), request.socket);
+    this.#http.on('request', plain);
+    // Node would answer these itself.
+    this.#http.on('checkExpectation', plain);
     this.#http.on('connect', (request, socket: Socket, head: Buffer) =>
       this.#guard(this.#tunnel(request, socket, head), socket),
     );
@@ -163,7 +181,8 @@ export class RecordingProxy {
     const { host, port } = destination;
     const found = await this.#lookup(host);
     if (this.#isClosed || client.destroyed) return null;
-    const inner = found.find((each) => !isPublic(each) && !this.#listed.has(inDestination(each, port)));
+    const isInner = (each: string): boolean => !isPublic(each) || isOwn(each);
+    const inner = found.find((each) => isInner(each) && !this.#listed.has(inDestination(each, port)));
     if (inner !== undefined) return this.#refuse(`${wanted}, which is ${inner}`);
     const way: Way = new Way(destination, found[0] ?? null, this.#limits.idleMs, () => this.#measure(way));
     this.#ways.push(way);
@@ -182,9 +201,11 @@ export class RecordingProxy {
 
   #measure(way: Way): void {
     const { upBytes, downBytes } = this.#limits;
-    const sum = (of: 'up' | 'down'): number => this.#ways.reduce((total, { record }) => total + record[of], 0);
-    if (sum('up') > upBytes) this.#cut(way, `more than ${upBytes} bytes out`);
-    else if (sum('down') > downBytes) this.#cut(way, `more than ${downBytes} bytes in`);
+    const { up, down } = way.takeBytes();
+    this.#bytes.up += up;
+    this.#bytes.down += down;
+    if (this.#bytes.up > upBytes) this.#cut(way, `more than ${upBytes} bytes out`);
+    else if (this.#bytes.down > downBytes) this.#cut(way, `more than ${downBytes} bytes in`);
   }
 
   #cut(way: Way, why: string): void {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
 import type { Isolation } from '../../domain/isolation.js';
+import { andTraffic } from '../../domain/traffic.js';
 import { bubblewrapCommand, DEFAULT_OUTPUT_MB, unshareCommand, type SandboxUser } from './command.js';
 import { sandboxLayout, type LayoutStep } from './layout.js';
 import { giveTo, measure } from './outputs.js';
@@ -138,7 +139,11 @@ async function executeWatched(
   }
   const ended = await guard.verdict();
   if (ended === 'aborted') {
-    throw new CustodyError('INTERRUPTED', `the sandboxed ${request.command[0]} was ended because its caller was`);
+    const reached = andTraffic(request.network?.destinations, watch.connections);
+    throw new CustodyError(
+      'INTERRUPTED',
+      `the sandboxed ${request.command[0]} was ended because its caller was${reached}`,
+    );
   }
   if (ended === 'exited' && !end.started) {
     throw unavailable(`${kind} failed (exit ${end.exitCode ?? end.signal})`, [end.stderr.trim()]);

@@ -16,6 +16,8 @@ export class Way {
   #http: Http | undefined;
   #problem: string | undefined;
   #isOpen = false;
+  #isCut = false;
+  #taken = { up: 0, down: 0 };
 
   /** `onBytes` is told when there are more of them. */
   constructor(destination: Destination, address: string | null, idleMs: number, onBytes: () => void) {
@@ -31,13 +33,25 @@ export class Way {
 
   get record(): Connection {
     const { host, port } = this.#destination;
-    const [socket, http, problem] = [this.#isOpen ? this.#socket : null, this.#http, this.#problem];
+    const [http, problem] = [this.#http, this.#problem];
     return {
       ...{ host, port, address: this.#address, openedOn: this.#openedOn },
-      ...{ up: socket?.bytesWritten ?? 0, down: socket?.bytesRead ?? 0 },
+      ...this.#bytes,
       ...(http === undefined ? {} : { http }),
       ...(problem === undefined ? {} : { problem }),
     };
+  }
+
+  get #bytes(): { readonly up: number; readonly down: number } {
+    const socket = this.#isOpen ? this.#socket : null;
+    return { up: socket?.bytesWritten ?? 0, down: socket?.bytesRead ?? 0 };
+  }
+
+  /** How many more there are than when this was asked before. */
+  takeBytes(): { readonly up: number; readonly down: number } {
+    const [before, { up, down }] = [this.#taken, this.#bytes];
+    this.#taken = { up, down };
+    return { up: up - before.up, down: down - before.down };
   }
 
   /** By the address, never by the name: that might lead elsewhere by now. `null`: it leads nowhere. */
@@ -48,11 +62,14 @@ export class Way {
     }
     const socket = connect({ host: this.#address, port: this.#destination.port });
     this.#socket = socket;
-    socket.once('connect', () => (this.#isOpen = true));
+    // What came in has gone out once all who listen have had it.
+    const count = (): void => queueMicrotask(() => this.#isCut || this.#onBytes());
+    socket.once('connect', () => ((this.#isOpen = true), count()));
     socket.on('error', ({ code }: NodeJS.ErrnoException) => this.note(code ?? 'an error'));
     socket.setTimeout(this.#idleMs, () => this.cut('nothing came or went for too long'));
-    socket.on('data', this.#onBytes);
-    client.on('data', this.#onBytes);
+    socket.on('data', count);
+    socket.once('close', count);
+    client.on('data', count);
     return socket;
   }
 
@@ -68,6 +85,7 @@ export class Way {
 
   cut(problem: string): void {
     this.note(problem);
+    this.#isCut = true;
     this.end();
   }
 

@@ -108,6 +108,16 @@ export async function readSmall(path: string, maxBytes: number): Promise<Buffer>
   }
 }
 
+/** The same of one that may be missing: then `null`. */
+export async function readSmallIfThere(path: string, maxBytes: number): Promise<Buffer | null> {
+  try {
+    return await readSmall(path, maxBytes);
+  } catch (error) {
+    if (error instanceof CustodyError && error.code === 'INPUT_MISSING') return null;
+    throw error;
+  }
+}
+
 export interface ExpectedFile {
   readonly path: string;
   readonly size: number;

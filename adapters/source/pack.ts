@@ -59,7 +59,7 @@ export async function packRelease(
   kept: readonly ManifestFile[] = [],
 ): Promise<PackedRelease> {
   const found = walkFolder(folder, NO_LIMITS).filter(({ path }) => path !== MANIFEST_FILE);
-  for (const { path, mode } of found) if (mode !== READABLE) await makeReadable(join(folder, path));
+  for (const { path, mode } of found) if (mode !== READABLE) await makeFileReadable(join(folder, path));
   const own = await hashFiles(folder, found);
   const files = inByteOrder([...own, ...kept]);
   const { model, version, components, serving } = typeof description === 'function' ? description(files) : description;
@@ -73,12 +73,29 @@ export async function packRelease(
   });
   const manifest = parseManifest(text);
   await writeManifest(join(folder, MANIFEST_FILE), text);
-  for (const parent of new Set(['.', ...own.map(({ path }) => dirname(path))]))
-    await chmod(join(folder, parent), 0o755);
+  await openFolders(folder, own);
   return { folder, manifest, text, release: sha256(text) };
 }
 
-async function makeReadable(path: string): Promise<void> {
+/**
+ * What a program has left becomes readable for other users, and no more than that: nobody else writes to it, and none of it runs
+ * with its owner's rights. INPUT_UNSAFE for links, though `files` should be what `walkFolder` has found.
+ */
+export async function makeReadable(folder: string, files: readonly { readonly path: string }[]): Promise<void> {
+  for (const { path } of files) await makeFileReadable(join(folder, path));
+  await openFolders(folder, files);
+}
+
+async function openFolders(folder: string, files: readonly { readonly path: string }[]): Promise<void> {
+  for (const parent of new Set(files.flatMap(({ path }) => parentsOf(path)))) await chmod(join(folder, parent), 0o755);
+}
+
+function parentsOf(path: string): readonly string[] {
+  const parent = dirname(path);
+  return parent === '.' ? ['.'] : [...parentsOf(parent), parent];
+}
+
+async function makeFileReadable(path: string): Promise<void> {
   const { handle } = await openRegular(path);
   try {
     await handle.chmod(READABLE);

@@ -1,11 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
-import { attemptsIn, sayObserved, type Observed } from '../../domain/observed.js';
-import type { Traffic } from '../../domain/traffic.js';
+import { attemptsIn, observedTogether, sayObserved, type Observed } from '../../domain/observed.js';
+import { andTraffic, type Traffic } from '../../domain/traffic.js';
 import type { ListedFile } from '../../formats/file-list.js';
 import { quote } from '../../formats/json.js';
 import type { SandboxKind, SandboxLimits } from '../sandbox/port.js';
+import { limitsAfter } from '../sandbox/proxy.js';
 import { runSandboxed } from '../sandbox/sandbox.js';
 import { MANIFEST_FILE } from '../../domain/manifest.js';
 import { copyData } from '../source/data.js';
@@ -22,6 +23,8 @@ export interface TrainingInputs {
   readonly stage: Stage;
   /** What the stage before has written. */
   readonly checkpoint: { readonly folder: string; readonly files: readonly ListedFile[] } | null;
+  /** What the stages before had of what the proxy gives to a run. */
+  readonly earlier: Traffic['connections'];
   readonly code: CodeTree;
   readonly hyperparameters: Buffer;
   /** The files of the trainer's data. */
@@ -40,6 +43,15 @@ export interface Ran {
   readonly network?: Traffic;
 }
 
+/** How those of all stages went, as of one run. */
+export function ranTogether(stages: readonly Pick<Ran, 'observed' | 'network'>[], last: Ran): Ran {
+  const { sandbox, network } = last;
+  const all = [...stages, last];
+  const observed = observedTogether(all.map((each) => each.observed));
+  const connections = all.flatMap((each) => each.network?.connections ?? []);
+  return { sandbox, observed, ...(network === undefined ? {} : { network: { ...network, connections } }) };
+}
+
 /**
  * Runs code in a sandbox without network, but for a proxy to the trainer's destinations; itself, the trainer's mounts, and copies
  * of these files of its data and of these releases read-only. Answers the folder it has written to, and what it was seen to do.
@@ -48,7 +60,7 @@ export interface Ran {
  */
 export async function runStage(
   trainer: Trainer & { readonly limits: SandboxLimits },
-  { stage, checkpoint, code, hyperparameters, files, models, tracer }: TrainingInputs,
+  { stage, checkpoint, earlier, code, hyperparameters, files, models, tracer }: TrainingInputs,
   work: string,
   signal?: AbortSignal,
 ): Promise<Ran & { readonly output: string }> {
@@ -81,7 +93,7 @@ export async function runStage(
     cwd: '/tmp',
     env: {},
     limits: trainer.limits,
-    ...(destinations === undefined ? {} : { network: { destinations } }),
+    ...(destinations === undefined ? {} : { network: { destinations, limits: limitsAfter(earlier) } }),
     ...(tracer === undefined ? {} : { tracer }),
     ...reading,
   });
@@ -89,7 +101,8 @@ export async function runStage(
   if (result.ended !== 'exited' || result.exitCode !== 0 || attemptsIn(observed).length > 0) {
     const how = result.ended === 'exited' ? `exit ${result.exitCode ?? result.signal ?? 'unknown'}` : result.ended;
     const said = quote(result.stderr.trim().slice(-TOLD));
-    const message = `the training run failed (${how}): ${sayObserved(observed)}. It said ${said}`;
+    const seen = `${sayObserved(observed)}${andTraffic(destinations, connections)}`;
+    const message = `the stage ${stage.name} of the training run failed (${how}): ${seen}. It said ${said}`;
     throw new CustodyError('TRAINING_FAILED', message);
   }
   const network = destinations === undefined ? {} : { network: { destinations, connections } };

