@@ -8,7 +8,7 @@ import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
 import type { SigningKey } from '../formats/keys.js';
-import { keysOfRole } from '../formats/statements.js';
+import { holderOf } from '../formats/statements.js';
 import type { Desk } from './control.js';
 
 /** What one person with the right to may ask of the signing zone. */
@@ -60,7 +60,7 @@ export async function demandAsked(
 /** NOT_AUTHORISED: what this key would sign counts for nothing. */
 export async function demandSigner(records: Records, key: SigningKey): Promise<void> {
   const { newest } = await records.policies();
-  if (keysOfRole(newest, 'release-signer').some((held) => held.key.keyId === key.keyId)) return;
+  if (holderOf(newest, 'release-signer', key) !== undefined) return;
   throw new CustodyError(
     'NOT_AUTHORISED',
     'the key of this signing zone is no release signer in the policy: apply one that lists it first',

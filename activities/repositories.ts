@@ -4,7 +4,7 @@ import { reviewedCode, type CommitOf, type FurtherReviews, type ReviewedCode } f
 import { CustodyError } from '../domain/errors.js';
 import { quote } from '../formats/json.js';
 import type { SigningKey } from '../formats/keys.js';
-import { keysOfRole } from '../formats/statements.js';
+import { holderOf } from '../formats/statements.js';
 
 /** What a zone needs to take something from git. */
 export interface Repositories {
@@ -27,18 +27,13 @@ export async function codeOf(
   { work, signal }: { readonly work: string; readonly signal: AbortSignal | undefined },
 ): Promise<ReviewedCode> {
   const address = named(repositories, repository, 'address of the repository');
-  const own = producerKey === undefined ? undefined : await ownerOf(records, producerKey);
+  const { newest } = await records.policies();
+  const own = producerKey === undefined ? undefined : holderOf(newest, 'producer', producerKey);
   const trainedBy = own === undefined ? ('nobody' as const) : { id: own };
   const options = { keeps: true, further, trainedBy, ...(signal === undefined ? {} : { signal }) };
   const found = await reviewedCode(records, { repository, address, commit }, join(work, 'clone'), options);
   for (const { envelope } of found.reviews) await records.keep(envelope);
   return found;
-}
-
-/** Who holds a key as a producer. */
-async function ownerOf(records: Records, key: SigningKey): Promise<string | undefined> {
-  const { newest } = await records.policies();
-  return keysOfRole(newest, 'producer').find((each) => each.key.keyId === key.keyId)?.owner;
 }
 
 /** What this zone was configured with under a name. POLICY_REFUSED where it was not. */

@@ -23,7 +23,7 @@ import { checkShape, parseJson, quote } from '../formats/json.js';
 import type { SigningKey } from '../formats/keys.js';
 import { omsResources } from '../formats/manifest.js';
 import { signOms } from '../formats/oms.js';
-import { keysOfRole, signStatement } from '../formats/statements.js';
+import { holderOf, signStatement } from '../formats/statements.js';
 import type { TrainingActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
 import { inputsOf, type Sources } from './training-inputs.js';
@@ -103,7 +103,7 @@ async function admit(
   ]);
   const rules = rulesFor(policies, verified, isoTime(Date.now()));
   demand(mayAskToTrain({ model, run, request: verified }, rules));
-  if (!keysOfRole(policies.newest, 'producer').some(({ key }) => key.keyId === producerKey.keyId))
+  if (holderOf(policies.newest, 'producer', producerKey) === undefined)
     throw new CustodyError('NOT_AUTHORISED', 'the key of this training zone is not a producer in the policy');
   await records.keep(signed, storeKeys.request(verified.digest));
   return { request: verified as TrainRequest, rules };

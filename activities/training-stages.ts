@@ -13,14 +13,14 @@ import { ranTogether, runStage, type Ran } from '../adapters/training/run.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import { observedIn } from '../domain/observed.js';
-import { findAuthority, type Policy } from '../domain/policy.js';
+import type { Policy } from '../domain/policy.js';
 import { STAGE_BUILD } from '../domain/provenance.js';
 import { isoTime } from '../domain/time.js';
 import { trafficIn } from '../domain/traffic.js';
 import { fileListDigest, type ListedFile } from '../formats/file-list.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
-import { keysOfRole, signStatement } from '../formats/statements.js';
+import { holderOf, signStatement } from '../formats/statements.js';
 import {
   apartFromReviews,
   inputsBy,
@@ -134,9 +134,8 @@ async function openCheckpoint(
   if (text === null) return null;
   const { verified } = await records.meet('provenance', text);
   const { newest } = await records.policies();
-  const owner = keysOfRole(newest, 'producer').find(({ key }) => key.keyId === producerKey.keyId)?.owner;
-  const isOwn = owner !== undefined && verified.signers.includes(owner) && findAuthority(newest, owner) !== null;
-  if (!isOwn)
+  const owner = holderOf(newest, 'producer', producerKey);
+  if (owner === undefined || !verified.signers.includes(owner))
     throw new CustodyError('NOT_AUTHORISED', `the checkpoint of ${stage} is signed by another than this zone`);
   const { buildDefinition, runDetails } = verified.predicate;
   const { buildType, externalParameters, resolvedDependencies } = buildDefinition;

@@ -48,7 +48,7 @@ export async function wasAdmitted(
 ): Promise<boolean> {
   const by = await usedBy(records, code);
   return (
-    (await wasTrainedWith(records, code, by?.provenance, newest, trainedBy)) ||
+    (trainedBy !== 'nobody' && (await wasTrainedWith(records, code, by?.provenance, newest, trainedBy))) ||
     (await hasPrompts(records, code, by?.scan, newest))
   );
 }
@@ -58,15 +58,12 @@ async function wasTrainedWith(
   { repository, commit }: Pick<Code, 'repository' | 'commit'>,
   provenance: Digest | undefined,
   policy: Policy,
-  trainedBy: TrainedBy,
+  trainedBy: Exclude<TrainedBy, 'nobody'>,
 ): Promise<boolean> {
   const found =
-    provenance === undefined || trainedBy === 'nobody'
-      ? null
-      : await records.findGenuine('provenance', storeKeys.statement(provenance));
+    provenance === undefined ? null : await records.findGenuine('provenance', storeKeys.statement(provenance));
   if (found === null || !signedInRole({ gate: policy, newest: policy }, found.verified, 'producer')) return false;
-  if (trainedBy !== 'any producer' && (trainedBy === 'nobody' || !found.verified.signers.includes(trainedBy.id)))
-    return false;
+  if (trainedBy !== 'any producer' && !found.verified.signers.includes(trainedBy.id)) return false;
   const { buildDefinition, runDetails } = found.verified.predicate;
   // Other producers sign what they like of their own builds.
   if (buildDefinition.buildType !== TRAINING_BUILD || runDetails.builder.id !== trainingBuilder(records.environment))

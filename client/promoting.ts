@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
-import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { cpSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { openBase } from '../adapters/base.js';
 import { checkRelease, newestStatus, progressOf } from '../adapters/dossier.js';
 import { placeOf } from '../adapters/evidence/folder.js';
@@ -20,6 +19,7 @@ import { sha256 } from '../formats/sha256.js';
 import { startPromote } from '../workflows/messages.js';
 import type { PromoteOutcome } from '../workflows/promote.js';
 import type { Custody } from './connect.js';
+import { makeFolder, writeBelow } from './files.js';
 import { runToEnd } from './messages.js';
 import { provenanceBeside } from './provenance.js';
 import { requestPromotion, type Signer } from './requests.js';
@@ -53,9 +53,7 @@ export async function promoteRelease(
     throw new CustodyError('INPUT_MISSING', `there is no release ${name.model} ${name.version}`);
   const { release } = ingested;
   const { verified: provenance } = await records.get('provenance', ingested.provenance);
-  const target = resolve(out);
-  const partial = `${target}.${randomUUID()}.partial`;
-  try {
+  return makeFolder(out, async (partial) => {
     cpSync(resolve(files), join(partial, BUNDLE.release), { recursive: true, verbatimSymlinks: true });
     await demandFiles(records, name, release, provenance.predicate, join(partial, BUNDLE.release));
     const { summary } = await askFor(custody, signer, name, release);
@@ -77,21 +75,9 @@ export async function promoteRelease(
     writeFileSync(provenanceBeside(signature), lineOf(evidence.provenance));
     writeFileSync(join(partial, BUNDLE.summary), lineOf(envelope));
     const taken = await bucket.taken();
-    for (const [key, { body }] of taken) {
-      const path = join(partial, placeOf(key, body));
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, body);
-    }
-    renameSync(partial, target);
-    return { folder: target, release, summary, objects: taken.length };
-  } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
-    throw new CustodyError('USAGE', `there is something at ${target}: name another folder with --out`, {
-      cause: error,
-    });
-  }
+    for (const [key, { body }] of taken) writeBelow(partial, placeOf(key, body), body);
+    return { folder: resolve(out), release, summary, objects: taken.length };
+  });
 }
 
 function askFor(

@@ -49,6 +49,11 @@ export function keysOfRole(policy: Policy, role: Role): readonly RingKey[] {
   return keyRing(policy).filter(({ owner }) => findAuthority(policy, owner)?.roles.includes(role) === true);
 }
 
+/** Who holds this very key in a role; `undefined` where nobody does. */
+export function holderOf(policy: Policy, role: Role, { keyId }: { readonly keyId: string }): string | undefined {
+  return keysOfRole(policy, role).find(({ key }) => key.keyId === keyId)?.owner;
+}
+
 /** Signs a statement about `subject` with every key given. */
 export function signStatement<K extends PredicateName>(
   name: K,

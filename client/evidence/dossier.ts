@@ -1,17 +1,14 @@
-import { randomUUID } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
 import { dossierFiles, DOSSIER_MANIFEST, placeOf } from '../../adapters/evidence/folder.js';
 import { RecordingBucket } from '../../adapters/evidence/recording.js';
 import type { PublishedLog } from '../../adapters/audit/published.js';
 import { Records } from '../../adapters/records.js';
 import type { DossierFile } from '../../domain/dossier.js';
-import { CustodyError } from '../../domain/errors.js';
 import type { ReleaseName } from '../../domain/names.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { sha256 } from '../../formats/sha256.js';
 import { signStatement } from '../../formats/statements.js';
 import { encodeProof } from '../../formats/tlog-proof.js';
+import { makeFolder, writeBelow } from '../files.js';
 import type { Signer } from '../requests.js';
 import { derivedFiles, EVIDENCE, LOG_CHECKPOINT } from './derived.js';
 import { evidenceOf } from './gather.js';
@@ -60,22 +57,9 @@ export async function makeDossier(
   const envelope = signStatement('dossier', subject, predicate, [signer.key]);
   files.set(DOSSIER_MANIFEST, { bytes: Buffer.concat([canonicalBytes(envelope), Buffer.from('\n')]), stored: null });
 
-  const target = resolve(folder);
-  const partial = `${target}.${randomUUID()}.partial`;
-  try {
-    for (const [path, { bytes }] of files) {
-      mkdirSync(dirname(join(partial, path)), { recursive: true });
-      writeFileSync(join(partial, path), bytes);
-    }
+  await makeFolder(folder, async (partial) => {
+    for (const [path, { bytes }] of files) writeBelow(partial, path, bytes);
     await verifyDossier(partial, { root: live.root, vkey });
-    renameSync(partial, target);
-  } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
-    throw new CustodyError('USAGE', `there is something at ${target}: name another folder with --out`, {
-      cause: error,
-    });
-  }
+  });
   return evidence;
 }
