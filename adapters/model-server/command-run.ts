@@ -42,6 +42,7 @@ export async function runCommand(
   const relay = await relayTo(socket, join(work, 'relay'));
   const output: Buffer[] = [];
   let size = 0;
+  const tooMuch = new AbortController();
   try {
     const [program = '', ...args] = command.run.map((word) =>
       word.replaceAll('{socket}', `${SOCKETS}/${SOCKET}`).replaceAll('{model}', model),
@@ -55,12 +56,13 @@ export async function runCommand(
       cwd: FILES,
       env: {},
       limits: { wallSeconds: command.timeoutSeconds, memoryMb: MEMORY_MB },
-      signal,
+      signal: AbortSignal.any([signal, tooMuch.signal]),
       sandbox: isolation,
       onOutput: ({ stream, bytes }) => {
         if (stream !== 'stdout') return;
         size += bytes.length;
         if (size <= MAX_OUTPUT_BYTES) output.push(bytes);
+        else tooMuch.abort();
       },
     });
     if (result.ended !== 'exited') return inconclusive(`the command was ended: ${result.ended}`);
@@ -68,9 +70,10 @@ export async function runCommand(
       const said = printable(result.stderr.trim().slice(-200));
       return inconclusive(`the command ended with ${result.exitCode ?? result.signal ?? 'no code'}, saying ${said}`);
     }
-    if (size > MAX_OUTPUT_BYTES) return inconclusive(`the command printed more than ${MAX_OUTPUT_BYTES} bytes`);
     return readCommandOutput(Buffer.concat(output), command);
   } catch (error) {
+    if (tooMuch.signal.aborted && !signal.aborted)
+      return inconclusive(`the command was ended: it printed more than ${MAX_OUTPUT_BYTES} bytes`);
     if (!(error instanceof CustodyError) || error.code !== 'MALFORMED') throw error;
     return inconclusive(error.message);
   } finally {
