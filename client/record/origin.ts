@@ -4,6 +4,7 @@ import { CustodyError } from '../../domain/errors.js';
 import { lifecycleId } from '../../domain/names.js';
 import { holdsRole } from '../../domain/policy.js';
 import { dependenciesOf, flawInProvenance, type DependencyKind } from '../../domain/provenance.js';
+import { comesRightly } from '../../domain/promotion.js';
 import { modelsOf } from '../../domain/used-models.js';
 import type { ProvenancePredicate, Verified } from '../../domain/statements.js';
 import { sayConnection, sayTraffic, trafficIn } from '../../domain/traffic.js';
@@ -112,6 +113,25 @@ export async function provenance(exam: Examination): Promise<void> {
   for (const { model, version, release: digest } of modelsOf(made.predicate))
     exam.detail('made with', `${model} ${version}, release ${digest}`, made);
   for (const kind of KINDS) tell(exam, kind, made);
+}
+
+/** Which environment has verified it before, where it comes from one or has to. */
+export async function promotion(exam: Examination): Promise<void> {
+  const { ingested } = exam.progress;
+  const asked = exam.shown.request ?? exam.shown.admission;
+  if (ingested === undefined || asked === undefined) return;
+  const { promotion: named } = ingested;
+  const rule = exam.rules.gate.promotion;
+  if (named === undefined && rule === undefined) return;
+  const checked = `the signature and the role verifier, that it is about this release, of ${rule?.from ?? 'another environment'}, PASSED, and its age`;
+  await exam.check('promotion', checked, async () => {
+    const summary = named === undefined ? null : await exam.statement('verificationSummary', named);
+    const coming = { ...exam.name, release: ingested.release, at: asked.predicate.issuedAt };
+    demand(comesRightly(coming, exam.rules, summary));
+    const { verifier, timeVerified } = summary?.predicate ?? {};
+    const says = `${verifier?.id ?? ''} verified it at ${timeVerified ?? ''}`;
+    return { value: null, says, by: summary?.signers ?? [], ...(named === undefined ? {} : { statement: named }) };
+  });
 }
 
 function tell(exam: Examination, kind: DependencyKind, made: Verified<ProvenancePredicate>): void {

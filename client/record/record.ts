@@ -6,7 +6,7 @@ import { holds, outcome, policy, retirement } from './ending.js';
 import { Examination } from './examination.js';
 import { serving } from './serving.js';
 import { scan, version } from './version.js';
-import { producer, provenance, release, requester } from './origin.js';
+import { producer, promotion, provenance, release, requester } from './origin.js';
 
 /** What a record consists of, in its order: a later part may build on what an earlier one has shown. */
 const PARTS: readonly ((exam: Examination) => Promise<void> | void)[] = [
@@ -19,6 +19,7 @@ const PARTS: readonly ((exam: Examination) => Promise<void> | void)[] = [
   version,
   validation,
   decision,
+  promotion,
   signature,
   serving,
   holds,

@@ -141,6 +141,13 @@ describe('from test to production', () => {
       code: 0,
       stdout: expect.stringMatching(/promotion.*urn:custody:verifier:test verified it at .*, by test-signer/) as string,
     });
+    const shown = await prod.cli('show', `${MODEL}@${FIRST.version}`);
+    expect(shown).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(
+        /✔ promotion +urn:custody:verifier:test verified it at .*\n.*by test-signer/,
+      ) as string,
+    });
   });
 });
 
