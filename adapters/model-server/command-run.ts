@@ -72,9 +72,10 @@ export async function runCommand(
     }
     return readCommandOutput(Buffer.concat(output), command);
   } catch (error) {
-    if (tooMuch.signal.aborted && !signal.aborted)
+    if (!(error instanceof CustodyError)) throw error;
+    if (error.code === 'INTERRUPTED' && tooMuch.signal.aborted && !signal.aborted)
       return inconclusive(`the command was ended: it printed more than ${MAX_OUTPUT_BYTES} bytes`);
-    if (!(error instanceof CustodyError) || error.code !== 'MALFORMED') throw error;
+    if (error.code !== 'MALFORMED') throw error;
     return inconclusive(error.message);
   } finally {
     await relay.close();
