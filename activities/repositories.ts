@@ -27,8 +27,8 @@ export async function codeOf(
   { work, signal }: { readonly work: string; readonly signal: AbortSignal | undefined },
 ): Promise<ReviewedCode> {
   const address = named(repositories, repository, 'address of the repository');
-  const { newest } = await records.policies();
-  const own = producerKey === undefined ? undefined : holderOf(newest, 'producer', producerKey);
+  const own =
+    producerKey === undefined ? undefined : holderOf((await records.policies()).newest, 'producer', producerKey);
   const trainedBy = own === undefined ? ('nobody' as const) : { id: own };
   const options = { keeps: true, further, trainedBy, ...(signal === undefined ? {} : { signal }) };
   const found = await reviewedCode(records, { repository, address, commit }, join(work, 'clone'), options);

@@ -18,6 +18,10 @@ export const verifierId = (environment: string): string => `urn:custody:verifier
 /** What a summary says of a release that passed all that is checked before it is loaded. */
 export const MAY_SERVE = 'CUSTODY_MAY_SERVE';
 
+/** Where a release was verified, and when, for people. */
+export const sayVerified = ({ verifier, timeVerified }: VerificationSummaryPredicate): string =>
+  `${verifier.id} verified it at ${timeVerified}`;
+
 /** The release that is to come in, and when. */
 export interface Coming extends ReleaseName {
   readonly release: Digest;

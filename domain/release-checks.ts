@@ -3,6 +3,7 @@ import type { ErrorCode } from './errors.js';
 import { denied, policyInForce, quorumReached, type Permission, type Rules } from './permission.js';
 import { holdsRole } from './policy.js';
 import { deployQuorum, stands } from './provisional.js';
+import { sayVerified } from './promotion.js';
 import {
   admissionHolds,
   producerHolds,
@@ -84,7 +85,7 @@ const EVIDENCE: readonly Step[] = [
     says: ({ release: { promotion } }) =>
       promotion === null
         ? 'the policy demands none'
-        : `${promotion.predicate.verifier.id} verified it at ${promotion.predicate.timeVerified}, by ${promotion.signers.join(', ')}`,
+        : `${sayVerified(promotion.predicate)}, by ${promotion.signers.join(', ')}`,
   },
   {
     name: 'provenance',

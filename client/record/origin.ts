@@ -4,7 +4,7 @@ import { CustodyError } from '../../domain/errors.js';
 import { lifecycleId } from '../../domain/names.js';
 import { holdsRole } from '../../domain/policy.js';
 import { dependenciesOf, flawInProvenance, type DependencyKind } from '../../domain/provenance.js';
-import { comesRightly } from '../../domain/promotion.js';
+import { comesRightly, sayVerified } from '../../domain/promotion.js';
 import { modelsOf } from '../../domain/used-models.js';
 import type { ProvenancePredicate, Verified } from '../../domain/statements.js';
 import { sayConnection, sayTraffic, trafficIn } from '../../domain/traffic.js';
@@ -128,9 +128,8 @@ export async function promotion(exam: Examination): Promise<void> {
     const summary = named === undefined ? null : await exam.statement('verificationSummary', named);
     const coming = { ...exam.name, release: ingested.release, at: asked.predicate.issuedAt };
     demand(comesRightly(coming, exam.rules, summary));
-    const { verifier, timeVerified } = summary?.predicate ?? {};
-    const says = `${verifier?.id ?? ''} verified it at ${timeVerified ?? ''}`;
-    return { value: null, says, by: summary?.signers ?? [], ...(named === undefined ? {} : { statement: named }) };
+    if (summary === null) return { value: null, says: 'the policy demands none' };
+    return { value: null, says: sayVerified(summary.predicate), by: summary.signers, statement: summary.digest };
   });
 }
 

@@ -1,32 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../adapters/object-store/memory.js';
-import { Records } from '../../../adapters/records.js';
-import { recordOf } from '../../../client/record/record.js';
 import type { Policy } from '../../../domain/policy.js';
 import type { RecordLine } from '../../../domain/record.js';
-import { storeKeys } from '../../../domain/store-keys.js';
-import { canonicalBytes } from '../../../formats/jcs.js';
-import { createWorld, type ReleaseOptions } from '../../support/world.js';
-import { recordsOf } from '../serving/fixture.js';
+import { createWorld, type ReleaseOptions, type World } from '../../support/world.js';
+import { recordIn, storedOf } from './stored.js';
 
 const demanding = (policy: Policy): Policy => ({ ...policy, promotion: { from: 'before', maxAgeSeconds: 3600 } });
 
 /** What `custody show` says of where a release comes from, from what the zones have left of it. */
-async function promotionOf(
-  world: ReturnType<typeof createWorld>,
-  options: ReleaseOptions = {},
-): Promise<RecordLine | undefined> {
+async function promotionOf(world: World, options: ReleaseOptions = {}): Promise<RecordLine | undefined> {
   const release = world.release(options);
-  const status = world.status();
-  const bucket = createMemoryStore().bucket('test-custody');
-  const objects: [string, Buffer][] = [
-    ...recordsOf(release),
-    [storeKeys.version(release.name), canonicalBytes({ release: release.release })],
-    [storeKeys.policy(1), canonicalBytes(world.policyEnvelope)],
-    [storeKeys.status(status.predicate.version), canonicalBytes(status.envelope)],
-  ];
-  for (const [key, bytes] of objects) await bucket.createOnce(key, bytes);
-  const { lines } = await recordOf(new Records(bucket, world.root), release.name);
+  const { lines } = await recordIn(world, release.name, storedOf(world, release));
   return lines.find(({ part }) => part === 'promotion');
 }
 

@@ -1,7 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryStore } from '../../../adapters/object-store/memory.js';
-import { Records } from '../../../adapters/records.js';
-import { recordOf } from '../../../client/record/record.js';
 import { baseDependency } from '../../../domain/base.js';
 import type { ErrorCode } from '../../../domain/errors.js';
 import { failuresOf, type RecordLine, type ReleaseRecord } from '../../../domain/record.js';
@@ -10,6 +7,7 @@ import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { PASSED, createWorld, type Release, type ReleaseOptions } from '../../support/world.js';
 import { recordsOf } from '../serving/fixture.js';
+import { recordIn, storedOf } from './stored.js';
 
 const world = createWorld();
 const { policy, at } = world;
@@ -36,21 +34,10 @@ function made(
 }
 
 function objectsOf({ release, report }: ReturnType<typeof made>): Objects {
-  const status = world.status();
-  return new Map([
-    ...recordsOf(release),
-    [storeKeys.statement(sha256(report)), report],
-    [storeKeys.version(release.name), canonicalBytes({ release: release.release })],
-    [storeKeys.policy(1), canonicalBytes(world.policyEnvelope)],
-    [storeKeys.status(status.predicate.version), canonicalBytes(status.envelope)],
-  ]);
+  return storedOf(world, release).set(storeKeys.statement(sha256(report)), report);
 }
 
-async function shown(objects: Objects): Promise<ReleaseRecord> {
-  const bucket = createMemoryStore().bucket('test-custody');
-  for (const [key, bytes] of objects) await bucket.createOnce(key, bytes);
-  return recordOf(new Records(bucket, world.root), NAME);
-}
+const shown = (objects: Objects): Promise<ReleaseRecord> => recordIn(world, NAME, objects);
 
 const states = ({ lines }: ReleaseRecord): Record<string, RecordLine['state']> =>
   Object.fromEntries(lines.map(({ part, state }) => [part, state]));
