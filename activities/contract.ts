@@ -17,6 +17,7 @@ import type {
   Approved,
   Ingested,
   LifecycleOutcome,
+  NoticeStanding,
   OpenGate,
   Progress,
   Retirement,
@@ -153,6 +154,15 @@ export interface LifecycleControl {
   revertRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
   openRetireGate(name: ReleaseName, release: Digest, request: unknown): Promise<OpenGate>;
   giveNotice(name: ReleaseName, release: Digest, approved: Approved): Promise<Retirement>;
+  /** Tells whoever has appeared since, reminds those who have not answered, and says who must. */
+  followNotice(name: ReleaseName, release: Digest, retirement: Retirement): Promise<NoticeStanding>;
+  /** Verifies acknowledgements and waivers, each by itself, and keeps those that count. */
+  answerNotice(
+    name: ReleaseName,
+    release: Digest,
+    retirement: Retirement,
+    decisions: readonly Decision[],
+  ): Promise<NoticeStanding & { readonly verdicts: readonly DecisionVerdict[] }>;
   /** Takes the release out of its endpoint's routes; where it is not in them, nothing changes. It waits as little. */
   withdrawRelease(name: ReleaseName, release: Digest): Promise<RoutedPosition>;
   noteRoute: EndpointControl['noteRoute'];

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { StoredConsumers } from '../adapters/consumers.js';
 import type { Records } from '../adapters/records.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
-import type { Notifier } from '../adapters/mail.js';
+import type { Notifier } from '../adapters/notifier.js';
 import type { SigningKey } from '../formats/keys.js';
 import { createAlerts } from './alert.js';
 import { createConsumers } from './consumers.js';
@@ -30,6 +30,7 @@ import { createProceedDesk } from './proceed.js';
 import { createPromotionDesk } from './promote.js';
 import { createProvisions } from './provisional.js';
 import { createResignDesk } from './resign.js';
+import { createNoticing } from './notice.js';
 import { createRetirement } from './retire.js';
 import { createRollouts } from './rollout.js';
 import type { Router } from './router.js';
@@ -81,6 +82,7 @@ export function createControlActivities(
     ...createServiceDesk(desk),
     ...createAlerts(desk),
     ...createRetirement(desk),
+    ...createNoticing(desk),
     ...createPolicies(desk),
     ...createResignDesk(desk),
     ...createPromotionDesk(desk),

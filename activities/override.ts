@@ -1,5 +1,5 @@
 import { progressOf } from '../adapters/dossier.js';
-import { overridesOf } from '../adapters/provisions.js';
+import { genuineUnder } from '../adapters/genuine.js';
 import { policyInForce } from '../domain/authorise.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
@@ -70,7 +70,7 @@ export async function decideOverride(
   const gate = policies.byDigest(request.predicate.policy);
   const now = isoTime(Date.now());
   const people = new Map<string, Digest>();
-  for (const { verified } of await overridesOf(records, request.digest)) {
+  for (const { verified } of await genuineUnder(records, 'override', storeKeys.override(request.digest, ''))) {
     const checked = checkOverride({ request, gate }, verified, policies.newest, false);
     if ('approver' in checked && verified.predicate.holdsUntil > now) people.set(checked.approver, verified.digest);
   }

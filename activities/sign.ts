@@ -98,7 +98,7 @@ export function createSigningActivities({ records, key, vault }: SigningDeps): S
   };
 
   async function destructionAllowed(name: ReleaseName, release: Digest, retirement: Retirement) {
-    const evidence = await gatherRetirement(records, release, retirement);
+    const evidence = await gatherRetirement(records, { ...name, release }, retirement);
     const checked = verifyRetirement(evidence, records.root, isoTime(Date.now()));
     if (checked.retirement.model !== name.model || checked.retirement.version !== name.version)
       throw new CustodyError('DIGEST_MISMATCH', `${name.model} ${name.version} is not the release ${release}`);

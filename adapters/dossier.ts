@@ -1,12 +1,14 @@
 import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
+import type { HeldRelease } from '../domain/hold.js';
 import type { Progress, Retirement, Signed } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { PredicateName, SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { signerOf, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
+import { gatherNotices } from './notices.js';
 import { gatherProvisional } from './provisions.js';
 import type { Records } from './records.js';
 
@@ -158,14 +160,14 @@ function checkEvidence(
 
 export async function gatherRetirement(
   records: Records,
-  release: Digest,
+  { release, ...name }: HeldRelease,
   retirement: Retirement,
 ): Promise<RetirementEvidence> {
-  const [{ envelopes: policies }, manifest, request, notice, ...approvals] = await Promise.all([
+  const [{ envelopes: policies }, manifest, request, told, ...approvals] = await Promise.all([
     records.policies(),
     records.getBytes(release, storeKeys.manifest),
     records.get('request', retirement.request),
-    records.get('notice', retirement.notice),
+    gatherNotices(records, name, retirement),
     ...retirement.approvals.map((digest) => records.get('approval', digest)),
   ]);
   return {
@@ -173,7 +175,10 @@ export async function gatherRetirement(
     manifest: manifest.toString('utf8'),
     request: request.envelope,
     approvals: approvals.map(({ envelope }) => envelope),
-    notice: notice.envelope,
+    notice: told.notice.envelope,
+    laterNotices: told.laterNotices.map(({ envelope }) => envelope),
+    acknowledgements: told.acknowledgements.map(({ envelope }) => envelope),
+    waivers: told.waivers.map(({ envelope }) => envelope),
   };
 }
 

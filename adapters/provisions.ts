@@ -1,12 +1,10 @@
-import type { Digest } from '../domain/digest.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { ProvisionalEvidence } from '../domain/evidence.js';
 import type { Approved } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
-import type { OverridePredicate } from '../domain/provisional-predicates.js';
 import type { RequestPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
-import type { Found, Records } from './records.js';
+import { genuineUnder } from './genuine.js';
+import type { Records } from './records.js';
 
 /** What a deploy request provisionally rests on, by what it names: the override with all its renewals, the emergency. */
 export async function gatherProvisional(
@@ -20,7 +18,9 @@ export async function gatherProvisional(
         ? null
         : {
             request: (await records.get('request', override)).envelope,
-            statements: (await overridesOf(records, override)).map(({ envelope }) => envelope),
+            statements: (await genuineUnder(records, 'override', storeKeys.override(override, ''))).map(
+              ({ envelope }) => envelope,
+            ),
           },
     emergency:
       riskAssessment === undefined || version === null
@@ -30,20 +30,6 @@ export async function gatherProvisional(
             review: await reviewOf(records, { model, version }),
           },
   };
-}
-
-/** The overrides of one request whose signatures count today: whoever lost his key since then holds nothing any more. */
-export async function overridesOf(records: Records, request: Digest): Promise<readonly Found<OverridePredicate>[]> {
-  const found: Found<OverridePredicate>[] = [];
-  for await (const key of records.bucket.list(storeKeys.override(request, ''))) {
-    try {
-      const statement = await records.find('override', key);
-      if (statement !== null) found.push(statement);
-    } catch (error) {
-      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-    }
-  }
-  return found;
 }
 
 async function reviewOf(

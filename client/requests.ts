@@ -10,6 +10,7 @@ import {
   trainingId,
   type ReleaseName,
 } from '../domain/names.js';
+import type { AcknowledgementPredicate } from '../domain/ending-predicates.js';
 import type { OverridePredicate, RiskAssessment } from '../domain/provisional-predicates.js';
 import type { RequestAction, RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
@@ -106,6 +107,37 @@ export function requestRetirement(
   const action = { kind: 'retire', reason, noticeSeconds } as const;
   return request(signer, lifecycleId(name), { ...name, release }, action, withinSeconds);
 }
+
+/** What a consumer was told of. */
+export interface Notified extends ReleaseName {
+  readonly release: Digest;
+  /** The request to retire it. */
+  readonly request: Digest;
+  readonly consumer: string;
+}
+
+export function acknowledgeNotice(signer: Pick<Signer, 'key' | 'environment'>, about: Notified): SignedEnvelope {
+  return signStatement('acknowledgement', noticeSubject(about), noticeAnswer(signer, about), [signer.key]);
+}
+
+export function waiveNotice(
+  signer: Pick<Signer, 'key' | 'environment'>,
+  about: Notified,
+  reason: string,
+): SignedEnvelope {
+  return signStatement('waiver', noticeSubject(about), { ...noticeAnswer(signer, about), reason }, [signer.key]);
+}
+
+const noticeSubject = (about: Notified) => ({ name: lifecycleId(about), sha256: about.release });
+
+const noticeAnswer = ({ environment }: Pick<Signer, 'environment'>, about: Notified): AcknowledgementPredicate => ({
+  environment,
+  model: about.model,
+  version: about.version,
+  consumer: about.consumer,
+  request: about.request,
+  issuedAt: isoTime(Date.now()),
+});
 
 export function requestResign(signer: Signer, name: ReleaseName, release: Digest): SignedEnvelope {
   return request(signer, resignId(name), { ...name, release }, { kind: 'resign' });

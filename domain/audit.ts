@@ -44,6 +44,9 @@ export const CHANGES = [
   'log.rotated',
   'rollout.judged',
   'data.registered',
+  'retirement.reminded',
+  'retirement.acknowledged',
+  'retirement.waived',
 ] as const;
 
 export type Change = (typeof CHANGES)[number];

@@ -1,7 +1,15 @@
 import { denied, personAsks, quorumReached, signedInRole, type Permission, type Rules } from './authorise.js';
 import type { Digest } from './digest.js';
 import { lifecycleId } from './names.js';
-import type { ApprovalPredicate, NoticePredicate, RequestPredicate, Verified } from './statements.js';
+import { endOf, periodOf, unanswered } from './notice.js';
+import type {
+  AcknowledgementPredicate,
+  ApprovalPredicate,
+  NoticePredicate,
+  RequestPredicate,
+  Verified,
+  WaiverPredicate,
+} from './statements.js';
 
 /** What a retirement rests on, every signature checked. `notice` is `null` while none has been given. */
 export interface VerifiedRetirement {
@@ -11,10 +19,17 @@ export interface VerifiedRetirement {
   readonly request: Verified<RequestPredicate>;
   readonly approvals: readonly Verified<ApprovalPredicate>[];
   readonly notice: Verified<NoticePredicate> | null;
+  /** To those who appeared after that. */
+  readonly laterNotices: readonly Verified<NoticePredicate>[];
+  /** What consumers' owners have said to it, and those who may stand in for them. */
+  readonly acknowledgements: readonly Verified<AcknowledgementPredicate>[];
+  readonly waivers: readonly Verified<WaiverPredicate>[];
 }
 
 /** Before notice is given: a person with the right to ask has asked, and a quorum agreed. */
-export function authoriseRetirement(retirement: Omit<VerifiedRetirement, 'notice'>, rules: Rules): Permission {
+type Agreed = Pick<VerifiedRetirement, 'release' | 'model' | 'version' | 'request' | 'approvals'>;
+
+export function authoriseRetirement(retirement: Agreed, rules: Rules): Permission {
   const { request, release } = retirement;
   const asked = request.predicate;
   const admissible = personAsks(rules, request, 'retire', lifecycleId(retirement));
@@ -26,22 +41,28 @@ export function authoriseRetirement(retirement: Omit<VerifiedRetirement, 'notice
   return quorumReached(rules, request, retirement.approvals, rules.gate.approvals.retire);
 }
 
-/** Before anything is revoked or destroyed: agreed, notice given, and its whole period over. */
+/** Before anything is revoked or destroyed: agreed, notice given, its whole period over, and answered by those who must. */
 export function authoriseDestruction(retirement: VerifiedRetirement, rules: Rules): Permission {
   const agreed = authoriseRetirement(retirement, rules);
   if (!agreed.allowed) return agreed;
   const { notice, request, release } = retirement;
   if (notice === null) return denied('PENDING', 'no notice has been given');
-  const { environment, issuedAt, retiresAt } = notice.predicate;
+  const { environment, issuedAt } = notice.predicate;
   if (environment !== rules.environment) return denied('REPLAYED', `the notice is for environment ${environment}`);
   if (!signedInRole(rules, notice, 'control')) return denied('NOT_AUTHORISED', 'the notice was not given by control');
   if (notice.subject !== release || notice.predicate.request !== request.digest)
     return denied('REPLAYED', 'the notice is about another retirement');
-  const period = request.predicate.action.kind === 'retire' ? request.predicate.action.noticeSeconds : 0;
+  const period = periodOf(request, rules);
+  const about = { ...retirement, name: retirement, notices: [notice, ...retirement.laterNotices] };
   // Control dates the notice, people date what they agree to: notice of what nobody has agreed to is none.
   const agreedAt = retirement.approvals.map(({ predicate }) => Date.parse(predicate.issuedAt));
-  const earliest = Math.max(Date.parse(retiresAt), Math.max(Date.parse(issuedAt), ...agreedAt) + period * 1000);
+  const earliest = Math.max(
+    Date.parse(endOf(about, rules)),
+    Math.max(Date.parse(issuedAt), ...agreedAt) + period * 1000,
+  );
   if (Date.parse(rules.now) < earliest)
     return denied('PENDING', `the notice period ends at ${new Date(earliest).toISOString()}`);
+  const open = unanswered(about, rules);
+  if (open.length > 0) return denied('PENDING', `${open.join(', ')} must acknowledge it first, or somebody waive that`);
   return agreed;
 }

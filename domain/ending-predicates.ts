@@ -1,24 +1,42 @@
+import type { Criticality } from './consumers.js';
 import type { Digest } from './digest.js';
 
+/** Who is told of a retirement. */
+export interface Noticed {
+  readonly id: string;
+  /** An authority of the policy, who answers for it; `null`: nobody has declared it. */
+  readonly owner: string | null;
+  readonly criticality: Criticality | null;
+  /** `none`: the directory knows no way. `failed`: no way took it, and it is tried again. */
+  readonly how: 'mail' | 'webhook' | 'none' | 'failed';
+  readonly messageId: string | null;
+}
+
+/** Control has told everybody who depends on a release of its end. Subject: the release. */
 export interface NoticePredicate {
   readonly environment: string;
   readonly model: string;
   readonly version: string;
-  readonly consumers: readonly {
-    readonly id: string;
-    readonly how: 'mail' | 'none';
-    readonly messageId: string | null;
-  }[];
+  readonly consumers: readonly Noticed[];
   readonly retiresAt: string;
   readonly request: Digest;
   readonly issuedAt: string;
 }
 
-/** Subject: the digest of the notice. */
+/** A consumer's owner has taken note, and will be ready by then. Subject: the release. */
 export interface AcknowledgementPredicate {
   readonly environment: string;
+  readonly model: string;
+  readonly version: string;
   readonly consumer: string;
+  /** The request to retire it. */
+  readonly request: Digest;
   readonly issuedAt: string;
+}
+
+/** The designated authority stands in for a consumer that does not answer. Subject: the release. */
+export interface WaiverPredicate extends AcknowledgementPredicate {
+  readonly reason: string;
 }
 
 /** The destruction certificate. Subject: the release. NIST SP 800-88r2: cryptographic erase. */

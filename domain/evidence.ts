@@ -62,6 +62,9 @@ export interface RetirementEvidence {
   readonly request: SignedEnvelope;
   readonly approvals: readonly SignedEnvelope[];
   readonly notice: SignedEnvelope;
+  readonly laterNotices: readonly SignedEnvelope[];
+  readonly acknowledgements: readonly SignedEnvelope[];
+  readonly waivers: readonly SignedEnvelope[];
 }
 
 /** What shows that a release is held. */

@@ -124,6 +124,16 @@ export interface Retirement {
   readonly retiresAt: string;
 }
 
+/** How far a notice has come. */
+export interface NoticeStanding {
+  /** Consumers that somebody must still answer for. */
+  readonly awaited: readonly string[];
+  /** When the period ends, of everybody who was told. */
+  readonly endsAt: string;
+  /** When there is something to do next; `null` once the period is over. */
+  readonly lookAt: string | null;
+}
+
 export type LifecycleOutcome =
   | { readonly kind: 'rejected'; readonly stage: Stage; readonly code: ErrorCode; readonly reason: string }
   | { readonly kind: 'expired'; readonly stage: Stage }
@@ -140,6 +150,8 @@ export interface LifecycleStatus {
   readonly gate: OpenGate | null;
   /** How many more people the open gate needs. */
   readonly missing: number;
+  /** How far the notice of its retirement has come; `null`: there is none. */
+  readonly notice: NoticeStanding | null;
   /** What cannot go on, and why; it is tried again. */
   readonly trouble: readonly string[];
 }

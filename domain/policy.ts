@@ -2,6 +2,7 @@ import type { ArtifactRules } from './artifacts.js';
 import type { BreakerLimits } from './breaker.js';
 import type { RepositoryRule } from './code-review.js';
 import type { DrillRules } from './drill.js';
+import type { RetirementRule } from './notice.js';
 import type { PromotionRule } from './promotion.js';
 import type { PlanStep } from './statements.js';
 import type { SuiteGroup } from './suite.js';
@@ -43,7 +44,8 @@ export const WORKLOAD_ROLES = [
 /** More and more callers; or a preview for whoever asks for it, and then all of them at once. */
 export const STRATEGIES = ['canary', 'blue-green'] as const;
 
-export type Role = (typeof PERSON_ROLES)[number] | (typeof WORKLOAD_ROLES)[number];
+export type PersonRole = (typeof PERSON_ROLES)[number];
+export type Role = PersonRole | (typeof WORKLOAD_ROLES)[number];
 
 /** A public key: PEM (SPKI), or of a person the line of an OpenSSH public key. It signs while it is valid. */
 export type AuthorityKey = ({ readonly pem: string } | { readonly ssh: string }) & {
@@ -160,7 +162,7 @@ export interface Policy {
     readonly windowSeconds?: number;
   };
   readonly retention: { readonly releasesDays: number; readonly auditDays: number; readonly statusDays: number };
-  readonly retirement: { readonly noticeSeconds: number };
+  readonly retirement: RetirementRule;
   readonly emergency: {
     readonly killResponseSeconds: number;
     /** Without it there is no shorter path. */

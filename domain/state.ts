@@ -65,6 +65,9 @@ const CHANGES_NO_RELEASE: ReadonlySet<Change> = new Set([
   'log.rotated',
   'training.ended',
   'rollout.judged',
+  'retirement.reminded',
+  'retirement.acknowledged',
+  'retirement.waived',
 ]);
 const CHANGES_TRAFFIC: ReadonlySet<Change> = new Set(['route.changed', 'endpoint.killed', 'endpoint.restored']);
 

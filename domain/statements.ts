@@ -2,7 +2,12 @@ import type { AlertPredicate } from './alert.js';
 import type { ReviewPredicate } from './code-review.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
-import type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
+import type {
+  AcknowledgementPredicate,
+  DestructionPredicate,
+  NoticePredicate,
+  WaiverPredicate,
+} from './ending-predicates.js';
 import type { DataSourcePredicate, HandoverPredicate } from './data-source.js';
 import type { DossierPredicate } from './dossier.js';
 import type { DrillPredicate } from './drill.js';
@@ -18,7 +23,12 @@ import type { StepVerdictPredicate } from './step-verdict.js';
 import type { TestResultPredicate } from './test-result.js';
 import type { ChangePredicate } from './versioning.js';
 
-export type { AcknowledgementPredicate, DestructionPredicate, NoticePredicate } from './ending-predicates.js';
+export type {
+  AcknowledgementPredicate,
+  DestructionPredicate,
+  NoticePredicate,
+  WaiverPredicate,
+} from './ending-predicates.js';
 export type { PlanStep } from './plan.js';
 export type { BuildDependency, ProvenancePredicate } from './provenance-predicate.js';
 export type { TestResultPredicate } from './test-result.js';
@@ -44,6 +54,7 @@ export const PREDICATES = {
   consumer: 'urn:custody:predicate:consumer:v1',
   notice: 'urn:custody:predicate:notice:v1',
   acknowledgement: 'urn:custody:predicate:acknowledgement:v1',
+  waiver: 'urn:custody:predicate:waiver:v1',
   destruction: 'urn:custody:predicate:destruction:v1',
   policy: 'urn:custody:predicate:policy:v1',
   storeProof: 'urn:custody:predicate:store-proof:v1',
@@ -264,6 +275,7 @@ export interface PredicateOf {
   consumer: ConsumerPredicate;
   notice: NoticePredicate;
   acknowledgement: AcknowledgementPredicate;
+  waiver: WaiverPredicate;
   destruction: DestructionPredicate;
   policy: Policy;
   storeProof: StoreProofPredicate;

@@ -23,6 +23,15 @@ export const storeKeys = {
   resignedOf: (name: ReleaseName): string => `${storeKeys.recordsOf(name)}resigned/`,
   /** The verification summary that was made on a request. */
   promotion: (name: ReleaseName, request: Digest): string => `${storeKeys.recordsOf(name)}promotions/${request}`,
+  /** Of a retirement: notices to those who appeared later, what was answered, and which reminders were sent. */
+  laterNotice: (name: ReleaseName, statement: Digest): string => `${storeKeys.laterNoticesOf(name)}${statement}`,
+  laterNoticesOf: (name: ReleaseName): string => `${storeKeys.recordsOf(name)}notices/`,
+  acknowledgement: (name: ReleaseName, statement: Digest): string =>
+    `${storeKeys.acknowledgementsOf(name)}${statement}`,
+  acknowledgementsOf: (name: ReleaseName): string => `${storeKeys.recordsOf(name)}acknowledgements/`,
+  waiver: (name: ReleaseName, statement: Digest): string => `${storeKeys.waiversOf(name)}${statement}`,
+  waiversOf: (name: ReleaseName): string => `${storeKeys.recordsOf(name)}waivers/`,
+  reminder: (name: ReleaseName, at: string): string => `${storeKeys.recordsOf(name)}reminders/${at}`,
   /** A legal hold, and the approved request that ended it. */
   hold: (release: Digest, hold: Digest): string => `${storeKeys.holdsOf(release)}${hold}`,
   holdsOf: (release: Digest): string => `holds/${release}/`,

@@ -2,6 +2,31 @@ import { CloudEvent } from 'cloudevents';
 import type { AuditRecord } from '../domain/audit.js';
 import { printable } from './printable.js';
 
+/** What a consumer is told of a retirement, for its machines. */
+export interface NoticeData {
+  readonly occasion: 'notice' | 'reminder';
+  readonly consumer: string;
+  readonly model: string;
+  readonly version: string;
+  readonly release: string;
+  readonly retiresAt: string;
+  readonly reason: string;
+  /** The request to retire it: what an acknowledgement names. */
+  readonly request: string;
+}
+
+/** The same letter as an event: the same id, however often it is sent. */
+export function noticeEvent(messageId: string, data: NoticeData, source: string): CloudEvent<NoticeData> {
+  return new CloudEvent({
+    id: messageId,
+    source,
+    type: `custody.retirement.${data.occasion}`,
+    subject: `${data.model}@${data.version}`,
+    datacontenttype: 'application/json',
+    data,
+  });
+}
+
 /** As wide as any size that a checkpoint can have, so that the texts sort as the numbers do. */
 const INDEX_WIDTH = 16;
 

@@ -1,6 +1,9 @@
 import { z } from 'zod';
+import { CRITICALITIES } from '../domain/consumers.js';
 import { count, environment, id, model, time, version } from './fields.js';
 import { digestSchema as digest } from './in-toto.js';
+
+const acknowledgement = { environment, model, version, consumer: id, request: digest, issuedAt: time };
 
 /** What is said of the end of a release: told to those who depend on it, and proved afterwards. */
 export const endingSchemas = {
@@ -9,13 +12,20 @@ export const endingSchemas = {
     model,
     version,
     consumers: z.array(
-      z.strictObject({ id, how: z.enum(['mail', 'none']), messageId: z.string().max(1000).nullable() }),
+      z.strictObject({
+        id,
+        owner: id.nullable(),
+        criticality: z.enum(CRITICALITIES).nullable(),
+        how: z.enum(['mail', 'webhook', 'none', 'failed']),
+        messageId: z.string().max(1000).nullable(),
+      }),
     ),
     retiresAt: time,
     request: digest,
     issuedAt: time,
   }),
-  acknowledgement: z.strictObject({ environment, consumer: id, issuedAt: time }),
+  acknowledgement: z.strictObject(acknowledgement),
+  waiver: z.strictObject({ ...acknowledgement, reason: z.string().min(1).max(2000) }),
   destruction: z.strictObject({
     environment,
     model,

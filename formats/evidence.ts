@@ -207,6 +207,9 @@ export function verifyRetirement(
     request,
     approvals: evidence.approvals.map((approval) => verifyStatement(approval, 'approval', ring)),
     notice: verifyStatement(evidence.notice, 'notice', ring),
+    laterNotices: evidence.laterNotices.map((each) => verifyStatement(each, 'notice', ring)),
+    acknowledgements: evidence.acknowledgements.map((each) => verifyStatement(each, 'acknowledgement', ring)),
+    waivers: evidence.waivers.map((each) => verifyStatement(each, 'waiver', ring)),
   };
   return { retirement, manifest, rules: rulesFor(policies, request, now) };
 }

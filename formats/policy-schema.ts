@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CONSTRUCTS, DATA_FORMATS, SCANNABLE_FORMATS } from '../domain/artifacts.js';
+import { CRITICALITIES } from '../domain/consumers.js';
 import { MAX_FILES } from '../domain/manifest.js';
 import { PERSON_ROLES, STRATEGIES, type Policy, type Role } from '../domain/policy.js';
 import { DEMANDS } from '../domain/versioning.js';
@@ -112,7 +113,12 @@ export const policySchema: z.ZodType<Policy> = z
       auditDays: z.number().positive().max(36_500),
       statusDays: z.number().positive().max(36_500),
     }),
-    retirement: z.strictObject({ noticeSeconds: seconds(YEAR) }),
+    retirement: z.strictObject({
+      noticeSeconds: seconds(YEAR),
+      acknowledge: z.array(z.enum(CRITICALITIES)).exactOptional(),
+      waiver: z.enum(PERSON_ROLES).exactOptional(),
+      remindSeconds: z.array(seconds(YEAR)).max(10).exactOptional(),
+    }),
     emergency: z.strictObject({
       killResponseSeconds: seconds(3600),
       deployment: z

@@ -52,12 +52,16 @@ const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   provisional: provisionalSchema,
   status: envelope.nullable(),
 });
+const answers = z.array(envelope).max(10_000);
 const retirementEvidence: z.ZodType<RetirementEvidence> = z.strictObject({
   policies,
   manifest: z.string(),
   request: envelope,
   approvals,
   notice: envelope,
+  laterNotices: answers,
+  acknowledgements: answers,
+  waivers: answers,
 });
 
 const holdEvidence: z.ZodType<HoldEvidence> = z.strictObject({ policies, manifest: z.string(), hold: envelope });

@@ -55,7 +55,12 @@ const schema = z.discriminatedUnion('zone', [
         origin: z.string(),
         port: z.int(),
       }),
-      mail: z.strictObject({ smtp: z.string(), from: z.string(), directory: path }),
+      mail: z.strictObject({
+        smtp: z.string(),
+        from: z.string(),
+        authorities: path.exactOptional(),
+        directory: path,
+      }),
       /** Who orders drills; and where callers reach each gateway, in the order of `gateways`. */
       drills: z
         .strictObject({

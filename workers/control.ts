@@ -16,7 +16,7 @@ import { logKeys } from '../adapters/audit/keys.js';
 import { openAuditLog } from '../adapters/audit/log.js';
 import { createCaller } from '../adapters/gateway/caller.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
-import { createMailer } from '../adapters/mail.js';
+import { createNotifier } from '../adapters/notifier.js';
 import { checkOwnLock } from '../adapters/object-store/proof.js';
 import { openBucket } from '../adapters/object-store/s3.js';
 import { OWN_PROBES } from '../domain/retention.js';
@@ -93,7 +93,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     router,
     consumers,
     temporal,
-    notifier: createMailer(config.mail),
+    notifier: createNotifier({ ...config.mail, source: `urn:custody:environment:${records.environment}` }),
     reissueStatus: () => freshness.reissue(),
   });
   return {

@@ -3,6 +3,7 @@ import type { Digest } from '../domain/digest.js';
 import type { LifecycleOutcome, OpenGate, Retirement } from '../domain/lifecycle.js';
 import { answering } from './desk.js';
 import { awaitGate, opened } from './gate.js';
+import { waitOutNotice } from './notice.js';
 import { Lapsed, leaveRoutes, takeBack } from './provisional.js';
 import type { LifecycleRun } from './run.js';
 import { failureOf } from './failures.js';
@@ -10,6 +11,8 @@ import { control, signing } from './zones.js';
 
 /** Of histories that were begun earlier: there the revocation came into the log with the outcome. */
 const REVOCATION_AUDITED = 'revocation-audited';
+/** And there nobody was asked to answer. */
+const NOTICE_ANSWERED = 'notice-answered';
 
 /** In service until somebody asks for its retirement and a quorum agrees; then notice, drain, revoke, destroy, prove. */
 export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
@@ -17,9 +20,8 @@ export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
   const release = run.progress.ingested?.release ?? '';
   const retirement = await run.part('retirement', 'in service', () => agreed(run, release));
   run.enter('retire');
+  if (patched(NOTICE_ANSWERED)) await waitOutNotice(run, release, retirement);
   run.closed = 'the release is being retired';
-
-  // The notice period is waited out whole: nothing that arrives can shorten it.
   await waitOut(run, retirement.retiresAt);
 
   // From here there is no way back, so what is refused is tried again: a release is not left half retired.

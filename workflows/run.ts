@@ -1,6 +1,6 @@
 import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { StagePart } from '../activities/contract.js';
-import type { Progress, Stage } from '../domain/lifecycle.js';
+import type { NoticeStanding, Progress, Stage } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { Proviso } from '../domain/provisional.js';
 import { Audits } from './audits.js';
@@ -33,6 +33,8 @@ export class LifecycleRun {
   asking = true;
   /** Until when the release stands; `null`: for good, or not yet known. */
   proviso: Proviso | null = null;
+  /** How far the notice of its retirement has come. */
+  notice: NoticeStanding | null = null;
   /** Set once no message can count any more. */
   closed: string | null = null;
   stage: Stage = 'admit';
@@ -148,6 +150,11 @@ export class LifecycleRun {
 
   enter(stage: Stage): void {
     this.stage = stage;
+    showRun(this);
+  }
+
+  noticed(notice: NoticeStanding): void {
+    this.notice = notice;
     showRun(this);
   }
 

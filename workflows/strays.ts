@@ -2,13 +2,21 @@ import { setHandler } from '@temporalio/workflow';
 import type { LifecycleStatus } from '../domain/lifecycle.js';
 import type { Stray } from './desk.js';
 import { show } from './display.js';
-import { holdLiftedSignal, LIFECYCLE_DECISIONS, lifecycleStatusQuery, rolloutEndedSignal } from './messages.js';
+import {
+  holdLiftedSignal,
+  LIFECYCLE_DECISIONS,
+  lifecycleStatusQuery,
+  rolloutEndedSignal,
+  type LifecycleDecision,
+} from './messages.js';
 import type { LifecycleRun } from './run.js';
 
 /** What can never count for a lifecycle at the moment, and why. */
 export function straysOf({ closed, asking, counting, inbox, progress }: LifecycleRun): Stray[] {
   if (closed !== null) return [{ names: LIFECYCLE_DECISIONS, reason: closed }];
-  const strays: Stray[] = [];
+  if (progress.retirement !== undefined)
+    return [{ names: LIFECYCLE_DECISIONS.filter(isNoAnswer), reason: 'the release is being retired' }];
+  const strays: Stray[] = [{ names: ['acknowledge', 'waive'], reason: 'nobody has been told of a retirement' }];
   if (!asking && !inbox.has('retire'))
     strays.push({ names: ['approve', 'reject'], reason: 'nothing waits for a decision' });
   if (progress.validated?.failed.length === 0)
@@ -19,6 +27,8 @@ export function straysOf({ closed, asking, counting, inbox, progress }: Lifecycl
     strays.push({ names: ['retire'], reason: `request ${counting.gate.requestId} to retire is already open` });
   return strays;
 }
+
+const isNoAnswer = (name: LifecycleDecision): boolean => name !== 'acknowledge' && name !== 'waive';
 
 /** What tells it something, and what asks it. */
 export function listenTo(run: LifecycleRun): void {
@@ -31,8 +41,8 @@ export function listenTo(run: LifecycleRun): void {
   setHandler(lifecycleStatusQuery, () => statusOf(run));
 }
 
-function statusOf({ stage, progress, proviso, counting, trouble }: LifecycleRun): LifecycleStatus {
-  return { stage, progress, proviso, gate: counting?.gate ?? null, missing: counting?.missing ?? 0, trouble };
+function statusOf({ stage, progress, proviso, counting, notice, trouble }: LifecycleRun): LifecycleStatus {
+  return { stage, progress, proviso, gate: counting?.gate ?? null, missing: counting?.missing ?? 0, notice, trouble };
 }
 
 /** What people see of it in the UI. */
@@ -46,12 +56,13 @@ export function showRun(run: LifecycleRun): void {
 }
 
 /** What people see of a lifecycle besides its stage. */
-function factsOf({ proviso, progress: { validated, retirement, outcome } }: LifecycleRun): [string, string][] {
+function factsOf({ proviso, notice, progress: { validated, retirement, outcome } }: LifecycleRun): [string, string][] {
   const facts: [string, string][] = [];
   for (const miss of validated?.misses ?? []) facts.push(['Failed', miss]);
   if (validated?.remedy !== undefined) facts.push(['An override would need', validated.remedy]);
   if (proviso !== null) facts.push(['Stands until', proviso.until]);
-  if (retirement !== undefined) facts.push(['Retires', retirement.retiresAt]);
+  if (retirement !== undefined) facts.push(['Retires', notice?.endsAt ?? retirement.retiresAt]);
+  if (notice !== null && notice.awaited.length > 0) facts.push(['Waits for an answer of', notice.awaited.join(', ')]);
   if (outcome !== undefined)
     facts.push(['Outcome', 'reason' in outcome ? `${outcome.kind}: ${outcome.reason}` : outcome.kind]);
   return facts;

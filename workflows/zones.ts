@@ -58,6 +58,9 @@ export const control = zone<
     revertRelease: (name) => `goes back from ${of(name)} to the release before it`,
     openRetireGate: (name) => `asks for approval to retire ${of(name)}`,
     giveNotice: (name) => `gives notice to the consumers of ${of(name)}`,
+    followNotice: (name) => `looks after the notice of the retirement of ${of(name)}`,
+    answerNotice: (name, _release, _retirement, decisions) =>
+      `verifies ${decisions.length} answers to the notice of the retirement of ${of(name)}`,
     withdrawRelease: (name) => `takes ${of(name)} out of the routes`,
     noteErasure: (name) => `audits that ${of(name)} was revoked`,
     resumeEndpoint: (model) => `reads the routes of ${model}`,

@@ -29,7 +29,7 @@ export async function retirement(exam: Examination): Promise<void> {
   if (ingested === undefined || retired === undefined) return;
   const checked = 'the request to retire it, the quorum that agreed, and the notice that was given';
   await exam.check('retirement', checked, async () => {
-    const evidence = await gatherRetirement(exam.records, ingested.release, retired);
+    const evidence = await gatherRetirement(exam.records, { ...exam.name, release: ingested.release }, retired);
     const found = verifyRetirement(evidence, exam.records.root, exam.now);
     const approvers = demand(authoriseRetirement(found.retirement, found.rules));
     const { request, notice } = found.retirement;

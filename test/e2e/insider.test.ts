@@ -287,7 +287,8 @@ describe('attack: with all that control has, and no key of a designated person,'
     const revocation = signStatement('revocation', { name: lifecycleId(FIRST), sha256: first }, said, [insider.key]);
     const { envelopes: policies } = await insider.records.policies();
     const manifest = (await insider.records.getBytes(first, storeKeys.manifest)).toString('utf8');
-    const evidence = { policies, manifest, request: asked, approvals: [approval], notice };
+    const none = { laterNotices: [], acknowledgements: [], waivers: [] };
+    const evidence = { policies, manifest, request: asked, approvals: [approval], notice, ...none };
     await expect(insider.vault.destroy({ release: first, evidence, revocation })).rejects.toMatchObject({
       code: 'NOT_AUTHORISED',
     });

@@ -54,7 +54,7 @@ export class Receiver {
 
   /** As the package of CloudEvents reads them, strictly. */
   events(): CloudEvent<AuditRecord>[] {
-    return this.received.map(strictEvent);
+    return this.received.map((each) => strictEvent<AuditRecord>(each));
   }
 
   close(): void {
@@ -62,8 +62,8 @@ export class Receiver {
   }
 }
 
-export function strictEvent({ headers, body }: Pick<Received, 'headers' | 'body'>): CloudEvent<AuditRecord> {
-  const event = HTTP.toEvent<AuditRecord>({ headers, body });
+export function strictEvent<T>({ headers, body }: Pick<Received, 'headers' | 'body'>): CloudEvent<T> {
+  const event = HTTP.toEvent<T>({ headers, body });
   if (Array.isArray(event)) throw new Error('one event is expected, not a batch');
-  return new CloudEvent<AuditRecord>({ ...event }, true);
+  return new CloudEvent<T>({ ...event }, true);
 }

@@ -27,7 +27,7 @@ import { beating } from '../../activities/heartbeat.js';
 import { judgeDrill } from '../../domain/drill.js';
 import type { EndpointPosition, RolloutOrder, RoutedPosition } from '../../domain/endpoint.js';
 import type { ErrorCode } from '../../domain/errors.js';
-import type { OpenGate, Progress } from '../../domain/lifecycle.js';
+import type { NoticeStanding, OpenGate, Progress } from '../../domain/lifecycle.js';
 import { ZONES, type ReleaseName, type Zone } from '../../domain/names.js';
 import type { LockTally } from '../../domain/retention.js';
 import type { SignedEnvelope } from '../../domain/statements.js';
@@ -80,6 +80,8 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   recordOutcome: 'control',
   openRetireGate: 'control',
   giveNotice: 'control',
+  followNotice: 'control',
+  answerNotice: 'control',
   withdrawRelease: 'control',
   resumeEndpoint: 'control',
   resumeRollout: 'control',
@@ -189,6 +191,8 @@ export class FakeZones {
   progress: Progress = {};
   gateSeconds = 7 * 86_400;
   noticeSeconds = 30 * 86_400;
+  /** Consumers that must still answer: each message answers for one. */
+  awaited: readonly string[] = [];
   steps = 3;
   /** The step after which people are asked. */
   pausesAt = -1;
@@ -235,6 +239,11 @@ export class FakeZones {
   async gate(requestId: string, role: string): Promise<OpenGate> {
     const expiresAt = new Date((await this.env.currentTimeMs()) + this.gateSeconds * 1000).toISOString();
     return { request: digestOf(requestId), requestId, role, count: 2, expiresAt, envelope: envelope(requestId) };
+  }
+
+  private async notice(endsAt: string): Promise<NoticeStanding> {
+    const isOver = Date.parse(endsAt) <= (await this.env.currentTimeMs());
+    return { awaited: this.awaited, endsAt, lookAt: isOver ? null : endsAt };
   }
 
   private move(change: Partial<EndpointPosition>): RoutedPosition {
@@ -321,6 +330,14 @@ export class FakeZones {
         notice: digestOf('notice'),
         retiresAt: new Date((await this.env.currentTimeMs()) + this.noticeSeconds * 1000).toISOString(),
       }),
+      followNotice: async (_name, _release, { retiresAt }) => this.notice(retiresAt),
+      answerNotice: async (_name, _release, { retiresAt }, decisions) => {
+        this.awaited = this.awaited.slice(decisions.length);
+        const verdicts = decisions.map(({ message }) => ({
+          ...{ accepted: true as const, by: 'carol', statement: digestOf(message) },
+        }));
+        return { verdicts, ...(await this.notice(retiresAt)) };
+      },
       withdrawRelease: async () => ({ ...at(2, '0.0.0', 'x'), stopped: [] }),
       noteErasure: async () => undefined,
       openTrainingGate: async () => this.gate('train-1', 'release-approver'),

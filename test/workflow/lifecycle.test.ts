@@ -108,8 +108,8 @@ describe('a release goes through its whole life', () => {
       .filter((name) => !['record', 'decide', 'rolloutState', 'noteErasure'].includes(name));
     expect(happened).toEqual([
       ...['resumeLifecycle', 'admitRelease', 'ingest', 'validate', 'openDeployGate', 'signRelease', 'askEndpoint'],
-      ...['openRetireGate', 'giveNotice', 'withdrawRelease', 'stopRelease', 'revokeRelease', 'destroyKeys'],
-      'recordOutcome',
+      ...['openRetireGate', 'giveNotice', 'followNotice', 'followNotice', 'withdrawRelease', 'stopRelease'],
+      ...['revokeRelease', 'destroyKeys', 'recordOutcome'],
     ]);
     // Beside the destruction of the keys, which does not wait for the log.
     await on.zones.called('noteErasure');

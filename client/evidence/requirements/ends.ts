@@ -105,7 +105,7 @@ function noticed(facts: Facts): Finding {
   const by =
     told.length === 0
       ? 'it had no consumer to tell'
-      : `${told.length} consumers, ${told.filter(({ how }) => how === 'mail').length} by mail`;
+      : `${told.length} consumers, ${told.filter(({ messageId }) => messageId !== null).length} reached`;
   const says = found.state === 'holds' ? `${by}; ${found.says}` : found.says;
   const [revocation] = recordsOf(facts, 'release.revoked');
   if (revocation !== undefined && Date.parse(revocation.record.time) < Date.parse(retirement.retiresAt))

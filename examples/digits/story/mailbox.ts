@@ -11,12 +11,18 @@ export interface Letter {
 /** A real mail server on loopback, for the consumers of the story. */
 export class Mailbox {
   readonly letters: Letter[] = [];
+  /** What callers broke off. */
+  readonly broken: Error[] = [];
   readonly #server: SMTPServer;
 
-  constructor() {
+  readonly #scheme: string;
+
+  /** `tls`: it speaks nothing else. */
+  constructor(tls?: { readonly key: Buffer; readonly cert: Buffer }) {
+    this.#scheme = tls === undefined ? 'smtp' : 'smtps';
     this.#server = new SMTPServer({
+      ...(tls === undefined ? { disabledCommands: ['STARTTLS', 'AUTH'] } : { ...tls, secure: true }),
       authOptional: true,
-      disabledCommands: ['STARTTLS', 'AUTH'],
       onData: (stream, session, done) => {
         const chunks: Buffer[] = [];
         stream.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -29,13 +35,14 @@ export class Mailbox {
         });
       },
     });
+    this.#server.on('error', (error) => this.broken.push(error));
   }
 
   async open(): Promise<string> {
     const listening = once(this.#server.server, 'listening');
     this.#server.listen(0, '127.0.0.1');
     await listening;
-    return `smtp://127.0.0.1:${(this.#server.server.address() as AddressInfo).port}`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.server.address() as AddressInfo).port}`;
   }
 
   close(): Promise<void> {

@@ -11,12 +11,14 @@ import { MAY_SERVE, verifierId } from '../../../domain/promotion.js';
 import { dependency } from '../../../domain/provenance.js';
 import { stableOf, type RoutingDocument } from '../../../domain/routing.js';
 import type {
+  AcknowledgementPredicate,
   ApprovalPredicate,
   NoticePredicate,
   ProvenancePredicate,
   RequestAction,
   RequestPredicate,
   TestResultPredicate,
+  WaiverPredicate,
 } from '../../../domain/statements.js';
 import { plusSeconds } from '../../../domain/time.js';
 import type { VerificationSummaryPredicate } from '../../../domain/provisional-predicates.js';
@@ -119,6 +121,9 @@ export interface RetirementOptions {
   readonly notice?: Partial<NoticePredicate>;
   readonly noticeBy?: KeyName;
   readonly noticed?: Digest;
+  readonly laterNotices?: (request: Signed<RequestPredicate>) => readonly Signed<NoticePredicate>[];
+  readonly acknowledgements?: (request: Signed<RequestPredicate>) => readonly Signed<AcknowledgementPredicate>[];
+  readonly waivers?: (request: Signed<RequestPredicate>) => readonly Signed<WaiverPredicate>[];
 }
 
 export interface SignedRetirement {
@@ -372,6 +377,9 @@ export function createReleases(organisation: Organisation, words: Words) {
       request: asked.envelope,
       approvals: approvals.map(({ envelope }) => envelope),
       notice: notice.envelope,
+      laterNotices: (options.laterNotices?.(asked) ?? []).map(({ envelope }) => envelope),
+      acknowledgements: (options.acknowledgements?.(asked) ?? []).map(({ envelope }) => envelope),
+      waivers: (options.waivers?.(asked) ?? []).map(({ envelope }) => envelope),
     };
     return { request: asked, approvals, notice, evidence };
   }

@@ -5,10 +5,10 @@ import { createConsumers } from '../../../activities/consumers.js';
 import type { Desk } from '../../../activities/control.js';
 import { Inventory } from '../../../activities/inventory.js';
 import { Journal } from '../../../activities/journal.js';
-import { createRetirement } from '../../../activities/retire.js';
+import { createNoticing } from '../../../activities/notice.js';
 import { StoredConsumers } from '../../../adapters/consumers.js';
 import type { GatewayClient } from '../../../adapters/gateway/client.js';
-import type { Letter } from '../../../adapters/mail.js';
+import type { Letter } from '../../../adapters/notifier.js';
 import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
 import type { AuditRecord } from '../../../domain/audit.js';
@@ -234,7 +234,7 @@ test('a retirement is told to declared consumers by their contact, to those behi
   for (const by of ['alice', 'bob'] as const) agreed.push(world.approve(request, by));
   for (const each of agreed)
     await records.bucket.createOnce(storeKeys.statement(each.digest), canonicalBytes(each.envelope));
-  const retirement = createRetirement(
+  const noticing = createNoticing(
     desk({
       gateways: [gateway as unknown as GatewayClient],
       key: world.keys.control,
@@ -242,7 +242,7 @@ test('a retirement is told to declared consumers by their contact, to those behi
       notifier: {
         send: async (letter) => {
           letters.push(letter);
-          return { how: 'mail', messageId: letter.messageId };
+          return { how: 'mail', messageId: letter.messageId, why: [] };
         },
       },
     }),
@@ -253,10 +253,14 @@ test('a retirement is told to declared consumers by their contact, to those behi
     approvers: ['alice', 'bob'],
   };
   const environment = new MockActivityEnvironment();
-  const kept: Retirement = await environment.run(() => retirement.giveNotice(name, digest, approved));
+  const kept: Retirement = await environment.run(() => noticing.giveNotice(name, digest, approved));
   expect(letters.map(({ consumer }) => consumer)).toEqual(['chat', 'team-shop', 'cron']);
   const { verified } = await records.get('notice', kept.notice);
-  expect(verified.predicate.consumers.map(({ id }) => id)).toEqual(['chat', 'checkout', 'cron']);
+  expect(verified.predicate.consumers.map(({ id, owner, criticality }) => [id, owner, criticality])).toEqual([
+    ['chat', 'carla', 'critical'],
+    ['checkout', 'carla', 'critical'],
+    ['cron', null, null],
+  ]);
   expect(log.filter(({ change }) => change === 'retirement.noticed')).toMatchObject([
     { subject: { ...name, release: digest }, after: kept.notice, reason: expect.stringMatching(/^3 consumers told/) },
   ]);

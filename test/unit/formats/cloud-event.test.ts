@@ -1,3 +1,4 @@
+import type { CloudEvent } from 'cloudevents';
 import { HTTP } from 'cloudevents';
 import { describe, expect, test } from 'vitest';
 import { CHANGES, type AuditRecord } from '../../../domain/audit.js';
@@ -8,10 +9,10 @@ import { aRecord } from '../audit/fixtures.js';
 const ORIGIN = 'custody.local/dev';
 
 /** On its way, and as the package of CloudEvents reads it then, strictly. */
-function sent(record: AuditRecord, index = 17, origin = ORIGIN): ReturnType<typeof strictEvent> {
+function sent(record: AuditRecord, index = 17, origin = ORIGIN): CloudEvent<AuditRecord> {
   const { headers, body } = HTTP.structured(recordEvent(record, index, origin));
   expect(headers['content-type']).toBe('application/cloudevents+json; charset=utf-8');
-  return strictEvent({ headers: { 'content-type': 'application/cloudevents+json' }, body: body as string });
+  return strictEvent<AuditRecord>({ headers: { 'content-type': 'application/cloudevents+json' }, body: body as string });
 }
 
 describe('a record as a CloudEvent', () => {

@@ -98,8 +98,12 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
   replica: world.replica(release).predicate,
   incident: { ...named, kind: 'load.refused', nonce: NONCE, reason: 'REVOKED', issuedAt: at(0) },
   consumer: world.consumer({ identities: [{ kind: 'token', sha256: digest }] }).predicate,
-  notice: { ...retirement.notice.predicate, consumers: [{ id: 'billing', how: 'mail', messageId: '<1@x>' }] },
-  acknowledgement: { environment: 'test', consumer: 'billing', issuedAt: at(0) },
+  notice: {
+    ...retirement.notice.predicate,
+    consumers: [{ id: 'billing', owner: 'olga', criticality: 'critical', how: 'mail', messageId: '<1@x>' }],
+  },
+  acknowledgement: { ...named, consumer: 'billing', request: digest, issuedAt: at(0) },
+  waiver: { ...named, consumer: 'billing', request: digest, reason: 'it is gone', issuedAt: at(0) },
   destruction: {
     ...named,
     method: 'cryptographic erase',

@@ -1,0 +1,68 @@
+import type { Digest } from '../domain/digest.js';
+import type { NoticeStanding, Retirement } from '../domain/lifecycle.js';
+import { failureOf } from './failures.js';
+import { Lapsed, takeBack } from './provisional.js';
+import type { LifecycleRun } from './run.js';
+import { settle, settleRefused } from './verdicts.js';
+import { control } from './zones.js';
+
+const ANSWERS = ['acknowledge', 'waive'] as const;
+
+/**
+ * The notice period, waited out whole: nothing that arrives can shorten it. Whoever appears meanwhile is told, too, and it goes
+ * on for as long as somebody who must answer has not. A release that stands only until some time within it is taken back then,
+ * and retires all the same.
+ */
+export async function waitOutNotice(run: LifecycleRun, release: Digest, retirement: Retirement): Promise<void> {
+  try {
+    for (;;) {
+      const standing = await run.insist(() => control.followNotice(run.name, release, retirement));
+      if (standing.lookAt === null && standing.awaited.length === 0) break;
+      await hear(run, release, retirement, standing);
+    }
+    run.stand(null);
+  } catch (error) {
+    if (!(error instanceof Lapsed)) throw error;
+    await takeBack(run, error.proviso);
+    await waitOutNotice(run, release, retirement);
+  }
+}
+
+/** Takes answers until there is something else to do; after the period, until nobody is waited for any more. */
+async function hear(
+  run: LifecycleRun,
+  release: Digest,
+  retirement: Retirement,
+  standing: NoticeStanding,
+): Promise<void> {
+  const { lookAt, endsAt } = standing;
+  let { awaited } = standing;
+  while (lookAt !== null || awaited.length > 0) {
+    run.noticed({ ...standing, awaited });
+    const left = lookAt === null ? undefined : Date.parse(lookAt) - Date.now();
+    if (left !== undefined && left <= 0) return;
+    if (!(await run.until(() => run.inbox.has(...ANSWERS), left, `notice until ${endsAt}`))) return;
+    awaited = await answered(run, release, retirement, awaited);
+  }
+}
+
+/** Gives each answer its verdict; answers who is still waited for. */
+async function answered(
+  run: LifecycleRun,
+  release: Digest,
+  retirement: Retirement,
+  open: readonly string[],
+): Promise<readonly string[]> {
+  const batch = run.inbox.take(ANSWERS);
+  try {
+    const decisions = batch.map(({ decision }) => decision);
+    const { verdicts, awaited } = await control.answerNotice(run.name, release, retirement, decisions);
+    settle(batch, verdicts);
+    return awaited;
+  } catch (error) {
+    const failure = failureOf(error);
+    if (failure === null) throw error;
+    settleRefused(batch, failure);
+    return open;
+  }
+}
