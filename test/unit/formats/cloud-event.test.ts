@@ -1,5 +1,4 @@
-import type { CloudEvent } from 'cloudevents';
-import { HTTP } from 'cloudevents';
+import { HTTP, type CloudEvent } from 'cloudevents';
 import { describe, expect, test } from 'vitest';
 import { CHANGES, type AuditRecord } from '../../../domain/audit.js';
 import { recordEvent } from '../../../formats/cloud-event.js';
