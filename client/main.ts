@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { auditCommands } from './commands/audit.js';
+import { certificateCommands } from './commands/certificate.js';
 import { consumerCommands } from './commands/consumers.js';
 import { codeCommands } from './commands/code.js';
 import { dataCommands } from './commands/data.js';
@@ -43,6 +44,7 @@ overrideCommands(program);
 endpointCommands(program);
 holdCommands(program);
 noticeCommands(program);
+certificateCommands(program);
 consumerCommands(program);
 codeCommands(program);
 promptsCommand(program);

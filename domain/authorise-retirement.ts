@@ -7,6 +7,7 @@ import type {
   ApprovalPredicate,
   NoticePredicate,
   RequestPredicate,
+  RevocationPredicate,
   Verified,
   WaiverPredicate,
 } from './statements.js';
@@ -65,4 +66,26 @@ export function authoriseDestruction(retirement: VerifiedRetirement, rules: Rule
   const open = unanswered(about, rules);
   if (open.length > 0) return denied('PENDING', `${open.join(', ')} must acknowledge it first, or somebody waive that`);
   return agreed;
+}
+
+/** Whether a release was revoked because of this retirement, by who may. */
+export function revocationHolds(
+  retirement: Pick<VerifiedRetirement, 'release' | 'model' | 'version' | 'request'>,
+  revocation: Verified<RevocationPredicate>,
+  rules: Rules,
+): Permission {
+  const said = revocation.predicate;
+  if (!signedInRole(rules, revocation, 'control') && !signedInRole(rules, revocation, 'release-signer'))
+    return denied('NOT_AUTHORISED', `${revocation.signers.join(', ')} may not revoke releases`);
+  if (said.environment !== rules.environment)
+    return denied('REPLAYED', `the revocation is for environment ${said.environment}`);
+  if (
+    revocation.subject !== retirement.release ||
+    said.model !== retirement.model ||
+    said.version !== retirement.version
+  )
+    return denied('REPLAYED', 'the revocation is about another release');
+  return said.request === retirement.request.digest
+    ? { allowed: true, approvers: [] }
+    : denied('REPLAYED', 'the revocation rests on another request');
 }

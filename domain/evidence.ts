@@ -67,6 +67,12 @@ export interface RetirementEvidence {
   readonly waivers: readonly SignedEnvelope[];
 }
 
+/** What shows that a release is gone. */
+export interface CertificateEvidence extends RetirementEvidence {
+  readonly revocation: SignedEnvelope;
+  readonly certificate: SignedEnvelope;
+}
+
 /** What shows that a release is held. */
 export interface HoldEvidence {
   readonly policies: readonly SignedEnvelope[];

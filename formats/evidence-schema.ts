@@ -1,9 +1,29 @@
 import { z } from 'zod';
-import type { ProvisionalEvidence } from '../domain/evidence.js';
+import type { CertificateEvidence, ProvisionalEvidence, RetirementEvidence } from '../domain/evidence.js';
 import { parseEnvelope } from './dsse.js';
 
 export const envelopeSchema = z.unknown().transform(parseEnvelope);
 export const approvalsSchema = z.array(envelopeSchema).max(100);
+export const policiesSchema = z.array(envelopeSchema).min(1).max(10_000);
+const answersSchema = z.array(envelopeSchema).max(10_000);
+
+const retirement = {
+  policies: policiesSchema,
+  manifest: z.string(),
+  request: envelopeSchema,
+  approvals: approvalsSchema,
+  notice: envelopeSchema,
+  laterNotices: answersSchema,
+  acknowledgements: answersSchema,
+  waivers: answersSchema,
+};
+export const retirementEvidenceSchema: z.ZodType<RetirementEvidence> = z.strictObject(retirement);
+/** A certificate of destruction as it lies in a file, with all that it rests on. */
+export const certificateEvidenceSchema: z.ZodType<CertificateEvidence> = z.strictObject({
+  ...retirement,
+  revocation: envelopeSchema,
+  certificate: envelopeSchema,
+});
 
 const MAX_OVERRIDES = 1000;
 

@@ -1,5 +1,5 @@
-import { denied, signedInRole } from '../domain/authorise.js';
-import { authoriseDestruction } from '../domain/authorise-retirement.js';
+import { denied } from '../domain/authorise.js';
+import { authoriseDestruction, revocationHolds } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Manifest } from '../domain/manifest.js';
@@ -71,14 +71,7 @@ async function authorise(
     demand(denied('REPLAYED', `the evidence is about the release ${retirement.release}`));
   demand(authoriseDestruction(retirement, rules));
   const revocation = verifyStatement(envelope, 'revocation', keyRing(rules.newest));
-  const said = revocation.predicate;
-  if (!signedInRole(rules, revocation, 'control') && !signedInRole(rules, revocation, 'release-signer'))
-    demand(denied('NOT_AUTHORISED', `${revocation.signers.join(', ')} may not revoke releases`));
-  if (said.environment !== rules.environment)
-    demand(denied('REPLAYED', `the revocation is for environment ${said.environment}`));
-  if (revocation.subject !== release || said.model !== retirement.model || said.version !== retirement.version)
-    demand(denied('REPLAYED', 'the revocation is about another release'));
-  if (said.request !== retirement.request.digest) demand(denied('REPLAYED', 'the revocation rests on another request'));
+  demand(revocationHolds(retirement, revocation, rules));
   return { request: retirement.request.digest, revocation: revocation.digest, manifest };
 }
 

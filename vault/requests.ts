@@ -4,14 +4,15 @@ import type {
   LiftEvidence,
   RecoveryEvidence,
   ReleaseEvidence,
-  RetirementEvidence,
   TakingOverEvidence,
 } from '../domain/evidence.js';
 import { MAX_OPENED_FILES, type VaultSocket } from '../domain/vault.js';
 import {
   approvalsSchema as approvals,
   envelopeSchema as envelope,
+  policiesSchema as policies,
   provisionalSchema,
+  retirementEvidenceSchema,
 } from '../formats/evidence-schema.js';
 import { digestSchema } from '../formats/in-toto.js';
 import { checkShape } from '../formats/json.js';
@@ -34,8 +35,6 @@ export interface Operation {
 }
 export type Operations = Readonly<Record<string, Operation>>;
 
-const policies = z.array(envelope).min(1).max(10_000);
-
 const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   policies,
   manifest: z.string(),
@@ -52,18 +51,6 @@ const releaseEvidence: z.ZodType<ReleaseEvidence> = z.strictObject({
   provisional: provisionalSchema,
   status: envelope.nullable(),
 });
-const answers = z.array(envelope).max(10_000);
-const retirementEvidence: z.ZodType<RetirementEvidence> = z.strictObject({
-  policies,
-  manifest: z.string(),
-  request: envelope,
-  approvals,
-  notice: envelope,
-  laterNotices: answers,
-  acknowledgements: answers,
-  waivers: answers,
-});
-
 const holdEvidence: z.ZodType<HoldEvidence> = z.strictObject({ policies, manifest: z.string(), hold: envelope });
 const liftEvidence: z.ZodType<LiftEvidence> = z.strictObject({
   policies,
@@ -95,7 +82,11 @@ const holdSchema = z.strictObject({ evidence: holdEvidence });
 const liftSchema = z.strictObject({ evidence: liftEvidence });
 const holdingsSchema = z.strictObject({ release: digestSchema, sha256s });
 const probeSchema = z.strictObject({ blob: blobSchema });
-const destroySchema = z.strictObject({ release: digestSchema, evidence: retirementEvidence, revocation: envelope });
+const destroySchema = z.strictObject({
+  release: digestSchema,
+  evidence: retirementEvidenceSchema,
+  revocation: envelope,
+});
 
 /** What each socket serves, and nothing else. */
 export function operationsOf(vault: Vault): Readonly<Record<VaultSocket, Operations>> {
