@@ -186,7 +186,7 @@ export function developmentPolicy(
     },
     rollback: { warmReleases: 2 },
     retention: { releasesDays: 7, auditDays: 7, statusDays: 1 },
-    retirement: { noticeSeconds: 10 },
+    retirement: { noticeSeconds: 10, waiver: 'security-authority' },
     emergency: {
       killResponseSeconds: 5,
       deployment: {

@@ -19,7 +19,7 @@ export interface RetirementRule {
   readonly remindSeconds?: readonly number[];
 }
 
-const ACKNOWLEDGING: readonly Criticality[] = ['critical'];
+export const ACKNOWLEDGING: readonly Criticality[] = ['critical'];
 /** Whom no way reached is tried again after half of the time that has passed, but not sooner or later than this. */
 const FIRST_RETRY_SECONDS = 300;
 const LATEST_RETRY_SECONDS = 86_400;

@@ -1,4 +1,5 @@
 import { CONSTRUCTS } from './artifacts.js';
+import { ACKNOWLEDGING } from './notice.js';
 import { SAFETY } from './override.js';
 import type { Authority, Policy } from './policy.js';
 
@@ -39,12 +40,13 @@ const LESS_IS_WEAKER = [
   /^rollback\.(warmReleases|windowSeconds)$/,
   /^rollout\.breaker\.openSeconds$/,
   /^retention\./,
-  /^retirement\./,
+  /^retirement\.noticeSeconds$/,
   /^training\.repositories\.[^.]+\.reviewers$/,
 ];
 /** What is an exception by being there: weaker where it appears, stronger where it goes. */
 const EXCEPTIONS = [
   /^validation\.allowUnisolated$/,
+  /^retirement\.waiver$/,
   /^artifacts\.allowUnreviewedPrompts$/,
   /^override\./,
   /^emergency\.deployment\./,
@@ -72,6 +74,7 @@ export function diffPolicies(before: Policy, after: Policy): readonly PolicyChan
     ...diffAuthorities(before.authorities, after.authorities),
     ...diffSet('validation.always', from.always, to.always),
     ...diffSet('artifacts.denied', from.denied, to.denied),
+    ...diffSet('retirement.acknowledge', from.acknowledge, to.acknowledge),
     ...diffRules(leaves(from.rules), leaves(to.rules)),
   ];
 }
@@ -80,13 +83,16 @@ interface Parts {
   readonly rules: object;
   readonly always: readonly string[];
   readonly denied: readonly string[];
+  readonly acknowledge: readonly string[];
 }
 
-/** `always` and `denied` are sets with a default; every other rule is a value at its path. */
+/** `always`, `denied` and `acknowledge` are sets with a default; every other rule is a value at its path. */
 function partsOf(policy: Policy): Parts {
   const { always = SAFETY, ...validation } = policy.validation;
   const { denied = CONSTRUCTS, ...artifacts } = policy.artifacts;
-  return { rules: { ...policy, authorities: null, validation, artifacts }, always, denied };
+  const { acknowledge = ACKNOWLEDGING, ...retirement } = policy.retirement;
+  const rules = { ...policy, authorities: null, validation, artifacts, retirement };
+  return { rules, always, denied, acknowledge };
 }
 
 /** What stands in such a set is forbidden: the more, the stricter. */

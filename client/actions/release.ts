@@ -7,7 +7,7 @@ import { lockReport } from '../../adapters/retention-runs.js';
 import type { Digest } from '../../domain/digest.js';
 import { shareOf } from '../../domain/endpoint.js';
 import { CustodyError } from '../../domain/errors.js';
-import type { LifecycleOutcome } from '../../domain/lifecycle.js';
+import type { LifecycleOutcome, NoticeStanding } from '../../domain/lifecycle.js';
 import { assertModelName, assertVersion, endpointId, lifecycleId, type ReleaseName } from '../../domain/names.js';
 import { parsePlan } from '../../formats/plan-schema.js';
 import { askThroughApi, tokenIn } from '../api.js';
@@ -73,11 +73,21 @@ export async function status(session: ConnectedSession, model: string, version?:
       : [
           `waits for ${missing} × ${gate.role} until ${gate.expiresAt}: ${howTo({ workflowId: lifecycleId(name), gate })} --key <file>`,
         ]),
+    ...noticeLines(status.notice),
     ...(status.proviso === null ? [] : [`stands until ${status.proviso.until}, or ${plain(status.proviso.why)}`]),
     ...holds.map(({ signers, predicate }) => plain(`held by ${signers.join(' and ')}: ${predicate.reason}`)),
     ...trouble.map((problem) => `trouble: ${plain(problem)}`),
     faint(uiAddress(session.custody, lifecycleId(name))),
   ]);
+}
+
+function noticeLines(notice: NoticeStanding | null): string[] {
+  if (notice === null) return [];
+  const { awaited, endsAt } = notice;
+  return [
+    `retires at ${endsAt}`,
+    ...awaited.map((consumer) => plain(`${consumer} must acknowledge that first: custody notice acknowledge, or waive`)),
+  ];
 }
 
 export async function retire(
