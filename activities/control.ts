@@ -14,8 +14,8 @@ import type {
   PolicyControl,
   PromotionControl,
   ResignControl,
-  TrainingControl,
 } from './contract.js';
+import type { TrainingControl } from './training-contract.js';
 import { createDataDesk } from './data-desk.js';
 import type { DataControl } from './data-contract.js';
 import { createGates } from './gate.js';

@@ -24,7 +24,7 @@ import type { SigningKey } from '../formats/keys.js';
 import { omsResources } from '../formats/manifest.js';
 import { signOms } from '../formats/oms.js';
 import { holderOf, signStatement } from '../formats/statements.js';
-import type { TrainingActivities } from './contract.js';
+import type { TrainingActivities } from './training-contract.js';
 import { withHeartbeat } from './heartbeat.js';
 import { inputsOf, type Sources } from './training-inputs.js';
 import { hostDependencies, provenanceOf, type Made, type TrainRequest } from './training-provenance.js';

@@ -7,7 +7,7 @@ import { trainingId } from '../domain/names.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { demand } from '../formats/evidence.js';
 import type { Desk } from './control.js';
-import type { TrainingControl, TrainingEnded } from './contract.js';
+import type { TrainingControl, TrainingEnded } from './training-contract.js';
 import { openAskedGate } from './gate.js';
 import { refusal } from './journal.js';
 

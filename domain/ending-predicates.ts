@@ -57,3 +57,13 @@ export interface DestructionPredicate {
   readonly remains: readonly { readonly blob: string; readonly size: number; readonly until: string }[];
   readonly destroyedAt: string;
 }
+
+/** Subject: the release. */
+export interface RevocationPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  readonly reason: string;
+  readonly request: Digest;
+  readonly issuedAt: string;
+}

@@ -6,6 +6,7 @@ import type {
   AcknowledgementPredicate,
   DestructionPredicate,
   NoticePredicate,
+  RevocationPredicate,
   WaiverPredicate,
 } from './ending-predicates.js';
 import type { DataSourcePredicate, HandoverPredicate } from './data-source.js';
@@ -27,6 +28,7 @@ export type {
   AcknowledgementPredicate,
   DestructionPredicate,
   NoticePredicate,
+  RevocationPredicate,
   WaiverPredicate,
 } from './ending-predicates.js';
 export type { PlanStep } from './plan.js';
@@ -203,16 +205,6 @@ export interface StatusPredicate {
   readonly expiresAt: string;
   readonly revoked: readonly Digest[];
   readonly kills: readonly { readonly model: string; readonly order: Digest }[];
-}
-
-/** Subject: the release. */
-export interface RevocationPredicate {
-  readonly environment: string;
-  readonly model: string;
-  readonly version: string;
-  readonly reason: string;
-  readonly request: Digest;
-  readonly issuedAt: string;
 }
 
 /** Serving says where a release that it has verified is running. Subject: the release. */

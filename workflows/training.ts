@@ -1,5 +1,5 @@
 import { ApplicationFailure, CancellationScope, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
-import type { TrainingEnded } from '../activities/contract.js';
+import type { TrainingEnded } from '../activities/training-contract.js';
 import type { Digest } from '../domain/digest.js';
 import { isModelName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';

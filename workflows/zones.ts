@@ -8,10 +8,9 @@ import type {
   ResignControl,
   ServingActivities,
   SigningActivities,
-  TrainingActivities,
-  TrainingControl,
   WatchActivities,
 } from '../activities/contract.js';
+import type { TrainingActivities, TrainingControl } from '../activities/training-contract.js';
 import { shortDigest } from '../domain/digest.js';
 import type { ErrorCode } from '../domain/errors.js';
 import type { ReleaseName } from '../domain/names.js';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { TrainingActivities } from '../../activities/contract.js';
+import type { TrainingActivities } from '../../activities/training-contract.js';
 import { createTrainingActivities } from '../../activities/train.js';
 import { readTrainer, type Trainer } from '../../adapters/training/trainer.js';
 import { provenanceBeside } from '../../client/provenance.js';

@@ -16,10 +16,9 @@ import type {
   ResignControl,
   ServingActivities,
   SigningActivities,
-  TrainingActivities,
-  TrainingControl,
   WatchActivities,
 } from '../../activities/contract.js';
+import type { TrainingActivities, TrainingControl } from '../../activities/training-contract.js';
 import type { DataControl, DataIntake } from '../../activities/data-contract.js';
 import type { DrillControl } from '../../activities/drill-contract.js';
 import type { HoldControl, KeepingActivities, RetentionControl } from '../../activities/keeping-contract.js';

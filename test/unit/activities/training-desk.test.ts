@@ -1,7 +1,7 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { beforeEach, expect, test } from 'vitest';
-import type { TrainingEnded } from '../../../activities/contract.js';
+import type { TrainingEnded } from '../../../activities/training-contract.js';
 import { createTrainingDesk } from '../../../activities/training-desk.js';
 import { trainingId } from '../../../domain/names.js';
 import { OBSERVABLES } from '../../../domain/observed.js';
