@@ -23,6 +23,7 @@ const HISTORIES = [
   'hold-held.json',
   'lifecycle-emergency-unreviewed.json',
   'lifecycle-expired.json',
+  'lifecycle-noticed.json',
   'lifecycle-override-ended.json',
   'lifecycle-override-missed.json',
   'lifecycle-rejected.json',

@@ -383,6 +383,8 @@ describe('a lifecycle that starts again', () => {
     expect(await handle.result()).toMatchObject({ kind: 'retired' });
     const names = [
       'resumeLifecycle',
+      'followNotice',
+      'followNotice',
       'withdrawRelease',
       'stopRelease',
       'revokeRelease',
