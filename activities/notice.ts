@@ -191,13 +191,15 @@ export function createNoticing(desk: Desk): Noticing {
     await noted(ending, digest, told.length);
   }
 
-  /** Once for each time that the policy sets, to everybody who has not answered by then. */
+  /** Once for each time that the policy sets, to everybody who was told and has not answered by then. */
   async function remind(ending: Ending, about: Answered, rules: Rules): Promise<void> {
     const at = reminderDue(about, rules);
     if (at === null || (await records.record(storeKeys.reminder(ending.name, at))) !== null) return;
-    const silent = new Set(silentIn(about, rules));
+    const silent = silentIn(about, rules);
+    const known = toldIn(about, rules).filter(({ id, how }) => how !== 'failed' && silent.includes(id));
+    const ids = new Set(known.map(({ id }) => id));
     const reminded: string[] = [];
-    for (const each of (await dependents(ending.name)).filter(({ id }) => silent.has(id))) {
+    for (const each of (await dependents(ending.name)).filter(({ id }) => ids.has(id))) {
       const letter = { consumer: each.contact, ...letterFor(ending, each, at) };
       if (wasTold(await notifier.send(letter))) reminded.push(each.id);
     }

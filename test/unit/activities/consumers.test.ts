@@ -5,22 +5,17 @@ import { createConsumers } from '../../../activities/consumers.js';
 import type { Desk } from '../../../activities/control.js';
 import { Inventory } from '../../../activities/inventory.js';
 import { Journal } from '../../../activities/journal.js';
-import { createNoticing } from '../../../activities/notice.js';
 import { StoredConsumers } from '../../../adapters/consumers.js';
 import type { GatewayClient } from '../../../adapters/gateway/client.js';
-import type { Letter } from '../../../adapters/notifier.js';
 import { createMemoryStore, type MemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
 import type { AuditRecord } from '../../../domain/audit.js';
 import type { ConsumerPredicate } from '../../../domain/consumers.js';
-import type { SeenCaller } from '../../../domain/gateway.js';
-import type { Retirement } from '../../../domain/lifecycle.js';
 import { consumerId } from '../../../domain/names.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
 import { ask, Cleanup, startRig, type Rig } from '../gateway/rig.js';
-import { recordsOf } from '../serving/fixture.js';
 import { createWorld, type Signed, type Signers, type World } from '../../support/world.js';
 
 const BUCKET = 'test-custody';
@@ -200,68 +195,4 @@ describe('what gateways are told, and tell', () => {
     }
     expect(log.filter(({ change }) => change === 'caller.refused')).toHaveLength(1);
   });
-});
-
-test('a retirement is told to declared consumers by their contact, to those behind them, and to callers that were only seen', async () => {
-  const release = world.release();
-  const { name, release: digest } = release;
-  for (const [key, bytes] of recordsOf(release)) await records.bucket.createOnce(key, bytes);
-  await say({ contact: 'team-shop', endpoint: 'lingo' });
-  await say({ consumer: 'chat', contact: 'chat', models: ['lingo'] });
-  await say({ consumer: 'gone' });
-  await say({ consumer: 'gone', sequence: 2, models: [] });
-  // Attack: records of releases that are none keep nobody from being told.
-  const junk: [string, string][] = [
-    ['lost', '{"release":"x"}'],
-    ['torn', '{'],
-    ['text', '"no record"'],
-  ];
-  for (const [model, body] of junk) {
-    const fake = { model, version: '1.0.0' };
-    await records.bucket.createOnce(storeKeys.version(fake), Buffer.from('"x"'));
-    await records.bucket.createOnce(storeKeys.record(fake, 'ingested'), Buffer.from(body));
-  }
-  const caller = (kind: SeenCaller['kind'], id: string): SeenCaller => ({
-    ...{ id, kind, requests: 1, refused: 0, perSecond: 0, firstSeen: world.at(0), lastSeen: world.at(0) },
-  });
-  const callers = [caller('unknown', 'cron'), caller('unknown', 'checkout'), caller('anonymous', '')];
-  const seen = { model: 'digits', callers, overflow: { requests: 0, refused: 0 } };
-  const gateway = { state: async () => ({ models: [] }), callers: async () => ({ models: [seen] }) };
-  const letters: Letter[] = [];
-  const { request } = world.retirement(release);
-  await records.bucket.createOnce(storeKeys.request(request.digest), canonicalBytes(request.envelope));
-  const agreed = [];
-  for (const by of ['alice', 'bob'] as const) agreed.push(world.approve(request, by));
-  for (const each of agreed)
-    await records.bucket.createOnce(storeKeys.statement(each.digest), canonicalBytes(each.envelope));
-  const noticing = createNoticing(
-    desk({
-      gateways: [gateway as unknown as GatewayClient],
-      key: world.keys.control,
-      id: 'control',
-      notifier: {
-        send: async (letter) => {
-          letters.push(letter);
-          return { how: 'mail', messageId: letter.messageId, why: [] };
-        },
-      },
-    }),
-  );
-  const approved = {
-    request: request.digest,
-    approvals: agreed.map((each) => each.digest),
-    approvers: ['alice', 'bob'],
-  };
-  const environment = new MockActivityEnvironment();
-  const kept: Retirement = await environment.run(() => noticing.giveNotice(name, digest, approved));
-  expect(letters.map(({ consumer }) => consumer)).toEqual(['chat', 'team-shop', 'cron']);
-  const { verified } = await records.get('notice', kept.notice);
-  expect(verified.predicate.consumers.map(({ id, owner, criticality }) => [id, owner, criticality])).toEqual([
-    ['chat', 'carla', 'critical'],
-    ['checkout', 'carla', 'critical'],
-    ['cron', null, null],
-  ]);
-  expect(log.filter(({ change }) => change === 'retirement.noticed')).toMatchObject([
-    { subject: { ...name, release: digest }, after: kept.notice, reason: expect.stringMatching(/^3 consumers told/) },
-  ]);
 });
