@@ -76,13 +76,12 @@ async function declare(overrides: Partial<ConsumerPredicate> = {}): Promise<void
 }
 function said(kind: 'acknowledgement' | 'waiver', by: KeyName, consumer = 'checkout'): Decision {
   const about = { ...release.name, consumer, request: agreed.request, issuedAt: isoTime(Date.now()) };
-  const predicate = { environment: 'test', ...about, reason: 'it is gone' };
-  const { reason: _, ...acknowledgement } = predicate;
+  const predicate = { environment: 'test', ...about };
   const subject = { name: lifecycleId(release.name), sha256: release.release };
   const statement =
     kind === 'waiver'
-      ? world.statement('waiver', subject, predicate, by)
-      : world.statement('acknowledgement', subject, acknowledgement, by);
+      ? world.statement('waiver', subject, { ...predicate, reason: 'it is gone' }, by)
+      : world.statement('acknowledgement', subject, predicate, by);
   return { message: kind === 'waiver' ? 'waive' : 'acknowledge', envelope: statement.envelope };
 }
 const pass = (seconds: number): void => void vi.setSystemTime(Date.now() + seconds * 1000);
