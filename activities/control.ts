@@ -5,6 +5,7 @@ import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { Notifier } from '../adapters/notifier.js';
 import type { SigningKey } from '../formats/keys.js';
 import { createAlerts } from './alert.js';
+import { createCondemning } from './condemn.js';
 import { createConsumers } from './consumers.js';
 import { createAdmission } from './admit.js';
 import type {
@@ -17,6 +18,7 @@ import type {
 } from './contract.js';
 import type { TrainingControl } from './training-contract.js';
 import { createDataDesk } from './data-desk.js';
+import type { EmergencyControl } from './emergency-contract.js';
 import type { DataControl } from './data-contract.js';
 import { createGates } from './gate.js';
 import type { Audit } from './journal.js';
@@ -61,6 +63,7 @@ export interface Desk extends ControlDeps {
 export function createControlActivities(
   deps: ControlDeps,
 ): LifecycleControl &
+  EmergencyControl &
   EndpointControl &
   PolicyControl &
   PromotionControl &
@@ -75,6 +78,7 @@ export function createControlActivities(
     ...createGates(desk),
     ...createOverrides(desk),
     ...createProvisions(desk),
+    ...createCondemning(desk),
     ...createRollouts(desk),
     ...createProceedDesk(desk),
     ...createVerdictDesk(desk),

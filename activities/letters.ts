@@ -3,52 +3,75 @@ import type { Dependent } from '../domain/dependents.js';
 import type { Digest } from '../domain/digest.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { RequestPredicate, Verified } from '../domain/statements.js';
+import type { Vulnerability } from '../domain/vulnerability.js';
 import { sha256 } from '../formats/sha256.js';
 
-/** A retirement that people are told of. */
+/** The end of a release that people are told of. */
 export interface Ending {
   readonly name: ReleaseName;
   readonly release: Digest;
-  readonly request: Verified<RequestPredicate>;
+  readonly ground: Ground;
   readonly retiresAt: string;
+}
+
+/** Why it ends: people have agreed to its retirement, or a security authority has condemned it. */
+export interface Ground {
+  readonly kind: 'retirement' | 'emergency';
+  /** Of the request, or of the vulnerability notice. */
+  readonly digest: Digest;
+  readonly says: string;
+  readonly policy: Digest | null;
+}
+
+export function requested({ digest, predicate }: Verified<RequestPredicate>): Ground {
+  const { action, policy } = predicate;
+  return { kind: 'retirement', digest, policy, says: 'reason' in action ? action.reason : '' };
+}
+
+export function found({ digest, predicate }: Vulnerability): Ground {
+  const { vulnerability, reason } = predicate;
+  return { kind: 'emergency', digest, policy: null, says: `${vulnerability}: ${reason}` };
 }
 
 /** What somebody who depends on a release is told. `reminder`: the time that it was due. The same letter is one message. */
 export function letterFor(
-  { name: { model, version }, release, request, retiresAt }: Ending,
+  ending: Ending,
   { id, owner }: Dependent,
   reminder: string | null = null,
 ): Omit<Letter, 'consumer'> {
-  const { action } = request.predicate;
-  const reason = 'reason' in action ? action.reason : '';
-  const answer =
-    owner === null
-      ? []
-      : [
-          `${owner} may acknowledge this for ${id}: ` +
-            `custody notice acknowledge ${model}@${version} --consumer ${id} --key <file>`,
-        ];
+  const { name, release, ground, retiresAt } = ending;
+  const occasion = ground.kind === 'emergency' ? 'emergency' : reminder === null ? 'notice' : 'reminder';
+  const [subject, ...text] =
+    ground.kind === 'emergency' ? stopped(ending) : toCome(ending, { id, owner, isAgain: reminder !== null });
   return {
-    messageId: `<${sha256(`${request.digest} ${id}${reminder === null ? '' : ` ${reminder}`}`).slice(0, 32)}@custody>`,
-    data: {
-      ...{
-        occasion: reminder === null ? 'notice' : 'reminder',
-        consumer: id,
-        model,
-        version,
-        release,
-        retiresAt,
-        reason,
-      },
-      request: request.digest,
-    },
-    subject: `${reminder === null ? '' : 'Reminder: '}${model} ${version} is going to be retired at ${retiresAt}`,
-    text: [
-      `The release ${version} of the model ${model} is going to be retired at ${retiresAt}.`,
-      `Reason: ${reason}`,
-      `After that it answers no request, its keys are destroyed, and nobody can load it again.`,
-      `Release digest: ${release}`,
-      ...answer,
-    ].join('\n\n'),
+    messageId: `<${sha256(`${ground.digest} ${id}${reminder === null ? '' : ` ${reminder}`}`).slice(0, 32)}@custody>`,
+    data: { occasion, consumer: id, ...name, release, retiresAt, reason: ground.says, request: ground.digest },
+    subject,
+    text: [...text, `Release digest: ${release}`].join('\n\n'),
   };
+}
+
+type Worded = readonly [subject: string, ...text: string[]];
+
+function toCome(
+  { name: { model, version }, ground, retiresAt }: Ending,
+  { id, owner, isAgain }: Pick<Dependent, 'id' | 'owner'> & { readonly isAgain: boolean },
+): Worded {
+  const command = `custody notice acknowledge ${model}@${version} --consumer ${id} --key <file>`;
+  return [
+    `${isAgain ? 'Reminder: ' : ''}${model} ${version} is going to be retired at ${retiresAt}`,
+    `The release ${version} of the model ${model} is going to be retired at ${retiresAt}.`,
+    `Reason: ${ground.says}`,
+    `After that it answers no request, its keys are destroyed, and nobody can load it again.`,
+    ...(owner === null ? [] : [`${owner} may acknowledge this for ${id}: ${command}`]),
+  ];
+}
+
+function stopped({ name: { model, version }, ground }: Ending): Worded {
+  return [
+    `${model} ${version} has been stopped because of ${ground.says}`.slice(0, 200),
+    `The release ${version} of the model ${model} has been stopped and is revoked: it will not serve again.`,
+    `Reason: ${ground.says}`,
+    `What it has answered before may have been affected.`,
+  ];
 }

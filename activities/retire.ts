@@ -1,3 +1,4 @@
+import { vulnerabilityOf } from '../adapters/dossier.js';
 import type { Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
@@ -5,6 +6,7 @@ import { lifecycleId, type ReleaseName } from '../domain/names.js';
 import { withdraw } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
+import { isEmergency } from '../domain/vulnerability.js';
 import type { Desk } from './control.js';
 import type { LifecycleControl } from './contract.js';
 import { openAskedGate } from './gate.js';
@@ -22,10 +24,13 @@ export function createRetirement(desk: Desk): Retirements {
         envelope,
         workflowId: lifecycleId(name),
         subject: { ...name, release },
-        check: ({ predicate: { action, release: about } }, { newest: { retirement } }) => {
+        check: async (request, rules) => {
+          const { action, release: about } = request.predicate;
           if (about !== release) throw new CustodyError('REPLAYED', 'the request is about another release');
-          const least = retirement.noticeSeconds;
-          if (action.kind === 'retire' && action.noticeSeconds < least)
+          const least = rules.newest.retirement.noticeSeconds;
+          if (action.kind !== 'retire' || action.noticeSeconds >= least) return;
+          const vulnerability = (await vulnerabilityOf(records, name))?.verified ?? null;
+          if (!isEmergency({ ...name, release, request, vulnerability }, rules))
             throw new CustodyError('POLICY_REFUSED', `the policy demands ${least} s of notice`);
         },
       }),
@@ -55,7 +60,7 @@ export async function erasureOf(records: Records, name: ReleaseName, release: Di
   const revocation = await records.find('revocation', storeKeys.revocation(release));
   if (revocation === null) return [];
   const { predicate: said, digest: revoked } = revocation.verified;
-  const { policy } = (await records.get('request', said.request)).verified.predicate;
+  const policy = await policyOf(records, name, said.request);
   const entries: Entry[] = [
     {
       ...entry(revocation.verified, said.issuedAt),
@@ -71,4 +76,11 @@ export async function erasureOf(records: Records, name: ReleaseName, release: Di
     ...entries,
     { ...entry(verified, destroyedAt), ...{ change: 'keys.destroyed', before: revoked, policy, reason } },
   ];
+}
+
+/** Under which policy somebody asked for it; in an emergency nobody had to. */
+async function policyOf(records: Records, name: ReleaseName, ground: Digest): Promise<Digest | null> {
+  const vulnerability = await vulnerabilityOf(records, name);
+  if (vulnerability?.verified.digest === ground) return null;
+  return (await records.get('request', ground)).verified.predicate.policy;
 }

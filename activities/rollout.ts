@@ -121,8 +121,8 @@ export function createRollouts({ records, journal, router, temporal }: Desk): Ro
       const current = await router.current(model);
       if ((await router.activeKills(model, current)).length > 0)
         throw new CustodyError('POLICY_REFUSED', 'the endpoint is killed: restore it first');
-      const { rollout: over, outcome, lapsed } = await progressOf(records, { model, version });
-      if (over !== undefined || outcome !== undefined || lapsed !== undefined)
+      const { rollout: over, outcome, lapsed, condemned } = await progressOf(records, { model, version });
+      if (over !== undefined || outcome !== undefined || lapsed !== undefined || condemned !== undefined)
         throw new CustodyError('REPLAYED', 'the lifecycle that asked for this has ended');
       const position = current?.document.plan;
       const { rollout, rollback } = (await records.policies()).byDigest(policy);

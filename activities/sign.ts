@@ -17,8 +17,10 @@ import { omsResources } from '../formats/manifest.js';
 import { signOms } from '../formats/oms.js';
 import { signStatement } from '../formats/statements.js';
 import type { SigningActivities } from './contract.js';
+import type { EmergencySigning } from './emergency-contract.js';
 import { createPromoting } from './promote.js';
 import { createResigning } from './resign.js';
+import { createRevoking } from './revoke.js';
 
 export interface SigningDeps {
   readonly records: Records;
@@ -28,8 +30,9 @@ export interface SigningDeps {
 }
 
 /** Signs and destroys, each only after it has checked for itself that people agreed to it. */
-export function createSigningActivities({ records, key, vault }: SigningDeps): SigningActivities {
+export function createSigningActivities({ records, key, vault }: SigningDeps): SigningActivities & EmergencySigning {
   return {
+    ...createRevoking({ records, key }),
     ...createResigning({ records, key }),
     ...createPromoting({ records, key }),
 

@@ -2,15 +2,15 @@ import { isDigest, type Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
 import type { HeldRelease } from '../domain/hold.js';
-import type { Progress, Retirement, Signed } from '../domain/lifecycle.js';
+import type { Condemned, Progress, Retirement, Signed } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
-import type { PredicateName, SignedEnvelope } from '../domain/statements.js';
+import type { PredicateName, SignedEnvelope, VulnerabilityPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { signerOf, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
 import { gatherNotices } from './notices.js';
 import { gatherProvisional } from './provisions.js';
-import type { Records } from './records.js';
+import type { Found, Records } from './records.js';
 
 /** The stages whose end is a record of its own, in the order they end. */
 const PARTS = [
@@ -26,6 +26,7 @@ const PARTS = [
   'reviewGate',
   'reviewed',
   'lapsed',
+  'condemned',
   'retirement',
   'outcome',
 ] as const;
@@ -163,11 +164,12 @@ export async function gatherRetirement(
   { release, ...name }: HeldRelease,
   retirement: Retirement,
 ): Promise<RetirementEvidence> {
-  const [{ envelopes: policies }, manifest, request, told, ...approvals] = await Promise.all([
+  const [{ envelopes: policies }, manifest, request, told, vulnerability, ...approvals] = await Promise.all([
     records.policies(),
     records.getBytes(release, storeKeys.manifest),
     records.get('request', retirement.request),
     gatherNotices(records, name, retirement),
+    vulnerabilityOf(records, name),
     ...retirement.approvals.map((digest) => records.get('approval', digest)),
   ]);
   return {
@@ -179,7 +181,17 @@ export async function gatherRetirement(
     laterNotices: told.laterNotices.map(({ envelope }) => envelope),
     acknowledgements: told.acknowledgements.map(({ envelope }) => envelope),
     waivers: told.waivers.map(({ envelope }) => envelope),
+    vulnerability: vulnerability?.envelope ?? null,
   };
+}
+
+/** The notice that has condemned a release. */
+export async function vulnerabilityOf(
+  records: Records,
+  name: ReleaseName,
+): Promise<Found<VulnerabilityPredicate> | null> {
+  const condemned = (await records.record(storeKeys.record(name, 'condemned'))) as Condemned | null;
+  return condemned === null ? null : records.get('vulnerability', condemned.vulnerability);
 }
 
 /** The newest status document: those older than its lifetime cannot be fresh and are not looked at. */

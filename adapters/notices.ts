@@ -13,7 +13,11 @@ export interface Notices {
   readonly waivers: readonly Found<WaiverPredicate>[];
 }
 
-export async function gatherNotices(records: Records, name: ReleaseName, { notice }: Retirement): Promise<Notices> {
+export async function gatherNotices(
+  records: Records,
+  name: ReleaseName,
+  { notice }: Pick<Retirement, 'notice'>,
+): Promise<Notices> {
   const [first, laterNotices, acknowledgements, waivers] = await Promise.all([
     records.get('notice', notice),
     genuineUnder(records, 'notice', storeKeys.laterNoticesOf(name)),

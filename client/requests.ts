@@ -19,12 +19,15 @@ import { canonicalBytes } from '../formats/jcs.js';
 import { newNonce as nonce, signRequest, validity, type Asked, type Signer } from '../formats/requests.js';
 import { sha256 } from '../formats/sha256.js';
 import { signStatement } from '../formats/statements.js';
+import { VULNERABILITY } from '../domain/vulnerability.js';
 
 export { orderKill, orderRollback, requestRestore, type Signer } from '../formats/requests.js';
 
 const REQUEST_SECONDS = 24 * 3600;
 const DECISION_SECONDS = 3600;
 const DAY_SECONDS = 86_400;
+/** It is acted on at once; the short life bounds how long a copy of it could do harm. */
+const CONDEMN_SECONDS = 600;
 
 function request(
   signer: Signer,
@@ -101,11 +104,33 @@ export function overrideFailure(
 export function requestRetirement(
   signer: Signer,
   name: ReleaseName,
-  { release, reason, noticeSeconds }: { release: Digest; reason: string; noticeSeconds: number },
+  { release, reason, noticeSeconds, vulnerability }: Retiring,
   withinSeconds: number,
 ): SignedEnvelope {
   const action = { kind: 'retire', reason, noticeSeconds } as const;
-  return request(signer, lifecycleId(name), { ...name, release }, action, withinSeconds);
+  const asked = { workflowId: lifecycleId(name), about: { ...name, release }, action, seconds: withinSeconds };
+  return signRequest(
+    signer,
+    vulnerability === undefined ? asked : { ...asked, evidence: { [VULNERABILITY]: vulnerability } },
+  );
+}
+
+interface Retiring {
+  readonly release: Digest;
+  readonly reason: string;
+  readonly noticeSeconds: number;
+  /** The notice that has condemned it: nobody waits for a period then. */
+  readonly vulnerability?: Digest;
+}
+
+/** What a security authority says to stop a release for good. */
+export function condemnRelease(
+  { key, environment }: Pick<Signer, 'key' | 'environment'>,
+  { release, ...name }: ReleaseName & { readonly release: Digest },
+  said: { readonly vulnerability: string; readonly reason: string },
+): SignedEnvelope {
+  const predicate = { environment, ...name, ...said, ...validity(CONDEMN_SECONDS) };
+  return signStatement('vulnerability', { name: lifecycleId(name), sha256: release }, predicate, [key]);
 }
 
 /** What a consumer was told of. */

@@ -47,6 +47,7 @@ export const CHANGES = [
   'retirement.reminded',
   'retirement.acknowledged',
   'retirement.waived',
+  'release.condemned',
 ] as const;
 
 export type Change = (typeof CHANGES)[number];

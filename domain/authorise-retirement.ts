@@ -2,6 +2,7 @@ import { denied, personAsks, quorumReached, signedInRole, type Permission, type 
 import type { Digest } from './digest.js';
 import { lifecycleId } from './names.js';
 import { endOf, periodOf, unanswered } from './notice.js';
+import { condemns, isEmergency, type Vulnerability } from './vulnerability.js';
 import type {
   AcknowledgementPredicate,
   ApprovalPredicate,
@@ -25,10 +26,12 @@ export interface VerifiedRetirement {
   /** What consumers' owners have said to it, and those who may stand in for them. */
   readonly acknowledgements: readonly Verified<AcknowledgementPredicate>[];
   readonly waivers: readonly Verified<WaiverPredicate>[];
+  /** The notice that has condemned the release; `null`: it is in no emergency. */
+  readonly vulnerability: Vulnerability | null;
 }
 
 /** Before notice is given: a person with the right to ask has asked, and a quorum agreed. */
-type Agreed = Pick<VerifiedRetirement, 'release' | 'model' | 'version' | 'request' | 'approvals'>;
+type Agreed = Pick<VerifiedRetirement, 'release' | 'model' | 'version' | 'request' | 'approvals' | 'vulnerability'>;
 
 export function authoriseRetirement(retirement: Agreed, rules: Rules): Permission {
   const { request, release } = retirement;
@@ -37,29 +40,46 @@ export function authoriseRetirement(retirement: Agreed, rules: Rules): Permissio
   if (!admissible.allowed) return admissible;
   if (asked.release !== release || asked.version !== retirement.version)
     return denied('REPLAYED', 'the request is about another release');
-  if (asked.action.kind === 'retire' && asked.action.noticeSeconds < rules.gate.retirement.noticeSeconds)
-    return denied('POLICY_REFUSED', `the policy demands ${rules.gate.retirement.noticeSeconds} s of notice`);
+  const { noticeSeconds } = rules.gate.retirement;
+  if (asked.action.kind === 'retire' && asked.action.noticeSeconds < noticeSeconds && !isEmergency(retirement, rules))
+    return denied('POLICY_REFUSED', `the policy demands ${noticeSeconds} s of notice`);
   return quorumReached(rules, request, retirement.approvals, rules.gate.approvals.retire);
 }
 
-/** Before anything is revoked or destroyed: agreed, notice given, its whole period over, and answered by those who must. */
+/**
+ * Before anything is revoked or destroyed: agreed, notice given, its whole period over, and answered by those who must. What a
+ * vulnerability has ended everybody is told of, and nobody waits for.
+ */
 export function authoriseDestruction(retirement: VerifiedRetirement, rules: Rules): Permission {
   const agreed = authoriseRetirement(retirement, rules);
   if (!agreed.allowed) return agreed;
   const { notice, request, release } = retirement;
   if (notice === null) return denied('PENDING', 'no notice has been given');
-  const { environment, issuedAt } = notice.predicate;
+  const { environment } = notice.predicate;
   if (environment !== rules.environment) return denied('REPLAYED', `the notice is for environment ${environment}`);
   if (!signedInRole(rules, notice, 'control')) return denied('NOT_AUTHORISED', 'the notice was not given by control');
-  if (notice.subject !== release || notice.predicate.request !== request.digest)
+  const inEmergency = isEmergency(retirement, rules);
+  const about = inEmergency ? retirement.vulnerability?.digest : request.digest;
+  if (notice.subject !== release || notice.predicate.request !== about)
     return denied('REPLAYED', 'the notice is about another retirement');
+  return inEmergency ? agreed : noticeOver(retirement, notice, agreed, rules);
+}
+
+/** The whole period is over of everybody who was told, and those who must have answered. */
+function noticeOver(
+  retirement: VerifiedRetirement,
+  notice: Verified<NoticePredicate>,
+  agreed: Permission,
+  rules: Rules,
+): Permission {
+  const { request } = retirement;
   const period = periodOf(request, rules);
   const about = { ...retirement, name: retirement, notices: [notice, ...retirement.laterNotices] };
   // Control dates the notice, people date what they agree to: notice of what nobody has agreed to is none.
   const agreedAt = retirement.approvals.map(({ predicate }) => Date.parse(predicate.issuedAt));
   const earliest = Math.max(
     Date.parse(endOf(about, rules)),
-    Math.max(Date.parse(issuedAt), ...agreedAt) + period * 1000,
+    Math.max(Date.parse(notice.predicate.issuedAt), ...agreedAt) + period * 1000,
   );
   if (Date.parse(rules.now) < earliest)
     return denied('PENDING', `the notice period ends at ${new Date(earliest).toISOString()}`);
@@ -70,7 +90,7 @@ export function authoriseDestruction(retirement: VerifiedRetirement, rules: Rule
 
 /** Whether a release was revoked because of this retirement, by who may. */
 export function revocationHolds(
-  retirement: Pick<VerifiedRetirement, 'release' | 'model' | 'version' | 'request'>,
+  retirement: Pick<VerifiedRetirement, 'release' | 'model' | 'version' | 'request' | 'vulnerability'>,
   revocation: Verified<RevocationPredicate>,
   rules: Rules,
 ): Permission {
@@ -85,7 +105,12 @@ export function revocationHolds(
     said.version !== retirement.version
   )
     return denied('REPLAYED', 'the revocation is about another release');
-  return said.request === retirement.request.digest
+  const { request, vulnerability } = retirement;
+  const isOfNotice =
+    vulnerability !== null &&
+    said.request === vulnerability.digest &&
+    condemns(vulnerability, retirement, rules).allowed;
+  return said.request === request.digest || isOfNotice
     ? { allowed: true, approvers: [] }
     : denied('REPLAYED', 'the revocation rests on another request');
 }

@@ -58,12 +58,28 @@ export interface DestructionPredicate {
   readonly destroyedAt: string;
 }
 
+/**
+ * A security authority says that a release must not serve any more. Subject: the release. Expiry bounds its acceptance, never
+ * its effect.
+ */
+export interface VulnerabilityPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  /** What others call it: of CVE, GHSA, OSV, or of one's own. */
+  readonly vulnerability: string;
+  readonly reason: string;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
 /** Subject: the release. */
 export interface RevocationPredicate {
   readonly environment: string;
   readonly model: string;
   readonly version: string;
   readonly reason: string;
+  /** What it rests on: the request to retire the release, or in an emergency the vulnerability notice. */
   readonly request: Digest;
   readonly issuedAt: string;
 }

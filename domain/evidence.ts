@@ -65,6 +65,8 @@ export interface RetirementEvidence {
   readonly laterNotices: readonly SignedEnvelope[];
   readonly acknowledgements: readonly SignedEnvelope[];
   readonly waivers: readonly SignedEnvelope[];
+  /** The notice that has condemned it, in an emergency. */
+  readonly vulnerability: SignedEnvelope | null;
 }
 
 /** What shows that a release is gone. */

@@ -12,6 +12,7 @@ export const STAGES = [
   'sign',
   'roll out',
   'in service',
+  'condemned',
   'retire',
   'ended',
 ] as const;
@@ -112,9 +113,17 @@ export interface Progress {
   readonly reviewed?: Approved;
   /** A provisional release whose time has passed: no step of it is routed any more. */
   readonly lapsed?: Proviso;
+  /** A vulnerability notice that has stopped it for good. */
+  readonly condemned?: Condemned;
   readonly retirement?: Retirement;
   /** How it ended: a release that has one is not taken up again. */
   readonly outcome?: LifecycleOutcome;
+}
+
+export interface Condemned {
+  readonly vulnerability: Digest;
+  /** The kill order that stopped its endpoint; `null`: it had no callers. */
+  readonly order: Digest | null;
 }
 
 export interface Retirement {

@@ -35,6 +35,8 @@ export interface Answered {
 }
 
 type About = Pick<Answered, 'release' | 'name' | 'request' | 'notices'>;
+/** `request`: what the notices rest on, a request to retire or in an emergency a vulnerability notice. */
+type Told = Pick<Answered, 'release' | 'notices'> & { readonly request: Pick<Verified<unknown>, 'digest'> };
 type NoticeRules = Pick<Rules, 'environment' | 'gate' | 'newest' | 'now'>;
 
 /** Whoever must acknowledge: by its criticality when it was told, or because nobody knows whether it has heard of it. */
@@ -93,7 +95,7 @@ export function silentIn({ acknowledgements, waivers, ...about }: Answered, rule
 }
 
 /** Everybody whom control has told of this very retirement, as it was told last. */
-export function toldIn(about: About, rules: NoticeRules): readonly Noticed[] {
+export function toldIn(about: Told, rules: NoticeRules): readonly Noticed[] {
   const told = new Map<string, Noticed>();
   for (const { predicate } of noticesOf(about, rules)) for (const each of predicate.consumers) told.set(each.id, each);
   return [...told.values()];
@@ -111,7 +113,7 @@ export function periodOf({ predicate: { action } }: Verified<RequestPredicate>, 
 }
 
 /** The notices that count, oldest first. */
-function noticesOf({ release, request, notices }: About, rules: NoticeRules): readonly Verified<NoticePredicate>[] {
+function noticesOf({ release, request, notices }: Told, rules: NoticeRules): readonly Verified<NoticePredicate>[] {
   return notices
     .filter((notice) => {
       const { environment, request: about } = notice.predicate;

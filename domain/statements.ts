@@ -7,6 +7,7 @@ import type {
   DestructionPredicate,
   NoticePredicate,
   RevocationPredicate,
+  VulnerabilityPredicate,
   WaiverPredicate,
 } from './ending-predicates.js';
 import type { DataSourcePredicate, HandoverPredicate } from './data-source.js';
@@ -29,6 +30,7 @@ export type {
   DestructionPredicate,
   NoticePredicate,
   RevocationPredicate,
+  VulnerabilityPredicate,
   WaiverPredicate,
 } from './ending-predicates.js';
 export type { PlanStep } from './plan.js';
@@ -57,6 +59,7 @@ export const PREDICATES = {
   notice: 'urn:custody:predicate:notice:v1',
   acknowledgement: 'urn:custody:predicate:acknowledgement:v1',
   waiver: 'urn:custody:predicate:waiver:v1',
+  vulnerability: 'urn:custody:predicate:vulnerability:v1',
   destruction: 'urn:custody:predicate:destruction:v1',
   policy: 'urn:custody:predicate:policy:v1',
   storeProof: 'urn:custody:predicate:store-proof:v1',
@@ -268,6 +271,7 @@ export interface PredicateOf {
   notice: NoticePredicate;
   acknowledgement: AcknowledgementPredicate;
   waiver: WaiverPredicate;
+  vulnerability: VulnerabilityPredicate;
   destruction: DestructionPredicate;
   policy: Policy;
   storeProof: StoreProofPredicate;

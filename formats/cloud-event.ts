@@ -4,14 +4,14 @@ import { printable } from './printable.js';
 
 /** What a consumer is told of a retirement, for its machines. */
 export interface NoticeData {
-  readonly occasion: 'notice' | 'reminder';
+  readonly occasion: 'notice' | 'reminder' | 'emergency';
   readonly consumer: string;
   readonly model: string;
   readonly version: string;
   readonly release: string;
   readonly retiresAt: string;
   readonly reason: string;
-  /** The request to retire it: what an acknowledgement names. */
+  /** The request to retire it, which an acknowledgement names; or the vulnerability notice. */
   readonly request: string;
 }
 

@@ -26,6 +26,15 @@ export const endingSchemas = {
   }),
   acknowledgement: z.strictObject(acknowledgement),
   waiver: z.strictObject({ ...acknowledgement, reason: z.string().min(1).max(2000) }),
+  vulnerability: z.strictObject({
+    environment,
+    model,
+    version,
+    vulnerability: z.string().min(1).max(200),
+    reason: z.string().min(1).max(2000),
+    issuedAt: time,
+    expiresAt: time,
+  }),
   destruction: z.strictObject({
     environment,
     model,

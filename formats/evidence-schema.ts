@@ -16,6 +16,7 @@ const retirement = {
   laterNotices: answersSchema,
   acknowledgements: answersSchema,
   waivers: answersSchema,
+  vulnerability: envelopeSchema.nullable(),
 };
 export const retirementEvidenceSchema: z.ZodType<RetirementEvidence> = z.strictObject(retirement);
 /** A certificate of destruction as it lies in a file, with all that it rests on. */

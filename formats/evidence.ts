@@ -210,6 +210,8 @@ export function verifyRetirement(
     laterNotices: evidence.laterNotices.map((each) => verifyStatement(each, 'notice', ring)),
     acknowledgements: evidence.acknowledgements.map((each) => verifyStatement(each, 'acknowledgement', ring)),
     waivers: evidence.waivers.map((each) => verifyStatement(each, 'waiver', ring)),
+    vulnerability:
+      evidence.vulnerability === null ? null : verifyStatement(evidence.vulnerability, 'vulnerability', ring),
   };
   return { retirement, manifest, rules: rulesFor(policies, request, now) };
 }

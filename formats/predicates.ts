@@ -62,7 +62,7 @@ const action = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('resign') }),
   z.strictObject({ kind: z.literal('promote') }),
   z.strictObject({ kind: z.literal('lift'), holds: z.array(digest).min(1).max(100), reason }),
-  z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().positive() }),
+  z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().min(0) }),
 ]);
 
 const resource = z.strictObject({ name: z.string().max(1024), digest: z.strictObject({ sha256: digest }) });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { AlertPredicate } from '../domain/alert.js';
 import type { Digest } from '../domain/digest.js';
 import { endpointId } from '../domain/names.js';
-import type { RequestAction, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
+import type { KillPredicate, RequestAction, RequestPredicate, SignedEnvelope } from '../domain/statements.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
 import { canonicalBytes } from './jcs.js';
 import type { EnvelopeSigner } from './keys.js';
@@ -81,8 +81,9 @@ export function orderKill(
   { key, environment }: Pick<Signer, 'key' | 'environment'>,
   model: string,
   reason: string,
+  of: Pick<KillPredicate, 'nonce' | 'issuedAt' | 'expiresAt'> = { nonce: newNonce(), ...validity(KILL_SECONDS) },
 ): SignedEnvelope {
-  const order = { environment, model, nonce: newNonce(), reason, ...validity(KILL_SECONDS) };
+  const order = { environment, model, reason, ...of };
   return signStatement('kill', { name: endpointId(model), sha256: sha256(canonicalBytes(order)) }, order, [key]);
 }
 

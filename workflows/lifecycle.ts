@@ -2,11 +2,12 @@ import { ApplicationFailure, CancellationScope, workflowInfo } from '@temporalio
 import type { Digest } from '../domain/digest.js';
 import type { LifecycleOutcome, RolloutResult } from '../domain/lifecycle.js';
 import { parseLifecycleId } from '../domain/names.js';
+import { emergencies, endCondemned } from './condemned.js';
 import { passGate } from './gate.js';
 import { inService } from './in-service.js';
 import type { LifecycleInput } from './messages.js';
 import { liftFailure, renewals } from './override.js';
-import { Lapsed, rollBack, weigh } from './provisional.js';
+import { Lapsed, rollBack, Stopped, weigh } from './provisional.js';
 import { LifecycleRun, type LifecycleCarried } from './run.js';
 import { refusalOf } from './failures.js';
 import { control, intake, serving, signing } from './zones.js';
@@ -37,6 +38,7 @@ export async function lifecycle(
 async function toItsEnd(run: LifecycleRun): Promise<LifecycleOutcome> {
   void run.refuseStrays();
   void renewals(run);
+  void emergencies(run);
   run.progress = await control.resumeLifecycle(run.name);
   const outcome = run.progress.outcome ?? (await conclude(run, await lead(run)));
   run.progress = { ...run.progress, outcome };
@@ -45,7 +47,19 @@ async function toItsEnd(run: LifecycleRun): Promise<LifecycleOutcome> {
   return outcome;
 }
 
+/** A release that is condemned on its way, whatever that has come to meanwhile, ends as such. */
 async function lead(run: LifecycleRun): Promise<LifecycleOutcome> {
+  if (run.progress.condemned !== undefined) return endCondemned(run);
+  try {
+    const outcome = await through(run);
+    if (run.condemned === null) return outcome;
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+  }
+  return endCondemned(run);
+}
+
+async function through(run: LifecycleRun): Promise<LifecycleOutcome> {
   try {
     if (run.progress.lapsed !== undefined && run.progress.retirement === undefined)
       throw new Lapsed(run.progress.lapsed);

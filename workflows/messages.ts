@@ -31,7 +31,15 @@ export interface Receipt {
 }
 
 /** Decisions by people: each can be sent as a signal or as an update, of the same name and payload. */
-export const LIFECYCLE_DECISIONS = ['approve', 'override', 'reject', 'retire', 'acknowledge', 'waive'] as const;
+export const LIFECYCLE_DECISIONS = [
+  'approve',
+  'override',
+  'reject',
+  'retire',
+  'acknowledge',
+  'waive',
+  'condemn',
+] as const;
 export const ENDPOINT_DECISIONS = ['approve', 'reject', 'kill', 'restore', 'rollback', 'securityAlert'] as const;
 export type LifecycleDecision = (typeof LIFECYCLE_DECISIONS)[number];
 export type EndpointDecision = (typeof ENDPOINT_DECISIONS)[number];

@@ -17,6 +17,9 @@ export class Lapsed extends Error {
   }
 }
 
+/** Thrown by whatever a lifecycle waits in, once its release was condemned. */
+export class Stopped extends Error {}
+
 /** Finds out until when the release stands, where it stands only provisionally. */
 export async function weigh(run: LifecycleRun): Promise<void> {
   const { admission, overridden } = run.progress;

@@ -47,7 +47,7 @@ async function waitOut(run: LifecycleRun, until: string): Promise<void> {
 }
 
 /** Waits for a request that is admitted and approved; a refused or expired one leaves the release in service. */
-async function agreed(run: LifecycleRun, release: Digest): Promise<Retirement> {
+export async function agreed(run: LifecycleRun, release: Digest): Promise<Retirement> {
   for (;;) {
     if (run.counting?.act !== 'retire') {
       await run.until(() => run.inbox.has('retire'));

@@ -1,6 +1,6 @@
 import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { StagePart } from '../activities/contract.js';
-import type { NoticeStanding, Progress, Stage } from '../domain/lifecycle.js';
+import type { Condemned, NoticeStanding, Progress, Stage } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { Proviso } from '../domain/provisional.js';
 import { Audits } from './audits.js';
@@ -9,7 +9,7 @@ import type { Counting } from './gate.js';
 import { Inbox, type CarriedMessages } from './inbox.js';
 import type { lifecycle } from './lifecycle.js';
 import { LIFECYCLE_DECISIONS, type LifecycleInput } from './messages.js';
-import { Lapsed } from './provisional.js';
+import { Lapsed, Stopped } from './provisional.js';
 import { listenTo, showRun, straysOf } from './strays.js';
 import { obstacleOf, type Failure } from './failures.js';
 import { control } from './zones.js';
@@ -35,6 +35,8 @@ export class LifecycleRun {
   proviso: Proviso | null = null;
   /** How far the notice of its retirement has come. */
   notice: NoticeStanding | null = null;
+  /** A vulnerability notice that has stopped it, until the run acts on it. */
+  condemned: Condemned | null = null;
   /** Set once no message can count any more. */
   closed: string | null = null;
   stage: Stage = 'admit';
@@ -107,6 +109,22 @@ export class LifecycleRun {
     return control.record<K>(this.name, part, value, this.progress.ingested?.release ?? null, ...(later ? [true] : []));
   }
 
+  /** Whatever the run waits in ends with `Stopped`. */
+  condemn(condemned: Condemned): void {
+    this.progress = { ...this.progress, condemned };
+    this.condemned = condemned;
+    showRun(this);
+  }
+
+  /** Nothing of before counts any more: from here on the run is about the end of what was condemned. */
+  takeUp(): void {
+    this.condemned = null;
+    this.asking = false;
+    this.proviso = null;
+    this.counting = null;
+    this.enter('condemned');
+  }
+
   stand(proviso: Proviso | null): void {
     this.proviso = proviso;
     showRun(this);
@@ -114,16 +132,17 @@ export class LifecycleRun {
 
   /**
    * Waits where the run may be handed on to a fresh history; `false` when the time ran out first. Throws `Lapsed` once the
-   * release no longer stands, whatever else it waits for.
+   * release no longer stands, and `Stopped` once it is condemned, whatever else it waits for.
    */
   async until(arrived: () => boolean, ms?: number, summary?: string): Promise<boolean> {
     const end = ms === undefined ? Infinity : Date.now() + ms;
     for (;;) {
       const { proviso } = this;
+      if (this.condemned !== null) throw new Stopped();
       const lapses = proviso === null ? Infinity : Date.parse(proviso.until);
       if (proviso !== null && Date.now() >= lapses) throw new Lapsed(proviso);
       const left = Math.min(end, lapses) - Date.now();
-      const moved = (): boolean => arrived() || this.proviso !== proviso;
+      const moved = (): boolean => arrived() || this.proviso !== proviso || this.condemned !== null;
       const happened = await this.atRest(moved, left === Infinity ? undefined : left, summary);
       if (happened ? arrived() : Date.now() >= end) return happened;
     }

@@ -15,8 +15,9 @@ import type { LifecycleRun } from './run.js';
 export function straysOf({ closed, asking, counting, inbox, progress }: LifecycleRun): Stray[] {
   if (closed !== null) return [{ names: LIFECYCLE_DECISIONS, reason: closed }];
   if (progress.retirement !== undefined)
-    return [{ names: LIFECYCLE_DECISIONS.filter(isNoAnswer), reason: 'the release is being retired' }];
+    return [{ names: LIFECYCLE_DECISIONS.filter(isPast), reason: 'the release is being retired' }];
   const strays: Stray[] = [{ names: ['acknowledge', 'waive'], reason: 'nobody has been told of a retirement' }];
+  if (progress.ingested === undefined) strays.push({ names: ['condemn'], reason: 'the release has not been taken in' });
   if (!asking && !inbox.has('retire'))
     strays.push({ names: ['approve', 'reject'], reason: 'nothing waits for a decision' });
   if (progress.validated?.failed.length === 0)
@@ -28,7 +29,8 @@ export function straysOf({ closed, asking, counting, inbox, progress }: Lifecycl
   return strays;
 }
 
-const isNoAnswer = (name: LifecycleDecision): boolean => name !== 'acknowledge' && name !== 'waive';
+/** What comes too late once a retirement is agreed to. */
+const isPast = (name: LifecycleDecision): boolean => !['acknowledge', 'waive', 'condemn'].includes(name);
 
 /** What tells it something, and what asks it. */
 export function listenTo(run: LifecycleRun): void {

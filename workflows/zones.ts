@@ -10,6 +10,7 @@ import type {
   SigningActivities,
   WatchActivities,
 } from '../activities/contract.js';
+import type { EmergencyControl, EmergencySigning } from '../activities/emergency-contract.js';
 import type { TrainingActivities, TrainingControl } from '../activities/training-contract.js';
 import { shortDigest } from '../domain/digest.js';
 import type { ErrorCode } from '../domain/errors.js';
@@ -34,7 +35,13 @@ export const long: ActivityOptions = {
 export const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
 export const control = zone<
-  LifecycleControl & EndpointControl & PolicyControl & ResignControl & ConsumerControl & TrainingControl
+  LifecycleControl &
+    EmergencyControl &
+    EndpointControl &
+    PolicyControl &
+    ResignControl &
+    ConsumerControl &
+    TrainingControl
 >(
   { taskQueue: 'control', ...short },
   {
@@ -60,6 +67,14 @@ export const control = zone<
     followNotice: (name) => `looks after the notice of the retirement of ${of(name)}`,
     answerNotice: (name, _release, _retirement, decisions) =>
       `verifies ${decisions.length} answers to the notice of the retirement of ${of(name)}`,
+    // It goes before all else, as a kill does.
+    condemnRelease: (name, _release, notices) => ({
+      summary: `verifies ${notices.length} vulnerability notices about ${of(name)}`,
+      retry: { initialInterval: '100ms', maximumInterval: '1 second' },
+      priority: { priorityKey: 1 },
+    }),
+    noteCondemned: (name) => `audits that ${of(name)} was condemned`,
+    informCondemned: (name) => `tells the consumers of ${of(name)} that it was stopped`,
     withdrawRelease: (name) => `takes ${of(name)} out of the routes`,
     noteErasure: (name) => `audits that ${of(name)} was revoked`,
     resumeEndpoint: (model) => `reads the routes of ${model}`,
@@ -113,13 +128,14 @@ export const intake = zone<IntakeActivities>(
   },
 );
 
-export const signing = zone<SigningActivities>(
+export const signing = zone<SigningActivities & EmergencySigning>(
   { taskQueue: 'signing', ...short },
   {
     signRelease: (name) => `verifies all evidence and signs ${of(name)}`,
     resignRelease: (name) => `verifies all evidence and signs ${of(name)} once more`,
     summariseRelease: (name) => `verifies all of ${of(name)} and signs what it has found`,
     revokeRelease: (name) => `revokes ${of(name)}`,
+    revokeCondemned: (name) => `revokes ${of(name)}, which was condemned`,
     destroyKeys: (name) => `destroys the keys of ${of(name)}, probes and certifies it`,
   },
 );

@@ -13,11 +13,10 @@ import { parsePlan } from '../../formats/plan-schema.js';
 import { askThroughApi, tokenIn } from '../api.js';
 import { checkSource } from '../source.js';
 import type { Custody } from '../connect.js';
-import { endpointStatus, lifecycleStatus, send } from '../messages.js';
+import { endpointStatus, lifecycleStatus } from '../messages.js';
 import { answer, faint, heading, plain, talk } from '../output.js';
 import { provenanceBeside } from '../provenance.js';
 import { checkLine, mayServe } from '../record/serving.js';
-import { requestRetirement } from '../requests.js';
 import { retriesOf } from '../retries.js';
 import type { ConnectedSession } from '../session.js';
 import { signerOf } from '../signer.js';
@@ -86,33 +85,10 @@ function noticeLines(notice: NoticeStanding | null): string[] {
   const { awaited, endsAt } = notice;
   return [
     `retires at ${endsAt}`,
-    ...awaited.map((consumer) => plain(`${consumer} must acknowledge that first: custody notice acknowledge, or waive`)),
+    ...awaited.map((consumer) =>
+      plain(`${consumer} must acknowledge that first: custody notice acknowledge, or waive`),
+    ),
   ];
-}
-
-export async function retire(
-  session: ConnectedSession,
-  model: string,
-  version: string,
-  options: { reason: string; notice?: string; key: string },
-): Promise<void> {
-  const name = named(model, version);
-  const { records } = session.custody;
-  const { ingested } = await progressOf(records, name);
-  if (ingested === undefined) throw new CustodyError('INPUT_MISSING', `there is no release ${model} ${version}`);
-  const { newest } = await records.policies();
-  const request = requestRetirement(
-    await signerOf(session, options.key),
-    name,
-    {
-      release: ingested.release,
-      reason: options.reason,
-      noticeSeconds: Number(options.notice ?? newest.retirement.noticeSeconds),
-    },
-    newest.approvals.retire.withinSeconds,
-  );
-  const receipt = await send(session.custody, lifecycleId(name), 'retire', request);
-  answer(session, receipt, [`asked as ${receipt.by}: custody approvals`]);
 }
 
 export async function verifyRelease(session: ConnectedSession, model: string, version: string): Promise<void> {

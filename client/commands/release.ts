@@ -45,7 +45,21 @@ export function releaseCommands(program: Command): void {
     .option('--notice <seconds>', "the notice period; at least the policy's")
     .requiredOption(...KEY_OPTION)
     .addHelpText('after', "\nExample:\n  custody retire digits 1.0.0 --reason 'replaced by 1.1.0' --key otto")
-    .action(connected(async () => (await import('../actions/release.js')).retire));
+    .action(connected(async () => (await import('../actions/retire.js')).retire));
+
+  program
+    .command('condemn <release>')
+    .description(
+      'stop a release for good because of a vulnerability: at once, by one security authority, with no way back',
+    )
+    .requiredOption('--vulnerability <id>', 'what others call it: CVE-…, GHSA-…, or an id of your own')
+    .requiredOption('--reason <text>', 'told to everyone who depends on it')
+    .requiredOption(...KEY_OPTION)
+    .addHelpText(
+      'after',
+      "\nExample:\n  custody condemn digits@1.0.0 --vulnerability CVE-2026-1234 --reason 'it runs what it is told' --key sam",
+    )
+    .action(connected(async () => (await import('../actions/retire.js')).condemn));
 
   program
     .command('verify <release> [version]')

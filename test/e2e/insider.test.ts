@@ -287,7 +287,7 @@ describe('attack: with all that control has, and no key of a designated person,'
     const revocation = signStatement('revocation', { name: lifecycleId(FIRST), sha256: first }, said, [insider.key]);
     const { envelopes: policies } = await insider.records.policies();
     const manifest = (await insider.records.getBytes(first, storeKeys.manifest)).toString('utf8');
-    const none = { laterNotices: [], acknowledgements: [], waivers: [] };
+    const none = { laterNotices: [], acknowledgements: [], waivers: [], vulnerability: null };
     const evidence = { policies, manifest, request: asked, approvals: [approval], notice, ...none };
     await expect(insider.vault.destroy({ release: first, evidence, revocation })).rejects.toMatchObject({
       code: 'NOT_AUTHORISED',

@@ -21,6 +21,7 @@ const HISTORIES = [
   'endpoint-service-breached.json',
   'endpoint-watched-for-days.json',
   'hold-held.json',
+  'lifecycle-condemned.json',
   'lifecycle-emergency-unreviewed.json',
   'lifecycle-expired.json',
   'lifecycle-noticed.json',

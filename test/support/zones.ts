@@ -18,6 +18,7 @@ import type {
   SigningActivities,
   WatchActivities,
 } from '../../activities/contract.js';
+import type { EmergencyControl, EmergencySigning } from '../../activities/emergency-contract.js';
 import type { TrainingActivities, TrainingControl } from '../../activities/training-contract.js';
 import type { DataControl, DataIntake } from '../../activities/data-contract.js';
 import type { DrillControl } from '../../activities/drill-contract.js';
@@ -33,6 +34,8 @@ import type { SignedEnvelope } from '../../domain/statements.js';
 import { IDENTITY, workflowBundle } from './temporal.js';
 
 export type Activities = LifecycleControl &
+  EmergencyControl &
+  EmergencySigning &
   EndpointControl &
   PolicyControl &
   PromotionControl &
@@ -82,6 +85,9 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   followNotice: 'control',
   answerNotice: 'control',
   withdrawRelease: 'control',
+  condemnRelease: 'control',
+  noteCondemned: 'control',
+  informCondemned: 'control',
   resumeEndpoint: 'control',
   resumeRollout: 'control',
   routeStep: 'control',
@@ -124,6 +130,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   openTrainingGate: 'control',
   recordTraining: 'control',
   revokeRelease: 'signing',
+  revokeCondemned: 'signing',
   destroyKeys: 'signing',
   extendReleases: 'signing',
   holdRelease: 'signing',
@@ -337,6 +344,20 @@ export class FakeZones {
         }));
         return { verdicts, ...(await this.notice(retiresAt)) };
       },
+      condemnRelease: async (_name, _release, notices) => {
+        const verdicts = notices.map(({ envelope: sent }): DecisionVerdict => {
+          const { payload, signatures } = sent as SignedEnvelope;
+          return signatures[0]?.sig === 'valid'
+            ? { accepted: true, by: 'sam', statement: digestOf(payload) }
+            : { accepted: false, code: 'NOT_AUTHORISED', reason: 'it takes the role security-authority' };
+        });
+        const first = verdicts.find((verdict) => verdict.accepted);
+        const condemned = first === undefined ? null : { vulnerability: first.statement, order: digestOf('kill') };
+        return { verdicts, condemned };
+      },
+      noteCondemned: async () => undefined,
+      informCondemned: async () => 0,
+      revokeCondemned: async () => digestOf('revocation'),
       withdrawRelease: async () => ({ ...at(2, '0.0.0', 'x'), stopped: [] }),
       noteErasure: async () => undefined,
       openTrainingGate: async () => this.gate('train-1', 'release-approver'),

@@ -18,6 +18,7 @@ import type {
   RequestAction,
   RequestPredicate,
   TestResultPredicate,
+  VulnerabilityPredicate,
   WaiverPredicate,
 } from '../../../domain/statements.js';
 import { plusSeconds } from '../../../domain/time.js';
@@ -124,6 +125,7 @@ export interface RetirementOptions {
   readonly laterNotices?: (request: Signed<RequestPredicate>) => readonly Signed<NoticePredicate>[];
   readonly acknowledgements?: (request: Signed<RequestPredicate>) => readonly Signed<AcknowledgementPredicate>[];
   readonly waivers?: (request: Signed<RequestPredicate>) => readonly Signed<WaiverPredicate>[];
+  readonly vulnerability?: Signed<VulnerabilityPredicate>;
 }
 
 export interface SignedRetirement {
@@ -380,6 +382,7 @@ export function createReleases(organisation: Organisation, words: Words) {
       laterNotices: (options.laterNotices?.(asked) ?? []).map(({ envelope }) => envelope),
       acknowledgements: (options.acknowledgements?.(asked) ?? []).map(({ envelope }) => envelope),
       waivers: (options.waivers?.(asked) ?? []).map(({ envelope }) => envelope),
+      vulnerability: options.vulnerability?.envelope ?? null,
     };
     return { request: asked, approvals, notice, evidence };
   }

@@ -104,6 +104,7 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
   },
   acknowledgement: { ...named, consumer: 'billing', request: digest, issuedAt: at(0) },
   waiver: { ...named, consumer: 'billing', request: digest, reason: 'it is gone', issuedAt: at(0) },
+  vulnerability: { ...named, vulnerability: 'CVE-2026-0001', reason: 'it runs what it is told', ...timed },
   destruction: {
     ...named,
     method: 'cryptographic erase',

@@ -1,0 +1,144 @@
+import { vulnerabilityOf } from '../adapters/dossier.js';
+import { gatherNotices } from '../adapters/notices.js';
+import type { PolicyChain } from '../adapters/records.js';
+import type { Digest } from '../domain/digest.js';
+import { CustodyError } from '../domain/errors.js';
+import type { Condemned } from '../domain/lifecycle.js';
+import type { ReleaseName } from '../domain/names.js';
+import { toldIn } from '../domain/notice.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+import { storeKeys } from '../domain/store-keys.js';
+import { isoTime, outsideValidity } from '../domain/time.js';
+import { condemns, type Vulnerability } from '../domain/vulnerability.js';
+import { demand } from '../formats/evidence.js';
+import { orderKill } from '../formats/requests.js';
+import type { DecisionVerdict } from './contract.js';
+import type { Desk } from './control.js';
+import type { EmergencyControl } from './emergency-contract.js';
+import { verdictOn } from './journal.js';
+import { createKill } from './kill.js';
+import { found as foundIn } from './letters.js';
+import { dependents, noted, noticeOf, tell, tellLater, wasTold } from './telling.js';
+
+interface Counted {
+  readonly envelope: SignedEnvelope;
+  readonly verified: Vulnerability;
+}
+
+/** A security authority's word is enough to stop a release: everything else comes after that. */
+export function createCondemning(desk: Desk): EmergencyControl {
+  const { records, journal, router, key, reissueStatus } = desk;
+  const { killEndpoint } = createKill(desk);
+  return {
+    condemnRelease: async (name, release, notices) => {
+      // It lowers exposure: somebody's forgery in the place of a policy does not keep it from counting.
+      const policies = await records.usablePolicies();
+      const counted: Counted[] = [];
+      const verdicts: DecisionVerdict[] = [];
+      for (const { envelope } of notices)
+        verdicts.push(
+          await verdictOn(async () => {
+            const given = await genuine(name, release, envelope, policies);
+            counted.push(given);
+            return { by: given.verified.signers.join(' and '), statement: given.verified.digest };
+          }),
+        );
+      const told = await journal.noteRefused(notices, verdicts, { ...name, release });
+      const [first] = counted;
+      if (first === undefined) return { verdicts: told, condemned: await recorded(name) };
+      const order = (await mayHaveCallers(name.model, release)) ? await stop(name.model, first.verified) : null;
+      for (const { envelope } of counted) await records.keep(envelope);
+      const said: Condemned = { vulnerability: first.verified.digest, order };
+      return { verdicts: told, condemned: await records.recordOnce(storeKeys.record(name, 'condemned'), said) };
+    },
+
+    noteCondemned: async (name, release) => {
+      const { verified } = await vulnerability(name);
+      const { vulnerability: id, reason } = verified.predicate;
+      await journal.note({
+        ...{ change: 'release.condemned', key: verified.digest, after: verified.digest, reason: `${id}: ${reason}` },
+        actor: { id: verified.signers.join(' and '), statement: verified.digest },
+        subject: { ...name, release },
+      });
+    },
+
+    informCondemned: async (name, release) => {
+      await reissueStatus();
+      const { verified } = await vulnerability(name);
+      const { newest } = await records.policies();
+      const now = isoTime(Date.now());
+      const ending = { name, release, ground: foundIn(verified), retiresAt: now };
+      const informed = (await records.record(storeKeys.record(name, 'informed'))) as { notice: Digest } | null;
+      if (informed === null) {
+        const first = await tell(desk, await dependents(desk, name), ending);
+        const notice = await records.keep(noticeOf(desk, ending, first, now));
+        await noted(desk, ending, notice, first.length);
+        await records.recordOnce(storeKeys.record(name, 'informed'), { notice });
+        return first.filter(({ how }) => how === 'failed').length;
+      }
+      const { notice, laterNotices } = await gatherNotices(records, name, informed);
+      const notices = [notice, ...laterNotices].map((each) => each.verified);
+      const rules = { environment: records.environment, gate: newest, newest, now };
+      const known = toldIn({ release, request: verified, notices }, rules);
+      const all = await dependents(desk, name);
+      const fresh = all.filter(({ id }) => !known.some((each) => each.id === id));
+      const missed = all.filter(({ id }) => known.some((each) => each.id === id && each.how === 'failed'));
+      const told = [
+        ...(await tellLater(desk, ending, fresh, now)),
+        ...(await tellLater(desk, ending, missed, now, wasTold)),
+      ];
+      return fresh.length + missed.length - told.filter(({ how }) => how !== 'failed').length;
+    },
+  };
+
+  async function genuine(
+    name: ReleaseName,
+    release: Digest,
+    envelope: unknown,
+    policies: PolicyChain,
+  ): Promise<Counted> {
+    const { newest } = policies;
+    const now = isoTime(Date.now());
+    const given = await records.verify('vulnerability', envelope, policies, now);
+    const { environment } = records;
+    demand(condemns(given.verified, { ...name, release }, { environment, gate: newest, newest, now }));
+    // What has counted once has been acted on: it is answered as it was, however late it comes again.
+    const before = await recorded(name);
+    const outside =
+      before?.vulnerability === given.verified.digest ? null : outsideValidity(given.verified.predicate, now);
+    if (outside !== null) throw new CustodyError('EXPIRED', `the notice is ${outside}`);
+    return given;
+  }
+
+  function recorded(name: ReleaseName): Promise<Condemned | null> {
+    return records.record(storeKeys.record(name, 'condemned')) as Promise<Condemned | null>;
+  }
+
+  async function vulnerability(name: ReleaseName) {
+    const given = await vulnerabilityOf(records, name);
+    if (given === null) throw new CustodyError('PENDING', `nobody has condemned ${name.model} ${name.version}`);
+    return given;
+  }
+
+  /** Where the store cannot say it, it may. */
+  async function mayHaveCallers(model: string, release: Digest): Promise<boolean> {
+    try {
+      const document = (await router.current(model))?.document;
+      const at = document?.releases.findIndex((entry) => entry.release === release) ?? -1;
+      const isUnderRollout = at === 0 && document?.plan != null;
+      return isUnderRollout || (document?.releases[at]?.weight ?? 0) > 0;
+    } catch (error) {
+      if (error instanceof CustodyError) return true;
+      throw error;
+    }
+  }
+
+  /** By control's own order, which is the same however often it is made. */
+  async function stop(model: string, { digest, predicate }: Vulnerability): Promise<Digest> {
+    const { vulnerability: id, reason, issuedAt, expiresAt } = predicate;
+    const nonce = Buffer.from(digest, 'hex').subarray(0, 18).toString('base64url');
+    const signer = { key, environment: records.environment };
+    const order = orderKill(signer, model, `${id}: ${reason}`, { nonce, issuedAt, expiresAt });
+    return (await killEndpoint(model, order)).order;
+  }
+}

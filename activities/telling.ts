@@ -1,0 +1,93 @@
+import { log } from '@temporalio/activity';
+import { gatherInventory } from '../adapters/inventory.js';
+import type { Digest } from '../domain/digest.js';
+import { dependentsOfRelease, type Dependent } from '../domain/dependents.js';
+import type { Noticed, NoticePredicate } from '../domain/ending-predicates.js';
+import { lifecycleId, type ReleaseName } from '../domain/names.js';
+import type { SignedEnvelope } from '../domain/statements.js';
+import { storeKeys } from '../domain/store-keys.js';
+import { envelopeDigest } from '../formats/dsse.js';
+import { signStatement } from '../formats/statements.js';
+import type { Desk } from './control.js';
+import { letterFor, type Ending } from './letters.js';
+
+/**
+ * Everybody who needs the release or its endpoint, also through other models: those who are declared, by the entry of the
+ * directory that they name, and those whom the gateways have seen calling by a name.
+ */
+export async function dependents(
+  { records, consumers, gateways }: Desk,
+  name: ReleaseName,
+): Promise<readonly Dependent[]> {
+  const views = await Promise.all(
+    gateways.map(async (gateway) => ({ state: await gateway.state(), callers: await gateway.callers() })),
+  );
+  return dependentsOfRelease(await gatherInventory(records, consumers, views), name);
+}
+
+/** Writes to each of them, and says how each was told. */
+export async function tell(
+  { notifier }: Desk,
+  told: readonly Dependent[],
+  ending: Ending,
+): Promise<readonly Noticed[]> {
+  const noticed: Noticed[] = [];
+  for (const each of told) {
+    const { id, owner, criticality, contact } = each;
+    const { how, messageId, why } = await notifier.send({ consumer: contact, ...letterFor(ending, each) });
+    noticed.push({ id, owner, criticality, how, messageId });
+    for (const problem of why) log.warn('a notice was not taken', { consumer: id, problem });
+  }
+  return noticed;
+}
+
+/** One more notice, to those of them of whom it is worth telling. */
+export async function tellLater(
+  desk: Desk,
+  ending: Ending,
+  whom: readonly Dependent[],
+  now: string,
+  worth: (told: Noticed) => boolean = () => true,
+): Promise<readonly Noticed[]> {
+  const told = (await tell(desk, whom, ending)).filter(worth);
+  if (told.length === 0) return told;
+  const envelope = noticeOf(desk, ending, told, now);
+  const key = storeKeys.laterNotice(ending.name, envelopeDigest(envelope));
+  await noted(desk, ending, await desk.records.keep(envelope, key), told.length);
+  return told;
+}
+
+export function noticeOf(
+  { records, key }: Desk,
+  { name, release, ground, retiresAt }: Ending,
+  told: readonly Noticed[],
+  issuedAt: string,
+): SignedEnvelope {
+  const predicate: NoticePredicate = {
+    environment: records.environment,
+    ...name,
+    consumers: told,
+    retiresAt,
+    request: ground.digest,
+    issuedAt,
+  };
+  return signStatement('notice', { name: lifecycleId(name), sha256: release }, predicate, [key]);
+}
+
+/** In the log: who was told, and of what. */
+export function noted(
+  { journal, id }: Desk,
+  { name, release, ground, retiresAt }: Ending,
+  notice: Digest,
+  count: number,
+): Promise<void> {
+  return journal.note({
+    ...{ change: 'retirement.noticed', key: notice, after: notice },
+    actor: { id, statement: notice },
+    subject: { ...name, release },
+    policy: ground.policy,
+    reason: `${count} consumers told; ${ground.kind === 'retirement' ? `retires at ${retiresAt}` : `condemned: ${ground.says}`}`,
+  });
+}
+
+export const wasTold = ({ how }: Pick<Noticed, 'how'>): boolean => how === 'mail' || how === 'webhook';
