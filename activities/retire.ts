@@ -2,8 +2,9 @@ import { vulnerabilityOf } from '../adapters/dossier.js';
 import type { Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
+import { leaving } from '../domain/fallback.js';
+import type { Retirement } from '../domain/lifecycle.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';
-import { withdraw } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { isEmergency } from '../domain/vulnerability.js';
@@ -11,6 +12,7 @@ import type { Desk } from './control.js';
 import type { LifecycleControl } from './contract.js';
 import { openAskedGate } from './gate.js';
 import type { Entry } from './journal.js';
+import { scanDependents } from './dependents.js';
 
 type Retirements = Pick<LifecycleControl, 'openRetireGate' | 'withdrawRelease' | 'noteErasure'>;
 
@@ -28,14 +30,23 @@ export function createRetirement(desk: Desk): Retirements {
           const { action, release: about } = request.predicate;
           if (about !== release) throw new CustodyError('REPLAYED', 'the request is about another release');
           const least = rules.newest.retirement.noticeSeconds;
-          if (action.kind !== 'retire' || action.noticeSeconds >= least) return;
           const vulnerability = (await vulnerabilityOf(records, name))?.verified ?? null;
-          if (!isEmergency({ ...name, release, request, vulnerability }, rules))
+          // It serves nobody any more, and nobody can keep it.
+          if (isEmergency({ ...name, release, request, vulnerability }, rules)) return;
+          if (action.kind === 'retire' && action.noticeSeconds < least)
             throw new CustodyError('POLICY_REFUSED', `the policy demands ${least} s of notice`);
+          await scanDependents(desk, name, release, request, rules.newest);
         },
       }),
 
-    withdrawRelease: ({ model }, release) => router.takeOut(model, release, withdraw),
+    withdrawRelease: async (name, release) => {
+      const action = await agreedTo(records, name);
+      return router.takeOut(name.model, release, (document) => {
+        const intent = leaving(document, release, action);
+        if (!('allowed' in intent)) return intent;
+        throw new CustodyError('PENDING', `its callers have nowhere to go: ${intent.reason}`);
+      });
+    },
 
     noteErasure: async (name, release) => journal.note(...(await erasureOf(records, name, release))),
   };
@@ -83,4 +94,12 @@ async function policyOf(records: Records, name: ReleaseName, ground: Digest): Pr
   const vulnerability = await vulnerabilityOf(records, name);
   if (vulnerability?.verified.digest === ground) return null;
   return (await records.get('request', ground)).verified.predicate.policy;
+}
+
+/** What people have agreed to about its callers; of a release that nobody has agreed to retire, nothing. */
+async function agreedTo(records: Records, name: ReleaseName): Promise<{ readonly fallback?: Digest }> {
+  const retirement = (await records.record(storeKeys.record(name, 'retirement'))) as Retirement | null;
+  if (retirement === null) return {};
+  const { action } = (await records.get('request', retirement.request)).verified.predicate;
+  return action.kind === 'retire' ? action : {};
 }

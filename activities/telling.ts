@@ -1,5 +1,5 @@
 import { log } from '@temporalio/activity';
-import { gatherInventory } from '../adapters/inventory.js';
+import { gatherInventory, type Inventory } from '../adapters/inventory.js';
 import type { Digest } from '../domain/digest.js';
 import { dependentsOfRelease, type Dependent } from '../domain/dependents.js';
 import type { Noticed, NoticePredicate } from '../domain/ending-predicates.js';
@@ -15,14 +15,15 @@ import { letterFor, type Ending } from './letters.js';
  * Everybody who needs the release or its endpoint, also through other models: those who are declared, by the entry of the
  * directory that they name, and those whom the gateways have seen calling by a name.
  */
-export async function dependents(
-  { records, consumers, gateways }: Desk,
-  name: ReleaseName,
-): Promise<readonly Dependent[]> {
+export async function dependents(desk: Desk, name: ReleaseName): Promise<readonly Dependent[]> {
+  return dependentsOfRelease(await inventoryOf(desk), name);
+}
+
+export async function inventoryOf({ records, consumers, gateways }: Desk): Promise<Inventory> {
   const views = await Promise.all(
     gateways.map(async (gateway) => ({ state: await gateway.state(), callers: await gateway.callers() })),
   );
-  return dependentsOfRelease(await gatherInventory(records, consumers, views), name);
+  return gatherInventory(records, consumers, views);
 }
 
 /** Writes to each of them, and says how each was told. */

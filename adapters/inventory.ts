@@ -1,3 +1,4 @@
+import type { Held } from '../domain/dependents.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { CallersReport, GatewayState } from '../domain/gateway.js';
 import { inventoryGraph, mergeSeen, type InventoryFacts, type InventoryGraph } from '../domain/inventory.js';
@@ -21,6 +22,8 @@ export interface GatewayView {
 
 export interface Inventory extends InventoryFacts {
   readonly graph: InventoryGraph;
+  /** Releases that have not ended, with their files. */
+  readonly living: readonly Held[];
 }
 
 /** Who needs whom in this environment, by what is signed and by what gateways see. */
@@ -40,13 +43,15 @@ export async function gatherInventory(
     releases: living.map(({ name }) => name),
     origins: originsOf(living),
   };
-  return { ...facts, graph: inventoryGraph(facts) };
+  const held = living.map(({ name, files }) => ({ ...name, files }));
+  return { ...facts, graph: inventoryGraph(facts), living: held };
 }
 
 interface Living {
   readonly name: ReleaseName;
   readonly release: string;
   readonly provenance: ProvenancePredicate;
+  readonly files: readonly string[];
   /** Digests of its weights and adapters. */
   readonly weights: readonly string[];
   /** Names of models in its configuration, as what it is based on. */
@@ -96,6 +101,7 @@ async function readLiving(records: Records, name: ReleaseName, ingested: Ingeste
     name,
     release: ingested.release,
     provenance: provenance.verified.predicate,
+    files: files.map(({ sha256 }) => sha256),
     weights: files.filter(({ path }) => parts.includes(path)).map(({ sha256 }) => sha256),
     bases: settings.flatMap(([setting, value]) =>
       namesBase(setting.split('.').at(-1) ?? '') ? [unquoted(value)] : [],

@@ -104,10 +104,10 @@ export function overrideFailure(
 export function requestRetirement(
   signer: Signer,
   name: ReleaseName,
-  { release, reason, noticeSeconds, vulnerability }: Retiring,
+  { release, vulnerability, ...said }: Retiring,
   withinSeconds: number,
 ): SignedEnvelope {
-  const action = { kind: 'retire', reason, noticeSeconds } as const;
+  const action = { kind: 'retire', ...said } as const;
   const asked = { workflowId: lifecycleId(name), about: { ...name, release }, action, seconds: withinSeconds };
   return signRequest(
     signer,
@@ -119,6 +119,8 @@ interface Retiring {
   readonly release: Digest;
   readonly reason: string;
   readonly noticeSeconds: number;
+  readonly fallback?: Digest;
+  readonly despite?: readonly string[];
   /** The notice that has condemned it: nobody waits for a period then. */
   readonly vulnerability?: Digest;
 }

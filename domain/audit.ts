@@ -48,6 +48,7 @@ export const CHANGES = [
   'retirement.acknowledged',
   'retirement.waived',
   'release.condemned',
+  'retirement.scanned',
 ] as const;
 
 export type Change = (typeof CHANGES)[number];

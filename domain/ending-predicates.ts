@@ -1,6 +1,34 @@
 import type { Criticality } from './consumers.js';
 import type { Digest } from './digest.js';
 
+/** What needs a release besides its consumers. */
+export interface DependentRelease {
+  readonly model: string;
+  readonly version: string;
+  readonly how: 'is made from it' | 'shares files with it';
+  /** An endpoint routes to it, or keeps it warm. */
+  readonly serves: boolean;
+}
+
+/** Control has looked who and what depends on a release before people are asked whether it may end. Subject: the release. */
+export interface DependentsPredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  /** The request to retire it. */
+  readonly request: Digest;
+  /** Declared, or seen by gateways (`owner: null`). */
+  readonly consumers: readonly Pick<Noticed, 'id' | 'owner' | 'criticality'>[];
+  readonly releases: readonly DependentRelease[];
+  /** What its endpoint gives it: percent of callers, or 0 where it would be fallen back to; `null`: it is in no route. */
+  readonly weight: number | null;
+  /** Models whose endpoints call this one. */
+  readonly endpoints: readonly string[];
+  /** Drills run on its endpoint. */
+  readonly isDrilled: boolean;
+  readonly issuedAt: string;
+}
+
 /** Who is told of a retirement. */
 export interface Noticed {
   readonly id: string;

@@ -17,6 +17,8 @@ export interface RetirementRule {
   readonly waiver?: PersonRole;
   /** How long before the end those who have not answered are written to again. */
   readonly remindSeconds?: readonly number[];
+  /** A release that has callers only retires where another one takes them over. Without it, they may be left with nothing. */
+  readonly fallback?: 'required';
 }
 
 export const ACKNOWLEDGING: readonly Criticality[] = ['critical'];

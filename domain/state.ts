@@ -68,6 +68,7 @@ const CHANGES_NO_RELEASE: ReadonlySet<Change> = new Set([
   'retirement.reminded',
   'retirement.acknowledged',
   'retirement.waived',
+  'retirement.scanned',
 ]);
 const CHANGES_TRAFFIC: ReadonlySet<Change> = new Set(['route.changed', 'endpoint.killed', 'endpoint.restored']);
 

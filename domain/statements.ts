@@ -4,6 +4,7 @@ import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
 import type {
   AcknowledgementPredicate,
+  DependentsPredicate,
   DestructionPredicate,
   NoticePredicate,
   RevocationPredicate,
@@ -27,6 +28,7 @@ import type { ChangePredicate } from './versioning.js';
 
 export type {
   AcknowledgementPredicate,
+  DependentsPredicate,
   DestructionPredicate,
   NoticePredicate,
   RevocationPredicate,
@@ -59,6 +61,7 @@ export const PREDICATES = {
   notice: 'urn:custody:predicate:notice:v1',
   acknowledgement: 'urn:custody:predicate:acknowledgement:v1',
   waiver: 'urn:custody:predicate:waiver:v1',
+  dependents: 'urn:custody:predicate:dependents:v1',
   vulnerability: 'urn:custody:predicate:vulnerability:v1',
   destruction: 'urn:custody:predicate:destruction:v1',
   policy: 'urn:custody:predicate:policy:v1',
@@ -131,7 +134,15 @@ export type RequestAction =
   | { readonly kind: 'promote' }
   /** Ends these legal holds, and none besides. */
   | { readonly kind: 'lift'; readonly holds: readonly Digest[]; readonly reason: string }
-  | { readonly kind: 'retire'; readonly reason: string; readonly noticeSeconds: number };
+  | {
+      readonly kind: 'retire';
+      readonly reason: string;
+      readonly noticeSeconds: number;
+      /** The release that its callers get from then on; without it they get none of this model. */
+      readonly fallback?: Digest;
+      /** What serves and was made from it, `model@version`: it may be retired all the same. */
+      readonly despite?: readonly string[];
+    };
 
 /** What somebody asks for: in WORM before anyone is asked to approve it. Subject: the release, or the id of what it acts on. */
 export interface RequestPredicate {
@@ -271,6 +282,7 @@ export interface PredicateOf {
   notice: NoticePredicate;
   acknowledgement: AcknowledgementPredicate;
   waiver: WaiverPredicate;
+  dependents: DependentsPredicate;
   vulnerability: VulnerabilityPredicate;
   destruction: DestructionPredicate;
   policy: Policy;

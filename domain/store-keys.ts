@@ -31,6 +31,8 @@ export const storeKeys = {
   acknowledgementsOf: (name: ReleaseName): string => `${storeKeys.recordsOf(name)}acknowledgements/`,
   waiver: (name: ReleaseName, statement: Digest): string => `${storeKeys.waiversOf(name)}${statement}`,
   waiversOf: (name: ReleaseName): string => `${storeKeys.recordsOf(name)}waivers/`,
+  /** What depended on it when its retirement was asked for. */
+  dependents: (name: ReleaseName, request: Digest): string => `${storeKeys.recordsOf(name)}dependents/${request}`,
   reminder: (name: ReleaseName, at: string): string => `${storeKeys.recordsOf(name)}reminders/${at}`,
   /** A legal hold, and the approved request that ended it. */
   hold: (release: Digest, hold: Digest): string => `${storeKeys.holdsOf(release)}${hold}`,

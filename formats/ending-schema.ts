@@ -7,6 +7,25 @@ const acknowledgement = { environment, model, version, consumer: id, request: di
 
 /** What is said of the end of a release: told to those who depend on it, and proved afterwards. */
 export const endingSchemas = {
+  dependents: z.strictObject({
+    environment,
+    model,
+    version,
+    request: digest,
+    consumers: z.array(z.strictObject({ id, owner: id.nullable(), criticality: z.enum(CRITICALITIES).nullable() })),
+    releases: z.array(
+      z.strictObject({
+        model,
+        version,
+        how: z.enum(['is made from it', 'shares files with it']),
+        serves: z.boolean(),
+      }),
+    ),
+    weight: z.number().min(0).max(100).nullable(),
+    endpoints: z.array(model),
+    isDrilled: z.boolean(),
+    issuedAt: time,
+  }),
   notice: z.strictObject({
     environment,
     model,

@@ -118,6 +118,7 @@ export const policySchema: z.ZodType<Policy> = z
       acknowledge: z.array(z.enum(CRITICALITIES)).exactOptional(),
       waiver: z.enum(PERSON_ROLES).exactOptional(),
       remindSeconds: z.array(seconds(YEAR)).max(10).exactOptional(),
+      fallback: z.literal('required').exactOptional(),
     }),
     emergency: z.strictObject({
       killResponseSeconds: seconds(3600),

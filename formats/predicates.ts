@@ -62,7 +62,13 @@ const action = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('resign') }),
   z.strictObject({ kind: z.literal('promote') }),
   z.strictObject({ kind: z.literal('lift'), holds: z.array(digest).min(1).max(100), reason }),
-  z.strictObject({ kind: z.literal('retire'), reason, noticeSeconds: z.number().min(0) }),
+  z.strictObject({
+    kind: z.literal('retire'),
+    reason,
+    noticeSeconds: z.number().min(0),
+    fallback: digest.exactOptional(),
+    despite: z.array(z.string().max(200)).min(1).max(100).exactOptional(),
+  }),
 ]);
 
 const resource = z.strictObject({ name: z.string().max(1024), digest: z.strictObject({ sha256: digest }) });

@@ -3,6 +3,9 @@ import { CustodyError } from '../../domain/errors.js';
 import { parseLifecycleId } from '../../domain/names.js';
 import { sayPrompts } from '../../domain/prompts.js';
 import { promptsOf } from '../prompts.js';
+import type { Digest } from '../../domain/digest.js';
+import type { ReleaseName } from '../../domain/names.js';
+import type { Records } from '../../adapters/records.js';
 import type { RequestPredicate, Verified } from '../../domain/statements.js';
 import { storeKeys } from '../../domain/store-keys.js';
 import type { Reading } from '../connect.js';
@@ -46,8 +49,9 @@ export function howTo({ workflowId, gate }: Pick<WaitingGate, 'workflowId' | 'ga
 /** What whoever approves should have read: the overrides, whence the prompts are, and the risk assessment, as they lie in the store. */
 export async function groundsOf(
   { records }: Reading,
-  { predicate: { evidence, release } }: Verified<RequestPredicate>,
+  { digest, predicate: asked }: Verified<RequestPredicate>,
 ): Promise<readonly string[]> {
+  const { evidence, release, model, version } = asked;
   const lines: string[] = [];
   const { override: request, riskAssessment, scan } = evidence;
   const overrides = Object.entries(evidence).filter(([name]) => name.startsWith('override/'));
@@ -58,6 +62,8 @@ export async function groundsOf(
     lines.push(`overridden by   ${found.verified.signers.join(', ')}: ${plain(lifts.join(', '))} until ${holdsUntil}`);
     lines.push(`because         ${plain(justification)}`);
   }
+  if (asked.action.kind === 'retire' && version !== null)
+    lines.push(...(await dependentsLines(records, { model, version }, digest)));
   const prompts = scan === undefined || release === null ? undefined : await promptsOf(records, release, scan);
   if (prompts !== undefined && prompts.files > 0) lines.push(`prompts         ${plain(sayPrompts(prompts))}`);
   if (riskAssessment === undefined) return lines;
@@ -66,4 +72,26 @@ export async function groundsOf(
   for (const [name, said] of Object.entries(predicate.assessment))
     lines.push(...[said].flat().map((text: string) => `${name.padEnd(15)} ${plain(text)}`));
   return lines;
+}
+
+/** Who and what depends on a release, as control has found it when its retirement was asked for. */
+export async function dependentsLines(
+  records: Records,
+  name: ReleaseName,
+  request: Digest,
+): Promise<readonly string[]> {
+  const found = await records.find('dependents', storeKeys.dependents(name, request));
+  if (found === null) return [];
+  const { consumers, releases, endpoints, weight, isDrilled } = found.verified.predicate;
+  return [
+    `callers         ${weight === null ? 'it is in no route' : weight === 0 ? 'none: it is kept warm' : `${weight} % of them`}`,
+    ...consumers.map(({ id, owner, criticality }) =>
+      plain(`depends on it   ${id}${owner === null ? ', seen calling' : `, ${criticality ?? ''}, of ${owner}`}`),
+    ),
+    ...releases.map(({ model, version, how, serves }) =>
+      plain(`depends on it   ${model} ${version} ${how}${serves ? ', and serves' : ''}`),
+    ),
+    ...endpoints.map((model) => plain(`depends on it   the endpoint of ${model} calls it`)),
+    ...(isDrilled ? ['depends on it   drills run on its endpoint'] : []),
+  ];
 }

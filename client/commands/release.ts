@@ -43,6 +43,11 @@ export function releaseCommands(program: Command): void {
     .description('ask for the end of a release: notice, drain, revocation, destruction of its keys, certificate')
     .requiredOption('--reason <text>', 'told to everyone who depends on it')
     .option('--notice <seconds>', "the notice period; at least the policy's")
+    .option(
+      '--fallback <version>',
+      'the release, kept warm, that its callers get from then on; without it they get 410',
+    )
+    .option('--despite <release...>', 'what serves and was made from it: retire it all the same')
     .requiredOption(...KEY_OPTION)
     .addHelpText('after', "\nExample:\n  custody retire digits 1.0.0 --reason 'replaced by 1.1.0' --key otto")
     .action(connected(async () => (await import('../actions/retire.js')).retire));

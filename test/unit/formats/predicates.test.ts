@@ -104,6 +104,16 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
   },
   acknowledgement: { ...named, consumer: 'billing', request: digest, issuedAt: at(0) },
   waiver: { ...named, consumer: 'billing', request: digest, reason: 'it is gone', issuedAt: at(0) },
+  dependents: {
+    ...named,
+    request: digest,
+    consumers: [{ id: 'billing', owner: 'olga', criticality: 'critical' }],
+    releases: [{ model: 'lingo', version: '1.0.0', how: 'shares files with it', serves: true }],
+    weight: 100,
+    endpoints: ['lingo'],
+    isDrilled: false,
+    issuedAt: at(0),
+  },
   vulnerability: { ...named, vulnerability: 'CVE-2026-0001', reason: 'it runs what it is told', ...timed },
   destruction: {
     ...named,
