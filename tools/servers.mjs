@@ -153,16 +153,25 @@ async function debian(variable, { name, what, accepts }) {
     return null;
   }
   say(`  fetching ${what} from Debian: some seconds, once …`);
+  await unpack(folder, [name]);
+  return cached;
+}
+
+/** Puts what is in some of Debian's packages into a folder, whole or not at all; `complete` adds to it. */
+async function unpack(folder, packages, complete = () => undefined) {
   const partial = `${folder}.${process.pid}.partial`;
   mkdirSync(partial, { recursive: true });
-  await run('apt-get', ['download', '-qq', name], { cwd: partial });
-  const [archive] = readdirSync(partial);
-  if (archive === undefined) throw new SetupError(`apt-get has left no package of ${name} in ${partial}`);
-  await run('dpkg-deb', ['-x', join(partial, archive), partial]);
-  rmSync(join(partial, archive));
+  await run('apt-get', ['download', '-qq', ...packages], { cwd: partial });
+  const archives = readdirSync(partial).filter((file) => file.endsWith('.deb'));
+  if (archives.length < packages.length)
+    throw new SetupError(`apt-get has not left all packages of ${packages.join(', ')} in ${partial}`);
+  for (const archive of archives) {
+    await run('dpkg-deb', ['-x', join(partial, archive), partial]);
+    rmSync(join(partial, archive));
+  }
+  complete(partial);
   rmSync(folder, { recursive: true, force: true });
   renameSync(partial, folder);
-  return cached;
 }
 
 const DEBIAN_SERVERS = {
@@ -203,25 +212,42 @@ async function browser() {
   if (onPath('apt-get') === null || onPath('dpkg-deb') === null)
     throw new SetupError(`The tests need ${what}: install Chromium and name it in ${variable}.`);
   say(`  fetching ${what} from Debian: half a minute, once …`);
-  const partial = `${folder}.${process.pid}.partial`;
-  mkdirSync(partial, { recursive: true });
   const planned = await run('apt-get', ['install', '-s', '--no-install-recommends', name]);
   const packages = [...planned.matchAll(/^Inst (\S+)/gm)].map(([, found]) => found);
-  await run('apt-get', ['download', '-qq', ...packages], { cwd: partial });
-  for (const archive of readdirSync(partial).filter((file) => file.endsWith('.deb'))) {
-    await run('dpkg-deb', ['-x', join(partial, archive), partial]);
-    rmSync(join(partial, archive));
-  }
   const program = join('usr', 'lib', 'chromium', name);
-  if (!existsSync(join(partial, program))) throw new SetupError(`Debian's package of ${name} has no ${program}`);
   const libraries = join(folder, 'usr', 'lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
-  writeFileSync(
-    join(partial, 'run'),
-    `#!/bin/sh\nexport LD_LIBRARY_PATH='${libraries}:${join(libraries, 'pulseaudio')}'\nexec '${join(folder, program)}' "$@"\n`,
-  );
-  chmodSync(join(partial, 'run'), 0o755);
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(partial, folder);
+  await unpack(folder, packages, (partial) => {
+    if (!existsSync(join(partial, program))) throw new SetupError(`Debian's package of ${name} has no ${program}`);
+    writeFileSync(
+      join(partial, 'run'),
+      `#!/bin/sh\nexport LD_LIBRARY_PATH='${libraries}:${join(libraries, 'pulseaudio')}'\nexec '${join(folder, program)}' "$@"\n`,
+    );
+    chmodSync(join(partial, 'run'), 0o755);
+  });
+  return cached;
+}
+
+/** A token in software, that only the tests need: its PKCS#11 module, with softhsm2-util where Debian puts it from there. */
+async function token() {
+  const given = process.env.CUSTODY_SOFTHSM;
+  if (given !== undefined && given !== '') {
+    if (!existsSync(given)) throw new SetupError(`CUSTODY_SOFTHSM names ${given}, which is not there`, 2);
+    return given;
+  }
+  const module = join('usr', 'lib', 'softhsm', 'libsofthsm2.so');
+  const installed = join('/', module);
+  if (existsSync(installed) && onPath('softhsm2-util') === '/usr/bin/softhsm2-util') return installed;
+  const folder = join(CACHE, 'servers', 'softhsm2-debian');
+  const cached = join(folder, module);
+  if (existsSync(cached)) return cached;
+  if (onPath('apt-get') === null || onPath('dpkg-deb') === null) {
+    if (process.env.CI)
+      throw new SetupError('The tests need SoftHSM 2: install it and name its module in CUSTODY_SOFTHSM.');
+    say('  no softhsm2, and no Debian to get it from: the tests against a PKCS#11 token are skipped');
+    return null;
+  }
+  say('  fetching a PKCS#11 token from Debian: some seconds, once …');
+  await unpack(folder, ['softhsm2', 'libsofthsm2']);
   return cached;
 }
 
@@ -251,6 +277,8 @@ export async function servers({ forTests = false } = {}) {
     if (path !== null) found[variable] = path;
   }
   found[BROWSER.variable] = await browser();
+  const softhsm = await token();
+  if (softhsm !== null) found.CUSTODY_SOFTHSM = softhsm;
   const interpreter = await python();
   return interpreter === null ? found : { ...found, CUSTODY_PYTHON: interpreter };
 }

@@ -37,13 +37,23 @@ const schema = z.strictObject({
   sockets: z.strictObject({ create: socketSchema, open: socketSchema, destroy: socketSchema, recover: socketSchema }),
   /** The audit log's key (vkey of C2SP signed notes): what an auditor wants back must stand there. */
   log: z.string(),
+  /** Without it, keys are files in the vault's folder. */
+  keys: z.strictObject({ module: path, token: z.string().min(1), pinFile: path }).exactOptional(),
 });
+
+/** A PKCS#11 library, the label of its token that wraps the keys, and the file with the user's PIN. */
+export interface TokenConfig {
+  readonly module: string;
+  readonly token: string;
+  readonly pinFile: string;
+}
 
 export interface VaultConfig {
   readonly root: PinnedRoot;
   readonly log: LogVerifier;
   readonly state: string;
   readonly sockets: Readonly<Record<VaultSocket, SocketConfig>>;
+  readonly keys?: TokenConfig;
 }
 
 /** CONFIG_INVALID lists everything that does not fit. */
@@ -51,7 +61,7 @@ export function loadConfig(file: string | undefined): VaultConfig {
   if (file === undefined) throw new CustodyError('USAGE', 'usage: vault <config.json>');
   const config = parseConfig(schema, readText(file), file);
   const root = parsePinnedRoot(readText(config.root), config.root, config.environment);
-  return { root, log: parseVerifierKeys(config.log), state: config.state, sockets: config.sockets };
+  return { ...config, root, log: parseVerifierKeys(config.log) };
 }
 
 function readText(file: string): Buffer {

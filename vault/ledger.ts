@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
-import { ensureFolder, readIfThere, readJson, removeDurably, shred, sweep, writeDurably, writeJson } from './files.js';
+import { ensureFolder, readJson, removeDurably, sweep, writeJson } from './files.js';
+import { KEY_BYTES, type KeyStore } from './keys.js';
 import {
   destructionSchema,
   entrySchema,
@@ -14,33 +14,34 @@ import {
   type Entry,
 } from './ledger-schema.js';
 
-const KEY_BYTES = 32;
-const FOLDERS = ['entries', 'keys', 'tombstones', 'destructions', 'holds'] as const;
+const FOLDERS = ['entries', 'tombstones', 'destructions', 'holds'] as const;
 
 type Tombstone = z.infer<typeof tombstoneSchema>;
 
 /**
- * What the vault knows, as a folder of its own: one entry a plaintext, one key a blob, one tombstone a destroyed key, one
- * record a destroyed release, one list of holds a release that was ever held. A key is on disk before it is handed out, a tombstone before its key goes.
+ * What the vault knows, as a folder of its own: one entry a plaintext, one tombstone a destroyed key, one record a destroyed
+ * release, one list of holds a release that was ever held; beside them the store of keys, one a blob. A tombstone is on disk before
+ * its key goes.
  */
 export class Ledger {
   readonly #state: string;
+  readonly #keys: KeyStore;
   readonly #destroyed = new Set<Digest>();
 
-  private constructor(state: string) {
+  private constructor(state: string, keys: KeyStore) {
     this.#state = state;
+    this.#keys = keys;
   }
 
   /** Opens the folder, making it where it is missing. Keys that came back from a backup after their destruction go again. */
-  static async open(state: string): Promise<Ledger> {
-    const ledger = new Ledger(state);
+  static async open(state: string, keys: KeyStore): Promise<Ledger> {
+    const ledger = new Ledger(state, keys);
     for (const folder of FOLDERS) {
       await ensureFolder(join(state, folder));
       await sweep(join(state, folder));
     }
     for (const name of await readdir(join(state, 'destructions'))) ledger.#destroyed.add(name.replace(/\.json$/, ''));
-    for (const blob of await readdir(join(state, 'keys')))
-      if (await ledger.isBuried(blob)) await shred(ledger.#path('keys', blob));
+    for (const blob of await keys.blobs()) if (await ledger.isBuried(blob)) await keys.destroy(blob);
     return ledger;
   }
 
@@ -71,20 +72,18 @@ export class Ledger {
   }
 
   /** The key of a claimed blob. It exists from its first use on. */
-  async keyForWriting(blob: string): Promise<Buffer> {
-    const path = this.#path('keys', blob);
-    const found = await readIfThere(path);
-    if (found !== null) return found;
-    const key = randomBytes(KEY_BYTES);
-    await writeDurably(path, key);
-    return key;
+  keyForWriting(blob: string): Promise<Buffer> {
+    return this.#keys.make(blob);
   }
 
   /** The key of a stored blob. INTERNAL when it is lost: then the bytes are, too. */
   async key(blob: string): Promise<Buffer> {
-    const key = await readIfThere(this.#path('keys', blob));
+    const key = await this.#keys.read(blob);
     if (key?.length === KEY_BYTES) return key;
-    throw new CustodyError('INTERNAL', `the key of blob ${blob} is not in the vault, and nobody has destroyed it`);
+    throw new CustodyError(
+      'INTERNAL',
+      `the key of blob ${blob} is not in the vault, and nothing here says that it was destroyed`,
+    );
   }
 
   async isBuried(blob: string): Promise<boolean> {
@@ -101,13 +100,13 @@ export class Ledger {
   async bury(tombstone: Tombstone): Promise<void> {
     const path = this.#path('tombstones', `${tombstone.blob}.json`);
     if ((await readJson(path, tombstoneSchema)) === null) await writeJson(path, tombstone);
-    await shred(this.#path('keys', tombstone.blob));
+    await this.#keys.destroy(tombstone.blob);
     await this.remove(tombstone);
   }
 
   /** Whether a key was destroyed, and nothing of it is left. */
   async isGone(blob: string): Promise<boolean> {
-    return (await this.isBuried(blob)) && (await readIfThere(this.#path('keys', blob))) === null;
+    return (await this.isBuried(blob)) && !(await this.#keys.holds(blob));
   }
 
   isDestroyed(release: Digest): boolean {

@@ -9,10 +9,15 @@ import { createVaultClient, type VaultClient } from '../../adapters/vault/client
 import { isErrorCode, type ErrorCode } from '../../domain/errors.js';
 import type { VaultSocket } from '../../domain/vault.js';
 import type { PinnedRoot } from '../../formats/policy.js';
+import type { TokenConfig } from '../../vault/config.js';
 import { logVkey } from '../support/log-key.js';
+import { makeToken, type TestToken } from '../support/softhsm.js';
 import type { Release } from '../support/world.js';
 
-/** Kills the process in place of its nth call, after it was ready, that changes a file or a folder. */
+/**
+ * Kills the process in place of its nth call, after it was ready, that changes a file, a folder or a token. Of the functions of
+ * PKCS#11 that are called then, C_DestroyObject has two arguments, and five those that make a key or use one.
+ */
 const CRASH_HOOK = `
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
@@ -36,6 +41,15 @@ fs.open = async (...args) => {
   return handle;
 };
 syncBuiltinESMExports();
+if (process.env.SOFTHSM2_CONF !== undefined) {
+  const { default: koffi } = await import('koffi');
+  const decode = koffi.decode;
+  koffi.decode = (...of) => {
+    const { async } = decode(...of);
+    if (async === undefined) return decode(...of);
+    return { async: (...args) => { if ([2, 5].includes(args.length - 1)) step(); async(...args); } };
+  };
+}
 `;
 
 export interface VaultProcess {
@@ -54,34 +68,51 @@ export interface VaultProcess {
 export class VaultBench {
   readonly #folder: string;
   readonly #running = new Set<ChildProcess>();
+  /** By state, where keys are wrapped: each has a token of its own. */
+  readonly #tokens: Map<string, TestToken> | null;
   #states = 0;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, wrapped: boolean) {
     this.#folder = folder;
+    this.#tokens = wrapped ? new Map() : null;
   }
 
-  static async create(): Promise<VaultBench> {
+  static async create(wrapped = false): Promise<VaultBench> {
     const folder = await mkdtemp(join(tmpdir(), 'custody-vault-'));
     for (const part of ['domain', 'formats', 'vault']) await compile(part, join(folder, 'dist', part));
     await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
     await symlink(resolve('node_modules'), join(folder, 'node_modules'));
     await writeFile(join(folder, 'crash.mjs'), CRASH_HOOK);
-    return new VaultBench(folder);
+    return new VaultBench(folder, wrapped);
   }
 
-  /** A new place for a vault's state, or a copy of another one. */
+  /** A new place for a vault's state, or a copy of another one, with its token. */
   async state(from?: string): Promise<string> {
     this.#states += 1;
     const state = join(this.#folder, `s${this.#states}`);
     if (from !== undefined) await cp(from, state, { recursive: true });
+    if (this.#tokens !== null) {
+      const original = from === undefined ? undefined : this.token(from);
+      this.#tokens.set(state, await makeToken(`${state}.token`, original));
+    }
     return state;
+  }
+
+  token(state: string): TestToken {
+    const token = this.#tokens?.get(state);
+    if (token === undefined) throw new Error(`${state} has no token`);
+    return token;
   }
 
   /** Starts a vault and waits until it is ready. Rejects with what it said when it ends before. */
   async start(
     state: string,
     root: PinnedRoot,
-    options: { readonly crashAt?: number; readonly sockets?: Readonly<Record<string, unknown>> } = {},
+    options: {
+      readonly crashAt?: number;
+      readonly sockets?: Readonly<Record<string, unknown>>;
+      readonly keys?: TokenConfig | undefined;
+    } = {},
   ): Promise<VaultProcess> {
     const folder = `${state}.run`;
     await mkdir(folder, { recursive: true });
@@ -95,7 +126,9 @@ export class VaultBench {
     const configFile = join(folder, 'config.json');
     await writeFile(rootFile, JSON.stringify(root));
     const configured = Object.fromEntries(Object.entries(sockets).map(([name, path]) => [name, { path }]));
+    const token = this.#tokens?.get(state);
     const config = {
+      ...(token === undefined ? {} : { keys: token.keys }),
       environment: root.environment,
       root: rootFile,
       state,
@@ -108,7 +141,10 @@ export class VaultBench {
     const hook = options.crashAt === undefined ? [] : ['--import', join(this.#folder, 'crash.mjs')];
     const child = spawn(process.execPath, [...hook, join(this.#folder, 'dist', 'vault', 'main.js'), configFile], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, CRASH_AT: String(options.crashAt ?? '') },
+      env: {
+        ...{ ...process.env, CRASH_AT: String(options.crashAt ?? '') },
+        ...(token === undefined ? {} : { SOFTHSM2_CONF: token.conf }),
+      },
     });
     this.#running.add(child);
     const ended = once(child, 'close').then(() => this.#running.delete(child));

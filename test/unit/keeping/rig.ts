@@ -32,12 +32,12 @@ export const BUCKET = 'test-custody';
 const DAY_MS = 86_400_000;
 
 /** A release in a store, its bytes in a real vault, and the zones that keep it: all but Temporal and the network. */
-export async function startKeeping() {
+export async function startKeeping(openKeys?: Parameters<typeof openVault>[1]) {
   const world = createWorld();
   const store = createMemoryStore();
   const records = new Records(store.bucket(BUCKET), world.root);
   const state = await mkdtemp(join(tmpdir(), 'custody-keeping-'));
-  const opened = await openVault({ state, root: world.root, log: logVerifier });
+  const opened = await openVault({ state, root: world.root, log: logVerifier }, openKeys);
   const log: AuditRecord[] = [];
   const audit = { append: async (added: readonly AuditRecord[]) => log.push(...added) };
   const vault = {
@@ -157,7 +157,7 @@ export async function startKeeping() {
 
   const stop = () => rm(state, { recursive: true, force: true });
   return {
-    ...{ world, store, records, log, audit, woken, vault, control, keeping, signing },
+    ...{ world, state, store, records, log, audit, woken, vault, control, keeping, signing },
     ...{ put, keep, run, orderOf, place, agree, condemn, objects, stop },
   };
 }
