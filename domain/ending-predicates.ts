@@ -51,6 +51,20 @@ export interface NoticePredicate {
   readonly issuedAt: string;
 }
 
+/** The end of a release that has been announced, as callers are told of it. */
+export interface Retiring {
+  readonly model: string;
+  readonly version: string;
+  readonly release: Digest;
+  /** When notice was given first. */
+  readonly since: string;
+  /** The end of everybody's notice; it serves on for as long as somebody must still answer. */
+  readonly endsAt: string;
+  readonly reason: string;
+  /** What callers are to use then, in the words of who asked for the retirement. */
+  readonly instead?: string;
+}
+
 /** A consumer's owner has taken note, and will be ready by then. Subject: the release. */
 export interface AcknowledgementPredicate {
   readonly environment: string;

@@ -21,6 +21,8 @@ export interface RetirementRule {
   readonly fallback?: 'required';
 }
 
+/** Characters of a reason, or of what to use instead, that callers are told. */
+export const MAX_TOLD = 300;
 export const ACKNOWLEDGING: readonly Criticality[] = ['critical'];
 /** Whom no way reached is tried again after half of the time that has passed, but not sooner or later than this. */
 const FIRST_RETRY_SECONDS = 300;

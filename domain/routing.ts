@@ -81,6 +81,25 @@ export function weightOf(document: RoutingDocument | null, release: Digest): num
   return document?.releases.find((entry) => entry.release === release)?.weight ?? 0;
 }
 
+/** What an endpoint served last that serves nothing any more. */
+export interface LastServed {
+  readonly release: Digest;
+  readonly version: string;
+  /** When the document was made by which it went. */
+  readonly since: string;
+}
+
+/** The same after one more document; `null` where that one serves something. `before`: after those before it. */
+export function lastServed(
+  before: LastServed | null,
+  current: RoutingDocument | null,
+  { releases, issuedAt }: RoutingDocument,
+): LastServed | null {
+  if (releases.some(({ weight }) => weight > 0)) return null;
+  const [served] = (current?.releases ?? []).filter(({ weight }) => weight > 0).sort((a, b) => b.weight - a.weight);
+  return served === undefined ? before : { release: served.release, version: served.version, since: issuedAt };
+}
+
 /** It takes callers to what was good before, or to nothing: it waits for no log and for nobody. */
 export function lowersExposure(change: RouteChange): boolean {
   return change === 'rollback' || change === 'withdraw';

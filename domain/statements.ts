@@ -22,6 +22,7 @@ import type * as provisional from './provisional-predicates.js';
 import type { RetentionPredicate } from './retention.js';
 import type { RoutingDocument } from './routing.js';
 import type { ScanPredicate } from './scan.js';
+import type { IncidentPredicate, ReplicaPredicate, StatusPredicate } from './serving-predicates.js';
 import type { StepVerdictPredicate } from './step-verdict.js';
 import type { TestResultPredicate } from './test-result.js';
 import type { ChangePredicate } from './versioning.js';
@@ -36,6 +37,7 @@ export type {
   WaiverPredicate,
 } from './ending-predicates.js';
 export type { PlanStep } from './plan.js';
+export type { IncidentPredicate, ReplicaPredicate, StatusPredicate } from './serving-predicates.js';
 export type { BuildDependency, ProvenancePredicate } from './provenance-predicate.js';
 export type { TestResultPredicate } from './test-result.js';
 
@@ -142,6 +144,8 @@ export type RequestAction =
       readonly fallback?: Digest;
       /** What serves and was made from it, `model@version`: it may be retired all the same. */
       readonly despite?: readonly string[];
+      /** What its callers are to use then; they are told. */
+      readonly instead?: string;
     };
 
 /** What somebody asks for: in WORM before anyone is asked to approve it. Subject: the release, or the id of what it acts on. */
@@ -208,40 +212,6 @@ export interface RollbackPredicate {
   readonly reason: string;
   readonly issuedAt: string;
   readonly expiresAt: string;
-}
-
-/** What is revoked or killed, signed by control and short-lived: "not revoked" must be fresh. */
-export interface StatusPredicate {
-  readonly environment: string;
-  /** Milliseconds since the epoch when it was made: only goes up. */
-  readonly version: number;
-  readonly issuedAt: string;
-  readonly expiresAt: string;
-  readonly revoked: readonly Digest[];
-  readonly kills: readonly { readonly model: string; readonly order: Digest }[];
-}
-
-/** Serving says where a release that it has verified is running. Subject: the release. */
-export interface ReplicaPredicate {
-  readonly environment: string;
-  readonly model: string;
-  readonly version: string;
-  /** Loopback or host address of the model server. */
-  readonly host: string;
-  readonly port: number;
-  readonly issuedAt: string;
-  readonly expiresAt: string;
-}
-
-/** Something a zone refused or saw outside any workflow. Subject: the release. */
-export interface IncidentPredicate {
-  readonly environment: string;
-  readonly model: string;
-  readonly version: string;
-  readonly kind: 'load.refused';
-  readonly nonce: string;
-  readonly reason: string;
-  readonly issuedAt: string;
 }
 
 export interface StoreProofPredicate {

@@ -34,6 +34,10 @@ export const storeKeys = {
   /** What depended on it when its retirement was asked for. */
   dependents: (name: ReleaseName, request: Digest): string => `${storeKeys.recordsOf(name)}dependents/${request}`,
   reminder: (name: ReleaseName, at: string): string => `${storeKeys.recordsOf(name)}reminders/${at}`,
+  /** That the end of a release is announced to callers: the same notices, of all models, by when each was given. */
+  notice: (model: string, release: Digest, atMs: number, statement: Digest): string =>
+    `${storeKeys.notices}${model}/${release}/${digits(atMs, 15)}-${statement}`,
+  notices: 'notices/',
   /** A legal hold, and the approved request that ended it. */
   hold: (release: Digest, hold: Digest): string => `${storeKeys.holdsOf(release)}${hold}`,
   holdsOf: (release: Digest): string => `holds/${release}/`,

@@ -11,6 +11,8 @@ export interface NoticeData {
   readonly release: string;
   readonly retiresAt: string;
   readonly reason: string;
+  /** What to use then. */
+  readonly instead?: string;
   /** The request to retire it, which an acknowledgement names; or the vulnerability notice. */
   readonly request: string;
 }

@@ -1,9 +1,23 @@
 import { z } from 'zod';
 import { CRITICALITIES } from '../domain/consumers.js';
+import { MAX_TOLD } from '../domain/notice.js';
 import { count, environment, id, model, time, version } from './fields.js';
 import { digestSchema as digest } from './in-toto.js';
 
 const acknowledgement = { environment, model, version, consumer: id, request: digest, issuedAt: time };
+
+/** What callers are told of an end: short enough for an answer. */
+export const told = z.string().min(1).max(MAX_TOLD);
+
+export const retiringSchema = z
+  .array(
+    z.strictObject({
+      ...{ model, version, release: digest, since: time, endsAt: time },
+      reason: z.string().max(MAX_TOLD),
+      instead: told.exactOptional(),
+    }),
+  )
+  .max(10_000);
 
 /** What is said of the end of a release: told to those who depend on it, and proved afterwards. */
 export const endingSchemas = {
@@ -53,6 +67,14 @@ export const endingSchemas = {
     reason: z.string().min(1).max(2000),
     issuedAt: time,
     expiresAt: time,
+  }),
+  revocation: z.strictObject({
+    environment,
+    model,
+    version,
+    reason: z.string().max(4000),
+    request: digest,
+    issuedAt: time,
   }),
   destruction: z.strictObject({
     environment,

@@ -8,9 +8,10 @@ import { DEMANDS, RULES } from '../domain/versioning.js';
 import { count, environment, id, model, nonce, time, version } from './fields.js';
 import { alertSchema } from './alert-schema.js';
 import { consumerSchema } from './consumer-schema.js';
-import { endingSchemas } from './ending-schema.js';
+import { endingSchemas, told } from './ending-schema.js';
 import { dataSourceSchema, handoverSchema } from './data-source-schema.js';
 import { drillSchema } from './drill-schema.js';
+import { servingSchemas } from './serving-schema.js';
 import { stepVerdictSchema } from './step-verdict-schema.js';
 import { digestSchema } from './in-toto.js';
 import { policySchema } from './policy-schema.js';
@@ -68,6 +69,7 @@ const action = z.discriminatedUnion('kind', [
     noticeSeconds: z.number().min(0),
     fallback: digest.exactOptional(),
     despite: z.array(z.string().max(200)).min(1).max(100).exactOptional(),
+    instead: told.exactOptional(),
   }),
 ]);
 
@@ -170,26 +172,9 @@ const schemas: { readonly [K in PredicateName]: z.ZodType<PredicateOf[K]> } = {
   dataSource: dataSourceSchema,
   handover: handoverSchema,
   review: reviewSchema,
-  status: z.strictObject({
-    environment,
-    version: z.int().min(1),
-    ...timed,
-    revoked: z.array(digest).max(10_000),
-    kills: z.array(z.strictObject({ model, order: digest })).max(10_000),
-  }),
-  revocation: z.strictObject({ environment, model, version, reason, request: digest, issuedAt: time }),
-  replica: z.strictObject({ environment, model, version, host: id, port: z.int().min(1).max(65_535), ...timed }),
-  incident: z.strictObject({
-    environment,
-    model,
-    version,
-    kind: z.literal('load.refused'),
-    nonce,
-    reason,
-    issuedAt: time,
-  }),
   consumer: consumerSchema,
   ...endingSchemas,
+  ...servingSchemas,
   policy: policySchema,
   storeProof: z.strictObject({
     endpoint: z.string().max(1024),

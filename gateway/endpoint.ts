@@ -1,10 +1,10 @@
 import type { BreakerLimits } from '../domain/breaker.js';
 import type { Digest } from '../domain/digest.js';
 import { breachOf, type Breach, type ModelState } from '../domain/gateway.js';
-import type { RoutingDocument } from '../domain/routing.js';
 import { isoTime } from '../domain/time.js';
 import { Breaker } from './breaker.js';
 import { Counters } from './counters.js';
+import { announcedBy, NO_ENDINGS, withdrawn, type Endings } from './endings.js';
 import { NOBODY, unknownModel, type Refusal } from './refusal.js';
 import { ReplicaPool } from './replicas.js';
 import type { HeldOrder, HeldRoute } from './state-file.js';
@@ -22,6 +22,8 @@ export interface Entry {
   readonly breaker: Breaker;
   /** How answers name it: headers and values in turn. */
   readonly names: readonly string[];
+  /** The same, and its end where that has been announced: what its own answers bear. */
+  says: readonly string[];
 }
 
 /** A request under way, which a kill ends. */
@@ -54,6 +56,7 @@ export class Endpoint {
   #breach: Breach | null = null;
   #killed: Refusal | null = null;
   #entries: readonly Entry[] = [];
+  #endings = NO_ENDINGS;
   #empty: Refusal | null = null;
 
   constructor(model: string, on: EndpointEvents) {
@@ -90,10 +93,19 @@ export class Endpoint {
       pool: this.pool(entry.release),
       breaker: this.#breakerOf(entry.release),
       names: ['x-custody-release', entry.release, 'x-custody-release-version', entry.version],
+      says: [],
     }));
     for (const release of this.#breakers.keys())
       if (!releases.some((entry) => entry.release === release)) this.#breakers.delete(release);
-    this.#empty = releases.some(({ weight }) => weight > 0) ? null : this.#nothing(document);
+    this.announce(this.#endings);
+  }
+
+  /** The ends that callers are told of from now on, and no others. */
+  announce(endings: Endings): void {
+    this.#endings = endings;
+    // The entries stay as they are: what is under way goes on counting.
+    for (const entry of this.#entries) entry.says = [...entry.names, ...announcedBy(endings.get(entry.release))];
+    this.#empty = this.#entries.some(({ weight }) => weight > 0) ? null : this.#nothing();
   }
 
   /** Takes an order up, or what has become of it; requests under way end when it is one that stops. */
@@ -209,11 +221,10 @@ export class Endpoint {
     return { ...refuse('BREAKER_OPEN', `release ${version} gets no callers for now${why}`), retryAfterSeconds };
   }
 
-  #nothing(document: RoutingDocument | null): Refusal {
-    if (document === null)
-      return { status: 503, code: 'NO_REPLICA', reason: `the documents of ${this.model} are still being delivered` };
-    const reason = `revision ${document.revision} of ${this.model} serves nothing, by ${document.change}`;
-    return { status: 410, code: 'WITHDRAWN', reason };
+  #nothing(): Refusal {
+    const { inForce = null, gone = null } = this.#route ?? {};
+    if (inForce !== null) return withdrawn(inForce, gone, this.#endings);
+    return { status: 503, code: 'NO_REPLICA', reason: `the documents of ${this.model} are still being delivered` };
   }
 
   /**

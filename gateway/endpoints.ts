@@ -1,6 +1,8 @@
 import type { BreakerLimits } from '../domain/breaker.js';
+import type { Retiring } from '../domain/ending-predicates.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { Endpoint } from './endpoint.js';
+import { endingsOf, NO_ENDINGS } from './endings.js';
 import { lifts } from './orders.js';
 import type { Durable, HeldOrder, HeldRoute } from './state-file.js';
 
@@ -17,6 +19,7 @@ export class Endpoints {
   readonly #deps: EndpointsDeps;
   readonly #known = new Map<string, Endpoint>();
   #limits: BreakerLimits | null = null;
+  #endings = endingsOf([]);
 
   constructor(deps: EndpointsDeps) {
     this.#deps = deps;
@@ -42,6 +45,7 @@ export class Endpoints {
       breaker: (version, reason) => report(new Error(reason), `the breaker of ${model} ${version} has opened`),
     });
     endpoint.limit(this.#limits);
+    endpoint.announce(this.#endings.get(model) ?? NO_ENDINGS);
     this.#known.set(model, endpoint);
     return endpoint;
   }
@@ -50,6 +54,12 @@ export class Endpoints {
   limit(limits: BreakerLimits | null): void {
     this.#limits = limits;
     for (const endpoint of this.#known.values()) endpoint.limit(limits);
+  }
+
+  /** The ends of releases that the newest status document announces. */
+  announce(retiring: readonly Retiring[]): void {
+    this.#endings = endingsOf(retiring);
+    for (const endpoint of this.#known.values()) endpoint.announce(this.#endings.get(endpoint.model) ?? NO_ENDINGS);
   }
 
   /** What an earlier process has left. */

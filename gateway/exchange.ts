@@ -105,7 +105,7 @@ export class Exchange implements Flight, Dispatcher.DispatchHandler {
     const length = headers['content-length'];
     if (length !== undefined) this.#left = Number(length);
     this.#endWithAnswer();
-    this.#outgoing.writeHead(status, toCaller(headers, entry.names));
+    this.#outgoing.writeHead(status, toCaller(headers, entry.says));
     // A stream may take its time for the first event.
     if (length === undefined) this.#outgoing.flushHeaders();
   }

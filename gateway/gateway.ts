@@ -6,7 +6,7 @@ import type { RouteDelivery } from '../domain/evidence.js';
 import type { GatewayState, KillLatched, RouteAdmitted } from '../domain/gateway.js';
 import { holdsRole, type Role } from '../domain/policy.js';
 import { isLoopback } from '../domain/replica.js';
-import { lowersExposure, type RoutingDocument } from '../domain/routing.js';
+import { lastServed, lowersExposure, type RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, Verified } from '../domain/statements.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { parseEnvelope } from '../formats/dsse.js';
@@ -19,6 +19,7 @@ import type { Endpoint, Entry } from './endpoint.js';
 import { Endpoints } from './endpoints.js';
 import { lifts } from './orders.js';
 import { unknownModel, type Refusal } from './refusal.js';
+import { HeldStatus } from './status.js';
 import { readState, stateFile, type Durable, type HeldRoute } from './state-file.js';
 import { Trust } from '../formats/trust.js';
 
@@ -48,9 +49,7 @@ export class Gateway {
   readonly #endpoints: Endpoints;
   /** Documents that are being written, by model: not in force before they are on disk. */
   readonly #pending = new Map<string, HeldRoute>();
-  #status: Durable['status'] = null;
-  #revoked: ReadonlySet<Digest>;
-  #freshUntil = 0;
+  readonly #status: HeldStatus;
   #draining = false;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -64,7 +63,7 @@ export class Gateway {
     if (this.#trust.version !== null) this.callers.follow(this.#trust.policies);
     this.#endpoints.limit(this.#breakerLimits());
     this.#endpoints.restore(before);
-    this.#revoked = new Set(before.revoked);
+    this.#status = new HeldStatus(before.revoked);
     if (before.status !== null) this.#takeStatus(before.status);
   }
 
@@ -72,7 +71,7 @@ export class Gateway {
   choose(model: string, point: number, now: number, preview: string | null = null): Entry | Refusal {
     const endpoint = this.#endpoints.find(model);
     if (endpoint === undefined) return unknownModel(model);
-    const choice = endpoint.choose(point, now, this.#revoked, preview);
+    const choice = endpoint.choose(point, now, this.#status.revoked, preview);
     // A kill or a withdrawal says more than the age of the status document does.
     if ('status' in choice && (choice.code === 'KILLED' || choice.status !== 503)) return choice;
     return this.#mayServe(now) ? choice : STALE;
@@ -144,20 +143,15 @@ export class Gateway {
     this.#demandRole(status, 'control', 'issue the status document');
     if (environment !== this.#deps.environment)
       throw new CustodyError('REPLAYED', `the status document is for environment ${environment}`);
-    const held = this.#status;
-    if (held?.digest === status.digest) return { statusVersion: version };
-    if (held !== null && version <= held.predicate.version)
-      throw new CustodyError('REPLAYED', `the gateway has the status document ${held.predicate.version} already`);
+    if (!this.#status.isNews(status)) return { statusVersion: version };
     const since = isoTime(Date.now());
-    const outside = outsideValidity(status.predicate, since);
-    if (outside !== null) throw new CustodyError('STATUS_STALE', `the status document is ${outside}`);
     for (const { model, order } of kills) {
       const endpoint = this.#endpoints.open(model);
       if (endpoint.orders.has(order) || lifts(endpoint.route?.head.document, order, null)) continue;
       const reason = `stopped by the order ${order}`;
       endpoint.hold({ order, model, reason, nonce: null, expiresAt: null, lifted: false, envelope: null, since });
     }
-    this.#takeStatus({ digest: status.digest, predicate: status.predicate });
+    this.#takeStatus(status);
     this.#endpoints.forgetOrders();
     await this.#file.save();
     return { statusVersion: version };
@@ -193,9 +187,9 @@ export class Gateway {
     return {
       environment: this.#deps.environment,
       policyVersion: this.#trust.version,
-      statusVersion: this.#status?.predicate.version ?? null,
+      statusVersion: this.#status.version,
       consumers: this.callers.consumers,
-      fresh: now <= this.#freshUntil,
+      fresh: this.#status.isFresh(now),
       models: this.#endpoints.all().map((endpoint) => endpoint.state(now)),
     };
   }
@@ -237,7 +231,8 @@ export class Gateway {
     // A document that is only being caught up with adds no exposure: the one in force stays, until the newest has come.
     const takesForce = isNewest || lowersExposure(change);
     const inForce = takesForce ? next.predicate : (route?.inForce ?? null);
-    await this.#put(model, { head: { digest: next.digest, document: next.predicate }, inForce, baked });
+    const gone = lastServed(route?.gone ?? null, current?.document ?? null, next.predicate);
+    await this.#put(model, { head: { digest: next.digest, document: next.predicate }, inForce, baked, gone });
     return { model, revision, document: next.digest };
   }
 
@@ -263,18 +258,12 @@ export class Gateway {
   }
 
   #takeStatus(status: NonNullable<Durable['status']>): void {
-    const { issuedAt, expiresAt, revoked } = status.predicate;
-    // However long control says it lives, the policy bounds how long a gateway that was cut off may rely on it.
-    const lifetimeMs = this.#trust.newest.freshness.lifetimeSeconds * 1000;
-    this.#status = status;
-    // No newer document of control takes a revocation back.
-    this.#revoked = new Set([...this.#revoked, ...revoked]);
-    this.#freshUntil = Math.min(Date.parse(expiresAt), Date.parse(issuedAt) + lifetimeMs);
+    this.#status.take(status, this.#trust.newest);
+    this.#endpoints.announce(this.#status.retiring);
   }
 
   #mayServe(now: number): boolean {
-    if (this.#status === null) return false;
-    return now <= this.#freshUntil || this.#trust.newest.freshness.whenStale === 'serve';
+    return this.#status.mayServe(now, () => this.#trust.newest);
   }
 
   #demandRole({ signers }: Verified<unknown>, role: Role, what: string): void {
@@ -293,7 +282,6 @@ export class Gateway {
 
   #snapshot(): Durable {
     const { envelopes: policies, since: policySince } = this.#trust;
-    const revoked = [...this.#revoked];
-    return { policies, policySince, status: this.#status, revoked, ...this.#endpoints.durable(this.#pending) };
+    return { policies, policySince, ...this.#status.durable(), ...this.#endpoints.durable(this.#pending) };
   }
 }

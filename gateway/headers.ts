@@ -29,8 +29,9 @@ function byLength(names: readonly string[]): Names {
 
 /** The gateway says itself to whom it speaks and how long the body is. */
 const NOT_TO_REPLICAS = byLength([...HOP_BY_HOP, 'host', 'content-length']);
-/** Only the gateway says which release has answered. */
-const NOT_TO_CALLERS = byLength([...HOP_BY_HOP, 'x-custody-release', 'x-custody-release-version']);
+/** Only the gateway says which release has answered, and when it is going to end. */
+const OWN = ['x-custody-release', 'x-custody-release-version', 'deprecation', 'sunset'];
+const NOT_TO_CALLERS = byLength([...HOP_BY_HOP, ...OWN]);
 
 /** What goes on to a replica, of headers as they came: names and values in turn. */
 export function toReplica(raw: readonly string[]): string[] {

@@ -18,6 +18,8 @@ export interface Refusal {
     | 'UPSTREAM_FAILED';
   readonly reason: string;
   readonly retryAfterSeconds?: number;
+  /** What else the body says, of a release that is gone. */
+  readonly about?: Readonly<Record<string, string>>;
 }
 
 export const NOBODY: Refusal = { status: 503, code: 'NO_REPLICA', reason: 'no release serves this share of callers' };
@@ -28,8 +30,8 @@ export function unknownModel(model: string): Refusal {
 
 /** Answers with a refusal, and with what names the release, where one is at fault. */
 export function refuse(outgoing: ServerResponse, refusal: Refusal, names: readonly string[] = []): void {
-  const { status, code, reason, retryAfterSeconds } = refusal;
-  const body = JSON.stringify({ error: reason, code, reason });
+  const { status, code, reason, retryAfterSeconds, about } = refusal;
+  const body = JSON.stringify({ error: reason, code, reason, ...about });
   const headers = [...names, 'content-type', 'application/json', 'content-length', String(Buffer.byteLength(body))];
   if (retryAfterSeconds !== undefined) headers.push('retry-after', String(retryAfterSeconds));
   outgoing.writeHead(status, headers);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Digest } from '../domain/digest.js';
 import type { Breach } from '../domain/gateway.js';
-import type { RoutingDocument } from '../domain/routing.js';
+import type { LastServed, RoutingDocument } from '../domain/routing.js';
 import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
 import { parseEnvelope } from '../formats/dsse.js';
 import { digestSchema } from '../formats/in-toto.js';
@@ -30,6 +30,8 @@ export interface HeldRoute {
   readonly inForce: RoutingDocument | null;
   /** When the plan's step in the head has been watched for its time; `null` where the head is not in a plan. */
   readonly baked: string | null;
+  /** Of an endpoint that serves nothing any more; `null` where that is not known. */
+  readonly gone: LastServed | null;
 }
 
 /** What a gateway must not forget. */
@@ -62,6 +64,7 @@ const schema: z.ZodType<Durable> = z.strictObject({
       head: z.strictObject({ digest: digestSchema, document: route }),
       inForce: route.nullable(),
       baked: z.string().nullable(),
+      gone: z.strictObject({ release: digestSchema, version: z.string(), since: z.string() }).nullable().default(null),
     }),
   ),
   orders: z.array(
