@@ -2,12 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiClient } from '../adapters/api/client.js';
 import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { PolicyChain, Records } from '../adapters/records.js';
-import { isDigest, type Digest } from '../domain/digest.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import type { Digest } from '../domain/digest.js';
 import type { ModelState } from '../domain/gateway.js';
-import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
+import type { SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
-import { isoTime, plusSeconds } from '../domain/time.js';
+import { isoTime } from '../domain/time.js';
 import { envelopeDigest } from '../formats/dsse.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import type { SigningKey } from '../formats/keys.js';
@@ -17,7 +16,7 @@ import type { Inventory } from './inventory.js';
 import type { Audit } from './journal.js';
 import { notePolicies } from './policy.js';
 import type { Router, Standing } from './router.js';
-import { keysByModel, type Route } from './stored-routes.js';
+import { StatusDocuments } from './status-document.js';
 import { noteCoveredPolicies, policiesOrNote } from './tampering.js';
 
 const DAY_MS = 86_400_000;
@@ -56,6 +55,7 @@ interface Round {
  */
 export class Freshness {
   readonly #deps: FreshnessDeps;
+  readonly #statuses: StatusDocuments;
   #newest: SignedEnvelope | null = null;
   #issuedAt = 0;
   #noted = 0;
@@ -71,6 +71,7 @@ export class Freshness {
 
   constructor(deps: FreshnessDeps) {
     this.#deps = deps;
+    this.#statuses = new StatusDocuments(deps);
   }
 
   start(): void {
@@ -99,7 +100,7 @@ export class Freshness {
     await this.#turn;
   }
 
-  /** Makes a status document from the revocations and kills of this moment, keeps it, and gives it to every gateway. */
+  /** Makes a status document of what stands at this moment, keeps it, and gives it to every gateway. */
   reissue(): Promise<void> {
     const turn = this.#turn.then(() => this.#issue());
     this.#turn = turn.catch(() => undefined);
@@ -109,56 +110,17 @@ export class Freshness {
   async #issue(): Promise<void> {
     const { records, key, gateways } = this.#deps;
     // What is revoked or killed is told also while the policies in the store do not verify.
-    const { newest } = await records.knownPolicies();
+    const policies = await records.knownPolicies();
     const now = Date.now();
-    const issuedAt = isoTime(now);
-    const status: StatusPredicate = {
-      environment: records.environment,
-      version: now,
-      issuedAt,
-      expiresAt: plusSeconds(issuedAt, newest.freshness.lifetimeSeconds),
-      revoked: await this.#revoked(),
-      kills: await this.#kills(),
-    };
+    const status = await this.#statuses.draw(now, policies);
     const subject = { name: `status/${status.version}`, sha256: sha256(canonicalBytes(status)) };
     const envelope = signStatement('status', subject, status, [key]);
-    const retainUntil = isoTime(now + newest.retention.statusDays * DAY_MS);
+    const retainUntil = isoTime(now + policies.newest.retention.statusDays * DAY_MS);
     await records.bucket.createOnce(storeKeys.status(status.version), canonicalBytes(envelope), { retainUntil });
     this.#newest = envelope;
     this.#issuedAt = now;
     // A gateway that cannot be reached gets it in the next round.
     await Promise.allSettled(gateways.map((gateway) => gateway.deliverStatus(envelope)));
-  }
-
-  async #revoked(): Promise<readonly Digest[]> {
-    const revoked: Digest[] = [];
-    for await (const key of this.#deps.records.bucket.list('revocations/')) {
-      const release = key.split('/').at(-1) ?? '';
-      // Whatever else somebody puts there must not make a status that nobody can read.
-      if (isDigest(release)) revoked.push(release);
-    }
-    return revoked;
-  }
-
-  async #kills(): Promise<StatusPredicate['kills']> {
-    const { router } = this.#deps;
-    const kills: StatusPredicate['kills'][number][] = [];
-    for (const model of (await keysByModel(this.#deps.records, 'kills/')).keys()) {
-      const active = await router.activeKills(model, await this.#routeOf(model));
-      for (const { verified } of active) kills.push({ model, order: verified.digest });
-    }
-    return kills;
-  }
-
-  /** Where the store has lost it, the gateways still know what it has lifted: they are told of every order. */
-  async #routeOf(model: string): Promise<Route | null> {
-    try {
-      return await this.#deps.router.current(model);
-    } catch (error) {
-      if (!(error instanceof CustodyError) || !isPermanent(error.code)) throw error;
-      this.#deps.onError(error, `reading the route of ${model}`);
-      return null;
-    }
   }
 
   /** Each gateway by itself: one that hangs keeps no other from what it lacks. */

@@ -20,12 +20,15 @@ export interface Ground {
   /** Of the request, or of the vulnerability notice. */
   readonly digest: Digest;
   readonly says: string;
+  /** What to use then, where somebody has said so. */
+  readonly instead?: string;
   readonly policy: Digest | null;
 }
 
 export function requested({ digest, predicate }: Verified<RequestPredicate>): Ground {
   const { action, policy } = predicate;
-  return { kind: 'retirement', digest, policy, says: 'reason' in action ? action.reason : '' };
+  const { reason: says, instead } = action.kind === 'retire' ? action : { reason: '' };
+  return { kind: 'retirement', digest, policy, says, ...(instead === undefined ? {} : { instead }) };
 }
 
 export function found({ digest, predicate }: Vulnerability): Ground {
@@ -45,7 +48,10 @@ export function letterFor(
     ground.kind === 'emergency' ? stopped(ending) : toCome(ending, { id, owner, isAgain: reminder !== null });
   return {
     messageId: `<${sha256(`${ground.digest} ${id}${reminder === null ? '' : ` ${reminder}`}`).slice(0, 32)}@custody>`,
-    data: { occasion, consumer: id, ...name, release, retiresAt, reason: ground.says, request: ground.digest },
+    data: {
+      ...{ occasion, consumer: id, ...name, release, retiresAt, reason: ground.says, request: ground.digest },
+      ...(ground.instead === undefined ? {} : { instead: ground.instead }),
+    },
     subject,
     text: [...text, `Release digest: ${release}`].join('\n\n'),
   };
@@ -62,6 +68,7 @@ function toCome(
     `${isAgain ? 'Reminder: ' : ''}${model} ${version} is going to be retired at ${retiresAt}`,
     `The release ${version} of the model ${model} is going to be retired at ${retiresAt}.`,
     `Reason: ${ground.says}`,
+    ...(ground.instead === undefined ? [] : [`Use instead: ${ground.instead}`]),
     `After that it answers no request, its keys are destroyed, and nobody can load it again.`,
     ...(owner === null ? [] : [`${owner} may acknowledge this for ${id}: ${command}`]),
   ];

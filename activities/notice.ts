@@ -4,7 +4,7 @@ import type { Found } from '../adapters/records.js';
 import { authoriseRetirement } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
 import type { Dependent } from '../domain/dependents.js';
-import type { AcknowledgementPredicate, WaiverPredicate } from '../domain/ending-predicates.js';
+import type { AcknowledgementPredicate, NoticePredicate, WaiverPredicate } from '../domain/ending-predicates.js';
 import { CustodyError } from '../domain/errors.js';
 import type { NoticeStanding, Retirement } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
@@ -26,6 +26,7 @@ import { storeKeys } from '../domain/store-keys.js';
 import { isEmergency } from '../domain/vulnerability.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
+import { canonicalBytes } from '../formats/jcs.js';
 import type { Decision, DecisionVerdict, LifecycleControl } from './contract.js';
 import type { Desk } from './control.js';
 import { refusals, verdictOn } from './journal.js';
@@ -43,7 +44,7 @@ type Noticing = Pick<LifecycleControl, 'giveNotice' | 'followNotice' | 'answerNo
 
 /** Everybody who depends on a release is told of its end, and those who must answer are waited for. */
 export function createNoticing(desk: Desk): Noticing {
-  const { records, journal, id: own, notifier } = desk;
+  const { records, journal, id: own, notifier, reissueStatus } = desk;
   return {
     giveNotice: async (name, release, { request: digest, approvals }) => {
       const kept = (await records.record(storeKeys.record(name, 'retirement'))) as Retirement | null;
@@ -71,10 +72,11 @@ export function createNoticing(desk: Desk): Noticing {
     },
 
     followNotice: async (name, release, retirement) => {
-      const { about, rules } = await standing({ name, release, retirement });
+      const { about, rules, found } = await standing({ name, release, retirement });
       const vulnerability = (await vulnerabilityOf(records, name))?.verified ?? null;
       if (isEmergency({ ...name, release, request: about.request, vulnerability }, rules))
         return { awaited: [], endsAt: retirement.retiresAt, lookAt: null };
+      await announce(found);
       const ending = { name, release, ground: requested(about.request), retiresAt: endOf(about, rules) };
       const known = new Map(toldIn(about, rules).map((told) => [told.id, told]));
       const all = await dependents(desk, name);
@@ -85,14 +87,16 @@ export function createNoticing(desk: Desk): Noticing {
       const whole = plusSeconds(rules.now, periodOf(about.request, rules));
       await tellLater(desk, { ...ending, retiresAt: whole }, all.filter(isMissed), rules.now, wasTold);
       await remind(ending, about, rules);
-      return standingOf({ name, release, retirement });
+      const after = await standing({ name, release, retirement });
+      await announce(after.found);
+      return standingIn(after);
     },
 
     answerNotice: async (name, release, retirement, decisions) => {
       const verdicts: DecisionVerdict[] = [];
       for (const decision of decisions) verdicts.push(await answer({ name, release, retirement }, decision));
       await journal.note(...refusals(decisions, verdicts, { ...name, release }));
-      return { verdicts, ...(await standingOf({ name, release, retirement })) };
+      return { verdicts, ...standingIn(await standing({ name, release, retirement })) };
     },
   };
 
@@ -116,12 +120,20 @@ export function createNoticing(desk: Desk): Noticing {
       acknowledgements: verified(told.acknowledgements),
       waivers: verified(told.waivers),
     };
-    return { about, rules: rulesFor(policies, request, isoTime(Date.now())) };
+    const found = [told.notice, ...told.laterNotices];
+    return { about, found, rules: rulesFor(policies, request, isoTime(Date.now())) };
   }
 
-  async function standingOf(of: Of): Promise<NoticeStanding> {
-    const { about, rules } = await standing(of);
-    return { awaited: unanswered(about, rules), endsAt: endOf(about, rules), lookAt: nextLook(about, rules) };
+  /** Callers are told by the next status document, which is made at once where there is something new. */
+  async function announce(notices: readonly Found<NoticePredicate>[]): Promise<void> {
+    let isNew = false;
+    for (const { envelope, verified } of notices) {
+      const { model, issuedAt } = verified.predicate;
+      const key = storeKeys.notice(model, verified.subject, Date.parse(issuedAt), verified.digest);
+      const { created } = await records.bucket.createOnce(key, canonicalBytes(envelope), await records.lock());
+      isNew ||= created;
+    }
+    if (isNew) await reissueStatus();
   }
 
   async function answer(of: Of, { message, envelope }: Decision): Promise<DecisionVerdict> {
@@ -190,6 +202,10 @@ export function createNoticing(desk: Desk): Noticing {
     });
     await records.recordOnce(storeKeys.reminder(ending.name, at), { reminded });
   }
+}
+
+function standingIn({ about, rules }: { readonly about: Answered; readonly rules: Rules }): NoticeStanding {
+  return { awaited: unanswered(about, rules), endsAt: endOf(about, rules), lookAt: nextLook(about, rules) };
 }
 
 const answered = (said: Verified<unknown>) => ({ by: said.signers.join(' and '), statement: said.digest });

@@ -34,6 +34,7 @@ export async function reachOf(bucket: Bucket, { release, ...name }: HeldRelease)
   await takeAll(storeKeys.holdsOf(release));
   await takeAll(`lifts/${release}/`);
   await take(storeKeys.revocation(release));
+  await takeAll(`${storeKeys.notices}${name.model}/${release}/`);
   for (let digest = waiting.pop(); digest !== undefined; digest = waiting.pop()) {
     if (await take(storeKeys.statement(digest))) continue;
     if (await take(storeKeys.request(digest))) await takeAll(`overrides/${digest}/`);

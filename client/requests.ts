@@ -119,6 +119,8 @@ interface Retiring {
   readonly release: Digest;
   readonly reason: string;
   readonly noticeSeconds: number;
+  /** What its callers are to use then. */
+  readonly instead?: string;
   readonly fallback?: Digest;
   readonly despite?: readonly string[];
   /** The notice that has condemned it: nobody waits for a period then. */

@@ -15,7 +15,7 @@ export async function retire(
   session: ConnectedSession,
   model: string,
   version: string,
-  options: { reason: string; notice?: string; fallback?: string; despite?: string[]; key: string },
+  options: { reason: string; instead?: string; notice?: string; fallback?: string; despite?: string[]; key: string },
 ): Promise<void> {
   const { despite } = options;
   const name = parseReleaseName(`${model}@${version}`);
@@ -31,6 +31,7 @@ export async function retire(
       release: ingested.release,
       reason: options.reason,
       noticeSeconds: Number(options.notice ?? least),
+      ...(options.instead === undefined ? {} : { instead: options.instead }),
       ...(condemned === undefined ? {} : { vulnerability: condemned.vulnerability }),
       ...(options.fallback === undefined
         ? {}

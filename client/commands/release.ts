@@ -42,6 +42,7 @@ export function releaseCommands(program: Command): void {
     .command('retire <model> <version>')
     .description('ask for the end of a release: notice, drain, revocation, destruction of its keys, certificate')
     .requiredOption('--reason <text>', 'told to everyone who depends on it')
+    .option('--instead <text>', 'what to use then: told to them and, once it is gone, to whoever calls it')
     .option('--notice <seconds>', "the notice period; at least the policy's")
     .option(
       '--fallback <version>',

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Decision } from '../../../activities/contract.js';
 import type { Desk } from '../../../activities/control.js';
 import { createNoticing } from '../../../activities/notice.js';
+import { StatusDocuments } from '../../../activities/status-document.js';
 import { StoredConsumers } from '../../../adapters/consumers.js';
 import type { Letter, Sent } from '../../../adapters/notifier.js';
 import type { ConsumerPredicate } from '../../../domain/consumers.js';
@@ -24,6 +25,8 @@ let rig: DeskRig;
 let release: Release;
 let letters: Letter[];
 let callers: SeenCaller[];
+/** How often the status document was made anew. */
+let reissued: number;
 /** Consumers that no way reaches. */
 let unreachable: string[];
 let agreed: { request: string; approvals: string[]; approvers: string[] };
@@ -34,7 +37,7 @@ beforeEach(async () => {
   world = createWorld({ policy: (policy) => ({ ...policy, retirement: rule }) });
   rig = await startDesk(world);
   release = world.release();
-  [letters, callers, unreachable] = [[], [], []];
+  [letters, callers, unreachable, reissued] = [[], [], [], 0];
   for (const [key, bytes] of recordsOf(release)) await rig.records.bucket.createOnce(key, bytes);
   const { request } = world.retirement(release);
   await rig.put(storeKeys.request(request.digest), canonicalBytes(request.envelope));
@@ -61,6 +64,7 @@ function act<T>(what: (noticing: ReturnType<typeof createNoticing>) => Promise<T
     ...rig.desk,
     ...{ gateways: [gateway], consumers: new StoredConsumers(rig.records), key: world.keys.control },
     notifier: { send },
+    reissueStatus: async () => void (reissued += 1),
   } as unknown as Desk;
   return new MockActivityEnvironment().run<[], T, () => Promise<T>>(() => what(createNoticing(desk)));
 }
@@ -144,6 +148,38 @@ describe('a retirement', () => {
     ]);
     const [later] = await under(storeKeys.laterNoticesOf(release.name));
     expect(logged('retirement.noticed')).toMatchObject([{}, { after: later?.split('/').at(-1) }]);
+  });
+
+  test('is announced to callers at once, and whatever moves its end, each once', async () => {
+    await declare({ criticality: 'low' });
+    unreachable = ['checkout'];
+    const retirement = await give();
+    for (let again = 0; again < 2; again += 1) await follow(retirement);
+    const [first] = await under(storeKeys.notices);
+    expect(first).toContain(`digits/${release.release}/`);
+    expect([first?.endsWith(retirement.notice), reissued]).toEqual([true, 1]);
+    pass(HOUR);
+    unreachable = [];
+    const { endsAt } = await follow(retirement);
+    expect([(await under(storeKeys.notices)).length, reissued]).toEqual([2, 2]);
+    const documents = new StatusDocuments({ ...rig, onError: (error) => expect.fail(String(error)) });
+    const { retiring } = await documents.draw(Date.now(), await rig.records.policies());
+    expect(retiring).toMatchObject([{ release: release.release, endsAt, reason: 'replaced' }]);
+    expect(endsAt > retirement.retiresAt).toBe(true);
+  });
+
+  test('says what to use instead, to people and to machines', async () => {
+    await declare();
+    const action = { kind: 'retire', reason: 'replaced', noticeSeconds: PERIOD, instead: 'digits 2' } as const;
+    const { request } = world.retirement(release, { request: { action } });
+    await rig.put(storeKeys.request(request.digest), canonicalBytes(request.envelope));
+    const approvals = (['alice', 'bob'] as const).map((by) => world.approve(request, by));
+    for (const { envelope } of approvals) await rig.records.keep(envelope);
+    agreed = { ...agreed, request: request.digest, approvals: approvals.map(({ digest }) => digest) };
+    await give();
+    expect(letters).toMatchObject([
+      { data: { instead: 'digits 2' }, text: expect.stringContaining('Use instead: digits 2') as string },
+    ]);
   });
 
   test('whom no way reached is written to again, must answer, and has the whole period from when it was', async () => {

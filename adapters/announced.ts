@@ -1,0 +1,138 @@
+import { isDigest, type Digest } from '../domain/digest.js';
+import type { NoticePredicate, Retiring } from '../domain/ending-predicates.js';
+import { MAX_TOLD } from '../domain/notice.js';
+import { holdsRole } from '../domain/policy.js';
+import type { Verified } from '../domain/statements.js';
+import { storeKeys } from '../domain/store-keys.js';
+import type { PolicyChain, Records } from './records.js';
+
+const AT_ONCE = 16;
+
+interface Announced {
+  readonly notice: Verified<NoticePredicate>;
+  readonly reason: string;
+  readonly instead?: string;
+}
+
+/** The notices of one release: where they lie, the newest first. */
+interface Place {
+  readonly release: Digest;
+  readonly keys: readonly string[];
+}
+
+/**
+ * The ends of releases that control has given notice of, as the store has them. What somebody else has put there announces
+ * nothing. What has been read is read again only under another policy.
+ */
+export class AnnouncedEnds {
+  readonly #records: Records;
+  /** `null`: of no use to anybody. */
+  readonly #read = new Map<string, Announced | null>();
+  #under: Digest | null = null;
+
+  constructor(records: Records) {
+    this.#records = records;
+  }
+
+  /** Of releases that are to end, whichever ends first; then of each model the last one that has ended. */
+  async newest(revoked: ReadonlySet<Digest>, policies: PolicyChain): Promise<readonly Retiring[]> {
+    if (this.#under !== policies.newestDigest) this.#read.clear();
+    this.#under = policies.newestDigest;
+    const models = [...(await this.#places())];
+    const toCome = models.flatMap(([, places]) => places.filter(({ release }) => !revoked.has(release)));
+    const over = models.map(([, places]) => places.filter(({ release }) => revoked.has(release)));
+    const [retiring, retired] = [
+      await inParts(toCome, (place) => this.#endAt(place, policies)),
+      await inParts(over, (places) => this.#lastOf(places, policies)),
+    ];
+    const byEnd = (a: Retiring, b: Retiring): number => Date.parse(a.endsAt) - Date.parse(b.endsAt);
+    return [...retiring.sort(byEnd), ...retired.sort((a, b) => byEnd(b, a))];
+  }
+
+  /** By model, whichever was announced last first. */
+  async #places(): Promise<ReadonlyMap<string, readonly Place[]>> {
+    const found = new Map<string, Map<Digest, string[]>>();
+    for await (const key of this.#records.bucket.list(storeKeys.notices)) {
+      const [, model = '', release = ''] = key.split('/');
+      if (!isDigest(release)) continue;
+      const releases = found.get(model) ?? new Map<Digest, string[]>();
+      found.set(model, releases);
+      releases.set(release, [key, ...(releases.get(release) ?? [])]);
+    }
+    const newestFirst = ({ keys: [a = ''] }: Place, { keys: [b = ''] }: Place): number =>
+      timeOf(a) < timeOf(b) ? 1 : -1;
+    return new Map(
+      [...found].map(([model, releases]) => [
+        model,
+        [...releases].map(([release, keys]) => ({ release, keys })).sort(newestFirst),
+      ]),
+    );
+  }
+
+  async #lastOf(places: readonly Place[], policies: PolicyChain): Promise<Retiring | null> {
+    for (const place of places) {
+      const end = await this.#endAt(place, policies);
+      if (end !== null) return end;
+    }
+    return null;
+  }
+
+  /** As it was announced last: its first notice says since when, and the one that gives the most time until when. */
+  async #endAt({ release, keys }: Place, policies: PolicyChain): Promise<Retiring | null> {
+    const all: Announced[] = [];
+    for (const key of keys) {
+      const announced = await this.#at(key, policies);
+      if (announced !== null) all.push(announced);
+    }
+    const [last] = all;
+    if (last === undefined) return null;
+    const { model, version, request } = last.notice.predicate;
+    const same = all.map(({ notice }) => notice.predicate).filter((notice) => notice.request === request);
+    const since = same.map(({ issuedAt }) => issuedAt).sort()[0] ?? '';
+    const endsAt =
+      same
+        .map(({ retiresAt }) => retiresAt)
+        .sort()
+        .at(-1) ?? '';
+    const { reason, instead } = last;
+    return { model, version, release, since, endsAt, reason, ...(instead === undefined ? {} : { instead }) };
+  }
+
+  async #at(key: string, policies: PolicyChain): Promise<Announced | null> {
+    const known = this.#read.get(key);
+    if (known !== undefined) return known;
+    const found = await this.#genuine(key, policies);
+    this.#read.set(key, found);
+    return found;
+  }
+
+  async #genuine(key: string, policies: PolicyChain): Promise<Announced | null> {
+    const { newest } = policies;
+    const notice = (await this.#records.findGenuine('notice', key, policies))?.verified;
+    if (notice === undefined || !notice.signers.some((id) => holdsRole(newest, newest, id, 'control'))) return null;
+    const { environment, model, version, issuedAt, request: asked } = notice.predicate;
+    if (environment !== this.#records.environment) return null;
+    if (key !== storeKeys.notice(model, notice.subject, Date.parse(issuedAt), notice.digest)) return null;
+    const request = (await this.#records.findGenuine('request', storeKeys.request(asked), policies))?.verified;
+    if (request?.digest !== asked || request.predicate.action.kind !== 'retire') return null;
+    const { predicate } = request;
+    if (predicate.release !== notice.subject || predicate.model !== model || predicate.version !== version) return null;
+    const { reason, instead } = request.predicate.action;
+    return { notice, reason: shortened(reason), ...(instead === undefined ? {} : { instead }) };
+  }
+}
+
+const timeOf = (key: string): string => key.split('/').at(-1) ?? '';
+
+/** No half of a character at its end. */
+function shortened(text: string): string {
+  return text.slice(0, MAX_TOLD).replace(/[\uD800-\uDBFF]$/, '');
+}
+
+/** Some at a time; what comes to nothing is left out. */
+async function inParts<T, R>(all: readonly T[], act: (one: T) => Promise<R | null>): Promise<R[]> {
+  const found: R[] = [];
+  for (let at = 0; at < all.length; at += AT_ONCE)
+    for (const each of await Promise.all(all.slice(at, at + AT_ONCE).map(act))) if (each !== null) found.push(each);
+  return found;
+}
