@@ -37,7 +37,8 @@ export function createServingActivities({ supervisor, announcer }: ServingHost):
     stopRelease: async (_name, release) => {
       await withHeartbeat(
         () => null,
-        () => supervisor.stop(release),
+        // A host that is to stop waits no longer for what callers have begun than it must.
+        (signal) => Promise.race([supervisor.stop(release), aborted(signal)]),
       );
     },
   };

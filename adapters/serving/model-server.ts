@@ -12,7 +12,10 @@ import { cleanEnvironment, type Confinement } from './confine.js';
 export const HOST = '127.0.0.1';
 const READY_WITHIN_MS = 120_000;
 const HEALTH_WITHIN_MS = 1000;
-const STOP_WITHIN_MS = 10_000;
+/** For the requests that a server has when this host is to stop, or what it runs must not. */
+export const STOP_WITHIN_MS = 10_000;
+/** For those that it has when it has only left the routes: as long as gateways wait, unless told otherwise, for a silent replica. */
+export const DRAIN_WITHIN_MS = 60_000;
 const MAX_READY_LINE = 64 * 1024;
 /** For stderr to be read to its end; a child that it has left may keep it open. */
 const LAST_WORDS_WITHIN_MS = 500;
@@ -28,8 +31,11 @@ export interface ModelServer {
   readonly ended: Promise<string>;
   /** Whether it answers that it is ready. */
   healthy(): Promise<boolean>;
-  /** Lets running requests finish, then kills; answers once it is gone, its children included. */
-  stop(): Promise<void>;
+  /**
+   * Lets running requests finish for so long, then kills; answers once it is gone, its children included. Asked again while it
+   * ends, the shorter time counts.
+   */
+  stop(withinMs: number): Promise<void>;
   kill(): void;
 }
 
@@ -97,15 +103,18 @@ export async function startModelServer(launch: Launch): Promise<ModelServer> {
 }
 
 function serverOf(child: ChildProcess, port: number, ready: string, ended: Promise<string>): ModelServer {
+  // A second signal would end a server that finishes what it has on the first.
+  let isAsked = false;
   return {
     pid: child.pid ?? 0,
     port,
     ended,
     healthy: () => answersReady(port, ready),
     kill: () => kill(child),
-    stop: async () => {
-      child.kill('SIGTERM');
-      const timer = setTimeout(() => kill(child), STOP_WITHIN_MS);
+    stop: async (withinMs) => {
+      if (!isAsked) child.kill('SIGTERM');
+      isAsked = true;
+      const timer = setTimeout(() => kill(child), withinMs);
       await ended;
       clearTimeout(timer);
     },

@@ -11,7 +11,7 @@ import { absent } from '../durable.js';
 import type { IncidentSpool } from './incidents.js';
 import { materialise, type OnProgress } from '../materialise.js';
 import { authoriseLoad, discard, openKeys, type LoadableRelease } from './load.js';
-import { startModelServer, type ModelServer } from './model-server.js';
+import { startModelServer, STOP_WITHIN_MS, type ModelServer } from './model-server.js';
 import type { ServingDeps } from './ports.js';
 import type { StatusReader } from './status.js';
 
@@ -51,6 +51,8 @@ export class Replica {
   readonly #host: ReplicaHost;
   readonly #stopping = new AbortController();
   #server: ModelServer | null = null;
+  /** It is to stop, and finishes what it has. */
+  #ending: ModelServer | null = null;
   #queue: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #retry: NodeJS.Timeout | null = null;
@@ -93,15 +95,18 @@ export class Replica {
     );
   }
 
-  /** Ends a start under way, waits for its server to end, and starts nothing any more. */
-  async stop(): Promise<void> {
+  /** Ends a start under way, gives its server so long to end, and starts nothing any more. */
+  async stop(withinMs: number): Promise<void> {
     this.#stopping.abort(stopping(this.name));
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
+    // One that had more time until now.
+    await this.#ending?.stop(withinMs);
     await this.#inTurn(async () => {
-      const server = this.#server;
+      this.#ending = this.#server;
       this.#server = null;
-      await server?.stop();
+      await this.#ending?.stop(withinMs);
+      this.#ending = null;
     });
   }
 
@@ -125,7 +130,7 @@ export class Replica {
     if (this.#server !== null && (await this.#server.healthy())) return;
     const unwell = this.#server;
     this.#server = null;
-    await unwell?.stop();
+    await unwell?.stop(STOP_WITHIN_MS);
     try {
       this.#server = await this.#begin(onProgress);
     } catch (error) {

@@ -10,6 +10,7 @@ import { IncidentSpool } from './incidents.js';
 import { PARTIAL, type OnProgress } from '../materialise.js';
 import { discard } from './load.js';
 import { killOrphans, MARK } from './orphans.js';
+import { DRAIN_WITHIN_MS, STOP_WITHIN_MS } from './model-server.js';
 import type { ServingDeps } from './ports.js';
 import { Replica, stopping, type ReplicaHost } from './replica.js';
 import { StatusReader } from './status.js';
@@ -94,7 +95,10 @@ export class Supervisor {
     }
   }
 
-  /** Nothing of the release runs or lies on this host afterwards. Repeating it changes nothing. */
+  /**
+   * Nothing of the release runs or lies on this host afterwards; until then it may finish what callers have begun. Repeating it
+   * changes nothing.
+   */
   stop(release: Digest): Promise<void> {
     if (!isDigest(release)) throw new CustodyError('USAGE', 'a release is named by its SHA-256 in lower-case hex');
     const removal = this.#removals.get(release) ?? this.#remove(release).finally(() => this.#removals.delete(release));
@@ -131,13 +135,14 @@ export class Supervisor {
   /** Stops all servers; what is to run here stays so. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#replicas.values()].map((replica) => replica.stop()));
+    await Promise.all([...this.#replicas.values()].map((replica) => replica.stop(STOP_WITHIN_MS)));
     await Promise.all(this.#removals.values());
   }
 
-  #withdraw(release: Digest): Promise<void> {
+  /** What is revoked finishes less than what has only left the routes, also where it has begun to. */
+  async #withdraw(release: Digest): Promise<void> {
     this.#deps.log.warn({ release }, 'the release is revoked and is taken away from this host');
-    return this.stop(release);
+    await Promise.all([this.stop(release), this.#replicas.get(release)?.stop(STOP_WITHIN_MS)]);
   }
 
   #forbid(release: Digest): void {
@@ -148,7 +153,7 @@ export class Supervisor {
 
   async #remove(release: Digest): Promise<void> {
     await this.#desired.remove(release);
-    await this.#replicas.get(release)?.stop();
+    await this.#replicas.get(release)?.stop(DRAIN_WITHIN_MS);
     this.#replicas.delete(release);
     await discard(this.#host.releases, release);
   }
