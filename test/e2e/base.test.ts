@@ -124,3 +124,36 @@ describe('a release on a base', () => {
     expect(json(pack)).toMatchObject({ error: { code: 'REVOKED' } });
   });
 });
+
+describe('the only release that serves', () => {
+  const INSTEAD = 'letters 1 at https://models.example/letters/v1';
+  const ask = (): Promise<Response> => fetch(new URL(`/v2/models/${MODEL}`, bench.stack.description.gateway.url));
+
+  test('says in its answers when it ends, and is 410 then, with why and what to use instead', async () => {
+    const { progress } = await lifecycleStatus(bench.custody, NEXT);
+    const release = progress.ingested?.release ?? '';
+    const asked = await bench.cli(
+      ...['retire', MODEL, NEXT.version, '--reason', 'digits are out', '--instead', INSTEAD],
+      ...['--notice', '20', '--key', 'otto'],
+    );
+    expect(asked, asked.stderr).toMatchObject({ code: 0 });
+    await approve(NEXT.version, 'alice', 'bob');
+    const announced = await until('the announcement', PATIENCE_SECONDS, async () => {
+      const { headers } = await ask();
+      return headers.get('sunset') === null ? null : headers;
+    });
+    const notice = await until('the notice', PATIENCE_SECONDS, async () => {
+      return (await lifecycleStatus(bench.custody, NEXT)).notice;
+    });
+    expect(announced.get('sunset')).toBe(new Date(notice.endsAt).toUTCString());
+    expect(announced.get('deprecation')).toMatch(/^@\d+$/);
+    const outcome = await until('the end of 1.0.1', PATIENCE_SECONDS, () => outcomeOf(bench.custody, NEXT));
+    expect(outcome).toMatchObject({ kind: 'retired' });
+    const gone = await ask();
+    expect([gone.status, gone.headers.get('sunset')]).toEqual([410, null]);
+    expect(await gone.json()).toMatchObject({
+      ...{ code: 'WITHDRAWN', model: MODEL, version: NEXT.version, release, why: 'digits are out', instead: INSTEAD },
+      since: expect.stringMatching(/^2.*Z$/) as string,
+    });
+  });
+});
