@@ -27,6 +27,7 @@ import type {
 } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { Proviso } from '../domain/provisional.js';
+import type { SignedEnvelope } from '../domain/statements.js';
 import type { UnnotedVerdict } from '../domain/step-verdict.js';
 
 /**
@@ -168,6 +169,8 @@ export interface LifecycleControl {
   noteRoute: EndpointControl['noteRoute'];
   /** Audits that a release has been revoked, and that its keys were destroyed, as far as the store has it. */
   noteErasure(name: ReleaseName, release: Digest): Promise<void>;
+  /** Asks every gateway for a release whose keys are gone, and keeps what they say; PENDING while one has anything of it. */
+  probeGateways(name: ReleaseName, release: Digest, erased: Digest): Promise<Digest>;
 }
 
 /** Zone control: what a policy on its way into force needs. */
@@ -242,8 +245,17 @@ export interface SigningActivities {
   /** Verifies a release that is in service, as a serving host does, and signs what it has found: on a person's request. */
   summariseRelease(name: ReleaseName, request: Digest): Promise<Promoted>;
   revokeRelease(name: ReleaseName, release: Digest, retirement: Retirement): Promise<Digest>;
-  /** Destroys the keys, probes every path and issues the certificate; answers the certificate's digest. */
+  /** Destroys the keys, and tries each of them; answers the digest of the statement about that. */
   destroyKeys(name: ReleaseName, release: Digest, retirement: Retirement, revocation: Digest): Promise<Digest>;
+  /** Checks what every zone has tried since, and issues the certificate; answers its digest. */
+  certify(name: ReleaseName, release: Digest, retirement: Retirement, probed: Probed): Promise<Digest>;
+}
+
+/** What the zones have tried once the keys of a release were destroyed. */
+export interface Probed {
+  readonly signing: Digest;
+  readonly serving: SignedEnvelope;
+  readonly control: Digest;
 }
 
 export interface ServingActivities {
@@ -251,6 +263,11 @@ export interface ServingActivities {
   startRelease(name: ReleaseName, release: Digest): Promise<void>;
   /** Stops the release's model server and removes its files. */
   stopRelease(name: ReleaseName, release: Digest): Promise<void>;
+  /**
+   * Tries to load, open and reach a release whose keys are gone (`erased`: the statement about that). Answers its own statement,
+   * which only others can keep. PENDING: this host still has something of it.
+   */
+  probeHost(name: ReleaseName, release: Digest, erased: Digest): Promise<SignedEnvelope>;
 }
 
 export interface Killed {

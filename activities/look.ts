@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OpenBase } from '../adapters/base.js';
+import { shredTree } from '../adapters/durable.js';
 import type { Records } from '../adapters/records.js';
 import type { Scanners } from '../adapters/scan/external.js';
 import type { Inspection, Inspector } from '../adapters/scan/inspect.js';
@@ -101,7 +102,7 @@ async function seeCopy(
     return await see(deps, { ...part, folder: copy }, rules, options);
   } finally {
     taken.close();
-    await rm(folder, { recursive: true, force: true });
+    await shredTree(folder);
   }
 }
 

@@ -1,9 +1,12 @@
 import { vulnerabilityOf } from '../adapters/dossier.js';
+import { erasedBy, signProbes, tryCiphertext } from '../adapters/probes.js';
 import type { Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
+import type { Probe } from '../domain/ending-predicates.js';
 import { CustodyError } from '../domain/errors.js';
 import { leaving } from '../domain/fallback.js';
 import type { Retirement } from '../domain/lifecycle.js';
+import type { GatewayState } from '../domain/gateway.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
@@ -14,7 +17,7 @@ import { openAskedGate } from './gate.js';
 import type { Entry } from './journal.js';
 import { scanDependents } from './dependents.js';
 
-type Retirements = Pick<LifecycleControl, 'openRetireGate' | 'withdrawRelease' | 'noteErasure'>;
+type Retirements = Pick<LifecycleControl, 'openRetireGate' | 'withdrawRelease' | 'noteErasure' | 'probeGateways'>;
 
 /** The end of a release: asked for, and taken out of service. */
 export function createRetirement(desk: Desk): Retirements {
@@ -49,7 +52,39 @@ export function createRetirement(desk: Desk): Retirements {
     },
 
     noteErasure: async (name, release) => journal.note(...(await erasureOf(records, name, release))),
+
+    probeGateways: async (name, release, erased) => {
+      const { request, blobs, environment } = (await erasedBy(records, name, release, erased)).predicate;
+      const asked = await Promise.all(desk.gateways.map((gateway) => gateway.state()));
+      const probes = asked.map((state, at) => {
+        const path = `gateway ${at + 1} of ${asked.length}`;
+        return { kind: 'gateway', path, ...knownTo(state, name, release) } as const;
+      });
+      // A replica that nobody announces any more is forgotten within seconds.
+      const alive = probes.find(({ refused }) => !refused);
+      if (alive !== undefined) throw new CustodyError('PENDING', `${alive.path}: ${alive.answer}`);
+      const none = {
+        kind: 'gateway',
+        path: 'gateways',
+        refused: true,
+        answer: 'this control knows no gateway',
+      } as const;
+      const tried = [...(probes.length === 0 ? [none] : probes), await tryCiphertext(records.bucket, blobs)];
+      const said = { environment, zone: 'control', request, blobs, probes: tried } as const;
+      return records.keep(signProbes(name, release, said, desk.key));
+    },
   };
+}
+
+/** Whether a gateway would bring anybody to the release: by its routes, or to a replica that any host has announced. */
+function knownTo({ models }: GatewayState, { model }: ReleaseName, release: Digest): Pick<Probe, 'refused' | 'answer'> {
+  const found = models.find((each) => each.model === model);
+  const routed = found?.serving.find((each) => each.release === release);
+  if (routed !== undefined) return { refused: false, answer: `revision ${found?.revision} still serves it` };
+  const replica = found?.replicas.find((each) => each.release === release);
+  if (replica !== undefined) return { refused: false, answer: `a replica answers at ${replica.host}:${replica.port}` };
+  const since = found === undefined ? `it has no route of ${model}` : `revision ${found.revision} does not serve it`;
+  return { refused: true, answer: `${since}, and no host announces a replica of it` };
 }
 
 /**

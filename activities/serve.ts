@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { erasedBy, signProbes, tryCiphertext } from '../adapters/probes.js';
 import { Announcer } from '../adapters/serving/announcer.js';
 import { loop } from '../adapters/serving/loop.js';
 import type { ServingDeps } from '../adapters/serving/ports.js';
@@ -11,13 +12,13 @@ const ANNOUNCE_MS = 2000;
 const STATUS_MS = 3000;
 const INCIDENTS_MS = 2000;
 
-interface ServingHost {
-  readonly supervisor: Pick<Supervisor, 'start' | 'stop'>;
+interface ServingHost extends Pick<ServingDeps, 'records' | 'key'> {
+  readonly supervisor: Pick<Supervisor, 'start' | 'stop' | 'probe'>;
   readonly announcer: Pick<Announcer, 'announceOne'>;
 }
 
-/** Starting and stopping the releases of this host. */
-export function createServingActivities({ supervisor, announcer }: ServingHost): ServingActivities {
+/** Starting and stopping the releases of this host, and trying those that are gone. */
+export function createServingActivities({ supervisor, announcer, records, key }: ServingHost): ServingActivities {
   return {
     startRelease: async (name, release) => {
       let progress = { bytes: 0, of: 0 };
@@ -41,6 +42,16 @@ export function createServingActivities({ supervisor, announcer }: ServingHost):
         (signal) => Promise.race([supervisor.stop(release), aborted(signal)]),
       );
     },
+
+    probeHost: (name, release, erased) =>
+      withHeartbeat(
+        () => null,
+        async () => {
+          const { request, blobs, environment } = (await erasedBy(records, name, release, erased)).predicate;
+          const probes = [...(await supervisor.probe(name, release)), await tryCiphertext(records.bucket, blobs)];
+          return signProbes(name, release, { environment, zone: 'serving', request, blobs, probes }, key);
+        },
+      ),
   };
 }
 
@@ -78,7 +89,7 @@ export async function startServing(
     loop(INCIDENTS_MS, () => supervisor.incidents.deliver(), complain('reporting refused loads')),
   ];
   return {
-    activities: createServingActivities({ supervisor, announcer }),
+    activities: createServingActivities({ supervisor, announcer, records: deps.records, key: deps.key }),
     stop: async () => {
       await Promise.all(ends.map((end) => end()));
       await relay?.close();

@@ -1,6 +1,7 @@
-import { mkdtemp, mkdir, readFile } from 'node:fs/promises';
+import { mkdtemp, mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openBase } from '../adapters/base.js';
+import { absent, shredTree } from '../adapters/durable.js';
 import { builtInFolder } from '../adapters/model-server/built-in.js';
 import type { Records } from '../adapters/records.js';
 import { removeTree } from '../adapters/sandbox/outputs.js';
@@ -44,6 +45,8 @@ export interface ValidateDependencies {
 
 const MEMORY_MB = 2048;
 const OUTPUT_MB = 16;
+/** Where in a folder of its own the copy of a release lies that is tried or looked into. */
+const COPY = 'release';
 const MAX_PROMPT_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -71,7 +74,7 @@ export function createValidateActivities(dependencies: ValidateDependencies): Pi
           await mkdir(work, { recursive: true, mode: 0o700 });
           const folder = await mkdtemp(join(work, 'try-'));
           try {
-            const copy = join(folder, 'release');
+            const copy = join(folder, COPY);
             const taken = await takerOf({ records, vault }, source.manifest, named, {
               ...{ provenance, admission: admission.request, manifest: source.text.toString('utf8') },
               bundle: (await records.getBytes(ingested.bundle)).toString('utf8'),
@@ -95,12 +98,23 @@ export function createValidateActivities(dependencies: ValidateDependencies): Pi
               measures,
             );
           } finally {
-            await removeTree(folder);
+            await removeTrial(folder);
           }
         },
       );
     },
   };
+}
+
+/** Removes what a killed process has left in its folder for copies, before it makes others. */
+export async function sweepCopies(work: string): Promise<void> {
+  for (const name of (await readdir(work).catch(absent)) ?? []) await removeTrial(join(work, name));
+}
+
+/** The copy of a release is overwritten; what a candidate has left beside it may be of any shape. */
+async function removeTrial(folder: string): Promise<void> {
+  await shredTree(join(folder, COPY));
+  await removeTree(folder);
 }
 
 /** What a candidate must not give away. */

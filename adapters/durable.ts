@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
 import { chmod, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -41,10 +42,35 @@ export async function nameOnce(folder: string, name: string): Promise<void> {
   }
 }
 
-/** Removes a tree, read-only folders included; follows no link. Absent is removed. */
-export async function removeTree(path: string): Promise<void> {
+const OVERWRITTEN_AT_ONCE = 1024 * 1024;
+
+/**
+ * Removes a tree, read-only folders included, once the bytes of every file are overwritten on disk: whoever reads it afterwards
+ * finds random ones, where file system and disk write in place. Follows no link. Absent is removed, and what a crash leaves can
+ * be given to it again.
+ */
+export async function shredTree(path: string): Promise<void> {
   await unlock(path);
+  await overwrite(path, randomBytes(OVERWRITTEN_AT_ONCE));
   await rm(path, { recursive: true, force: true });
+}
+
+async function overwrite(path: string, noise: Buffer): Promise<void> {
+  const found = await lstat(path).catch(absent);
+  if (found?.isDirectory() === true) {
+    for (const name of await readdir(path)) await overwrite(join(path, name), noise);
+    return;
+  }
+  if (found?.isFile() !== true) return;
+  await chmod(path, 0o600);
+  const file = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  try {
+    for (let at = 0; at < found.size;)
+      at += (await file.write(noise, 0, Math.min(noise.length, found.size - at), at)).bytesWritten;
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 async function unlock(path: string): Promise<void> {

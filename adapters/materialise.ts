@@ -8,7 +8,7 @@ import type { OpenedFile } from '../domain/vault.js';
 import { quote } from '../formats/json.js';
 import type { Bucket } from './object-store/port.js';
 import { atMost, mismatch, openSealed } from './sealed.js';
-import { removeTree, syncFolder } from './durable.js';
+import { shredTree, syncFolder } from './durable.js';
 
 /** Bytes that are done, of this many. */
 export type OnProgress = (done: number, total: number) => void;
@@ -67,7 +67,7 @@ export async function materialise(
     await rename(partial, join(releases, release));
     await syncFolder(releases);
   } catch (error) {
-    await removeTree(partial);
+    await shredTree(partial);
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOSPC' || code === 'EDQUOT')
       throw new CustodyError('NO_SPACE', `${releases} is full: free some space`, { cause: error });

@@ -1,7 +1,8 @@
 import { authoriseDestruction, revocationHolds, type VerifiedRetirement } from './authorise-retirement.js';
-import type { DestructionPredicate } from './ending-predicates.js';
+import type { DestructionPredicate, ProbePredicate } from './ending-predicates.js';
 import type { Manifest } from './manifest.js';
 import { denied, signedInRole, type Permission, type Rules } from './permission.js';
+import { PROBING_ZONES, probesHold } from './probes.js';
 import type { RevocationPredicate, Verified } from './statements.js';
 
 /** A release that is said to be gone, and all that this rests on, every signature checked. */
@@ -10,6 +11,8 @@ export interface Gone {
   readonly manifest: Manifest;
   readonly revocation: Verified<RevocationPredicate>;
   readonly certificate: Verified<DestructionPredicate>;
+  /** What the zones have tried afterwards. */
+  readonly probes: readonly Verified<ProbePredicate>[];
 }
 
 /** One thing that was looked at, in the words for whoever reads them. */
@@ -23,8 +26,8 @@ const HOLDS: Permission = { allowed: true, approvers: [] };
 
 /**
  * Whether a certificate of destruction holds, as of when it says that the keys went: people had agreed by then, the notice was
- * over and answered, the release revoked; and every file of it is accounted for. That no copy of a key is left is what the
- * probes can show of the vault, and no more.
+ * over and answered, the release revoked; every file of it is accounted for, and each zone has tried every way that it has. That
+ * no copy of a key is left is what the probes can show, and no more.
  */
 export function certificateHolds(gone: Gone, rules: Rules): readonly CertificateCheck[] {
   const { retirement, manifest, revocation, certificate } = gone;
@@ -46,7 +49,7 @@ export function certificateHolds(gone: Gone, rules: Rules): readonly Certificate
     },
     {
       name: 'certificate',
-      permission: isOfThis(gone, then),
+      permission: isOfThis(gone, then, agreed),
       says: `by ${certificate.signers.join(' and ')}: ${method} at ${destroyedAt}`,
     },
     {
@@ -56,8 +59,8 @@ export function certificateHolds(gone: Gone, rules: Rules): readonly Certificate
     },
     {
       name: 'probes',
-      permission: allRefused(certificate.predicate),
-      says: `${probes.length} tries afterwards, each refused`,
+      permission: allRefused(gone, then),
+      says: `${probes.length} tries afterwards, by ${PROBING_ZONES.join(', ')}: each refused`,
     },
   ];
 }
@@ -70,7 +73,7 @@ function revokedBefore({ retirement, revocation }: Gone, rules: Rules): Permissi
     : denied('EXPIRED', `its keys were destroyed at ${rules.now}, before it was revoked`);
 }
 
-function isOfThis({ retirement, revocation, certificate }: Gone, rules: Rules): Permission {
+function isOfThis({ retirement, revocation, certificate }: Gone, rules: Rules, agreed: Permission): Permission {
   const said = certificate.predicate;
   if (!signedInRole(rules, certificate, 'release-signer'))
     return denied('NOT_AUTHORISED', `${certificate.signers.join(', ')} may not certify a destruction`);
@@ -80,6 +83,10 @@ function isOfThis({ retirement, revocation, certificate }: Gone, rules: Rules): 
     said.model === retirement.model &&
     said.version === retirement.version;
   if (!isSame) return denied('REPLAYED', `it is about ${said.model} ${said.version} of ${said.environment}`);
+  const { requester } = retirement.request.predicate;
+  if (said.orderedBy !== requester) return denied('REPLAYED', `it names ${said.orderedBy}, and ${requester} asked`);
+  if (agreed.allowed && !isSameSet(said.approvedBy, agreed.approvers))
+    return denied('REPLAYED', `it names ${said.approvedBy.join(', ')}, and ${agreed.approvers.join(', ')} agreed`);
   const names = [said.request, said.revocation, ...said.approvals];
   const found = [retirement.request.digest, revocation.digest, ...retirement.approvals.map(({ digest }) => digest)];
   return names.every((digest) => found.includes(digest)) && said.approvals.length === retirement.approvals.length
@@ -98,9 +105,26 @@ function isWhole({ files }: Manifest, { destroyed, kept }: DestructionPredicate)
   return nobodys === undefined ? HOLDS : denied('INPUT_MISSING', `${nobodys.path} is kept, and for nobody`);
 }
 
-function allRefused({ destroyed, probes }: DestructionPredicate): Permission {
-  const alive = probes.find(({ refused }) => !refused);
-  if (alive !== undefined) return denied('VALIDATION_FAILED', `${alive.path} still answers: ${alive.answer}`);
-  const untried = destroyed.find(({ path }) => !probes.some((probe) => probe.path === `vault key of ${path}`));
-  return untried === undefined ? HOLDS : denied('INPUT_MISSING', `nobody has tried the key of ${untried.path}`);
+/** The certificate says what the zones have said, neither less nor more. */
+function allRefused({ retirement, certificate, probes: statements }: Gone, rules: Rules): Permission {
+  const { probed, probes, ...said } = certificate.predicate;
+  const named = probed.map(({ zone, by, statement }) => JSON.stringify([zone, by, statement]));
+  const given = statements.map((each) =>
+    JSON.stringify([each.predicate.zone, each.signers.join(' and '), each.digest]),
+  );
+  if (!isSameSet(named, given)) return denied('REPLAYED', 'it rests on other probes than these');
+  const held = probesHold(statements, { ...said, release: retirement.release }, rules);
+  if (!held.allowed) return held;
+  const same = (probe: (typeof probes)[number]): string =>
+    JSON.stringify([probe.zone, probe.kind, probe.path, probe.refused, probe.answer]);
+  const found = statements.flatMap(({ predicate: { zone, probes: own } }) =>
+    own.map((probe) => same({ zone, ...probe })),
+  );
+  return isSameSet(probes.map(same), found)
+    ? HOLDS
+    : denied('DIGEST_MISMATCH', 'it says something else of the probes than the zones do');
+}
+
+function isSameSet(some: readonly string[], others: readonly string[]): boolean {
+  return JSON.stringify([...some].sort()) === JSON.stringify([...others].sort());
 }

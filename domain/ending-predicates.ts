@@ -81,22 +81,69 @@ export interface WaiverPredicate extends AcknowledgementPredicate {
   readonly reason: string;
 }
 
-/** The destruction certificate. Subject: the release. NIST SP 800-88r2: cryptographic erase. */
+/** What each zone tries after a destruction, by the ways that it really has. */
+export const PROBES = {
+  signing: ['vault key', 'ciphertext'],
+  serving: ['port', 'copy', 'loader', 'vault open', 'ciphertext'],
+  control: ['gateway', 'ciphertext'],
+} as const;
+export type ProbingZone = keyof typeof PROBES;
+export type ProbeKind = (typeof PROBES)[ProbingZone][number];
+
+/** One attempt to get at a release that is gone, in the words of what it met. */
+export interface Probe {
+  readonly kind: ProbeKind;
+  /** What was tried: a file of the release, a gateway, a folder. */
+  readonly path: string;
+  readonly refused: boolean;
+  readonly answer: string;
+}
+
+/** What one zone has tried once the keys of a release were destroyed. Subject: the release. */
+export interface ProbePredicate {
+  readonly environment: string;
+  readonly model: string;
+  readonly version: string;
+  readonly zone: ProbingZone;
+  /** The request to retire it. */
+  readonly request: Digest;
+  /** Whose ciphertext was read, each of which had its key destroyed. */
+  readonly blobs: readonly string[];
+  readonly probes: readonly Probe[];
+  readonly issuedAt: string;
+}
+
+/** The destruction certificate, in the words of NIST SP 800-88r2 where it has any. Subject: the release. */
 export interface DestructionPredicate {
   readonly environment: string;
   readonly model: string;
   readonly version: string;
+  readonly standard: 'NIST SP 800-88r2';
+  /** Of the bytes in the store: their keys are gone. */
   readonly method: 'cryptographic erase';
+  readonly sanitization: 'purge';
+  /** Of the copies on serving hosts: overwritten, then removed. */
+  readonly cachesMethod: 'overwrite';
+  readonly cachesSanitization: 'clear';
+  readonly media: string;
+  readonly tool: string;
+  readonly verification: string;
+  /** Who asked for it, and who agreed. */
+  readonly orderedBy: string;
+  readonly approvedBy: readonly string[];
   readonly request: Digest;
   readonly approvals: readonly Digest[];
   readonly revocation: Digest;
   readonly destroyed: readonly { readonly path: string; readonly sha256: Digest; readonly blob: string }[];
   /** Bytes that living releases still need: their keys stand. */
   readonly kept: readonly { readonly path: string; readonly sha256: Digest; readonly holders: readonly Digest[] }[];
-  /** Every path that was tried afterwards, and how it answered. */
-  readonly probes: readonly { readonly path: string; readonly refused: boolean; readonly answer: string }[];
+  /** The statements of the zones that have tried every path afterwards, and all that they say. */
+  readonly probed: readonly { readonly zone: ProbingZone; readonly by: string; readonly statement: Digest }[];
+  readonly probes: readonly (Probe & { readonly zone: ProbingZone })[];
   /** Ciphertext that stays in WORM until its lock ends. */
   readonly remains: readonly { readonly blob: string; readonly size: number; readonly until: string }[];
+  /** Copies that the records tell of, and that are not Custody's to destroy. */
+  readonly residual: readonly { readonly what: string; readonly where: string }[];
   readonly destroyedAt: string;
 }
 

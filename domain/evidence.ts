@@ -73,6 +73,8 @@ export interface RetirementEvidence {
 export interface CertificateEvidence extends RetirementEvidence {
   readonly revocation: SignedEnvelope;
   readonly certificate: SignedEnvelope;
+  /** What the zones have tried afterwards. */
+  readonly probes: readonly SignedEnvelope[];
 }
 
 /** What shows that a release is held. */

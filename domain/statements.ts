@@ -2,15 +2,7 @@ import type { AlertPredicate } from './alert.js';
 import type { ReviewPredicate } from './code-review.js';
 import type { ConsumerPredicate } from './consumers.js';
 import type { Digest } from './digest.js';
-import type {
-  AcknowledgementPredicate,
-  DependentsPredicate,
-  DestructionPredicate,
-  NoticePredicate,
-  RevocationPredicate,
-  VulnerabilityPredicate,
-  WaiverPredicate,
-} from './ending-predicates.js';
+import type * as ending from './ending-predicates.js';
 import type { DataSourcePredicate, HandoverPredicate } from './data-source.js';
 import type { DossierPredicate } from './dossier.js';
 import type { DrillPredicate } from './drill.js';
@@ -32,6 +24,7 @@ export type {
   DependentsPredicate,
   DestructionPredicate,
   NoticePredicate,
+  ProbePredicate,
   RevocationPredicate,
   VulnerabilityPredicate,
   WaiverPredicate,
@@ -65,6 +58,7 @@ export const PREDICATES = {
   waiver: 'urn:custody:predicate:waiver:v1',
   dependents: 'urn:custody:predicate:dependents:v1',
   vulnerability: 'urn:custody:predicate:vulnerability:v1',
+  probe: 'urn:custody:predicate:probe:v1',
   destruction: 'urn:custody:predicate:destruction:v1',
   policy: 'urn:custody:predicate:policy:v1',
   storeProof: 'urn:custody:predicate:store-proof:v1',
@@ -245,16 +239,17 @@ export interface PredicateOf {
   kill: KillPredicate;
   alert: AlertPredicate;
   status: StatusPredicate;
-  revocation: RevocationPredicate;
+  revocation: ending.RevocationPredicate;
   replica: ReplicaPredicate;
   incident: IncidentPredicate;
   consumer: ConsumerPredicate;
-  notice: NoticePredicate;
-  acknowledgement: AcknowledgementPredicate;
-  waiver: WaiverPredicate;
-  dependents: DependentsPredicate;
-  vulnerability: VulnerabilityPredicate;
-  destruction: DestructionPredicate;
+  notice: ending.NoticePredicate;
+  acknowledgement: ending.AcknowledgementPredicate;
+  waiver: ending.WaiverPredicate;
+  dependents: ending.DependentsPredicate;
+  vulnerability: ending.VulnerabilityPredicate;
+  probe: ending.ProbePredicate;
+  destruction: ending.DestructionPredicate;
   policy: Policy;
   storeProof: StoreProofPredicate;
   auditQuestion: AuditQuestionPredicate;

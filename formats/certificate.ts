@@ -15,5 +15,6 @@ export function verifyCertificate(
   const ring = keyRing(rules.newest);
   const revocation = verifyStatement(evidence.revocation, 'revocation', ring);
   const certificate = verifyStatement(evidence.certificate, 'destruction', ring);
-  return { gone: { retirement, manifest, revocation, certificate }, rules };
+  const probes = evidence.probes.map((probe) => verifyStatement(probe, 'probe', ring));
+  return { gone: { retirement, manifest, revocation, certificate, probes }, rules };
 }

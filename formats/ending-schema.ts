@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CRITICALITIES } from '../domain/consumers.js';
 import { MAX_TOLD } from '../domain/notice.js';
+import { PROBES, type ProbeKind, type ProbingZone } from '../domain/ending-predicates.js';
 import { count, environment, id, model, time, version } from './fields.js';
 import { digestSchema as digest } from './in-toto.js';
 
@@ -18,6 +19,10 @@ export const retiringSchema = z
     }),
   )
   .max(10_000);
+const zone = z.enum(Object.keys(PROBES) as ProbingZone[]);
+const kind = z.enum([...new Set(Object.values(PROBES).flat())] as ProbeKind[]);
+const line = z.string().max(1000);
+const probe = { kind, path: z.string().max(4096), refused: z.boolean(), answer: line };
 
 /** What is said of the end of a release: told to those who depend on it, and proved afterwards. */
 export const endingSchemas = {
@@ -76,18 +81,39 @@ export const endingSchemas = {
     request: digest,
     issuedAt: time,
   }),
+  probe: z.strictObject({
+    environment,
+    model,
+    version,
+    zone,
+    request: digest,
+    blobs: z.array(id),
+    probes: z.array(z.strictObject(probe)).min(1),
+    issuedAt: time,
+  }),
   destruction: z.strictObject({
     environment,
     model,
     version,
+    standard: z.literal('NIST SP 800-88r2'),
     method: z.literal('cryptographic erase'),
+    sanitization: z.literal('purge'),
+    cachesMethod: z.literal('overwrite'),
+    cachesSanitization: z.literal('clear'),
+    media: line,
+    tool: line,
+    verification: line,
+    orderedBy: id,
+    approvedBy: z.array(id).min(1),
     request: digest,
     approvals: z.array(digest).min(1),
     revocation: digest,
     destroyed: z.array(z.strictObject({ path: z.string(), sha256: digest, blob: id })),
     kept: z.array(z.strictObject({ path: z.string(), sha256: digest, holders: z.array(digest) })),
-    probes: z.array(z.strictObject({ path: z.string(), refused: z.boolean(), answer: z.string().max(1000) })),
+    probed: z.array(z.strictObject({ zone, by: id, statement: digest })).min(1),
+    probes: z.array(z.strictObject({ zone, ...probe })).min(1),
     remains: z.array(z.strictObject({ blob: id, size: count, until: time })),
+    residual: z.array(z.strictObject({ what: line, where: z.string().max(4096) })),
     destroyedAt: time,
   }),
 } as const;

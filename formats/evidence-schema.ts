@@ -24,6 +24,7 @@ export const certificateEvidenceSchema: z.ZodType<CertificateEvidence> = z.stric
   ...retirement,
   revocation: envelopeSchema,
   certificate: envelopeSchema,
+  probes: z.array(envelopeSchema).max(10),
 });
 
 const MAX_OVERRIDES = 1000;

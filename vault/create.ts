@@ -3,6 +3,7 @@ import type { Digest } from '../domain/digest.js';
 import { CustodyError } from '../domain/errors.js';
 import type { BlobRef, ClaimAnswer, ClaimRequest, StoredRequest } from '../domain/vault.js';
 import { encodeBase64 } from '../formats/base64.js';
+import { buried } from './open.js';
 import type { Vault } from './vault.js';
 import type { Entry } from './ledger-schema.js';
 
@@ -24,7 +25,7 @@ export function claim(vault: Vault, { sha256, size, release }: ClaimRequest): Pr
 /** Keeps where the ciphertext lies; the first report counts. ERASED when the key was destroyed meanwhile. */
 export function stored({ ledger, locks }: Vault, { sha256, blob, ...place }: StoredRequest): Promise<BlobRef> {
   return locks.hold([sha256], async () => {
-    if (await ledger.isBuried(blob)) throw new CustodyError('ERASED', `the key of blob ${blob} has been destroyed`);
+    if (await ledger.isBuried(blob)) throw buried(blob);
     const entry = await ledger.entry(sha256);
     if (entry?.blob !== blob) throw new CustodyError('REPLAYED', `${sha256} has not been claimed as blob ${blob}`);
     if (entry.stored !== null) return { blob, ...entry.stored };

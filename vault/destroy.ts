@@ -10,6 +10,7 @@ import { demand, verifyRetirement } from '../formats/evidence.js';
 import { keyRing, verifyStatement } from '../formats/statements.js';
 import type { Destruction } from './ledger-schema.js';
 import { demandNotHeld } from './hold.js';
+import { buried } from './open.js';
 import type { Vault } from './vault.js';
 
 /**
@@ -38,12 +39,19 @@ export async function finishDestructions(vault: Vault): Promise<void> {
   for (const destruction of await vault.ledger.unfinished()) await finish(vault, destruction);
 }
 
-/** What an attempt to use a blob's key comes to. */
+/** What an attempt to read a blob's key comes to: refused only if it was destroyed, and no byte of it is found. */
 export async function probe({ ledger }: Vault, { blob }: ProbeRequest): Promise<ProbeAnswer> {
-  const isGone = await ledger.isGone(blob);
-  return isGone
-    ? { refused: true, answer: `ERASED: the key of blob ${blob} has been destroyed` }
-    : { refused: false, answer: `the key of blob ${blob} has not been destroyed` };
+  const left = await ledger.find(blob);
+  left?.fill(0);
+  if (left !== null)
+    return { refused: false, answer: `the vault still has ${left.length} bytes of the key of blob ${blob}` };
+  if (!(await ledger.isBuried(blob)))
+    return { refused: false, answer: `the key of blob ${blob} is not there, and nobody has destroyed it` };
+  // On a token: what has wrapped it is there, though what it wrapped is not.
+  if (!(await ledger.isGone(blob)))
+    return { refused: false, answer: `something of the key of blob ${blob} is left where keys are kept` };
+  const { code, message } = buried(blob);
+  return { refused: true, answer: `${code}: ${message}` };
 }
 
 async function repeat(vault: Vault, destruction: Destruction, asked: DestroyRequest): Promise<DestroyAnswer> {

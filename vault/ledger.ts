@@ -76,9 +76,14 @@ export class Ledger {
     return this.#keys.make(blob);
   }
 
+  /** What there is of a blob's key, whatever is said of it. */
+  find(blob: string): Promise<Buffer | null> {
+    return this.#keys.read(blob);
+  }
+
   /** The key of a stored blob. INTERNAL when it is lost: then the bytes are, too. */
   async key(blob: string): Promise<Buffer> {
-    const key = await this.#keys.read(blob);
+    const key = await this.find(blob);
     if (key?.length === KEY_BYTES) return key;
     throw new CustodyError(
       'INTERNAL',

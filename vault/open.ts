@@ -58,10 +58,13 @@ function openFile(vault: Vault, release: Digest, sha256: Digest): Promise<Opened
     const entry = await ledger.entry(sha256);
     if (!entry?.holders.includes(release))
       throw new CustodyError('NOT_AUTHORISED', `the release ${release} does not hold ${sha256} in this vault`);
-    if (await ledger.isBuried(entry.blob))
-      throw new CustodyError('ERASED', `the key of blob ${entry.blob} has been destroyed`);
+    if (await ledger.isBuried(entry.blob)) throw buried(entry.blob);
     return keyOf(vault, entry);
   });
+}
+
+export function buried(blob: string): CustodyError {
+  return new CustodyError('ERASED', `the key of blob ${blob} has been destroyed`);
 }
 
 /** PENDING: it has no ciphertext yet. */

@@ -3,7 +3,7 @@ import type { LifecycleOutcome } from '../domain/lifecycle.js';
 import { insist } from './desk.js';
 import { waitOutNotice } from './notice.js';
 import { leaveRoutes } from './provisional.js';
-import { agreed } from './retire.js';
+import { agreed, erase } from './retire.js';
 import type { LifecycleRun } from './run.js';
 import { failureOf } from './failures.js';
 import { settle, settleRefused } from './verdicts.js';
@@ -46,7 +46,7 @@ export async function endCondemned(run: LifecycleRun): Promise<LifecycleOutcome>
   run.enter('retire');
   await waitOutNotice(run, release, retirement);
   run.closed = 'the release is being retired';
-  const certificate = await run.insist(() => signing.destroyKeys(name, release, retirement, revocation));
+  const certificate = await erase(run, release, retirement, revocation);
   return { kind: 'retired', certificate };
 }
 

@@ -7,12 +7,14 @@ import { waitOutNotice } from './notice.js';
 import { Lapsed, leaveRoutes, takeBack } from './provisional.js';
 import type { LifecycleRun } from './run.js';
 import { failureOf } from './failures.js';
-import { control, signing } from './zones.js';
+import { control, serving, signing } from './zones.js';
 
 /** Of histories that were begun earlier: there the revocation came into the log with the outcome. */
 const REVOCATION_AUDITED = 'revocation-audited';
 /** And there nobody was asked to answer. */
 const NOTICE_ANSWERED = 'notice-answered';
+/** And there whoever destroyed the keys also certified that. */
+const PATHS_PROBED = 'paths-probed';
 
 /** In service until somebody asks for its retirement and a quorum agrees; then notice, drain, revoke, destroy, prove. */
 export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
@@ -29,8 +31,28 @@ export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
   const revocation = await run.insist(() => signing.revokeRelease(name, release, retirement));
   // What is revoked serves nowhere any more, whatever still keeps its keys: that is in the log as soon as it takes it.
   if (patched(REVOCATION_AUDITED)) run.audits.add(() => control.noteErasure(name, release));
-  const certificate = await run.insist(() => signing.destroyKeys(name, release, retirement, revocation));
-  return { kind: 'retired', certificate };
+  return { kind: 'retired', certificate: await erase(run, release, retirement, revocation) };
+}
+
+/**
+ * Destroys the keys; then each zone tries to get at the release by its own ways. Where one still can, there is no certificate, and
+ * people see why.
+ */
+export async function erase(
+  run: LifecycleRun,
+  release: Digest,
+  retirement: Retirement,
+  revocation: Digest,
+): Promise<Digest> {
+  const { name } = run;
+  const erased = await run.insist(() => signing.destroyKeys(name, release, retirement, revocation));
+  if (!patched(PATHS_PROBED)) return erased;
+  const [served, routed] = [
+    await run.insist(() => serving.probeHost(name, release, erased)),
+    await run.insist(() => control.probeGateways(name, release, erased)),
+  ];
+  const probed = { signing: erased, serving: served, control: routed };
+  return run.insist(() => signing.certify(name, release, retirement, probed));
 }
 
 /** A release that stands only until some time in the notice period is taken back then, and retires all the same. */

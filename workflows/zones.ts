@@ -24,14 +24,15 @@ export const short = {
   heartbeatTimeout: '10 seconds',
   retry: { initialInterval: '200ms', maximumInterval: '10 seconds' },
 } as const;
-const NO_SPACE: ErrorCode = 'NO_SPACE';
 export const again = { initialInterval: '500ms', maximumInterval: '30 seconds' } as const;
 export const long: ActivityOptions = {
   startToCloseTimeout: '12 hours',
   heartbeatTimeout: '15 seconds',
   // The workflow is to hear of a full disk, so that it can say what it waits for.
-  retry: { ...again, nonRetryableErrorTypes: [NO_SPACE] },
+  retry: { ...again, nonRetryableErrorTypes: ['NO_SPACE' satisfies ErrorCode] },
 };
+/** For what looks at every blob of a release. */
+const thorough = { startToCloseTimeout: '1 hour' } as const;
 export const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
 export const control = zone<
@@ -77,6 +78,7 @@ export const control = zone<
     informCondemned: (name) => `tells the consumers of ${of(name)} that it was stopped`,
     withdrawRelease: (name) => `takes ${of(name)} out of the routes`,
     noteErasure: (name) => `audits that ${of(name)} was revoked`,
+    probeGateways: (name) => ({ summary: `asks every gateway for ${of(name)}, which is gone`, ...thorough }),
     resumeEndpoint: (model) => `reads the routes of ${model}`,
     resumeRollout: (model, order) => `verifies the order to roll out ${model} ${order.version}`,
     routeStep: (model, order, step) => `routes step ${step + 1} of ${model} ${order.version}`,
@@ -136,7 +138,8 @@ export const signing = zone<SigningActivities & EmergencySigning>(
     summariseRelease: (name) => `verifies all of ${of(name)} and signs what it has found`,
     revokeRelease: (name) => `revokes ${of(name)}`,
     revokeCondemned: (name) => `revokes ${of(name)}, which was condemned`,
-    destroyKeys: (name) => `destroys the keys of ${of(name)}, probes and certifies it`,
+    destroyKeys: (name) => ({ summary: `destroys the keys of ${of(name)}, and tries each of them`, ...thorough }),
+    certify: (name) => ({ summary: `certifies that ${of(name)} is gone`, ...thorough }),
   },
 );
 
@@ -145,6 +148,7 @@ export const serving = zone<ServingActivities>(
   {
     startRelease: (name) => ({ summary: `verifies, loads and starts ${of(name)}`, scheduleToCloseTimeout: '12 hours' }),
     stopRelease: (name) => ({ summary: `stops ${of(name)}`, retry: again }),
+    probeHost: (name) => ({ summary: `tries to open and load ${of(name)}, which is gone`, retry: again }),
   },
 );
 

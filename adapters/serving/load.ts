@@ -10,7 +10,7 @@ import { demand } from '../../formats/evidence.js';
 import { checkRelease } from '../dossier.js';
 import { PARTIAL } from '../materialise.js';
 import type { Records } from '../records.js';
-import { removeTree, syncFolder } from '../durable.js';
+import { shredTree, syncFolder } from '../durable.js';
 import type { KeyOpener } from './ports.js';
 import type { StatusReader } from './status.js';
 
@@ -59,5 +59,5 @@ export async function discard(releases: string, release: Digest): Promise<void> 
     throw error;
   }
   await syncFolder(releases);
-  await removeTree(away);
+  await shredTree(away);
 }

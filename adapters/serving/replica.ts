@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Check } from '../../domain/authorise.js';
 import type { Digest } from '../../domain/digest.js';
-import { CustodyError, exitCodeOf, isPermanent } from '../../domain/errors.js';
+import { CustodyError, isPermanent } from '../../domain/errors.js';
 import type { ReleaseName } from '../../domain/names.js';
 import { checksToLoad } from '../../formats/evidence.js';
 import type { Confinement } from './confine.js';
@@ -10,6 +10,7 @@ import { sealOf, verifyCopy } from './copy.js';
 import { absent } from '../durable.js';
 import type { IncidentSpool } from './incidents.js';
 import { materialise, type OnProgress } from '../materialise.js';
+import { isRefusal } from '../probes.js';
 import { authoriseLoad, discard, openKeys, type LoadableRelease } from './load.js';
 import { startModelServer, STOP_WITHIN_MS, type ModelServer } from './model-server.js';
 import type { ServingDeps } from './ports.js';
@@ -21,16 +22,13 @@ const LAST_RETRY_MS = 30_000;
 const STEADY_MS = 60_000;
 const MISSED_CHECKS = 5;
 
-/** Exit codes of what policy, authority or integrity refuse. */
-const REFUSALS: ReadonlySet<number> = new Set([3, 4, 6]);
-
 /** What a replica needs of its host. */
 export interface ReplicaHost {
   readonly deps: ServingDeps;
   /** Folder of the materialised copies. */
   readonly releases: string;
   readonly statuses: StatusReader;
-  readonly incidents: IncidentSpool;
+  readonly incidents: Pick<IncidentSpool, 'loadRefused'>;
   readonly confinement: Confinement;
   readonly mark: Readonly<Record<string, string>>;
   /** A release that nobody has just asked for answers. */
@@ -210,7 +208,7 @@ export class Replica {
     if (!(error instanceof CustodyError) || !isPermanent(error.code)) return;
     const refusal = `${error.code}: ${error.message}`;
     try {
-      if (REFUSALS.has(exitCodeOf(error.code)) && this.#reported !== refusal)
+      if (isRefusal(error) && this.#reported !== refusal)
         await this.#host.incidents.loadRefused(this.name, this.release, refusal);
       this.#reported = refusal;
     } finally {

@@ -1,17 +1,19 @@
 import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDigest, type Digest } from '../../domain/digest.js';
+import type { Probe } from '../../domain/ending-predicates.js';
 import { CustodyError } from '../../domain/errors.js';
 import { assertModelName, assertVersion, type ReleaseName } from '../../domain/names.js';
 import { confinementFor } from './confine.js';
 import { DesiredState } from './desired.js';
-import { removeTree } from '../durable.js';
+import { shredTree } from '../durable.js';
 import { IncidentSpool } from './incidents.js';
 import { PARTIAL, type OnProgress } from '../materialise.js';
 import { discard } from './load.js';
 import { killOrphans, MARK } from './orphans.js';
 import { DRAIN_WITHIN_MS, STOP_WITHIN_MS } from './model-server.js';
 import type { ServingDeps } from './ports.js';
+import { findCopy, tryLoader, tryPort, tryVault } from './probing.js';
 import { Replica, stopping, type ReplicaHost } from './replica.js';
 import { StatusReader } from './status.js';
 
@@ -29,9 +31,14 @@ export class Supervisor {
   readonly #host: ReplicaHost;
   readonly #replicas = new Map<Digest, Replica>();
   readonly #removals = new Map<Digest, Promise<void>>();
+  /** Where those answered that were taken away since this process began. */
+  readonly #former = new Map<Digest, number>();
   #closed = false;
 
-  private constructor(host: Omit<ReplicaHost, 'onForbidden'>, desired: DesiredState) {
+  private constructor(
+    host: Omit<ReplicaHost, 'onForbidden' | 'incidents'> & Pick<Supervisor, 'incidents'>,
+    desired: DesiredState,
+  ) {
     this.#deps = host.deps;
     this.#desired = desired;
     this.#statuses = host.statuses;
@@ -56,7 +63,7 @@ export class Supervisor {
     const killed = await killOrphans(desired.mark);
     if (killed.length > 0) log.warn({ pids: killed }, 'processes of an earlier run were killed');
     for (const name of await readdir(releases)) {
-      if (name.startsWith(PARTIAL)) await removeTree(join(releases, name));
+      if (name.startsWith(PARTIAL)) await shredTree(join(releases, name));
       else if (isDigest(name) && !desired.has(name)) await discard(releases, name);
     }
     const supervisor = new Supervisor(
@@ -123,6 +130,21 @@ export class Supervisor {
     return this.#replicas.get(release)?.port ?? null;
   }
 
+  /** What this host still has of a release that is gone, and what comes of starting it. */
+  async probe(name: ReleaseName, release: Digest): Promise<readonly Probe[]> {
+    await this.#removals.get(release);
+    const former = this.#former.get(release) ?? null;
+    const isAnothers = [...this.#replicas.values()].some(({ port }) => port !== null && port === former);
+    const left = [
+      await tryPort(this.#replicas.has(release), isAnothers ? null : former),
+      await findCopy(this.#host.releases, release),
+    ];
+    // It is taken away as soon as this host has the status document: only then is there anything to be tried.
+    const alive = left.find(({ refused }) => !refused);
+    if (alive !== undefined) throw new CustodyError('PENDING', `${alive.kind} ${alive.path}: ${alive.answer}`);
+    return [...left, await tryLoader(this.#host, name, release), await tryVault(this.#host, name)];
+  }
+
   /** Takes away what the newest status document, or any before it, revokes. */
   async enforceStatus(): Promise<void> {
     await this.#statuses.newest();
@@ -153,6 +175,8 @@ export class Supervisor {
 
   async #remove(release: Digest): Promise<void> {
     await this.#desired.remove(release);
+    const port = this.portOf(release);
+    if (port !== null) this.#former.set(release, port);
     await this.#replicas.get(release)?.stop(DRAIN_WITHIN_MS);
     this.#replicas.delete(release);
     await discard(this.#host.releases, release);

@@ -17,4 +17,12 @@ export function certificateCommands(program: Command): void {
     .option('--root <file>', 'the pinned root of its environment, where there is no stack')
     .addHelpText('after', '\nExample:\n  custody certificate verify certificate-digits-1.0.0.json --root root.json')
     .action(action(async () => (await import('../actions/certificate.js')).verifyCertificateFile));
+
+  certificate
+    .command('page <file>')
+    .description('make a page for people of a certificate, once everything in it is checked')
+    .option('--root <file>', 'the pinned root of its environment, where there is no stack')
+    .option('--out <file>', 'where to: by default certificate-<model>-<version>.html')
+    .addHelpText('after', '\nExample:\n  custody certificate page certificate-digits-1.0.0.json --root root.json')
+    .action(action(async () => (await import('../actions/certificate.js')).pageOfCertificate));
 }

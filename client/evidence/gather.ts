@@ -49,6 +49,8 @@ export async function evidenceOf({ records, log, by }: Sources, name: ReleaseNam
   const entries = lifeOf(log, life);
   for (const { record } of entries)
     for (const digest of digestsOf(record)) await documents.addDigest(digest, name.model);
+  for (const { verified } of documents.of('destruction'))
+    for (const { statement } of verified.predicate.probed) await documents.addDigest(statement, name.model);
   const steps = stepsOf(routes, { release, entries, documents, policies });
   const quorums = quorumsOf(documents, policies);
   const facts: Facts = {

@@ -109,7 +109,7 @@ describe('a release goes through its whole life', () => {
     expect(happened).toEqual([
       ...['resumeLifecycle', 'admitRelease', 'ingest', 'validate', 'openDeployGate', 'signRelease', 'askEndpoint'],
       ...['openRetireGate', 'giveNotice', 'followNotice', 'followNotice', 'withdrawRelease', 'stopRelease'],
-      ...['revokeRelease', 'destroyKeys', 'recordOutcome'],
+      ...['revokeRelease', 'destroyKeys', 'probeHost', 'probeGateways', 'certify', 'recordOutcome'],
     ]);
     // Beside the destruction of the keys, which does not wait for the log.
     await on.zones.called('noteErasure');
@@ -389,6 +389,9 @@ describe('a lifecycle that starts again', () => {
       'stopRelease',
       'revokeRelease',
       'destroyKeys',
+      'probeHost',
+      'probeGateways',
+      'certify',
       'recordOutcome',
     ];
     expect(on.zones.names().filter((name) => name !== 'noteErasure')).toEqual(names);
@@ -409,7 +412,7 @@ describe('a lifecycle that starts again', () => {
     let isHeld = true;
     on.zones.acts.destroyKeys = async () => {
       if (isHeld) throw refusal('HELD', 'held by sam: a lawsuit');
-      return digestOf('certificate');
+      return digestOf('erased');
     };
     const handle = await start();
     await on.zones.called('destroyKeys');
@@ -447,5 +450,27 @@ describe('what is refused once there is no way back', () => {
     await approveRetire(handle);
     expect(await handle.result()).toMatchObject({ kind: 'retired' });
     expect(tries).toBe(4);
+  });
+
+  it('a path that is still open is shown, and nothing is certified before it is closed', async () => {
+    let isOpen = true;
+    on.zones.acts.probeHost = async () => {
+      if (isOpen) throw refusal('VALIDATION_FAILED', 'vault open digits 1.0.0 is not refused: a key');
+      return envelope('served');
+    };
+    const handle = await start();
+    await approveDeploy(handle);
+    await approveRetire(handle);
+    // Who waits for its result lets the notice pass.
+    const ended = handle.result();
+    await on.zones.called('probeHost', 2);
+    expect((await status(handle)).trouble).toEqual([
+      'VALIDATION_FAILED: vault open digits 1.0.0 is not refused: a key',
+    ]);
+    expect(on.zones.names()).not.toContain('certify');
+    isOpen = false;
+    expect(await ended).toEqual({ kind: 'retired', certificate: digestOf('certificate') });
+    const [, , , probed] = on.zones.argsOf('certify')[0]!;
+    expect(probed).toEqual({ signing: digestOf('erased'), serving: envelope('served'), control: digestOf('routed') });
   });
 });

@@ -1,6 +1,7 @@
 import type { Change } from '../../../domain/audit.js';
 import { authoriseData } from '../../../domain/data-source.js';
 import type { Digest } from '../../../domain/digest.js';
+import { probesHold } from '../../../domain/probes.js';
 import { observedIn, sayObserved } from '../../../domain/observed.js';
 import { sayTraffic, trafficIn } from '../../../domain/traffic.js';
 import { dependenciesOf } from '../../../domain/provenance.js';
@@ -119,23 +120,30 @@ function erased(facts: Facts): Finding {
   if (outcome?.kind !== 'retired') return notConcerned('it is not retired');
   const records = recordsOf(facts, 'keys.destroyed');
   const checked =
-    'the certificate’s signature, that it is about this release, what was agreed and its revocation, that it names every file, each with a probe that was refused or a release that needs it, and the record in the log';
-  const basis = { checked, documents: facts.documents.among(outcome.certificate), records };
+    'the certificate’s signature, that it is about this release, what was agreed and its revocation, that it names every file, whose key is gone or which another release needs, that each zone has tried every path and was refused, and the record in the log';
+  const certificate = facts.documents.stated('destruction', outcome.certificate);
+  const statements = certificate?.predicate.probed.map(({ statement }) => statement) ?? [];
+  const basis = { checked, documents: facts.documents.among(outcome.certificate, ...statements), records };
   const [line] = linesOf(facts, 'destruction');
-  const said = facts.documents.stated('destruction', outcome.certificate)?.predicate;
+  const said = certificate?.predicate;
   if (line?.state !== 'holds' || said === undefined) return fails(line?.says ?? 'there is no certificate', basis);
   if (said.request !== retirement?.request || said.revocation !== linesOf(facts, 'serving')[0]?.statement)
     return fails('the certificate rests on another request, or on another revocation', basis);
   const named = new Set([...said.destroyed, ...said.kept].map(({ path }) => path));
   const missing = facts.manifest?.files.find(({ path }) => !named.has(path));
   if (missing !== undefined) return fails(`the certificate says nothing of ${missing.path}`, basis);
-  const alive = said.probes.find(({ refused }) => !refused);
-  if (alive !== undefined || said.probes.length < said.destroyed.length)
-    return fails(`not every key was probed and found gone: ${alive?.path ?? `${said.probes.length} were`}`, basis);
+  const { newest } = facts.policies;
+  const tried = said.probed.flatMap(({ statement }) => facts.documents.stated('probe', statement) ?? []);
+  const held = probesHold(
+    tried,
+    { ...said, release: facts.release ?? '' },
+    { environment: said.environment, gate: newest, newest, now: said.destroyedAt },
+  );
+  if (!held.allowed) return fails(`not every path was tried and found closed: ${held.reason}`, basis);
   if (!records.some(({ record }) => record.after === outcome.certificate))
     return fails('the log does not have that its keys were destroyed', basis);
   return holds(
-    `${line.says}; each was asked for afterwards, and refused. What a signature cannot show: no copy of a key`,
+    `${line.says}; every path was tried afterwards, and refused. What a signature cannot show: no copy of a key`,
     basis,
   );
 }

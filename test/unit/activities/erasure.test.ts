@@ -7,6 +7,7 @@ import { CustodyError } from '../../../domain/errors.js';
 import type { LifecycleOutcome } from '../../../domain/lifecycle.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { startKeeping, type Keeping } from '../keeping/rig.js';
+import { destructionOf } from '../../support/destruction.js';
 import type { Release } from '../../support/world.js';
 
 let rig: Keeping;
@@ -95,11 +96,10 @@ test('attack: no record tells of keys that were not destroyed: the store has no 
   const forged = rig.world.statement(
     'destruction',
     { name: 'x', sha256: release.release },
-    {
-      ...{ environment: rig.world.environment, ...release.name, method: 'cryptographic erase' },
-      ...{ request: 'a'.repeat(64), approvals: [], revocation: (await revocation()).digest },
-      ...{ destroyed: [], kept: [], probes: [], remains: [], destroyedAt: rig.world.at(0) },
-    },
+    destructionOf(rig.world, release, {
+      ...{ request: 'a'.repeat(64), approvals: [], revocation: (await revocation()).digest, orderedBy: 'rita' },
+      ...{ approvedBy: [], destroyed: [], kept: [], remains: [], destroyedAt: rig.world.at(0) },
+    }).destruction,
     'mallory',
   );
   await rig.put(storeKeys.statement(forged.digest), Buffer.from(JSON.stringify(forged.envelope)));

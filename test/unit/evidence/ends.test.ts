@@ -7,6 +7,7 @@ import type { ProvenancePredicate } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
+import { destructionOf } from '../../support/destruction.js';
 import { recordAbout, releaseInService, type InService } from '../../support/evidence.js';
 import { createWorld, withProvisions, type KeyName, type Route, type Signed } from '../../support/world.js';
 import { recordsOf } from '../serving/fixture.js';
@@ -20,15 +21,25 @@ function part({ objects, release }: InService, name: string, value: object): str
   return sha256(bytes);
 }
 
+const ALIVE = { kind: 'vault open', path: 'digits', refused: false, answer: 'it hands out a key' } as const;
+const NOWHERE = 'e'.repeat(64);
+
 describe('a release that was retired, and its keys destroyed', () => {
   interface Retiring {
     readonly certificate?: Partial<DestructionPredicate>;
+    readonly probe?: Parameters<typeof destructionOf>[3];
     readonly certifiedBy?: KeyName;
     readonly revokedAt?: number;
     readonly unlogged?: string;
   }
 
-  function retired({ certificate = {}, certifiedBy = 'release-signer', revokedAt = -8, unlogged }: Retiring = {}) {
+  function retired({
+    certificate = {},
+    probe,
+    certifiedBy = 'release-signer',
+    revokedAt = -8,
+    unlogged,
+  }: Retiring = {}) {
     const life = releaseInService();
     const { world, release, records } = life;
     const { at } = world;
@@ -40,19 +51,15 @@ describe('a release that was retired, and its keys destroyed', () => {
     const destroyed = release.manifest.files.map(({ path, sha256: digest }, blob) => {
       return { path, sha256: digest, blob: `blob-${blob}` };
     });
-    const made = world.statement(
-      'destruction',
-      subject,
-      {
-        ...{ ...about, method: 'cryptographic erase', approvals: approvals.map(({ digest }) => digest) },
-        ...{ revocation: revocation.digest, destroyed, kept: [], remains: [], destroyedAt: at(-7) },
-        probes: destroyed.map(({ path }) => ({ path: `vault key of ${path}`, refused: true, answer: 'ERASED' })),
-        ...certificate,
-      },
-      certifiedBy,
-    );
+    const usual = {
+      ...{ request: request.digest, orderedBy: 'rita', approvedBy: ['alice', 'bob'] },
+      ...{ approvals: approvals.map(({ digest }) => digest), revocation: revocation.digest },
+      ...{ destroyed, kept: [], remains: [], destroyedAt: at(-7) },
+    };
+    const { probes, destruction } = destructionOf(world, release, usual, probe);
+    const made = world.statement('destruction', subject, { ...destruction, ...certificate }, certifiedBy);
     keep(life, storeKeys.request(request.digest), request);
-    for (const each of [...approvals, notice, made]) keep(life, storeKeys.statement(each.digest), each);
+    for (const each of [...approvals, notice, ...probes, made]) keep(life, storeKeys.statement(each.digest), each);
     keep(life, storeKeys.revocation(release.release), revocation);
     const agreed = { request: request.digest, approvals: approvals.map(({ digest }) => digest) };
     part(life, 'retirement', { ...agreed, notice: notice.digest, retiresAt: notice.predicate.retiresAt });
@@ -85,13 +92,18 @@ describe('a release that was retired, and its keys destroyed', () => {
   });
 
   it.each<[string, Retiring, string[]]>([
-    ['says nothing of some files', { certificate: { destroyed: [], probes: [] } }, ['draft-C3.6.2']],
+    ['says nothing of some files', { certificate: { destroyed: [] } }, ['draft-C3.6.2']],
     [
-      'tells of a key that answers',
-      { certificate: { probes: [{ path: 'a key', refused: false, answer: 'a key of 32 bytes' }] } },
+      'rests on a vault that still opens',
+      { probe: (zone) => (zone === 'serving' ? { change: { probes: [ALIVE] } } : {}) },
       ['draft-C3.6.2'],
     ],
-    ['was not probed', { certificate: { probes: [] } }, ['draft-C3.6.2']],
+    ['no serving host has tried', { probe: (zone) => (zone === 'serving' ? { by: 'alice' } : {}) }, ['draft-C3.6.2']],
+    [
+      'names no probe',
+      { certificate: { probed: [{ zone: 'signing', by: 'x', statement: NOWHERE }] } },
+      ['draft-C3.6.2'],
+    ],
     ['rests on another request', { certificate: { request: 'a'.repeat(64) } }, ['draft-C3.6.2']],
     ['rests on another revocation', { certificate: { revocation: 'a'.repeat(64) } }, ['draft-C3.6.2']],
     ['is by nobody who may', { certifiedBy: 'mallory' }, ['draft-C3.6.2']],

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { PREDICATES, type PredicateName, type PredicateOf } from '../../../domain/statements.js';
 import { predicateSchema } from '../../../formats/predicates.js';
 import { sha256 } from '../../../formats/sha256.js';
+import { destructionOf } from '../../support/destruction.js';
 import { createWorld } from '../../support/world.js';
 
 const world = createWorld();
@@ -14,6 +15,13 @@ const timed = { issuedAt: at(0), expiresAt: at(1) };
 const NONCE = 'abcdefghijklmnop';
 
 /** One of each kind. */
+const ending = destructionOf(world, release, {
+  ...{ request: digest, approvals: [digest], revocation: digest, orderedBy: 'rita', approvedBy: ['alice'] },
+  destroyed: [{ path: 'a', sha256: digest, blob: 'b' }],
+  kept: [{ path: 'a', sha256: digest, holders: [digest] }],
+  remains: [{ blob: 'b', size: 1, until: at(0) }],
+  destroyedAt: at(0),
+});
 const VALID: { [K in PredicateName]: PredicateOf[K] } = {
   request: release.request.predicate,
   approval: (release.approvals[0] ?? expect.fail('no approval')).predicate,
@@ -115,18 +123,8 @@ const VALID: { [K in PredicateName]: PredicateOf[K] } = {
     issuedAt: at(0),
   },
   vulnerability: { ...named, vulnerability: 'CVE-2026-0001', reason: 'it runs what it is told', ...timed },
-  destruction: {
-    ...named,
-    method: 'cryptographic erase',
-    request: digest,
-    approvals: [digest],
-    revocation: digest,
-    destroyed: [{ path: 'a', sha256: digest, blob: 'b' }],
-    kept: [{ path: 'a', sha256: digest, holders: [digest] }],
-    probes: [{ path: 'a', refused: true, answer: 'ERASED' }],
-    remains: [{ blob: 'b', size: 1, until: at(0) }],
-    destroyedAt: at(0),
-  },
+  probe: ending.probes[0]!.predicate,
+  destruction: ending.destruction,
   policy: world.policy,
   storeProof: {
     endpoint: 'http://x',
@@ -219,6 +217,9 @@ describe('the parts of predicates', () => {
     ['an unknown result', 'testResult', { result: 'MAYBE' }],
     ['a result of no suite', 'testResult', { configuration: [] }],
     ['a destruction nobody agreed to', 'destruction', { approvals: [] }],
+    ['a destruction that nobody has tried', 'destruction', { probed: [] }],
+    ['a probe of nothing', 'probe', { probes: [] }],
+    ['a probe by no zone', 'probe', { zone: 'intake' }],
     ['a proof of nothing', 'storeProof', { checks: [] }],
   ];
   test.each(bad)('refuse %s', (_, name, change) => {

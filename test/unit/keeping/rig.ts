@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type { Desk } from '../../../activities/control.js';
+import { createRetirement } from '../../../activities/retire.js';
 import { createHolds } from '../../../activities/hold.js';
+import type { Probed } from '../../../activities/contract.js';
 import { Journal } from '../../../activities/journal.js';
 import { createKeeping } from '../../../activities/keeping.js';
 import { createSigningActivities } from '../../../activities/sign.js';
+import type { GatewayClient } from '../../../adapters/gateway/client.js';
 import { createMemoryStore } from '../../../adapters/object-store/memory.js';
 import { Records } from '../../../adapters/records.js';
 import { orderHold, requestLift } from '../../../client/requests.js';
@@ -15,7 +18,7 @@ import type { AuditRecord } from '../../../domain/audit.js';
 import type { Digest } from '../../../domain/digest.js';
 import type { Approved } from '../../../domain/lifecycle.js';
 import { lifecycleId } from '../../../domain/names.js';
-import type { SignedEnvelope } from '../../../domain/statements.js';
+import type { ProbePredicate, SignedEnvelope } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
 import { envelopeDigest } from '../../../formats/dsse.js';
@@ -24,6 +27,7 @@ import { claim, stored } from '../../../vault/create.js';
 import { destroy, probe } from '../../../vault/destroy.js';
 import { hold, holdings, lift } from '../../../vault/hold.js';
 import { openVault } from '../../../vault/vault.js';
+import { probedBy } from '../../support/destruction.js';
 import { logVerifier } from '../../support/log-key.js';
 import { createWorld, type KeyName, type Release } from '../../support/world.js';
 import { recordsOf } from '../serving/fixture.js';
@@ -51,8 +55,11 @@ export async function startKeeping(openKeys?: Parameters<typeof openVault>[1]) {
   const getHandle = (id: string) => ({
     signal: async ({ name }: { name: string }) => void woken.push(`${id} ${name}`),
   });
-  const desk = { records, journal: new Journal(audit), temporal: { workflow: { getHandle } } } as unknown as Desk;
-  const control = createHolds(desk);
+  const desk = {
+    ...{ records, journal: new Journal(audit), temporal: { workflow: { getHandle } } },
+    ...{ key: world.keys.control, gateways: [] as readonly Pick<GatewayClient, 'state'>[] },
+  } as unknown as Omit<Desk, 'gateways'> & { gateways: readonly Pick<GatewayClient, 'state'>[] };
+  const control = createHolds(desk as Desk);
   const keeping = createKeeping({ records, vault });
   const signing = createSigningActivities({ records, key: world.keys['release-signer'], vault });
   const put = (key: string, bytes: Buffer) => records.bucket.createOnce(key, bytes, inDays(7));
@@ -137,10 +144,27 @@ export async function startKeeping(openKeys?: Parameters<typeof openVault>[1]) {
       ...{ request: request.digest, approvals: approvals.map(({ digest }) => digest) },
       ...{ notice: notice.digest, retiresAt: notice.predicate.retiresAt },
     };
+    const { name, release: digest } = release;
+    /** The keys alone, as if the signing zone were killed after it. */
+    const erase = (): Promise<Digest> =>
+      run(() => signing.destroyKeys(name, digest, retirement, envelopeDigest(revocation)));
+    /** What the zone serving says that has tried everything. */
+    const served = async (erased: Digest, change: Partial<ProbePredicate> = {}, by: KeyName = 'serving') => {
+      const { request: asked, blobs } = (await records.get('probe', erased)).verified.predicate;
+      const about = { zone: 'serving', request: asked, blobs, issuedAt: isoTime(Date.now()), files: [] } as const;
+      return probedBy(world, release, about, change, by).envelope;
+    };
+    const probeGateways = (erased: Digest): Promise<Digest> =>
+      run(() => createRetirement(desk as Desk).probeGateways(name, digest, erased));
+    const certify = async (erased: Digest, given: Partial<Probed> = {}): Promise<Digest> => {
+      const control = given.control ?? (await probeGateways(erased));
+      const probed = { signing: erased, serving: await served(erased), ...given, control };
+      return run(() => signing.certify(name, digest, retirement, probed));
+    };
     return {
       straight: () => vault.destroy({ release: release.release, evidence, revocation }),
-      bySigning: () =>
-        run(() => signing.destroyKeys(release.name, release.release, retirement, envelopeDigest(revocation))),
+      ...{ erase, served, probeGateways, certify, evidence: { ...evidence, revocation } },
+      bySigning: async () => certify(await erase()),
     };
   }
 
@@ -157,7 +181,7 @@ export async function startKeeping(openKeys?: Parameters<typeof openVault>[1]) {
 
   const stop = () => rm(state, { recursive: true, force: true });
   return {
-    ...{ world, state, store, records, log, audit, woken, vault, control, keeping, signing },
+    ...{ world, state, store, records, log, audit, woken, vault, control, keeping, signing, desk },
     ...{ put, keep, run, orderOf, place, agree, condemn, objects, stop },
   };
 }

@@ -179,6 +179,7 @@ export class FakeDesk {
 export interface Running {
   start(name: ReleaseName, release: Digest): Promise<void>;
   stop(name: ReleaseName, release: Digest): Promise<void>;
+  probe(name: ReleaseName, release: Digest, erased: Digest): Promise<SignedEnvelope>;
   /** As a worker that shuts down. */
   end(): Promise<void>;
 }
@@ -289,6 +290,7 @@ export class Site {
     const running: Running = {
       start: (name, release) => environment().run(activities.startRelease, name, release),
       stop: (name, release) => environment().run(activities.stopRelease, name, release),
+      probe: (name, release, erased) => environment().run(activities.probeHost, name, release, erased),
       end: () => (ended ??= stop()),
     };
     this.#running.push(running);
