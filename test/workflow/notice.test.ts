@@ -150,7 +150,13 @@ describe('the notice of a retirement', () => {
     const handle = await noticed();
     const before = (await handle.describe()).historyLength;
     await handle.result();
-    expect((await handle.describe()).historyLength - before).toBeLessThan(100);
+    // What follows on it is the same after any notice.
+    const events = (await handle.fetchHistory()).events ?? [];
+    const ended = events.findIndex(
+      ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name === 'withdrawRelease',
+    );
+    expect(ended).toBeGreaterThan(before);
+    expect(ended - before).toBeLessThan(100);
     expect(on.zones.argsOf('followNotice')).toHaveLength(5);
   });
 });
