@@ -1,5 +1,5 @@
 import { condition } from '@temporalio/workflow';
-import type { LifecycleOutcome } from '../domain/lifecycle.js';
+import type { Condemned, LifecycleOutcome } from '../domain/lifecycle.js';
 import { insist } from './desk.js';
 import { waitOutNotice } from './notice.js';
 import { leaveRoutes } from './provisional.js';
@@ -18,7 +18,7 @@ export async function emergencies(run: LifecycleRun): Promise<never> {
       const notices = batch.map(({ decision }) => decision);
       const release = run.progress.ingested?.release ?? '';
       const { verdicts, condemned } = await control.condemnRelease(run.name, release, notices);
-      if (condemned !== null && run.progress.condemned === undefined) run.condemn(condemned);
+      if (condemned !== null && run.progress.condemned === undefined) stop(run, condemned);
       settle(batch, verdicts);
     } catch (error) {
       const failure = failureOf(error);
@@ -35,7 +35,7 @@ export async function emergencies(run: LifecycleRun): Promise<never> {
 export async function endCondemned(run: LifecycleRun): Promise<LifecycleOutcome> {
   const { name } = run;
   const release = run.progress.ingested?.release ?? '';
-  run.takeUp();
+  takeUp(run);
   run.audits.add(() => control.noteCondemned(name, release));
   const revocation = await run.insist(() => signing.revokeCondemned(name, release));
   run.audits.add(() => control.noteErasure(name, release));
@@ -50,15 +50,27 @@ export async function endCondemned(run: LifecycleRun): Promise<LifecycleOutcome>
   return { kind: 'retired', certificate };
 }
 
+/** Whatever the run waits in ends with `Stopped`. */
+function stop(run: LifecycleRun, condemned: Condemned): void {
+  run.progress = { ...run.progress, condemned };
+  run.condemned = condemned;
+}
+
+/** Nothing of before counts any more: from here on the run is about the end of what was condemned. */
+function takeUp(run: LifecycleRun): void {
+  run.condemned = null;
+  run.asking = false;
+  run.proviso = null;
+  run.counting = null;
+  run.enter('condemned');
+}
+
 const FIRST_RETRY_MS = 5 * 60_000;
 const LONGEST_RETRY_MS = 24 * 3_600_000;
 
 /** Whom no way has reached is written to again, for as long as it takes. */
 async function inform(run: LifecycleRun, release: string): Promise<void> {
-  const pause = async (ms: number): Promise<boolean> => {
-    await condition(() => run.closed !== null, ms);
-    return run.closed !== null;
-  };
+  const pause = (ms: number): Promise<boolean> => condition(() => run.closed !== null, ms);
   for (let ms = FIRST_RETRY_MS; ; ms = Math.min(2 * ms, LONGEST_RETRY_MS)) {
     const missed = await insist(() => control.informCondemned(run.name, release), {
       trouble: (why) => run.held(why),

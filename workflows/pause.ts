@@ -6,7 +6,7 @@ import { awaitGate, type Counting } from './gate.js';
 import type { Inbox } from './inbox.js';
 import { reasonOf } from './failures.js';
 import type { Surroundings } from './rollout-state.js';
-import { watch } from './zones.js';
+import { watch } from './watch.js';
 
 /** A rollout that is not to go on, and why. */
 export class StepFailed extends Error {}

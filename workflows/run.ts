@@ -109,22 +109,6 @@ export class LifecycleRun {
     return control.record<K>(this.name, part, value, this.progress.ingested?.release ?? null, ...(later ? [true] : []));
   }
 
-  /** Whatever the run waits in ends with `Stopped`. */
-  condemn(condemned: Condemned): void {
-    this.progress = { ...this.progress, condemned };
-    this.condemned = condemned;
-    showRun(this);
-  }
-
-  /** Nothing of before counts any more: from here on the run is about the end of what was condemned. */
-  takeUp(): void {
-    this.condemned = null;
-    this.asking = false;
-    this.proviso = null;
-    this.counting = null;
-    this.enter('condemned');
-  }
-
   stand(proviso: Proviso | null): void {
     this.proviso = proviso;
     showRun(this);

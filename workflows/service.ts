@@ -3,7 +3,8 @@ import type { ServiceReverted, ServiceVerdict } from '../domain/endpoint.js';
 import { insist } from './desk.js';
 import type { Traffic } from './traffic.js';
 import { failureOf } from './failures.js';
-import { control, watch } from './zones.js';
+import { watch } from './watch.js';
+import { control } from './zones.js';
 
 /** What stays broken is said again so often, and no oftener: the history of an endpoint that nobody looks at stays short. */
 const ALARM_AGAIN_MS = 6 * 3_600_000;

@@ -8,7 +8,6 @@ import type {
   ResignControl,
   ServingActivities,
   SigningActivities,
-  WatchActivities,
 } from '../activities/contract.js';
 import type { EmergencyControl, EmergencySigning } from '../activities/emergency-contract.js';
 import type { TrainingActivities, TrainingControl } from '../activities/training-contract.js';
@@ -157,24 +156,5 @@ export const training = zone<TrainingActivities>(
   {
     examine: (model, run) => `verifies code and data of ${model}, run ${run}`,
     train: (model, run) => `trains ${model}, run ${run}, in a sandbox`,
-  },
-);
-
-/** Never two watches at once: the old one has ended before the next begins. */
-export const watch = zone<WatchActivities>(
-  {
-    taskQueue: 'watch',
-    startToCloseTimeout: '7 hours',
-    heartbeatTimeout: '10 seconds',
-    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
-    retry: { initialInterval: '200ms', maximumInterval: '2 seconds' },
-  },
-  {
-    // Where no watch answers at all, the step fails like one without evidence.
-    watchStep: (model, revision, _release, bake, timeout) => ({
-      summary: `watches revision ${revision} of ${model} for ${Math.round(bake)} s`,
-      scheduleToCloseTimeout: (Math.max(bake, timeout) + 120) * 1000,
-    }),
-    watchService: (model, revision) => `watches what revision ${revision} of ${model} serves`,
   },
 );

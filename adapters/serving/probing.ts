@@ -9,7 +9,7 @@ import { parseManifest } from '../../formats/manifest.js';
 import { gatherRelease } from '../dossier.js';
 import { decrypting, isRefusal, refusedWith } from '../probes.js';
 import { discard } from './load.js';
-import { HOST } from './model-server.js';
+import { HOST, STOP_WITHIN_MS } from './model-server.js';
 import { Replica, type ReplicaHost } from './replica.js';
 
 const CONNECT_MS = 1000;
@@ -52,7 +52,7 @@ export async function tryLoader(host: ReplicaHost, name: ReleaseName, release: D
     if (isRefusal(error)) return { ...probe, ...refusedWith(error) };
     throw error;
   } finally {
-    await replica.stop();
+    await replica.stop(STOP_WITHIN_MS);
     await discard(host.releases, release);
   }
 }

@@ -46,8 +46,8 @@ describe('releases that depend on a release', () => {
 
 test('endpoints that call a model depend on its releases', () => {
   const world = createWorld();
-  const { envelope: _, ...said } = world.consumer({ models: ['lingo'], endpoint: 'shop' });
-  const consumers = [{ ...said, signers: ['oscar'] }] as unknown as InventoryFacts['consumers'];
+  const { predicate, digest } = world.consumer({ models: ['lingo'], endpoint: 'shop' });
+  const consumers = [{ predicate, digest, signers: ['oscar'] }] as unknown as InventoryFacts['consumers'];
   expect(endpointsOn(inventory({ consumers }).graph, name)).toEqual(['shop']);
 });
 

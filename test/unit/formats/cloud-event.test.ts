@@ -11,7 +11,10 @@ const ORIGIN = 'custody.local/dev';
 function sent(record: AuditRecord, index = 17, origin = ORIGIN): CloudEvent<AuditRecord> {
   const { headers, body } = HTTP.structured(recordEvent(record, index, origin));
   expect(headers['content-type']).toBe('application/cloudevents+json; charset=utf-8');
-  return strictEvent<AuditRecord>({ headers: { 'content-type': 'application/cloudevents+json' }, body: body as string });
+  return strictEvent<AuditRecord>({
+    headers: { 'content-type': 'application/cloudevents+json' },
+    body: body as string,
+  });
 }
 
 describe('a record as a CloudEvent', () => {
