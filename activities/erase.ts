@@ -1,5 +1,6 @@
 import { gatherRetirement } from '../adapters/dossier.js';
 import { openHolds } from '../adapters/holds.js';
+import { inParts } from '../adapters/in-parts.js';
 import { erasedBy, signProbes, tryCiphertext } from '../adapters/probes.js';
 import type { Found } from '../adapters/records.js';
 import { residualOf } from '../adapters/residual.js';
@@ -53,8 +54,9 @@ export function createErasing({
       if (revoked.verified.digest !== revocation) throw new CustodyError('PENDING', 'the release has not been revoked');
       const { destroyed } = await vault.destroy({ release, evidence, revocation: revoked.envelope });
       const blobs = [...new Set(destroyed.map(({ blob }) => blob))];
-      const keys = await Promise.all(
-        destroyed.map(async ({ path, blob }) => ({ kind: 'vault key', path, ...(await vault.probe(blob)) }) as const),
+      const keys = await inParts(
+        destroyed,
+        async ({ path, blob }) => ({ kind: 'vault key', path, ...(await vault.probe(blob)) }) as const,
       );
       const probes = [...keys, await tryCiphertext(records.bucket, blobs)];
       const said = { environment: records.environment, request: request.digest, blobs, probes };
@@ -130,14 +132,13 @@ export function createErasing({
 
   /** Ciphertext that nobody can read stays until its lock ends: the certificate names it. */
   async function remainsOf(blobs: readonly string[]): Promise<DestructionPredicate['remains']> {
-    const remains: DestructionPredicate['remains'][number][] = [];
-    for (const blob of new Set(blobs)) {
+    const remains = await inParts([...new Set(blobs)], async (blob) => {
       const [version] = await records.bucket.versions(storeKeys.blob(blob));
-      if (version === undefined) continue;
+      if (version === undefined) return [];
       const head = await records.bucket.head(storeKeys.blob(blob), version.versionId);
-      remains.push({ blob, size: version.size, until: head?.lock?.retainUntil ?? version.lastModified });
-    }
-    return remains;
+      return [{ blob, size: version.size, until: head?.lock?.retainUntil ?? version.lastModified }];
+    });
+    return remains.flat();
   }
 }
 

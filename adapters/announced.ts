@@ -4,9 +4,8 @@ import { MAX_TOLD } from '../domain/notice.js';
 import { holdsRole } from '../domain/policy.js';
 import type { Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
+import { inParts } from './in-parts.js';
 import type { PolicyChain, Records } from './records.js';
-
-const AT_ONCE = 16;
 
 interface Announced {
   readonly notice: Verified<NoticePredicate>;
@@ -46,7 +45,7 @@ export class AnnouncedEnds {
       await inParts(over, (places) => this.#lastOf(places, policies)),
     ];
     const byEnd = (a: Retiring, b: Retiring): number => Date.parse(a.endsAt) - Date.parse(b.endsAt);
-    return [...retiring.sort(byEnd), ...retired.sort((a, b) => byEnd(b, a))];
+    return [...retiring.filter(isThere).sort(byEnd), ...retired.filter(isThere).sort((a, b) => byEnd(b, a))];
   }
 
   /** By model, whichever was announced last first. */
@@ -122,17 +121,11 @@ export class AnnouncedEnds {
   }
 }
 
+const isThere = (end: Retiring | null): end is Retiring => end !== null;
+
 const timeOf = (key: string): string => key.split('/').at(-1) ?? '';
 
 /** No half of a character at its end. */
 function shortened(text: string): string {
   return text.slice(0, MAX_TOLD).replace(/[\uD800-\uDBFF]$/, '');
-}
-
-/** Some at a time; what comes to nothing is left out. */
-async function inParts<T, R>(all: readonly T[], act: (one: T) => Promise<R | null>): Promise<R[]> {
-  const found: R[] = [];
-  for (let at = 0; at < all.length; at += AT_ONCE)
-    for (const each of await Promise.all(all.slice(at, at + AT_ONCE).map(act))) if (each !== null) found.push(each);
-  return found;
 }

@@ -10,6 +10,7 @@ import type { OpenedFile } from '../domain/vault.js';
 import type { SigningKey } from '../formats/keys.js';
 import { signStatement } from '../formats/statements.js';
 import { decryptStream } from '../formats/streaming-aead.js';
+import { inParts } from './in-parts.js';
 import type { Bucket } from './object-store/port.js';
 import type { Records } from './records.js';
 
@@ -52,20 +53,16 @@ export async function erasedBy(
 
 /** What lies in the store of these blobs, read with this process's own credential: it holds no key that opens them. */
 export async function tryCiphertext(bucket: Bucket, blobs: readonly string[]): Promise<Probe> {
-  let [objects, bytes, until] = [0, 0, ''];
-  for (const blob of new Set(blobs))
-    for (const { versionId, isDeleteMarker, size } of await bucket.versions(storeKeys.blob(blob))) {
-      if (isDeleteMarker) continue;
-      const head = await bucket.head(storeKeys.blob(blob), versionId);
-      if (!(await isReadable(bucket, blob, versionId))) continue;
-      objects += 1;
-      bytes += size;
-      const lock = head?.lock?.retainUntil ?? '';
-      until = lock > until ? lock : until;
-    }
-  const locked = until === '' ? '' : `, locked until ${until}`;
+  const sizes = await inParts([...new Set(blobs)], async (blob) => {
+    const left: number[] = [];
+    for (const { versionId, isDeleteMarker, size } of await bucket.versions(storeKeys.blob(blob)))
+      if (!isDeleteMarker && (await isReadable(bucket, blob, versionId))) left.push(size);
+    return left;
+  });
+  const left = sizes.flat();
+  const bytes = left.reduce((sum, size) => sum + size, 0);
   const answer =
-    objects === 0 ? 'no ciphertext is left' : `${objects} objects of ${bytes} bytes in all${locked}: no key opens them`;
+    left.length === 0 ? 'no ciphertext is left' : `${left.length} objects of ${bytes} bytes in all: no key opens them`;
   return { kind: 'ciphertext', path: storeKeys.blob(''), refused: true, answer };
 }
 

@@ -10,7 +10,7 @@ import { parseJson } from '../formats/json.js';
 import { verifyPolicies, type Policies } from '../formats/evidence.js';
 import { policyDigest, type PinnedRoot } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
-import { keyRing, verifyStatement } from '../formats/statements.js';
+import { envelopeOf, keyRing, verifyStatement } from '../formats/statements.js';
 import type { Bucket, Lock } from './object-store/port.js';
 
 const DAY_MS = 86_400_000;
@@ -114,7 +114,7 @@ export class Records {
   ): Promise<Found<PredicateOf[K]>> {
     const { newest } = policies ?? (await this.policies());
     const verified = verifyStatement(envelope, name, keyRing(newest), seenAt);
-    return { envelope: parseEnvelope(envelope), verified };
+    return { envelope: envelopeOf(name, envelope), verified };
   }
 
   /** The same of what arrives now: whatever it says of its time, a key that has ended signs nothing any more. */
@@ -131,7 +131,7 @@ export class Records {
     envelope: unknown,
     policies?: PolicyChain,
   ): Promise<Found<PredicateOf[K]>> {
-    const digest = envelopeDigest(parseEnvelope(envelope));
+    const digest = envelopeDigest(envelopeOf(name, envelope));
     const kept = await this.findGenuine(name, storeKeys.statement(digest), policies);
     return kept?.verified.digest === digest ? kept : this.receive(name, envelope, policies);
   }

@@ -13,6 +13,7 @@ export type Envelope = SignedEnvelope;
 
 /** Room for a policy of 1,000 authorities. Messages to workflows are bounded more tightly, where they arrive. */
 export const MAX_ENVELOPE_BYTES = 1024 * 1024;
+export const MAX_LONG_ENVELOPE_BYTES = 8 * 1024 * 1024;
 const MAX_SIGNATURES = 16;
 const MAX_SIGNATURE_TEXT = 8192;
 const MAX_TYPE_TEXT = 255;
@@ -73,17 +74,22 @@ export function addSignature(envelope: Envelope, key: EnvelopeSigner): Envelope 
  * 1 MiB, unknown or missing fields, no signature or more than 16, anything that is not strict base64.
  */
 export function parseEnvelope(input: unknown): Envelope {
+  return parseUpTo(MAX_ENVELOPE_BYTES, input);
+}
+
+/** The same of what has a line for each file of a release, of which the store keeps as much as one object. */
+export function parseLongEnvelope(input: unknown): Envelope {
+  return parseUpTo(MAX_LONG_ENVELOPE_BYTES, input);
+}
+
+function parseUpTo(maxBytes: number, input: unknown): Envelope {
   const isEncoded = typeof input === 'string' || input instanceof Uint8Array;
-  const value = isEncoded ? parseJson(input, 'the envelope', { maxBytes: MAX_ENVELOPE_BYTES }) : input;
+  const value = isEncoded ? parseJson(input, 'the envelope', { maxBytes }) : input;
   const envelope = checkShape(envelopeSchema, value, 'the envelope');
   const size =
     envelope.payload.length + envelope.signatures.reduce((sum, { keyid, sig }) => sum + keyid.length + sig.length, 0);
-  if (size > MAX_ENVELOPE_BYTES) {
-    throw new CustodyError(
-      'MALFORMED',
-      `the envelope is too large: ${size} bytes, at most ${MAX_ENVELOPE_BYTES} are read`,
-    );
-  }
+  if (size > maxBytes)
+    throw new CustodyError('MALFORMED', `the envelope is too large: ${size} bytes, at most ${maxBytes} are read`);
   decodeBase64(envelope.payload, 'the payload of the envelope');
   envelope.signatures.forEach(({ sig }, i) => decodeBase64(sig, `signature ${i} of the envelope`));
   return envelope;

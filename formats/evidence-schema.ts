@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { CertificateEvidence, ProvisionalEvidence, RetirementEvidence } from '../domain/evidence.js';
-import { parseEnvelope } from './dsse.js';
+import { parseEnvelope, parseLongEnvelope } from './dsse.js';
 
 export const envelopeSchema = z.unknown().transform(parseEnvelope);
+const longEnvelopeSchema = z.unknown().transform(parseLongEnvelope);
 export const approvalsSchema = z.array(envelopeSchema).max(100);
 export const policiesSchema = z.array(envelopeSchema).min(1).max(10_000);
 const answersSchema = z.array(envelopeSchema).max(10_000);
@@ -23,8 +24,8 @@ export const retirementEvidenceSchema: z.ZodType<RetirementEvidence> = z.strictO
 export const certificateEvidenceSchema: z.ZodType<CertificateEvidence> = z.strictObject({
   ...retirement,
   revocation: envelopeSchema,
-  certificate: envelopeSchema,
-  probes: z.array(envelopeSchema).max(10),
+  certificate: longEnvelopeSchema,
+  probes: z.array(longEnvelopeSchema).max(10),
 });
 
 const MAX_OVERRIDES = 1000;

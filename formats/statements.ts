@@ -10,7 +10,14 @@ import {
   type Verified,
 } from '../domain/statements.js';
 import { MAX_SKEW_MS } from '../domain/time.js';
-import { envelopeDigest, parseEnvelope, signEnvelope, verifyEnvelope } from './dsse.js';
+import {
+  envelopeDigest,
+  MAX_LONG_ENVELOPE_BYTES,
+  parseEnvelope,
+  parseLongEnvelope,
+  signEnvelope,
+  verifyEnvelope,
+} from './dsse.js';
 import { makeStatement, parseStatement, PAYLOAD_TYPE } from './in-toto.js';
 import { canonicalBytes } from './jcs.js';
 import { enrolledKey } from './enrolled.js';
@@ -76,14 +83,16 @@ export function verifyStatement<K extends PredicateName>(
   ring: KeyRing,
   seenAt: string | null = null,
 ): Verified<PredicateOf[K]> {
-  const envelope = parseEnvelope(input);
+  const envelope = envelopeOf(name, input);
   if (envelope.payloadType !== PAYLOAD_TYPE)
     throw new CustodyError('MALFORMED', `the envelope is not an in-toto statement: expected ${PAYLOAD_TYPE}`);
   const { payload, keyIds } = verifyEnvelope(
     envelope,
     ring.map(({ key }) => key),
   );
-  const statement = parseStatement(payload, PREDICATES[name], predicateSchema(name));
+  const statement = parseStatement(payload, PREDICATES[name], predicateSchema(name), {
+    maxBytes: MAX_LONG_ENVELOPE_BYTES,
+  });
   const [subject, ...more] = statement.subject;
   if (subject === undefined || more.length > 0)
     throw new CustodyError('MALFORMED', `the ${name} is about ${statement.subject.length} subjects, expected one`);
@@ -104,6 +113,11 @@ export function verifyStatement<K extends PredicateName>(
     predicate: statement.predicate,
     signers: [...new Set(signers)],
   };
+}
+
+/** The envelope of a statement of this kind. */
+export function envelopeOf(name: PredicateName, input: unknown): SignedEnvelope {
+  return name === 'destruction' || name === 'probe' ? parseLongEnvelope(input) : parseEnvelope(input);
 }
 
 /** The keys that were valid at a time. */

@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { gatherRetirement, progressOf } from '../../adapters/dossier.js';
+import { gatherCertificate } from '../../adapters/certificate.js';
 import { certificateHolds, type CertificateCheck, type Gone } from '../../domain/certificate.js';
-import { CustodyError, exitCodeOf } from '../../domain/errors.js';
-import type { CertificateEvidence } from '../../domain/evidence.js';
+import { exitCodeOf } from '../../domain/errors.js';
 import { parseReleaseName } from '../../domain/names.js';
-import { storeKeys } from '../../domain/store-keys.js';
 import { isoTime } from '../../domain/time.js';
 import { verifyCertificate } from '../../formats/certificate.js';
+import { envelopeDigest } from '../../formats/dsse.js';
 import { certificateEvidenceSchema } from '../../formats/evidence-schema.js';
 import { canonicalBytes } from '../../formats/jcs.js';
 import { checkShape, parseJson } from '../../formats/json.js';
 import { readPinnedRoot } from '../../formats/policy.js';
+import { sha256 } from '../../formats/sha256.js';
 import { openReading } from '../connect.js';
 import { renderCertificate } from '../evidence/page/certificate.js';
 import { replaceFile } from '../files.js';
@@ -26,28 +26,11 @@ export async function exportCertificate(
   { out }: { readonly out?: string },
 ): Promise<void> {
   const name = parseReleaseName(given);
-  const { records } = openReading(session.layout);
-  const { ingested, retirement, outcome } = await progressOf(records, name);
-  if (ingested === undefined || retirement === undefined || outcome?.kind !== 'retired')
-    throw new CustodyError('INPUT_MISSING', `${given} has not been retired: there is no certificate`);
-  const { release } = ingested;
-  const [evidence, revocation, certificate] = await Promise.all([
-    gatherRetirement(records, { ...name, release }, retirement),
-    records.find('revocation', storeKeys.revocation(release)),
-    records.get('destruction', outcome.certificate),
-  ]);
-  if (revocation === null) throw new CustodyError('WORM_VIOLATED', `the revocation of ${given} is gone from the store`);
-  const { probed } = certificate.verified.predicate;
-  const probes = await Promise.all(probed.map(({ statement }) => records.get('probe', statement)));
-  const whole: CertificateEvidence = {
-    ...evidence,
-    revocation: revocation.envelope,
-    certificate: certificate.envelope,
-    probes: probes.map(({ envelope }) => envelope),
-  };
+  const whole = await gatherCertificate(openReading(session.layout).records, name);
   const file = resolve(out ?? `certificate-${name.model}-${name.version}.json`);
   replaceFile(file, canonicalBytes(whole).toString('utf8'));
-  answer(session, { file, release, certificate: outcome.certificate }, [
+  const certificate = envelopeDigest(whole.certificate);
+  answer(session, { file, release: sha256(whole.manifest), certificate }, [
     `certificate of ${given} in ${file}`,
     faint(`whoever checks it needs the pinned root from you: ${session.layout.root}`),
   ]);

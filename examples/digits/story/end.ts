@@ -1,13 +1,19 @@
+import { gatherCertificate } from '../../../adapters/certificate.js';
 import { gatherRelease, newestStatus } from '../../../adapters/dossier.js';
 import { createVaultClient } from '../../../adapters/vault/client.js';
 import { askProved, auditLog, readWhole } from '../../../client/audit.js';
+import { renderCertificate } from '../../../client/evidence/page/certificate.js';
+import { replaceFile } from '../../../client/files.js';
 import { lifecycleStatus, outcomeOf } from '../../../client/messages.js';
 import { requestRetirement } from '../../../client/requests.js';
 import { uiAddress } from '../../../client/start.js';
 import { servedBy } from '../../../client/state.js';
+import { certificateHolds } from '../../../domain/certificate.js';
 import { CustodyError, isPermanent } from '../../../domain/errors.js';
 import { lifecycleId } from '../../../domain/names.js';
 import { StateIndex } from '../../../domain/state.js';
+import { isoTime } from '../../../domain/time.js';
+import { verifyCertificate } from '../../../formats/certificate.js';
 import { approve, eventually, hasPassed, MODEL, NotYet, openGate, signer, tell, type Scene } from './scene.js';
 
 const RETIRED = { model: MODEL, version: '1.0.0' };
@@ -47,6 +53,7 @@ export async function retire(scene: Scene): Promise<void> {
   narrator.say(`destruction certificate ${certificate}`);
   narrator.say(`${predicate.destroyed.length} keys destroyed, ${predicate.kept.length} files kept for living releases`);
   narrator.watch(uiAddress(custody, lifecycleId(RETIRED)));
+  await certified(scene);
 
   const file = predicate.destroyed[0];
   if (file === undefined) throw new CustodyError('INTERNAL', 'no key was destroyed');
@@ -66,6 +73,20 @@ export async function retire(scene: Scene): Promise<void> {
   );
   if (!(refused instanceof CustodyError)) throw new CustodyError('INTERNAL', 'a destroyed key could still be opened');
   narrator.say(`decrypting ${file.path} with every credential of serving: ${refused.code}: ${refused.message}`);
+}
+
+/** Whoever has the pinned root checks the certificate without the stack. */
+async function certified({ narrator, custody, stack }: Scene): Promise<void> {
+  const evidence = await eventually('the certificate', () => gatherCertificate(custody.records, RETIRED));
+  const { gone, rules } = verifyCertificate(evidence, custody.records.root, isoTime(Date.now()));
+  const checks = certificateHolds(gone, rules);
+  for (const { name, permission, says } of checks) {
+    if (!permission.allowed) throw new CustodyError(permission.code, `${name}: ${permission.reason}`);
+    narrator.say(`${name}: ${says}`);
+  }
+  const page = stack.layout.path('certificate-digits-1.0.0.html');
+  replaceFile(page, renderCertificate(gone, checks));
+  narrator.say(`the certificate as a page: ${page}`);
 }
 
 /** The log is checked from its first record on, and says what was served at a time in the middle. */

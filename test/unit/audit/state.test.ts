@@ -116,7 +116,7 @@ function bySearch(records: readonly AuditRecord[], model: string, at: string) {
   const own = first.filter(({ record }) => record.subject.model === model);
   const of = (...changes: readonly Change[]) => own.filter(({ record }) => changes.includes(record.change));
   const QUIET =
-    'endpoint.killed endpoint.restored message.refused load.refused service.breached alert.raised release.held release.unheld log.read log.rotated training.ended rollout.judged retirement.reminded retirement.acknowledged retirement.waived policy.applied';
+    'endpoint.killed endpoint.restored message.refused load.refused service.breached alert.raised release.held release.unheld log.read log.rotated training.ended rollout.judged retirement.reminded retirement.acknowledged retirement.waived retirement.scanned policy.applied';
   const versions = [...new Set(own.map(({ record }) => record.subject.version))].filter((each) => each !== null);
   const kills = of('endpoint.killed').filter(
     (kill) =>
