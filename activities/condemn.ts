@@ -1,8 +1,9 @@
+import { log } from '@temporalio/activity';
 import { vulnerabilityOf } from '../adapters/dossier.js';
 import { gatherNotices } from '../adapters/notices.js';
 import type { PolicyChain } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
-import { CustodyError } from '../domain/errors.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { Condemned } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import { toldIn } from '../domain/notice.js';
@@ -18,7 +19,7 @@ import type { EmergencyControl } from './emergency-contract.js';
 import { verdictOn } from './journal.js';
 import { createKill } from './kill.js';
 import { found as foundIn } from './letters.js';
-import { dependents, noted, noticeOf, tell, tellLater, wasTold } from './telling.js';
+import { dependentsSoFar, noted, noticeOf, tell, tellLater, wasTold } from './telling.js';
 
 interface Counted {
   readonly envelope: SignedEnvelope;
@@ -32,7 +33,7 @@ export function createCondemning(desk: Desk): EmergencyControl {
   return {
     condemnRelease: async (name, release, notices) => {
       // It lowers exposure: somebody's forgery in the place of a policy does not keep it from counting.
-      const policies = await records.usablePolicies();
+      const policies = await policiesAtHand();
       const counted: Counted[] = [];
       const verdicts: DecisionVerdict[] = [];
       for (const { envelope } of notices)
@@ -46,7 +47,7 @@ export function createCondemning(desk: Desk): EmergencyControl {
       const told = await journal.noteRefused(notices, verdicts, { ...name, release });
       const [first] = counted;
       if (first === undefined) return { verdicts: told, condemned: await recorded(name) };
-      const order = (await mayHaveCallers(name.model, release)) ? await stop(name.model, first.verified) : null;
+      const order = (await mayHaveCallers(name.model, release)) ? await stop(name, first.verified) : null;
       for (const { envelope } of counted) await records.keep(envelope);
       const said: Condemned = { vulnerability: first.verified.digest, order };
       return { verdicts: told, condemned: await records.recordOnce(storeKeys.record(name, 'condemned'), said) };
@@ -63,31 +64,33 @@ export function createCondemning(desk: Desk): EmergencyControl {
     },
 
     informCondemned: async (name, release) => {
-      await reissueStatus();
+      // What keeps a status document from being made keeps nobody from being told.
+      const [reissued] = await Promise.allSettled([reissueStatus()]);
+      if (reissued.status === 'rejected') log.warn('no status document was made', { reason: String(reissued.reason) });
       const { verified } = await vulnerability(name);
       const { newest } = await records.policies();
       const now = isoTime(Date.now());
       const ending = { name, release, ground: foundIn(verified), retiresAt: now };
+      const { all, silent } = await dependentsSoFar(desk, name);
       const informed = (await records.record(storeKeys.record(name, 'informed'))) as { notice: Digest } | null;
       if (informed === null) {
-        const first = await tell(desk, await dependents(desk, name), ending);
+        const first = await tell(desk, all, ending);
         const notice = await records.keep(noticeOf(desk, ending, first, now));
         await noted(desk, ending, notice, first.length);
         await records.recordOnce(storeKeys.record(name, 'informed'), { notice });
-        return first.filter(({ how }) => how === 'failed').length;
+        return silent + first.filter(({ how }) => how === 'failed').length;
       }
       const { notice, laterNotices } = await gatherNotices(records, name, informed);
       const notices = [notice, ...laterNotices].map((each) => each.verified);
       const rules = { environment: records.environment, gate: newest, newest, now };
       const known = toldIn({ release, request: verified, notices }, rules);
-      const all = await dependents(desk, name);
       const fresh = all.filter(({ id }) => !known.some((each) => each.id === id));
       const missed = all.filter(({ id }) => known.some((each) => each.id === id && each.how === 'failed'));
       const told = [
         ...(await tellLater(desk, ending, fresh, now)),
         ...(await tellLater(desk, ending, missed, now, wasTold)),
       ];
-      return fresh.length + missed.length - told.filter(({ how }) => how !== 'failed').length;
+      return silent + fresh.length + missed.length - told.filter(({ how }) => how !== 'failed').length;
     },
   };
 
@@ -103,11 +106,20 @@ export function createCondemning(desk: Desk): EmergencyControl {
     const { environment } = records;
     demand(condemns(given.verified, { ...name, release }, { environment, gate: newest, newest, now }));
     // What has counted once has been acted on: it is answered as it was, however late it comes again.
-    const before = await recorded(name);
-    const outside =
-      before?.vulnerability === given.verified.digest ? null : outsideValidity(given.verified.predicate, now);
-    if (outside !== null) throw new CustodyError('EXPIRED', `the notice is ${outside}`);
+    const outside = outsideValidity(given.verified.predicate, now);
+    if (outside !== null && (await recorded(name))?.vulnerability !== given.verified.digest)
+      throw new CustodyError('EXPIRED', `the notice is ${outside}`);
     return given;
+  }
+
+  /** A store that does not answer keeps nothing from being stopped: then those of before count. */
+  async function policiesAtHand(): Promise<PolicyChain> {
+    try {
+      return await records.usablePolicies();
+    } catch (error) {
+      if (!(error instanceof CustodyError)) throw error;
+      return records.knownPolicies();
+    }
   }
 
   function recorded(name: ReleaseName): Promise<Condemned | null> {
@@ -133,12 +145,18 @@ export function createCondemning(desk: Desk): EmergencyControl {
     }
   }
 
-  /** By control's own order, which is the same however often it is made. */
-  async function stop(model: string, { digest, predicate }: Vulnerability): Promise<Digest> {
+  /** By control's own order: one for each notice, however often it is tried. */
+  async function stop({ model, ...name }: ReleaseName, { digest, predicate }: Vulnerability): Promise<Digest> {
     const { vulnerability: id, reason, issuedAt, expiresAt } = predicate;
     const nonce = Buffer.from(digest, 'hex').subarray(0, 18).toString('base64url');
     const signer = { key, environment: records.environment };
-    const order = orderKill(signer, model, `${id}: ${reason}`, { nonce, issuedAt, expiresAt });
+    const made = orderKill(signer, model, `${id}: ${reason}`, { nonce, issuedAt, expiresAt });
+    // Keys whose signatures differ each time would make another one; without a store that has to do.
+    const at = storeKeys.record({ model, ...name }, `stopped-by-${digest}`);
+    const order = await records.recordOnce<SignedEnvelope>(at, made).catch((error: unknown) => {
+      if (error instanceof CustodyError && !isPermanent(error.code)) return made;
+      throw error;
+    });
     return (await killEndpoint(model, order)).order;
   }
 }

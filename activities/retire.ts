@@ -4,10 +4,11 @@ import type { Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import type { Probe } from '../domain/ending-predicates.js';
 import { CustodyError } from '../domain/errors.js';
-import { leaving } from '../domain/fallback.js';
+import { leaving, type Retiring } from '../domain/fallback.js';
 import type { Retirement } from '../domain/lifecycle.js';
 import type { GatewayState } from '../domain/gateway.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';
+import { withdraw } from '../domain/routing.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { isEmergency } from '../domain/vulnerability.js';
@@ -44,10 +45,13 @@ export function createRetirement(desk: Desk): Retirements {
 
     withdrawRelease: async (name, release) => {
       const action = await agreedTo(records, name);
+      const { newest } = await records.policies();
       return router.takeOut(name.model, release, (document) => {
-        const intent = leaving(document, release, action);
-        if (!('allowed' in intent)) return intent;
-        throw new CustodyError('PENDING', `its callers have nowhere to go: ${intent.reason}`);
+        if (action === null) return withdraw(document, release);
+        const intent = leaving(document, release, action, newest);
+        // For people to see: where its callers could go is not coming back by itself.
+        if ('allowed' in intent) throw new CustodyError('POLICY_REFUSED', `its callers stay with it: ${intent.reason}`);
+        return intent;
       });
     },
 
@@ -131,10 +135,13 @@ async function policyOf(records: Records, name: ReleaseName, ground: Digest): Pr
   return (await records.get('request', ground)).verified.predicate.policy;
 }
 
-/** What people have agreed to about its callers; of a release that nobody has agreed to retire, nothing. */
-async function agreedTo(records: Records, name: ReleaseName): Promise<{ readonly fallback?: Digest }> {
-  const retirement = (await records.record(storeKeys.record(name, 'retirement'))) as Retirement | null;
-  if (retirement === null) return {};
+/** What people have agreed to about its callers. `null`: nobody has been asked, or it must go wherever they go. */
+async function agreedTo(records: Records, name: ReleaseName): Promise<Pick<Retiring, 'fallback'> | null> {
+  const [retirement, condemned] = await Promise.all([
+    records.record(storeKeys.record(name, 'retirement')) as Promise<Retirement | null>,
+    records.record(storeKeys.record(name, 'condemned')),
+  ]);
+  if (retirement === null || condemned !== null) return null;
   const { action } = (await records.get('request', retirement.request)).verified.predicate;
-  return action.kind === 'retire' ? action : {};
+  return action.kind === 'retire' ? action : null;
 }

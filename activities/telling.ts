@@ -1,5 +1,6 @@
 import { log } from '@temporalio/activity';
-import { gatherInventory, type Inventory } from '../adapters/inventory.js';
+import { inParts } from '../adapters/in-parts.js';
+import { gatherInventory, type GatewayView, type Inventory } from '../adapters/inventory.js';
 import type { Digest } from '../domain/digest.js';
 import { dependentsOfRelease, type Dependent } from '../domain/dependents.js';
 import type { Noticed, NoticePredicate } from '../domain/ending-predicates.js';
@@ -19,12 +20,25 @@ export async function dependents(desk: Desk, name: ReleaseName): Promise<readonl
   return dependentsOfRelease(await inventoryOf(desk), name);
 }
 
-export async function inventoryOf({ records, consumers, gateways }: Desk): Promise<Inventory> {
-  const views = await Promise.all(
-    gateways.map(async (gateway) => ({ state: await gateway.state(), callers: await gateway.callers() })),
-  );
-  return gatherInventory(records, consumers, views);
+/** The same as far as gateways answer, and how many do not: whoever is declared does not wait for them. */
+export async function dependentsSoFar(
+  desk: Desk,
+  name: ReleaseName,
+): Promise<{ readonly all: readonly Dependent[]; readonly silent: number }> {
+  const views = await Promise.allSettled(desk.gateways.map(viewOf));
+  const had = views.flatMap((view) => (view.status === 'fulfilled' ? [view.value] : []));
+  const inventory = await gatherInventory(desk.records, desk.consumers, had);
+  return { all: dependentsOfRelease(inventory, name), silent: views.length - had.length };
 }
+
+export async function inventoryOf({ records, consumers, gateways }: Desk): Promise<Inventory> {
+  return gatherInventory(records, consumers, await Promise.all(gateways.map(viewOf)));
+}
+
+const viewOf = async (gateway: Desk['gateways'][number]): Promise<GatewayView> => ({
+  state: await gateway.state(),
+  callers: await gateway.callers(),
+});
 
 /** Writes to each of them, and says how each was told. */
 export async function tell(
@@ -32,14 +46,12 @@ export async function tell(
   told: readonly Dependent[],
   ending: Ending,
 ): Promise<readonly Noticed[]> {
-  const noticed: Noticed[] = [];
-  for (const each of told) {
+  return inParts(told, async (each) => {
     const { id, owner, criticality, contact } = each;
     const { how, messageId, why } = await notifier.send({ consumer: contact, ...letterFor(ending, each) });
-    noticed.push({ id, owner, criticality, how, messageId });
     for (const problem of why) log.warn('a notice was not taken', { consumer: id, problem });
-  }
-  return noticed;
+    return { id, owner, criticality, how, messageId };
+  });
 }
 
 /** One more notice, to those of them of whom it is worth telling. */

@@ -4,7 +4,7 @@ import type { Policy } from './policy.js';
 import { establishedOf, rollbackTo, weightOf, withdraw, type RouteIntent, type RoutingDocument } from './routing.js';
 import type { RequestAction } from './statements.js';
 
-type Retiring = Pick<Extract<RequestAction, { kind: 'retire' }>, 'fallback'>;
+export type Retiring = Pick<Extract<RequestAction, { kind: 'retire' }>, 'fallback'>;
 
 /** Whether the callers of a release that is to end have somewhere to go: where the policy demands it, or the request says so. */
 export function mayLeave(
@@ -34,10 +34,14 @@ function mayFallBack(document: RoutingDocument | null, release: Digest, fallback
 export function leaving(
   document: RoutingDocument,
   release: Digest,
-  { fallback }: Retiring,
+  action: Retiring,
+  policy: Pick<Policy, 'retirement'>,
 ): RouteIntent | Extract<Permission, { readonly allowed: false }> {
-  if (fallback === undefined || weightOf(document, release) === 0) return withdraw(document, release);
+  const { fallback } = action;
+  if (weightOf(document, release) === 0) return withdraw(document, release);
+  const may = mayLeave(document, release, action, policy);
+  if (!may.allowed) return may;
+  if (fallback === undefined) return withdraw(document, release);
   if (document.plan !== null) return { allowed: false, code: 'PENDING', reason: 'a rollout is under way' };
-  const able = mayFallBack(document, release, fallback);
-  return able.allowed ? rollbackTo(document, fallback) : able;
+  return rollbackTo(document, fallback);
 }

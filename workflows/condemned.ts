@@ -12,7 +12,8 @@ import { control, signing } from './zones.js';
 /** Beside all else: a vulnerability notice that counts has stopped the release before anything else hears of it. */
 export async function emergencies(run: LifecycleRun): Promise<never> {
   for (;;) {
-    await condition(() => run.progress.ingested !== undefined && run.inbox.has('condemn'));
+    const counts = (): boolean => run.resumed && run.closed === null && run.progress.ingested !== undefined;
+    await condition(() => counts() && run.inbox.has('condemn'));
     const batch = run.inbox.take(['condemn']);
     try {
       const notices = batch.map(({ decision }) => decision);
@@ -39,12 +40,13 @@ export async function endCondemned(run: LifecycleRun): Promise<LifecycleOutcome>
   run.audits.add(() => control.noteCondemned(name, release));
   const revocation = await run.insist(() => signing.revokeCondemned(name, release));
   run.audits.add(() => control.noteErasure(name, release));
-  await leaveRoutes(run, release, () => control.withdrawRelease(name, release));
   void inform(run, release);
+  await leaveRoutes(run, release, () => control.withdrawRelease(name, release));
 
   const retirement = await run.part('retirement', 'condemned', () => agreed(run, release));
   run.enter('retire');
   await waitOutNotice(run, release, retirement);
+  run.leaving = true;
   run.closed = 'the release is being retired';
   const certificate = await erase(run, release, retirement, revocation);
   return { kind: 'retired', certificate };
@@ -56,12 +58,13 @@ function stop(run: LifecycleRun, condemned: Condemned): void {
   run.condemned = condemned;
 }
 
-/** Nothing of before counts any more: from here on the run is about the end of what was condemned. */
+/** From here on the run is about the end of what was condemned: of before, only what was agreed to about that counts. */
 function takeUp(run: LifecycleRun): void {
   run.condemned = null;
-  run.asking = false;
+  run.closed = null;
   run.proviso = null;
-  run.counting = null;
+  if (run.counting?.act !== 'retire') run.counting = null;
+  run.asking = run.counting !== null;
   run.enter('condemned');
 }
 

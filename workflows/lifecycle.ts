@@ -1,4 +1,4 @@
-import { ApplicationFailure, CancellationScope, workflowInfo } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, workflowInfo } from '@temporalio/workflow';
 import type { Digest } from '../domain/digest.js';
 import type { LifecycleOutcome, RolloutResult } from '../domain/lifecycle.js';
 import { parseLifecycleId } from '../domain/names.js';
@@ -40,11 +40,20 @@ async function toItsEnd(run: LifecycleRun): Promise<LifecycleOutcome> {
   void renewals(run);
   void emergencies(run);
   run.progress = await control.resumeLifecycle(run.name);
-  const outcome = run.progress.outcome ?? (await conclude(run, await lead(run)));
+  run.resumed = true;
+  const outcome = run.progress.outcome ?? (await conclude(run, await ended(run)));
   run.progress = { ...run.progress, outcome };
   run.enter('ended');
   await run.close('the lifecycle has ended');
   return outcome;
+}
+
+/** From here on nothing can change how it ends; what was under way then still does. */
+async function ended(run: LifecycleRun): Promise<LifecycleOutcome> {
+  const outcome = await lead(run);
+  run.closed ??= 'the lifecycle has ended';
+  await condition(() => run.inbox.settled);
+  return run.condemned === null ? outcome : endCondemned(run);
 }
 
 /** A release that is condemned on its way, whatever that has come to meanwhile, ends as such. */

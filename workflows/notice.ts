@@ -3,6 +3,7 @@ import type { NoticeStanding, Retirement } from '../domain/lifecycle.js';
 import { failureOf } from './failures.js';
 import { Lapsed, takeBack } from './provisional.js';
 import type { LifecycleRun } from './run.js';
+import { showRun } from './strays.js';
 import { settle, settleRefused } from './verdicts.js';
 import { control } from './zones.js';
 
@@ -38,7 +39,8 @@ async function hear(
   const { lookAt, endsAt } = standing;
   let { awaited } = standing;
   while (lookAt !== null || awaited.length > 0) {
-    run.noticed({ ...standing, awaited });
+    run.notice = { ...standing, awaited };
+    showRun(run);
     const left = lookAt === null ? undefined : Date.parse(lookAt) - Date.now();
     if (left !== undefined && left <= 0) return;
     if (!(await run.until(() => run.inbox.has(...ANSWERS), left, `notice until ${endsAt}`))) return;

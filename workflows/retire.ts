@@ -23,12 +23,13 @@ export async function retire(run: LifecycleRun): Promise<LifecycleOutcome> {
   const retirement = await run.part('retirement', 'in service', () => agreed(run, release));
   run.enter('retire');
   if (patched(NOTICE_ANSWERED)) await waitOutNotice(run, release, retirement);
-  run.closed = 'the release is being retired';
+  run.leaving = true;
   await waitOut(run, retirement.retiresAt);
 
   // From here there is no way back, so what is refused is tried again: a release is not left half retired.
   await leaveRoutes(run, release, () => control.withdrawRelease(name, release));
   const revocation = await run.insist(() => signing.revokeRelease(name, release, retirement));
+  run.closed = 'the release is being retired';
   // What is revoked serves nowhere any more, whatever still keeps its keys: that is in the log as soon as it takes it.
   if (patched(REVOCATION_AUDITED)) run.audits.add(() => control.noteErasure(name, release));
   return { kind: 'retired', certificate: await erase(run, release, retirement, revocation) };
@@ -84,12 +85,14 @@ export async function agreed(run: LifecycleRun, release: Digest): Promise<Retire
     run.count(null);
     if (outcome.kind !== 'approved') continue;
     try {
+      run.noticing = true;
       const retirement = await control.giveNotice(run.name, release, outcome.approved);
       run.held(null);
       return retirement;
     } catch (error) {
       const failure = failureOf(error);
       if (failure === null) throw error;
+      run.noticing = false;
       run.held(`the release is not retired, ask again: ${failure.code}: ${failure.reason}`);
     }
   }

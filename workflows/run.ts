@@ -37,6 +37,12 @@ export class LifecycleRun {
   notice: NoticeStanding | null = null;
   /** A vulnerability notice that has stopped it, until the run acts on it. */
   condemned: Condemned | null = null;
+  /** Whether it is known where the release stands. */
+  resumed = false;
+  /** Some have been told of the retirement that is agreed to, and it is not recorded yet. */
+  noticing = false;
+  /** The notice of its retirement is over, and answered. */
+  leaving = false;
   /** Set once no message can count any more. */
   closed: string | null = null;
   stage: Stage = 'admit';
@@ -153,11 +159,6 @@ export class LifecycleRun {
 
   enter(stage: Stage): void {
     this.stage = stage;
-    showRun(this);
-  }
-
-  noticed(notice: NoticeStanding): void {
-    this.notice = notice;
     showRun(this);
   }
 

@@ -12,11 +12,19 @@ import {
 import type { LifecycleRun } from './run.js';
 
 /** What can never count for a lifecycle at the moment, and why. */
-export function straysOf({ closed, asking, counting, inbox, progress }: LifecycleRun): Stray[] {
+export function straysOf({ closed, asking, counting, inbox, progress, ...run }: LifecycleRun): Stray[] {
   if (closed !== null) return [{ names: LIFECYCLE_DECISIONS, reason: closed }];
+  // What an earlier run has handed on is judged by where the release stands, and that is not known yet.
+  if (!run.resumed) return [];
   if (progress.retirement !== undefined)
-    return [{ names: LIFECYCLE_DECISIONS.filter(isPast), reason: 'the release is being retired' }];
-  const strays: Stray[] = [{ names: ['acknowledge', 'waive'], reason: 'nobody has been told of a retirement' }];
+    return [
+      {
+        names: LIFECYCLE_DECISIONS.filter((name) => isPast(name, run.leaving)),
+        reason: 'the release is being retired',
+      },
+    ];
+  const strays: Stray[] = [];
+  if (!run.noticing) strays.push({ names: ['acknowledge', 'waive'], reason: 'nobody has been told of a retirement' });
   if (progress.ingested === undefined) strays.push({ names: ['condemn'], reason: 'the release has not been taken in' });
   if (!asking && !inbox.has('retire'))
     strays.push({ names: ['approve', 'reject'], reason: 'nothing waits for a decision' });
@@ -29,8 +37,9 @@ export function straysOf({ closed, asking, counting, inbox, progress }: Lifecycl
   return strays;
 }
 
-/** What comes too late once a retirement is agreed to. */
-const isPast = (name: LifecycleDecision): boolean => !['acknowledge', 'waive', 'condemn'].includes(name);
+/** What comes too late once a retirement is agreed to; nobody is waited for once the release is `leaving`. */
+const isPast = (name: LifecycleDecision, leaving: boolean): boolean =>
+  name !== 'condemn' && (leaving || (name !== 'acknowledge' && name !== 'waive'));
 
 /** What tells it something, and what asks it. */
 export function listenTo(run: LifecycleRun): void {

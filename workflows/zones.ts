@@ -30,7 +30,7 @@ export const long: ActivityOptions = {
   // The workflow is to hear of a full disk, so that it can say what it waits for.
   retry: { ...again, nonRetryableErrorTypes: ['NO_SPACE' satisfies ErrorCode] },
 };
-/** For what looks at every blob of a release. */
+/** For what looks at every blob of a release, or writes to everybody who depends on it. */
 const thorough = { startToCloseTimeout: '1 hour' } as const;
 export const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
@@ -63,8 +63,8 @@ export const control = zone<
     noteLapse: (name) => `audits that ${of(name)} no longer stands`,
     revertRelease: (name) => `goes back from ${of(name)} to the release before it`,
     openRetireGate: (name) => `asks for approval to retire ${of(name)}`,
-    giveNotice: (name) => `gives notice to the consumers of ${of(name)}`,
-    followNotice: (name) => `looks after the notice of the retirement of ${of(name)}`,
+    giveNotice: (name) => ({ summary: `gives notice to the consumers of ${of(name)}`, ...thorough }),
+    followNotice: (name) => ({ summary: `looks after the notice of the retirement of ${of(name)}`, ...thorough }),
     answerNotice: (name, _release, _retirement, decisions) =>
       `verifies ${decisions.length} answers to the notice of the retirement of ${of(name)}`,
     // It goes before all else, as a kill does.
@@ -74,7 +74,7 @@ export const control = zone<
       priority: { priorityKey: 1 },
     }),
     noteCondemned: (name) => `audits that ${of(name)} was condemned`,
-    informCondemned: (name) => `tells the consumers of ${of(name)} that it was stopped`,
+    informCondemned: (name) => ({ summary: `tells the consumers of ${of(name)} that it was stopped`, ...thorough }),
     withdrawRelease: (name) => `takes ${of(name)} out of the routes`,
     noteErasure: (name) => `audits that ${of(name)} was revoked`,
     probeGateways: (name) => ({ summary: `asks every gateway for ${of(name)}, which is gone`, ...thorough }),

@@ -6,7 +6,8 @@ import type { Probe } from '../../domain/ending-predicates.js';
 import { CustodyError } from '../../domain/errors.js';
 import type { ReleaseName } from '../../domain/names.js';
 import { parseManifest } from '../../formats/manifest.js';
-import { gatherRelease } from '../dossier.js';
+import { gatherRelease, progressOf } from '../dossier.js';
+import type { Records } from '../records.js';
 import { decrypting, isRefusal, refusedWith } from '../probes.js';
 import { discard } from './load.js';
 import { HOST, STOP_WITHIN_MS } from './model-server.js';
@@ -35,6 +36,18 @@ export async function findCopy(releases: string, release: Digest): Promise<Probe
   const found = (await readdir(releases)).filter((name) => name.includes(release));
   const answer = found.length === 0 ? 'this host has no copy of it, nor a part of one' : `${found.join(', ')} is there`;
   return { kind: 'copy', path: `releases/${release}`, refused: found.length === 0, answer };
+}
+
+/** Of a release that was stopped before anybody approved it: there is nothing to load it with, or to ask the vault with. */
+export async function neverApproved(records: Records, name: ReleaseName): Promise<readonly Probe[] | null> {
+  const { approved } = await progressOf(records, name);
+  if (approved !== undefined) return null;
+  const path = `${name.model} ${name.version}`;
+  const said = { path, refused: true, answer: 'nobody has ever approved it: it was never loaded, and cannot be' };
+  return [
+    { kind: 'loader', ...said },
+    { kind: 'vault open', ...said },
+  ];
 }
 
 /**

@@ -13,7 +13,7 @@ import { discard } from './load.js';
 import { killOrphans, MARK } from './orphans.js';
 import { DRAIN_WITHIN_MS, STOP_WITHIN_MS } from './model-server.js';
 import type { ServingDeps } from './ports.js';
-import { findCopy, tryLoader, tryPort, tryVault } from './probing.js';
+import { findCopy, neverApproved, tryLoader, tryPort, tryVault } from './probing.js';
 import { Replica, stopping, type ReplicaHost } from './replica.js';
 import { StatusReader } from './status.js';
 
@@ -142,7 +142,8 @@ export class Supervisor {
     // It is taken away as soon as this host has the status document: only then is there anything to be tried.
     const alive = left.find(({ refused }) => !refused);
     if (alive !== undefined) throw new CustodyError('PENDING', `${alive.kind} ${alive.path}: ${alive.answer}`);
-    return [...left, await tryLoader(this.#host, name, release), await tryVault(this.#host, name)];
+    const never = await neverApproved(this.#deps.records, name);
+    return [...left, ...(never ?? [await tryLoader(this.#host, name, release), await tryVault(this.#host, name)])];
   }
 
   /** Takes away what the newest status document, or any before it, revokes. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
-import type { LifecycleStatus } from '../../domain/lifecycle.js';
+import type { LifecycleStatus, Progress } from '../../domain/lifecycle.js';
 import {
   decisionSignal,
   decisionUpdate,
@@ -24,17 +24,29 @@ const status = (handle: Handle): Promise<LifecycleStatus> => handle.query(lifecy
 const indexOf = (name: string): number => on.zones.names().indexOf(name);
 const certified = { kind: 'retired', certificate: digestOf('certificate') };
 
-async function begun(): Promise<Handle> {
-  const handle = await on.env.client.workflow.start<typeof lifecycle>('lifecycle', {
+/** Where records have it that was taken in. */
+const behind: Progress = {
+  admission: { request: digestOf('s'), requester: 'ci', source: '', bundle: '', provenance: '', policy: '' },
+  ingested: {
+    ...{ release: digestOf('r'), producer: 'ci', bundle: '', provenance: '', scan: '', change: '' },
+    ...{ files: 1, bytes: 1 },
+  },
+};
+
+const begin = (continueAfterEvents: number | null = null): Promise<Handle> =>
+  on.env.client.workflow.start<typeof lifecycle>('lifecycle', {
     ...startLifecycle({ model: `condemned-${(count += 1)}`, version: '1.0.0' }),
-    args: [{ request: envelope('start') }],
+    args: [{ request: envelope('start') }, continueAfterEvents],
   });
+
+async function begun(continueAfterEvents?: number): Promise<Handle> {
+  const handle = await begin(continueAfterEvents);
   await on.zones.called('openDeployGate');
   return handle;
 }
 
-async function inService(): Promise<Handle> {
-  const handle = await begun();
+async function inService(continueAfterEvents?: number): Promise<Handle> {
+  const handle = await begun(continueAfterEvents);
   for (const by of ['alice', 'bob']) await update(handle, 'approve', decision(by, 'deploy-1'));
   await expect.poll(async () => (await status(handle)).stage).toBe('in service');
   return handle;
@@ -60,6 +72,7 @@ describe('a release that a security authority condemns', () => {
       statement: digestOf('condemn'),
     });
     await on.zones.called('informCondemned');
+    await on.zones.called('withdrawRelease');
     expect(indexOf('condemnRelease')).toBeLessThan(indexOf('revokeCondemned'));
     expect(indexOf('revokeCondemned')).toBeLessThan(indexOf('withdrawRelease'));
     await on.zones.called('noteCondemned');
@@ -168,21 +181,73 @@ describe('a release that a security authority condemns', () => {
     expect(on.zones.argsOf('revokeCondemned')).toHaveLength(1);
   });
 
+  it('attack: it came before it was known where the release stands, as after a restart: it is not refused', async () => {
+    const known = deferred();
+    on.zones.progress = { ...behind, rollout: { kind: 'promoted', revision: 1 } };
+    on.zones.acts.resumeLifecycle = async () => {
+      await known.promise;
+      return on.zones.progress;
+    };
+    const handle = await begin();
+    await on.zones.called('resumeLifecycle');
+    await handle.signal(decisionSignal('condemn'), envelope('condemn'));
+    known.resolve();
+    await on.zones.called('informCondemned');
+    expect(on.zones.refused).toEqual([]);
+  });
+
+  it('while its callers stay with it, because their fallback is gone, leaves all the same', async () => {
+    let isGone = false;
+    on.zones.acts.withdrawRelease = async () => {
+      if (!isGone) throw refusal('POLICY_REFUSED', 'its callers stay with it: the fallback is not kept warm');
+      return { revision: 2, document: null, serving: [], killedBy: [], stopped: [] };
+    };
+    const handle = await inService();
+    await update(handle, 'retire', envelope('retire'));
+    for (const by of ['alice', 'bob']) await update(handle, 'approve', decision(by, 'retire-1'));
+    await on.env.sleep('31 days');
+    await expect
+      .poll(async () => (await status(handle)).trouble)
+      .toEqual(['POLICY_REFUSED: its callers stay with it: the fallback is not kept warm']);
+    await expect(update(handle, 'acknowledge')).rejects.toMatchObject({ cause: { type: 'POLICY_REFUSED' } });
+    await update(handle, 'condemn');
+    await on.zones.called('revokeCondemned');
+    isGone = true;
+    expect(await handle.result()).toEqual(certified);
+  });
+
+  it('while how it ends is being recorded is refused, and not taken and forgotten', async () => {
+    const recorded = deferred();
+    on.zones.acts.recordOutcome = async (_name, _release, outcome) => {
+      await recorded.promise;
+      return outcome;
+    };
+    const handle = await begun();
+    await update(handle, 'reject', decision('alice', 'deploy-1', 'reject'));
+    await on.zones.called('recordOutcome');
+    await expect(update(handle, 'condemn')).rejects.toMatchObject({ cause: { type: 'POLICY_REFUSED' } });
+    recorded.resolve();
+    expect(await handle.result()).toMatchObject({ kind: 'rejected' });
+  });
+
+  it('that starts again with an open request to retire it counts on with what was said before', async () => {
+    const handle = await inService(40);
+    await update(handle, 'condemn');
+    await expect.poll(async () => (await status(handle)).stage).toBe('condemned');
+    noPeriod();
+    await update(handle, 'retire', envelope('retire'));
+    await update(handle, 'approve', decision('alice', 'retire-1'));
+    // Handed on to a fresh history, with one of two.
+    await expect.poll(async () => (await handle.describe()).runId).not.toBe(handle.firstExecutionRunId);
+    await update(handle, 'approve', decision('bob', 'retire-1'));
+    expect(await handle.result()).toEqual(certified);
+  });
+
   it('that starts again goes on where it was: it does not serve', async () => {
     const condemned = { vulnerability: digestOf('condemn'), order: null };
-    on.zones.progress = {
-      admission: { request: digestOf('s'), requester: 'ci', source: '', bundle: '', provenance: '', policy: '' },
-      ingested: {
-        ...{ release: digestOf('r'), producer: 'ci', bundle: '', provenance: '', scan: '', change: '' },
-        ...{ files: 1, bytes: 1 },
-      },
-      condemned,
-    };
+    on.zones.progress = { ...behind, condemned };
     noPeriod();
-    const handle = await on.env.client.workflow.start<typeof lifecycle>('lifecycle', {
-      ...startLifecycle({ model: `condemned-${(count += 1)}`, version: '1.0.0' }),
-      args: [{ request: envelope('start') }],
-    });
+    const handle = await begin();
     await on.zones.called('informCondemned');
     expect(on.zones.names()).not.toContain('ingest');
     expect(await erased(handle)).toEqual(certified);

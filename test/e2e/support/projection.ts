@@ -59,7 +59,8 @@ export async function project(scene: SceneModule.Scene): Promise<Projection> {
       .map(({ change, subject }) => `${change} ${subject.version ?? '-'}`),
     routes,
     statements: Object.fromEntries(Object.entries(statements).filter(([kind]) => !['incident', READ].includes(kind))),
-    records: (await keys(`records/${MODEL}/`)).sort(),
+    // A digest of what was signed anew is another one each time.
+    records: (await keys(`records/${MODEL}/`)).map((key) => key.replace(/[0-9a-f]{64}$/, '…')).sort(),
     outcomes: await outcomes(),
     letters: scene.mailbox.letters.map(({ to }) => to).sort(),
     nonces: (await keys('nonces/')).length - questions,

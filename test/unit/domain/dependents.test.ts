@@ -81,24 +81,28 @@ describe('the callers of a release that ends', () => {
   });
 
   test('go to the fallback, whole, and to nothing else', () => {
-    expect(leaving(document, serving, { fallback: older })).toMatchObject({
+    expect(leaving(document, serving, { fallback: older }, none)).toMatchObject({
       change: 'rollback',
       releases: [entry(older, 100)],
     });
-    expect(leaving(document, serving, {})).toMatchObject({
+    expect(leaving(document, serving, {}, none)).toMatchObject({
       change: 'withdraw',
       releases: [entry(warm, 0), entry(older, 0)],
     });
-    expect(leaving(document, warm, { fallback: older })).toMatchObject({
+    expect(leaving(document, warm, { fallback: older }, required)).toMatchObject({
       change: 'withdraw',
       releases: [entry(serving, 100), entry(older, 0)],
     });
   });
 
+  test('attack: stay with what was only kept warm when its end was asked for, and serves them at its end', () => {
+    expect(leaving(document, serving, {}, required)).toEqual(denial('POLICY_REFUSED', /left with nothing/));
+  });
+
   test('attack: they stay where they are while the fallback is gone, or a rollout is under way', () => {
     const gone = routed([entry(serving, 100)]);
-    expect(leaving(gone, serving, { fallback: warm })).toEqual(denial('POLICY_REFUSED', /not kept warm/));
+    expect(leaving(gone, serving, { fallback: warm }, none)).toEqual(denial('POLICY_REFUSED', /not kept warm/));
     const rolling = routed([entry('d'.repeat(64), 10), entry(serving, 90), entry(warm, 0)], { request: 'r', step: 0 });
-    expect(leaving(rolling, serving, { fallback: warm })).toEqual(denial('PENDING', /rollout is under way/));
+    expect(leaving(rolling, serving, { fallback: warm }, none)).toEqual(denial('PENDING', /rollout is under way/));
   });
 });
