@@ -41,9 +41,7 @@ describe('after an erasure', () => {
     for (const { answer } of keys) expect(answer).toMatch(/^ERASED: the key of blob/);
     const read = predicate.probes.filter(({ kind, zone }) => kind === 'ciphertext' && zone !== 'serving');
     for (const { answer } of read)
-      expect(answer).toMatch(
-        new RegExp(`^${predicate.remains.length} objects of \\d+ bytes in all: no key opens`),
-      );
+      expect(answer).toMatch(new RegExp(`^${predicate.remains.length} objects of \\d+ bytes in all: no key opens`));
     expect(predicate).toMatchObject({
       ...{ orderedBy: 'rita', approvedBy: ['alice', 'bob'], standard: 'NIST SP 800-88r2' },
       residual: [{ where: 'file:///releases' }],
