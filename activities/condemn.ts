@@ -1,6 +1,6 @@
 import { log } from '@temporalio/activity';
-import { vulnerabilityOf } from '../adapters/dossier.js';
-import { gatherNotices } from '../adapters/notices.js';
+import { condemnationOf } from '../adapters/dossier.js';
+import { gatherNotices, informedOf } from '../adapters/notices.js';
 import type { PolicyChain } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
@@ -10,7 +10,7 @@ import { toldIn } from '../domain/notice.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
-import { condemns, type Vulnerability } from '../domain/vulnerability.js';
+import { condemns, sayVulnerability, type Vulnerability } from '../domain/vulnerability.js';
 import { demand } from '../formats/evidence.js';
 import { orderKill } from '../formats/requests.js';
 import type { DecisionVerdict } from './contract.js';
@@ -19,7 +19,7 @@ import type { EmergencyControl } from './emergency-contract.js';
 import { verdictOn } from './journal.js';
 import { createKill } from './kill.js';
 import { found as foundIn } from './letters.js';
-import { dependentsSoFar, noted, noticeOf, tell, tellLater, wasTold } from './telling.js';
+import { dependentsSoFar, noted, noticeOf, tell, tellTheRest } from './telling.js';
 
 interface Counted {
   readonly envelope: SignedEnvelope;
@@ -54,10 +54,10 @@ export function createCondemning(desk: Desk): EmergencyControl {
     },
 
     noteCondemned: async (name, release) => {
-      const { verified } = await vulnerability(name);
-      const { vulnerability: id, reason } = verified.predicate;
+      const { verified } = await condemnationOf(records, name);
+      const reason = sayVulnerability(verified.predicate);
       await journal.note({
-        ...{ change: 'release.condemned', key: verified.digest, after: verified.digest, reason: `${id}: ${reason}` },
+        ...{ change: 'release.condemned', key: verified.digest, after: verified.digest, reason },
         actor: { id: verified.signers.join(' and '), statement: verified.digest },
         subject: { ...name, release },
       });
@@ -67,12 +67,12 @@ export function createCondemning(desk: Desk): EmergencyControl {
       // What keeps a status document from being made keeps nobody from being told.
       const [reissued] = await Promise.allSettled([reissueStatus()]);
       if (reissued.status === 'rejected') log.warn('no status document was made', { reason: String(reissued.reason) });
-      const { verified } = await vulnerability(name);
+      const { verified } = await condemnationOf(records, name);
       const { newest } = await records.policies();
       const now = isoTime(Date.now());
       const ending = { name, release, ground: foundIn(verified), retiresAt: now };
       const { all, silent } = await dependentsSoFar(desk, name);
-      const informed = (await records.record(storeKeys.record(name, 'informed'))) as { notice: Digest } | null;
+      const informed = await informedOf(records, name);
       if (informed === null) {
         const first = await tell(desk, all, ending);
         const notice = await records.keep(noticeOf(desk, ending, first, now));
@@ -84,13 +84,7 @@ export function createCondemning(desk: Desk): EmergencyControl {
       const notices = [notice, ...laterNotices].map((each) => each.verified);
       const rules = { environment: records.environment, gate: newest, newest, now };
       const known = toldIn({ release, request: verified, notices }, rules);
-      const fresh = all.filter(({ id }) => !known.some((each) => each.id === id));
-      const missed = all.filter(({ id }) => known.some((each) => each.id === id && each.how === 'failed'));
-      const told = [
-        ...(await tellLater(desk, ending, fresh, now)),
-        ...(await tellLater(desk, ending, missed, now, wasTold)),
-      ];
-      return silent + fresh.length + missed.length - told.filter(({ how }) => how !== 'failed').length;
+      return silent + (await tellTheRest(desk, { all, known, now }, { fresh: ending, missed: ending }));
     },
   };
 
@@ -126,12 +120,6 @@ export function createCondemning(desk: Desk): EmergencyControl {
     return records.record(storeKeys.record(name, 'condemned')) as Promise<Condemned | null>;
   }
 
-  async function vulnerability(name: ReleaseName) {
-    const given = await vulnerabilityOf(records, name);
-    if (given === null) throw new CustodyError('PENDING', `nobody has condemned ${name.model} ${name.version}`);
-    return given;
-  }
-
   /** Where the store cannot say it, it may. */
   async function mayHaveCallers(model: string, release: Digest): Promise<boolean> {
     try {
@@ -147,10 +135,10 @@ export function createCondemning(desk: Desk): EmergencyControl {
 
   /** By control's own order: one for each notice, however often it is tried. */
   async function stop({ model, ...name }: ReleaseName, { digest, predicate }: Vulnerability): Promise<Digest> {
-    const { vulnerability: id, reason, issuedAt, expiresAt } = predicate;
+    const { issuedAt, expiresAt } = predicate;
     const nonce = Buffer.from(digest, 'hex').subarray(0, 18).toString('base64url');
     const signer = { key, environment: records.environment };
-    const made = orderKill(signer, model, `${id}: ${reason}`, { nonce, issuedAt, expiresAt });
+    const made = orderKill(signer, model, sayVulnerability(predicate), { nonce, issuedAt, expiresAt });
     // Keys whose signatures differ each time would make another one; without a store that has to do.
     const at = storeKeys.record({ model, ...name }, `stopped-by-${digest}`);
     const order = await records.recordOnce<SignedEnvelope>(at, made).catch((error: unknown) => {

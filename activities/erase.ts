@@ -17,6 +17,7 @@ import { isoTime } from '../domain/time.js';
 import { demand, verifyRetirement } from '../formats/evidence.js';
 import { signStatement } from '../formats/statements.js';
 import type { SigningActivities } from './contract.js';
+import { keepRevocation } from './revoke.js';
 import type { SigningDeps } from './sign.js';
 
 /** The end of a release: revoked, its keys destroyed, and certified once every zone has tried to get at it and could not. */
@@ -31,16 +32,8 @@ export function createErasing({
       if (kept !== null) return kept.verified.digest;
       const { request } = await destructionAllowed(name, release, retirement);
       const { action } = request.predicate;
-      const predicate = {
-        environment: records.environment,
-        ...name,
-        reason: action.kind === 'retire' ? action.reason : '',
-        request: request.digest,
-        issuedAt: isoTime(Date.now()),
-      };
-      const subject = { name: lifecycleId(name), sha256: release };
-      const envelope = signStatement('revocation', subject, predicate, [key]);
-      return records.keep(envelope, storeKeys.revocation(release));
+      const reason = action.kind === 'retire' ? action.reason : '';
+      return keepRevocation({ records, key }, { name, release, reason, ground: request.digest });
     },
 
     destroyKeys: async (name, release, retirement, revocation) => {

@@ -3,7 +3,7 @@ import type { Dependent } from '../domain/dependents.js';
 import type { Digest } from '../domain/digest.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { RequestPredicate, Verified } from '../domain/statements.js';
-import type { Vulnerability } from '../domain/vulnerability.js';
+import { sayVulnerability, type Vulnerability } from '../domain/vulnerability.js';
 import { sha256 } from '../formats/sha256.js';
 
 /** The end of a release that people are told of. */
@@ -32,8 +32,7 @@ export function requested({ digest, predicate }: Verified<RequestPredicate>): Gr
 }
 
 export function found({ digest, predicate }: Vulnerability): Ground {
-  const { vulnerability, reason } = predicate;
-  return { kind: 'emergency', digest, policy: null, says: `${vulnerability}: ${reason}` };
+  return { kind: 'emergency', digest, policy: null, says: sayVulnerability(predicate) };
 }
 
 /** What somebody who depends on a release is told. `reminder`: the time that it was due. The same letter is one message. */

@@ -1,9 +1,8 @@
 import { vulnerabilityOf } from '../adapters/dossier.js';
-import { gatherNotices } from '../adapters/notices.js';
+import { gatherNotices, informedOf } from '../adapters/notices.js';
 import type { Found } from '../adapters/records.js';
 import { authoriseRetirement } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
-import type { Dependent } from '../domain/dependents.js';
 import type { AcknowledgementPredicate, NoticePredicate, WaiverPredicate } from '../domain/ending-predicates.js';
 import { CustodyError } from '../domain/errors.js';
 import type { NoticeStanding, Retirement } from '../domain/lifecycle.js';
@@ -31,7 +30,7 @@ import type { Decision, DecisionVerdict, LifecycleControl } from './contract.js'
 import type { Desk } from './control.js';
 import { refusals, verdictOn } from './journal.js';
 import { letterFor, requested, type Ending } from './letters.js';
-import { dependents, noted, noticeOf, tell, tellLater, wasTold } from './telling.js';
+import { dependents, noted, noticeOf, tell, tellTheRest, wasTold } from './telling.js';
 
 /** The retirement in question. */
 interface Of {
@@ -78,14 +77,10 @@ export function createNoticing(desk: Desk): Noticing {
         return { awaited: [], endsAt: retirement.retiresAt, lookAt: null };
       await announce(found);
       const ending = { name, release, ground: requested(about.request), retiresAt: endOf(about, rules) };
-      const known = new Map(toldIn(about, rules).map((told) => [told.id, told]));
-      const all = await dependents(desk, name);
-      const isMissed = ({ id }: Dependent): boolean => known.get(id)?.how === 'failed';
+      const told = { all: await dependents(desk, name), known: toldIn(about, rules), now: rules.now };
       // Who appears now is told of the end as it is; who was missed has the whole period from now on.
-      const fresh = all.filter(({ id }) => !known.has(id));
-      await tellLater(desk, ending, fresh, rules.now);
       const whole = plusSeconds(rules.now, periodOf(about.request, rules));
-      await tellLater(desk, { ...ending, retiresAt: whole }, all.filter(isMissed), rules.now, wasTold);
+      await tellTheRest(desk, told, { fresh: ending, missed: { ...ending, retiresAt: whole } });
       await remind(ending, about, rules);
       const after = await standing({ name, release, retirement });
       await announce(after.found);
@@ -101,7 +96,7 @@ export function createNoticing(desk: Desk): Noticing {
   };
 
   async function emergencyNotice(name: ReleaseName): Promise<Digest> {
-    const informed = (await records.record(storeKeys.record(name, 'informed'))) as { readonly notice: Digest } | null;
+    const informed = await informedOf(records, name);
     if (informed === null) throw new CustodyError('PENDING', 'those who depend on it have not been told so far');
     return informed.notice;
   }

@@ -1,4 +1,5 @@
 import { openBase, type OpenBase } from '../adapters/base.js';
+import { inParts } from '../adapters/in-parts.js';
 import { bindingFlaw } from '../adapters/object-store/rules.js';
 import type { Records } from '../adapters/records.js';
 import { takenOver } from '../domain/base.js';
@@ -24,8 +25,6 @@ export interface Taken {
 export const NOTHING_TAKEN: Taken = { files: new Map(), close: () => undefined };
 
 const ATTEMPTS = 3;
-/** Files whose locks are looked at together. */
-const AT_ONCE = 16;
 
 interface Deps {
   readonly records: Records;
@@ -64,8 +63,7 @@ async function takeOver(
   const opened = await reopen(records, vault, manifest, named, claims);
   const close = (): void => opened.forEach(({ key }) => void key.fill(0));
   try {
-    for (let at = 0; at < opened.length; at += AT_ONCE)
-      await Promise.all(opened.slice(at, at + AT_ONCE).map((blob) => bind(records, blob)));
+    await inParts(opened, (blob) => bind(records, blob));
   } catch (error) {
     close();
     throw error;

@@ -54,8 +54,27 @@ export async function tell(
   });
 }
 
+/**
+ * Those who have appeared since, and once more those whom no way had reached; answers how many of both none has reached now.
+ * Of whom no way reaches again nothing new is said.
+ */
+export async function tellTheRest(
+  desk: Desk,
+  { all, known, now }: { readonly all: readonly Dependent[]; readonly known: readonly Noticed[]; readonly now: string },
+  of: { readonly fresh: Ending; readonly missed: Ending },
+): Promise<number> {
+  const before = new Map(known.map((each) => [each.id, each]));
+  const fresh = all.filter(({ id }) => !before.has(id));
+  const missed = all.filter(({ id }) => before.get(id)?.how === 'failed');
+  const told = [
+    ...(await tellLater(desk, of.fresh, fresh, now)),
+    ...(await tellLater(desk, of.missed, missed, now, wasTold)),
+  ];
+  return fresh.length + missed.length - told.filter(({ how }) => how !== 'failed').length;
+}
+
 /** One more notice, to those of them of whom it is worth telling. */
-export async function tellLater(
+async function tellLater(
   desk: Desk,
   ending: Ending,
   whom: readonly Dependent[],

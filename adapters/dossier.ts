@@ -194,6 +194,13 @@ export async function vulnerabilityOf(
   return condemned === null ? null : records.get('vulnerability', condemned.vulnerability);
 }
 
+/** The same of a release that must be condemned; PENDING where it is not. */
+export async function condemnationOf(records: Records, name: ReleaseName): Promise<Found<VulnerabilityPredicate>> {
+  const notice = await vulnerabilityOf(records, name);
+  if (notice === null) throw new CustodyError('PENDING', `nobody has condemned ${name.model} ${name.version}`);
+  return notice;
+}
+
 /** The newest status document: those older than its lifetime cannot be fresh and are not looked at. */
 export async function newestStatus(records: Records): Promise<SignedEnvelope | null> {
   const { newest } = await records.policies();

@@ -13,6 +13,11 @@ export interface Notices {
   readonly waivers: readonly Found<WaiverPredicate>[];
 }
 
+/** The first notice to those who depend on a condemned release; `null` before there is one. */
+export async function informedOf(records: Records, name: ReleaseName): Promise<Pick<Retirement, 'notice'> | null> {
+  return (await records.record(storeKeys.record(name, 'informed'))) as Pick<Retirement, 'notice'> | null;
+}
+
 export async function gatherNotices(
   records: Records,
   name: ReleaseName,

@@ -46,7 +46,6 @@ export async function endCondemned(run: LifecycleRun): Promise<LifecycleOutcome>
   const retirement = await run.part('retirement', 'condemned', () => agreed(run, release));
   run.enter('retire');
   await waitOutNotice(run, release, retirement);
-  run.leaving = true;
   run.closed = 'the release is being retired';
   const certificate = await erase(run, release, retirement, revocation);
   return { kind: 'retired', certificate };

@@ -12,7 +12,8 @@ import {
 import type { LifecycleRun } from './run.js';
 
 /** What can never count for a lifecycle at the moment, and why. */
-export function straysOf({ closed, asking, counting, inbox, progress, ...run }: LifecycleRun): Stray[] {
+export function straysOf(run: LifecycleRun): Stray[] {
+  const { closed, asking, counting, inbox, progress } = run;
   if (closed !== null) return [{ names: LIFECYCLE_DECISIONS, reason: closed }];
   // What an earlier run has handed on is judged by where the release stands, and that is not known yet.
   if (!run.resumed) return [];
