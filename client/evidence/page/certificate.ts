@@ -1,6 +1,6 @@
 import type { CertificateCheck, Gone } from '../../../domain/certificate.js';
 import { escaped } from '../../../formats/markup.js';
-import { STYLE } from './style.js';
+import { sheet } from './sheet.js';
 import { more, shownTime, tag, type Mark } from './words.js';
 
 type Said = Gone['certificate']['predicate'];
@@ -18,32 +18,19 @@ const TRIED: Readonly<Record<Said['probes'][number]['kind'], string>> = {
 /** A certificate of destruction for people: one page that loads nothing and runs nothing, of what was found in the file. */
 export function renderCertificate(gone: Gone, checks: readonly CertificateCheck[]): string {
   const { model, version } = gone.certificate.predicate;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
-<meta name="referrer" content="no-referrer">
-<title>${escaped(`${model} ${version}: certificate of destruction`)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<div class="sheet">
-${head(gone, checks)}
-<main>
-${agreement(gone)}
-${told(gone)}
-${destroyed(gone.certificate.predicate)}
-${tried(gone.certificate.predicate)}
-${remains(gone.certificate.predicate)}
-${checked(checks)}
-</main>
-<footer>This page is made of the certificate’s file and proves nothing by itself. Whoever doubts it takes that file, and the pinned root of the environment from somewhere he trusts, and runs <code>custody certificate verify</code>: every signature and every rule is checked again, without this stack. What no signature can show is that nobody copied a key while there was one.</footer>
-</div>
-</body>
-</html>
-`;
+  return sheet({
+    title: `${model} ${version}: certificate of destruction`,
+    head: head(gone, checks),
+    sections: [
+      agreement(gone),
+      told(gone),
+      destroyed(gone.certificate.predicate),
+      tried(gone.certificate.predicate),
+      remains(gone.certificate.predicate),
+      checked(checks),
+    ],
+    footer: `This page is made of the certificate’s file and proves nothing by itself. Whoever doubts it takes that file, and the pinned root of the environment from somewhere he trusts, and runs <code>custody certificate verify</code>: every signature and every rule is checked again, without this stack. What no signature can show is that nobody copied a key while there was one.`,
+  });
 }
 
 function head({ certificate }: Gone, checks: readonly CertificateCheck[]): string {

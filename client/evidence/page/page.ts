@@ -1,7 +1,7 @@
 import { escaped } from '../../../formats/markup.js';
 import type { Evidence, RequirementFinding } from '../model.js';
 import { checks, decisions, documents, requirements, rollout, timeline } from './sections.js';
-import { STYLE } from './style.js';
+import { sheet } from './sheet.js';
 import { shownTime } from './words.js';
 
 const PARTS = [
@@ -16,32 +16,19 @@ const PARTS = [
 /** The dossier as one page that loads nothing and runs nothing: decided by the evidence alone, to the byte. */
 export function renderPage(evidence: Evidence): string {
   const { model, version } = evidence;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
-<meta name="referrer" content="no-referrer">
-<title>${escaped(`${model} ${version}: evidence`)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<div class="sheet">
-${head(evidence)}
-<main>
-${timeline(evidence)}
-${rollout(evidence)}
-${decisions(evidence)}
-${requirements(evidence)}
-${checks(evidence)}
-${documents(evidence)}
-</main>
-<footer>This page is made of <a href="evidence.json">evidence.json</a> and says nothing else. The bill of materials is <a href="bom.cdx.json">bom.cdx.json</a> (CycloneDX 1.7). That no record was left out can be told from the whole log alone; who checks this dossier brings the pinned root and the log’s key from somewhere he trusts.</footer>
-</div>
-</body>
-</html>
-`;
+  return sheet({
+    title: `${model} ${version}: evidence`,
+    head: head(evidence),
+    sections: [
+      timeline(evidence),
+      rollout(evidence),
+      decisions(evidence),
+      requirements(evidence),
+      checks(evidence),
+      documents(evidence),
+    ],
+    footer: `This page is made of <a href="evidence.json">evidence.json</a> and says nothing else. The bill of materials is <a href="bom.cdx.json">bom.cdx.json</a> (CycloneDX 1.7). That no record was left out can be told from the whole log alone; who checks this dossier brings the pinned root and the log’s key from somewhere he trusts.`,
+  });
 }
 
 function head(evidence: Evidence): string {
