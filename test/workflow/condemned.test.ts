@@ -16,6 +16,8 @@ type Handle = WorkflowHandleWithFirstExecutionRunId<typeof lifecycle>;
 
 const DAY_MS = 86_400_000;
 const on = stage(startTimeSkipping);
+/** More events than a release has behind it with one decision on its retirement, however they come together. */
+const LONG = 150;
 let count = 0;
 
 const update = (handle: Handle, name: LifecycleDecision, message = envelope(name)) =>
@@ -231,14 +233,18 @@ describe('a release that a security authority condemns', () => {
   });
 
   it('that starts again with an open request to retire it counts on with what was said before', async () => {
-    const handle = await inService(40);
+    const handle = await inService(LONG);
     await update(handle, 'condemn');
     await expect.poll(async () => (await status(handle)).stage).toBe('condemned');
     noPeriod();
     await update(handle, 'retire', envelope('retire'));
     await update(handle, 'approve', decision('alice', 'retire-1'));
     // Handed on to a fresh history, with one of two.
-    await expect.poll(async () => (await handle.describe()).runId).not.toBe(handle.firstExecutionRunId);
+    const filled = async (): Promise<string> => {
+      await handle.signal('noise');
+      return (await handle.describe()).runId;
+    };
+    await expect.poll(filled).not.toBe(handle.firstExecutionRunId);
     await update(handle, 'approve', decision('bob', 'retire-1'));
     expect(await handle.result()).toEqual(certified);
   });
