@@ -19,7 +19,7 @@ import type { EmergencyControl } from './emergency-contract.js';
 import { verdictOn } from './journal.js';
 import { createKill } from './kill.js';
 import { found as foundIn } from './letters.js';
-import { dependentsSoFar, noted, noticeOf, tell, tellTheRest } from './telling.js';
+import { announce, dependentsSoFar, noted, noticeOf, tell, tellTheRest } from './telling.js';
 
 interface Counted {
   readonly envelope: SignedEnvelope;
@@ -78,9 +78,11 @@ export function createCondemning(desk: Desk): EmergencyControl {
         const notice = await records.keep(noticeOf(desk, ending, first, now));
         await noted(desk, ending, notice, first.length);
         await records.recordOnce(storeKeys.record(name, 'informed'), { notice });
+        await announce(desk, [await records.get('notice', notice)]);
         return silent + first.filter(({ how }) => how === 'failed').length;
       }
       const { notice, laterNotices } = await gatherNotices(records, name, informed);
+      await announce(desk, [notice]);
       const notices = [notice, ...laterNotices].map((each) => each.verified);
       const rules = { environment: records.environment, gate: newest, newest, now };
       const known = toldIn({ release, request: verified, notices }, rules);

@@ -4,10 +4,12 @@ import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { demand } from '../formats/evidence.js';
 import type { Desk } from './control.js';
+import { wakeEndingsFor } from './wake.js';
 import type { ConsumerControl } from './contract.js';
 
 /** What people say of the systems that depend on models: verified, in the log, and only then kept. */
-export function createConsumers({ records, journal, consumers }: Desk): Pick<ConsumerControl, 'declareConsumer'> {
+export function createConsumers(desk: Desk): Pick<ConsumerControl, 'declareConsumer'> {
+  const { records, journal, consumers } = desk;
   return {
     declareConsumer: (consumer, sequence, envelope) =>
       journal.refusing(
@@ -20,7 +22,10 @@ export function createConsumers({ records, journal, consumers }: Desk): Pick<Con
           const registry = await consumers.registry();
           const before = registry.get(consumer);
           const by = verified.signers.join(' and ');
-          if (before?.digest === verified.digest) return { statement: verified.digest, by, already: true };
+          if (before?.digest === verified.digest) {
+            await wakeEndingsFor(desk, consumer);
+            return { statement: verified.digest, by, already: true };
+          }
           const now = isoTime(Date.now());
           const { newest, newestDigest } = await records.policies();
           const rules = { environment: records.environment, newest, known: registry, now };
@@ -41,6 +46,7 @@ export function createConsumers({ records, journal, consumers }: Desk): Pick<Con
             })),
           );
           await records.keep(given, storeKeys.consumer(consumer, sequence, verified.digest));
+          await wakeEndingsFor(desk, consumer);
           return { statement: verified.digest, by, already: false };
         },
       ),

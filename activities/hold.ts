@@ -1,9 +1,8 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
 import { nameOf, progressOf } from '../adapters/dossier.js';
 import { isLifted, openHolds } from '../adapters/holds.js';
 import { CustodyError } from '../domain/errors.js';
 import { authoriseHold, namedHolds } from '../domain/hold.js';
-import { lifecycleId, liftId, type ReleaseName } from '../domain/names.js';
+import { liftId, type ReleaseName } from '../domain/names.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { demand } from '../formats/evidence.js';
@@ -11,6 +10,7 @@ import { holdLiftedSignal } from '../workflows/messages.js';
 import type { Desk } from './control.js';
 import { openAskedGate } from './gate.js';
 import type { HoldControl } from './keeping-contract.js';
+import { wakeLifecycle } from './wake.js';
 
 type Holds = Pick<HoldControl, 'admitHold' | 'openLiftGate' | 'recordLifted'>;
 
@@ -83,18 +83,10 @@ export function createHolds(desk: Desk): Holds {
         policy,
         reason: `${holds.length} holds lifted: ${action.kind === 'lift' ? action.reason : ''}${left}`,
       });
-      await wake(name);
+      // It looks again at once whether its keys may be destroyed, if it has ever come to that.
+      await wakeLifecycle(temporal, name, holdLiftedSignal);
     },
   };
-
-  /** Its lifecycle looks again at once whether its keys may be destroyed, if it has ever come to that. */
-  async function wake(name: ReleaseName): Promise<void> {
-    try {
-      await temporal.workflow.getHandle(lifecycleId(name)).signal(holdLiftedSignal);
-    } catch (error) {
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
-    }
-  }
 
   /** The release behind a name, by its manifest and not by the record's word alone. */
   async function aboutOf(name: ReleaseName) {

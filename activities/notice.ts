@@ -3,7 +3,7 @@ import { gatherNotices, informedOf } from '../adapters/notices.js';
 import type { Found } from '../adapters/records.js';
 import { authoriseRetirement } from '../domain/authorise-retirement.js';
 import type { Digest } from '../domain/digest.js';
-import type { AcknowledgementPredicate, NoticePredicate, WaiverPredicate } from '../domain/ending-predicates.js';
+import type { AcknowledgementPredicate, WaiverPredicate } from '../domain/ending-predicates.js';
 import { CustodyError } from '../domain/errors.js';
 import type { NoticeStanding, Retirement } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
@@ -25,12 +25,11 @@ import { storeKeys } from '../domain/store-keys.js';
 import { isEmergency } from '../domain/vulnerability.js';
 import { isoTime, plusSeconds } from '../domain/time.js';
 import { demand, rulesFor } from '../formats/evidence.js';
-import { canonicalBytes } from '../formats/jcs.js';
 import type { Decision, DecisionVerdict, LifecycleControl } from './contract.js';
 import type { Desk } from './control.js';
 import { refusals, verdictOn } from './journal.js';
 import { letterFor, requested, type Ending } from './letters.js';
-import { dependents, noted, noticeOf, tell, tellTheRest, wasTold } from './telling.js';
+import { announce, dependents, noted, noticeOf, tell, tellTheRest, wasTold } from './telling.js';
 
 /** The retirement in question. */
 interface Of {
@@ -43,7 +42,7 @@ type Noticing = Pick<LifecycleControl, 'giveNotice' | 'followNotice' | 'answerNo
 
 /** Everybody who depends on a release is told of its end, and those who must answer are waited for. */
 export function createNoticing(desk: Desk): Noticing {
-  const { records, journal, id: own, notifier, reissueStatus } = desk;
+  const { records, journal, id: own, notifier } = desk;
   return {
     giveNotice: async (name, release, { request: digest, approvals }) => {
       const kept = (await records.record(storeKeys.record(name, 'retirement'))) as Retirement | null;
@@ -75,7 +74,7 @@ export function createNoticing(desk: Desk): Noticing {
       const vulnerability = (await vulnerabilityOf(records, name))?.verified ?? null;
       if (isEmergency({ ...name, release, request: about.request, vulnerability }, rules))
         return { awaited: [], endsAt: retirement.retiresAt, lookAt: null };
-      await announce(found);
+      await announce(desk, found);
       const ending = { name, release, ground: requested(about.request), retiresAt: endOf(about, rules) };
       const told = { all: await dependents(desk, name), known: toldIn(about, rules), now: rules.now };
       // Who appears now is told of the end as it is; who was missed has the whole period from now on.
@@ -83,7 +82,7 @@ export function createNoticing(desk: Desk): Noticing {
       await tellTheRest(desk, told, { fresh: ending, missed: { ...ending, retiresAt: whole } });
       await remind(ending, about, rules);
       const after = await standing({ name, release, retirement });
-      await announce(after.found);
+      await announce(desk, after.found);
       return standingIn(after);
     },
 
@@ -117,18 +116,6 @@ export function createNoticing(desk: Desk): Noticing {
     };
     const found = [told.notice, ...told.laterNotices];
     return { about, found, rules: rulesFor(policies, request, isoTime(Date.now())) };
-  }
-
-  /** Callers are told by the next status document, which is made at once where there is something new. */
-  async function announce(notices: readonly Found<NoticePredicate>[]): Promise<void> {
-    let isNew = false;
-    for (const { envelope, verified } of notices) {
-      const { model, issuedAt } = verified.predicate;
-      const key = storeKeys.notice(model, verified.subject, Date.parse(issuedAt), verified.digest);
-      const { created } = await records.bucket.createOnce(key, canonicalBytes(envelope), await records.lock());
-      isNew ||= created;
-    }
-    if (isNew) await reissueStatus();
   }
 
   async function answer(of: Of, { message, envelope }: Decision): Promise<DecisionVerdict> {

@@ -1,6 +1,6 @@
-import { AnnouncedEnds } from '../adapters/announced.js';
+import { AnnouncedEnds, revokedReleases } from '../adapters/announced.js';
 import type { PolicyChain, Records } from '../adapters/records.js';
-import { isDigest, type Digest } from '../domain/digest.js';
+import type { Digest } from '../domain/digest.js';
 import type { Retiring } from '../domain/ending-predicates.js';
 import { CustodyError, isPermanent } from '../domain/errors.js';
 import type { StatusPredicate } from '../domain/statements.js';
@@ -30,27 +30,17 @@ export class StatusDocuments {
 
   async draw(now: number, policies: PolicyChain): Promise<StatusPredicate> {
     const issuedAt = isoTime(now);
-    const revoked = await this.#revoked();
+    const revoked = await revokedReleases(this.#deps.records);
     const status: StatusPredicate = {
       environment: this.#deps.records.environment,
       version: now,
       issuedAt,
       expiresAt: plusSeconds(issuedAt, policies.newest.freshness.lifetimeSeconds),
-      revoked,
+      revoked: [...revoked],
       kills: await this.#kills(),
     };
     const retiring = fitting(await this.#retiring(revoked, policies), MAX_BYTES - canonicalBytes(status).length);
     return retiring.length === 0 ? status : { ...status, retiring };
-  }
-
-  async #revoked(): Promise<readonly Digest[]> {
-    const revoked: Digest[] = [];
-    for await (const key of this.#deps.records.bucket.list('revocations/')) {
-      const release = key.split('/').at(-1) ?? '';
-      // Whatever else somebody puts there must not make a status that nobody can read.
-      if (isDigest(release)) revoked.push(release);
-    }
-    return revoked;
   }
 
   async #kills(): Promise<StatusPredicate['kills']> {
@@ -64,9 +54,9 @@ export class StatusDocuments {
   }
 
   /** What is told out of courtesy keeps nobody from hearing what must not serve. */
-  async #retiring(revoked: readonly Digest[], policies: PolicyChain): Promise<readonly Retiring[]> {
+  async #retiring(revoked: ReadonlySet<Digest>, policies: PolicyChain): Promise<readonly Retiring[]> {
     try {
-      return await this.#ends.newest(new Set(revoked), policies);
+      return await this.#ends.newest(revoked, policies);
     } catch (error) {
       this.#deps.onError(error, 'reading which ends were announced');
       return [];

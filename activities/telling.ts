@@ -1,6 +1,7 @@
 import { log } from '@temporalio/activity';
 import { inParts } from '../adapters/in-parts.js';
 import { gatherInventory, type GatewayView, type Inventory } from '../adapters/inventory.js';
+import type { Found } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import { dependentsOfRelease, type Dependent } from '../domain/dependents.js';
 import type { Noticed, NoticePredicate } from '../domain/ending-predicates.js';
@@ -8,6 +9,7 @@ import { lifecycleId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { envelopeDigest } from '../formats/dsse.js';
+import { canonicalBytes } from '../formats/jcs.js';
 import { signStatement } from '../formats/statements.js';
 import type { Desk } from './control.js';
 import { letterFor, type Ending } from './letters.js';
@@ -104,6 +106,21 @@ export function noticeOf(
     issuedAt,
   };
   return signStatement('notice', { name: lifecycleId(name), sha256: release }, predicate, [key]);
+}
+
+/** Callers are told by the next status document, which is made at once where there is something new. */
+export async function announce(
+  { records, reissueStatus }: Desk,
+  notices: readonly Found<NoticePredicate>[],
+): Promise<void> {
+  let isNew = false;
+  for (const { envelope, verified } of notices) {
+    const { model, issuedAt } = verified.predicate;
+    const key = storeKeys.notice(model, verified.subject, Date.parse(issuedAt), verified.digest);
+    const { created } = await records.bucket.createOnce(key, canonicalBytes(envelope), await records.lock());
+    isNew ||= created;
+  }
+  if (isNew) await reissueStatus();
 }
 
 /** In the log: who was told, and of what. */

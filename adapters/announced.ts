@@ -1,16 +1,23 @@
 import { isDigest, type Digest } from '../domain/digest.js';
 import type { NoticePredicate, Retiring } from '../domain/ending-predicates.js';
+import type { ReleaseName } from '../domain/names.js';
 import { MAX_TOLD } from '../domain/notice.js';
 import { holdsRole } from '../domain/policy.js';
 import type { Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
+import { isoTime } from '../domain/time.js';
+import { condemns, sayVulnerability } from '../domain/vulnerability.js';
+import { CustodyError, isPermanent } from '../domain/errors.js';
+import { nameOf } from './dossier.js';
 import { inParts } from './in-parts.js';
 import type { PolicyChain, Records } from './records.js';
 
-interface Announced {
+/** Why a release ends, and what to use instead. */
+type Why = Pick<Retiring, 'reason' | 'instead'>;
+type About = ReleaseName & { readonly release: Digest };
+
+interface Announced extends Why {
   readonly notice: Verified<NoticePredicate>;
-  readonly reason: string;
-  readonly instead?: string;
 }
 
 /** The notices of one release: where they lie, the newest first. */
@@ -112,13 +119,57 @@ export class AnnouncedEnds {
     const { environment, model, version, issuedAt, request: asked } = notice.predicate;
     if (environment !== this.#records.environment) return null;
     if (key !== storeKeys.notice(model, notice.subject, Date.parse(issuedAt), notice.digest)) return null;
+    const about = { model, version, release: notice.subject };
+    const why = (await this.#requested(asked, about, policies)) ?? (await this.#condemned(asked, about, policies));
+    return why === null ? null : { notice, ...why };
+  }
+
+  /** By the people who agreed to its retirement. */
+  async #requested(asked: Digest, about: About, policies: PolicyChain): Promise<Why | null> {
     const request = (await this.#records.findGenuine('request', storeKeys.request(asked), policies))?.verified;
     if (request?.digest !== asked || request.predicate.action.kind !== 'retire') return null;
-    const { predicate } = request;
-    if (predicate.release !== notice.subject || predicate.model !== model || predicate.version !== version) return null;
+    const { release, model, version } = request.predicate;
+    if (release !== about.release || model !== about.model || version !== about.version) return null;
     const { reason, instead } = request.predicate.action;
-    return { notice, reason: shortened(reason), ...(instead === undefined ? {} : { instead }) };
+    return { reason: shortened(reason), ...(instead === undefined ? {} : { instead }) };
   }
+
+  /** By a security authority. */
+  async #condemned(asked: Digest, about: About, policies: PolicyChain): Promise<Why | null> {
+    const found = (await this.#records.findGenuine('vulnerability', storeKeys.statement(asked), policies))?.verified;
+    const { newest } = policies;
+    const rules = { environment: this.#records.environment, gate: newest, newest, now: isoTime(Date.now()) };
+    if (found?.digest !== asked || !condemns(found, about, rules).allowed) return null;
+    return { reason: shortened(sayVulnerability(found.predicate)) };
+  }
+}
+
+/** What is revoked, by the names in the store alone: whatever else somebody puts there keeps nobody from reading the rest. */
+export async function revokedReleases({ bucket }: Records): Promise<ReadonlySet<Digest>> {
+  const revoked = new Set<Digest>();
+  for await (const key of bucket.list('revocations/')) {
+    const release = key.split('/').at(-1) ?? '';
+    if (isDigest(release)) revoked.add(release);
+  }
+  return revoked;
+}
+
+/** Releases whose end somebody has given notice of, and that are not revoked so far: by names alone, as above. */
+export async function endingReleases(records: Records): Promise<readonly ReleaseName[]> {
+  const revoked = await revokedReleases(records);
+  const ending = new Set<Digest>();
+  for await (const key of records.bucket.list(storeKeys.notices)) {
+    const release = key.split('/')[2] ?? '';
+    if (isDigest(release) && !revoked.has(release)) ending.add(release);
+  }
+  const names = await inParts([...ending], (release) => nameOf(records, release).catch(passedOver));
+  return names.filter((name) => name !== null);
+}
+
+/** There is no such release. */
+function passedOver(error: unknown): null {
+  if (error instanceof CustodyError && (error.code === 'PENDING' || isPermanent(error.code))) return null;
+  throw error;
 }
 
 const isThere = (end: Retiring | null): end is Retiring => end !== null;

@@ -54,6 +54,8 @@ export const rolloutSignal = defineSignal<[RolloutOrder]>('rollout');
 export const rolloutEndedSignal = defineSignal<[RolloutEnded]>('rolloutEnded');
 /** To a lifecycle: a hold that may have kept its keys from being destroyed was lifted; it looks again by itself. */
 export const holdLiftedSignal = defineSignal('holdLifted');
+/** To a lifecycle: somebody has come to depend on it; it looks by itself whom to tell. */
+export const consumersChangedSignal = defineSignal('consumersChanged');
 /** To the endpoint: somebody else has changed its routes or stopped it; it reads the records again. */
 export const routesChangedSignal = defineSignal('routesChanged');
 

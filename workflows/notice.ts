@@ -17,6 +17,7 @@ const ANSWERS = ['acknowledge', 'waive'] as const;
 export async function waitOutNotice(run: LifecycleRun, release: Digest, retirement: Retirement): Promise<void> {
   try {
     for (;;) {
+      run.appeared = false;
       const standing = await run.insist(() => control.followNotice(run.name, release, retirement));
       if (standing.lookAt === null && standing.awaited.length === 0) break;
       await hear(run, release, retirement, standing);
@@ -43,7 +44,8 @@ async function hear(
     showRun(run);
     const left = lookAt === null ? undefined : Date.parse(lookAt) - Date.now();
     if (left !== undefined && left <= 0) return;
-    if (!(await run.until(() => run.inbox.has(...ANSWERS), left, `notice until ${endsAt}`))) return;
+    const arrived = (): boolean => run.inbox.has(...ANSWERS) || run.appeared;
+    if (!(await run.until(arrived, left, `notice until ${endsAt}`)) || run.appeared) return;
     awaited = await answered(run, release, retirement, awaited);
   }
 }

@@ -48,6 +48,8 @@ export class LifecycleRun {
   stage: Stage = 'admit';
   /** Something has happened because of which what was refused may come about now. */
   woken = false;
+  /** Somebody may depend on it who was not there when it was last looked whom to tell. */
+  appeared = false;
   /** Before all of it is in the log the run neither ends nor is handed on. */
   readonly audits = new Audits();
   private why: string | null = null;

@@ -3,6 +3,7 @@ import type { LifecycleStatus } from '../domain/lifecycle.js';
 import type { Stray } from './desk.js';
 import { show } from './display.js';
 import {
+  consumersChangedSignal,
   holdLiftedSignal,
   LIFECYCLE_DECISIONS,
   lifecycleStatusQuery,
@@ -49,6 +50,9 @@ export function listenTo(run: LifecycleRun): void {
   });
   setHandler(holdLiftedSignal, () => {
     run.woken = true;
+  });
+  setHandler(consumersChangedSignal, () => {
+    run.appeared = true;
   });
   setHandler(lifecycleStatusQuery, () => statusOf(run));
 }

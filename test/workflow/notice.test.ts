@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import type { LifecycleStatus } from '../../domain/lifecycle.js';
 import {
+  consumersChangedSignal,
   decisionUpdate,
   lifecycleStatusQuery,
   startLifecycle,
@@ -77,6 +78,20 @@ describe('the notice of a retirement', () => {
     expect(isCalled('withdrawRelease')).toBe(false);
     await update(handle, 'acknowledge');
     expect(await handle.result()).toMatchObject({ kind: 'retired' });
+  });
+
+  it('is looked at again at once when somebody has come to depend on the release', async () => {
+    const handle = await noticed();
+    await expect.poll(async () => (await status(handle)).notice?.awaited).toEqual([]);
+    const looked = on.zones.argsOf('followNotice').length;
+    on.zones.awaited = ['latecomer'];
+    await handle.signal(consumersChangedSignal);
+    await expect.poll(async () => (await status(handle)).notice?.awaited).toEqual(['latecomer']);
+    expect(on.zones.argsOf('followNotice')).toHaveLength(looked + 1);
+    expect(isCalled('withdrawRelease')).toBe(false);
+    await update(handle, 'acknowledge');
+    expect(await handle.result()).toMatchObject({ kind: 'retired' });
+    expect(timeOf('withdrawRelease') - timeOf('giveNotice')).toBeGreaterThanOrEqual(30 * DAY_MS - 1000);
   });
 
   it('attack: whoever answers last does not keep it from being looked whether somebody has appeared', async () => {

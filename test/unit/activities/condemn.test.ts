@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCondemning } from '../../../activities/condemn.js';
 import type { Desk } from '../../../activities/control.js';
 import { createNoticing } from '../../../activities/notice.js';
+import { StatusDocuments } from '../../../activities/status-document.js';
 import { createRetirement } from '../../../activities/retire.js';
 import { createRevoking } from '../../../activities/revoke.js';
 import { StoredConsumers } from '../../../adapters/consumers.js';
@@ -201,12 +202,24 @@ describe('what follows', () => {
     const { length } = letters;
     expect(await inform()).toBe(0);
     expect(letters).toHaveLength(length);
-    expect(reissued).toBe(4);
+    expect(reissued).toBe(5);
     expect(letters[0]).toMatchObject({
       subject: 'digits 1.0.0 has been stopped because of CVE-2026-1: it runs what it is told',
       data: { occasion: 'emergency', request: said.digest },
     });
     expect(logged('retirement.noticed')).toHaveLength(2);
+  });
+
+  test('callers are told why it does not answer any more, by the status document', async () => {
+    await condemn(notice().envelope);
+    await revoke();
+    const documents = new StatusDocuments({ ...rig, onError: (error) => expect.fail(String(error)) });
+    const told = async () => (await documents.draw(Date.now(), await rig.records.policies())).retiring;
+    expect(await told()).toBeUndefined();
+    await inform();
+    expect(await told()).toMatchObject([
+      { ...release.name, release: release.release, reason: 'CVE-2026-1: it runs what it is told' },
+    ]);
   });
 
   test('its retirement needs no period, and the notice of its emergency is that of its retirement', async () => {

@@ -1,3 +1,4 @@
+import { WorkflowNotFoundError } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { DeclaredConsumer } from '../../../activities/contract.js';
@@ -15,8 +16,9 @@ import { consumerId } from '../../../domain/names.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
+import { recordsOf } from '../serving/fixture.js';
 import { ask, Cleanup, startRig, type Rig } from '../gateway/rig.js';
-import { createWorld, type Signed, type Signers, type World } from '../../support/world.js';
+import { createWorld, type Release, type Signed, type Signers, type World } from '../../support/world.js';
 
 const BUCKET = 'test-custody';
 const TOKEN = 'a-token-that-nobody-else-has-0123456789';
@@ -114,6 +116,60 @@ describe('a statement that is handed in', () => {
     const act = () => createConsumers(desk({ journal })).declareConsumer('checkout', 1, envelope);
     await expect(environment.run(act)).rejects.toThrow('the log is full');
     expect(await known()).toEqual([]);
+  });
+});
+
+describe('somebody who comes to depend on a release in its notice period', () => {
+  let release: Release;
+  let signals: [string, string][];
+  const temporal = {
+    workflow: {
+      getHandle: (id: string) => ({
+        signal: async ({ name }: { readonly name: string }) => {
+          if (id.endsWith('9.9.9')) throw new WorkflowNotFoundError('it has ended', id, undefined);
+          signals.push([id, name]);
+        },
+      }),
+    },
+  };
+  const declareTo = (models: readonly string[], sequence = 1) => {
+    const { envelope, predicate } = world.consumer({ models, sequence });
+    const environment = new MockActivityEnvironment({ workflowExecution: { workflowId: 'consumer/x/1', runId: 'r' } });
+    const { declareConsumer } = createConsumers(desk({ temporal } as unknown as Partial<Desk>));
+    return environment.run(() => declareConsumer(predicate.consumer, predicate.sequence, envelope));
+  };
+  const put = (key: string, bytes: Buffer = Buffer.from('{}')) => records.bucket.createOnce(key, bytes);
+  const noticed = (of: Release, at = 'x') => put(`${storeKeys.notices}${of.name.model}/${of.release}/${at}`);
+
+  beforeEach(async () => {
+    signals = [];
+    release = world.release();
+    for (const [key, bytes] of recordsOf(release)) await put(key, bytes);
+    // Attack: what names no release keeps nobody from being told.
+    await put(`${storeKeys.notices}digits/${'e'.repeat(64)}/x`);
+    await put(`${storeKeys.notices}digits/none/x`);
+  });
+
+  test('is told now: its lifecycle looks again, and so when the statement comes twice', async () => {
+    await noticed(release);
+    await noticed(release, 'y');
+    const woken = ['lifecycle/digits/1.0.0', 'consumersChanged'];
+    await declareTo(['digits']);
+    expect(signals).toEqual([woken]);
+    expect(await declareTo(['digits'])).toMatchObject({ already: true });
+    expect(signals).toEqual([woken, woken]);
+  });
+
+  test('that is none, or over, or of a lifecycle that has ended, wakes nobody', async () => {
+    await declareTo(['digits'], 1);
+    await noticed(release);
+    await declareTo(['lingo'], 2);
+    await put(storeKeys.revocation(release.release));
+    const ended = world.release({ version: '9.9.9' });
+    for (const [key, bytes] of recordsOf(ended)) await put(key, bytes);
+    await noticed(ended);
+    expect(await declareTo(['digits'], 3)).toMatchObject({ already: false });
+    expect(signals).toEqual([]);
   });
 });
 

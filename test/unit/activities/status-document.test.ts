@@ -59,6 +59,16 @@ async function announce(given: Given = {}): Promise<Signed<NoticePredicate>> {
 const retire = (reason: string, instead?: string): Partial<RequestPredicate> => ({
   action: { kind: 'retire', reason, noticeSeconds: 1, ...(instead === undefined ? {} : { instead }) },
 });
+const vulnerability = (by: KeyName, { name, release: sha256 } = release) =>
+  world.statement(
+    'vulnerability',
+    { name: lifecycleId(name), sha256 },
+    {
+      ...{ environment: 'test', ...name, vulnerability: 'CVE-2026-1', reason: 'it runs what it is told' },
+      ...{ issuedAt: world.at(0), expiresAt: world.at(600) },
+    },
+    by,
+  );
 const revoke = ({ release: digest }: Release) => rig.put(storeKeys.revocation(digest), Buffer.from('{}'));
 
 describe('the ends that a status document announces', () => {
@@ -74,6 +84,13 @@ describe('the ends that a status document announces', () => {
         ...{ reason: 'replaced', instead: 'digits 2' },
       },
     ]);
+  });
+
+  test('are also those of what a security authority has condemned, and say why', async () => {
+    const said = vulnerability('sam');
+    await rig.records.keep(said.envelope);
+    await announce({ notice: { request: said.digest } });
+    expect(await retiring()).toMatchObject([{ ...release.name, reason: 'CVE-2026-1: it runs what it is told' }]);
   });
 
   test('are as late as the latest notice of the same retirement has it', async () => {
@@ -129,6 +146,10 @@ describe('the ends that a status document announces', () => {
     await announce({ notice: { environment: 'prod' } });
     await announce({ notice: { request: 'a'.repeat(64) } });
     await announce({ request: { action: { kind: 'resign' } } });
+    for (const forged of [vulnerability('otto'), vulnerability('sam', others)]) {
+      await rig.records.keep(forged.envelope);
+      await announce({ notice: { request: forged.digest } });
+    }
     await announce({ request: { release: others.release } });
     await announce({ request: { version: '9.9.9' } });
     // A genuine one, elsewhere.
