@@ -125,8 +125,9 @@ export function createErasing({
 
   /** Ciphertext that nobody can read stays until its lock ends: the certificate names it. */
   async function remainsOf(blobs: readonly string[]): Promise<DestructionPredicate['remains']> {
+    const stored = await records.bucket.versionsOf(blobs.map(storeKeys.blob));
     const remains = await inParts([...new Set(blobs)], async (blob) => {
-      const [version] = await records.bucket.versions(storeKeys.blob(blob));
+      const [version] = stored.get(storeKeys.blob(blob)) ?? [];
       if (version === undefined) return [];
       const head = await records.bucket.head(storeKeys.blob(blob), version.versionId);
       return [{ blob, size: version.size, until: head?.lock?.retainUntil ?? version.lastModified }];

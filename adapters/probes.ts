@@ -11,7 +11,7 @@ import type { SigningKey } from '../formats/keys.js';
 import { signStatement } from '../formats/statements.js';
 import { decryptStream } from '../formats/streaming-aead.js';
 import { inParts } from './in-parts.js';
-import type { Bucket } from './object-store/port.js';
+import type { Bucket, ObjectVersion } from './object-store/port.js';
 import type { Records } from './records.js';
 
 /** Exit codes of what policy, authority or integrity refuse. */
@@ -53,12 +53,9 @@ export async function erasedBy(
 
 /** What lies in the store of these blobs, read with this process's own credential: it holds no key that opens them. */
 export async function tryCiphertext(bucket: Bucket, blobs: readonly string[]): Promise<Probe> {
-  const sizes = await inParts([...new Set(blobs)], async (blob) => {
-    const left: number[] = [];
-    for (const { versionId, isDeleteMarker, size } of await bucket.versions(storeKeys.blob(blob)))
-      if (!isDeleteMarker && (await isReadable(bucket, blob, versionId))) left.push(size);
-    return left;
-  });
+  const stored = await bucket.versionsOf(blobs.map(storeKeys.blob));
+  const there = [...stored.values()].flat().filter(({ isDeleteMarker }) => !isDeleteMarker);
+  const sizes = await inParts(there, async (each) => ((await isReadable(bucket, each)) ? [each.size] : []));
   const left = sizes.flat();
   const bytes = left.reduce((sum, size) => sum + size, 0);
   const answer =
@@ -66,9 +63,8 @@ export async function tryCiphertext(bucket: Bucket, blobs: readonly string[]): P
   return { kind: 'ciphertext', path: storeKeys.blob(''), refused: true, answer };
 }
 
-async function isReadable(bucket: Bucket, blob: string, versionId: string | null): Promise<boolean> {
-  for await (const piece of await bucket.readStream(storeKeys.blob(blob), versionId))
-    return (piece as Buffer).length > 0;
+async function isReadable(bucket: Bucket, { key, versionId }: ObjectVersion): Promise<boolean> {
+  for await (const piece of await bucket.readStream(key, versionId)) return (piece as Buffer).length > 0;
   return false;
 }
 

@@ -30,6 +30,8 @@ export interface BenchLog {
 
 export interface BenchStore {
   newLog(): Promise<BenchLog>;
+  /** Versioned and with Object Lock, as the bucket of the records. */
+  newBucket(): Promise<Bucket>;
   stop(): Promise<void>;
 }
 
@@ -56,12 +58,15 @@ export async function startBenchStore(folder: string): Promise<BenchStore> {
   while (!(await isUp())) await setTimeout(20);
   const admin = new StoreAdmin(config);
   const retainUntil = isoTime(Date.now() + 3_600_000);
+  const bucket = async (kind: string, isLocked: boolean): Promise<Bucket> => {
+    const name = `${kind}-${randomUUID()}`;
+    await admin.createBucket(name, { objectLock: isLocked, versioning: isLocked });
+    return openBucket(config, name);
+  };
   return {
+    newBucket: () => bucket('custody', true),
     newLog: async () => {
-      const names = { audit: `audit-${randomUUID()}`, log: `log-${randomUUID()}` };
-      await admin.createBucket(names.audit, { objectLock: true, versioning: true });
-      await admin.createBucket(names.log, { objectLock: false, versioning: false });
-      const buckets = { audit: openBucket(config, names.audit), log: openBucket(config, names.log) };
+      const buckets = { audit: await bucket('audit', true), log: await bucket('log', false) };
       const appender = await openAuditLog({ ...buckets, key, vkey, lock: async () => ({ retainUntil }) });
       return { ...buckets, appender };
     },

@@ -37,6 +37,9 @@ export abstract class ReadOnlyBucket implements Bucket {
   versions(): Promise<ObjectVersion[]> {
     return this.#refuse();
   }
+  versionsOf(): Promise<ReadonlyMap<string, readonly ObjectVersion[]>> {
+    return this.#refuse();
+  }
 
   async #refuse<T>(): Promise<T> {
     throw new CustodyError('INTERNAL', `${this.name} is only looked at`);

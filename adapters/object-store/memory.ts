@@ -134,6 +134,11 @@ class MemoryBucket implements Bucket {
     }));
   }
 
+  async versionsOf(keys: readonly string[]): Promise<ReadonlyMap<string, readonly ObjectVersion[]>> {
+    const all = await Promise.all(keys.map(async (key) => [key, await this.versions(key)] as const));
+    return new Map(all.filter(([, versions]) => versions.length > 0));
+  }
+
   deleteMarker(key: string): void {
     this.add(key, { body: Buffer.alloc(0), etag: '', isDeleteMarker: true });
   }

@@ -69,18 +69,63 @@ function merge(versions: ObjectVersion[], markers: ObjectVersion[]): ObjectVersi
   return [...merged, ...rest];
 }
 
+/** What the pages tell of one key. A page begins with the version that ended the one before, on some stores. */
+class Found {
+  readonly #versions = new Map<string | null, ObjectVersion>();
+  readonly #markers = new Map<string | null, ObjectVersion>();
+
+  add(version: ObjectVersion): void {
+    (version.isDeleteMarker ? this.#markers : this.#versions).set(version.versionId, version);
+  }
+
+  get all(): ObjectVersion[] {
+    return merge([...this.#versions.values()].reverse(), [...this.#markers.values()].reverse());
+  }
+}
+
 /** All versions and delete markers of exactly this key, oldest first. */
 export async function listVersions(session: S3Session, bucket: string, key: string): Promise<ObjectVersion[]> {
-  const versions = new Map<string | null, ObjectVersion>();
-  const markers = new Map<string | null, ObjectVersion>();
-  for await (const page of pages(session, bucket, key, { size: PAGE })) {
-    // A page begins with the version that ended the one before, on some stores.
-    for (const version of page.versions) if (version.key === key) versions.set(version.versionId, version);
-    for (const marker of page.markers) if (marker.key === key) markers.set(marker.versionId, marker);
+  const found = new Found();
+  for await (const { versions, markers, next } of pages(session, bucket, key, { size: PAGE })) {
+    for (const each of [...versions, ...markers]) if (each.key === key) found.add(each);
     // The key itself sorts before every other key that begins with it.
-    if (page.next !== null && page.next.key !== key) break;
+    if (next !== null && next.key !== key) break;
   }
-  return merge([...versions.values()].reverse(), [...markers.values()].reverse());
+  return found.all;
+}
+
+/**
+ * The same of many keys: pages are read from one wanted key on, and whatever lies between it and the next one that no page
+ * has shown is passed over. So it takes no more requests than there are keys, nor more than it takes to list what lies there.
+ */
+export async function listVersionsOf(
+  session: S3Session,
+  bucket: string,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, readonly ObjectVersion[]>> {
+  const wanted = [...new Set(keys)].sort(compareKeys);
+  const found = new Map(wanted.map((key) => [key, new Found()]));
+  const prefix = commonPrefix(wanted[0] ?? '', wanted.at(-1) ?? '');
+  for (let at = 0; at < wanted.length;) {
+    const from = wanted[at] ?? '';
+    const startAfter = from.slice(0, -1);
+    for await (const { versions, markers, next } of pages(session, bucket, prefix, { size: PAGE, startAfter })) {
+      for (const each of [...versions, ...markers]) found.get(each.key)?.add(each);
+      const left =
+        next === null ? -1 : wanted.findIndex((key, index) => index >= at && compareKeys(key, next.key) >= 0);
+      at = left < 0 ? wanted.length : left;
+      // Of the key at which a page ends there may be more.
+      if (wanted[at] !== next?.key) break;
+    }
+  }
+  return new Map([...found].map(([key, of]) => [key, of.all] as const).filter(([, all]) => all.length > 0));
+}
+
+/** Of sorted keys, that of the first and the last is that of all. */
+function commonPrefix(first: string, last: string): string {
+  let length = 0;
+  while (length < first.length && first[length] === last[length]) length += 1;
+  return first.slice(0, length);
 }
 
 /** Keys in code-point order, each once, those under a delete marker included. */

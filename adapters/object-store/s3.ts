@@ -8,7 +8,7 @@ import type { Bucket, Lock, ObjectHead, ObjectVersion, StoredBlob, StoredObject,
 import { assertSmall, conflict, isLocked, recordOf, retentionTime } from './rules.js';
 import { askLockState, checksum, legalHoldXml, lockHeaders, lockStateOf, retentionXml } from './s3-lock.js';
 import { S3Session, failure, type S3Answer, type S3Config, type S3Request } from './s3-session.js';
-import { listKeys, listVersions } from './s3-versions.js';
+import { listKeys, listVersions, listVersionsOf } from './s3-versions.js';
 
 type KeyRequest = Omit<S3Request, 'bucket' | 'key'>;
 
@@ -177,6 +177,10 @@ class S3Bucket implements Bucket {
 
   versions(key: string): Promise<ObjectVersion[]> {
     return listVersions(this.session, this.name, key);
+  }
+
+  versionsOf(keys: readonly string[]): Promise<ReadonlyMap<string, readonly ObjectVersion[]>> {
+    return listVersionsOf(this.session, this.name, keys);
   }
 
   private async change(key: string, versionId: string | null, what: string, body: string): Promise<void> {

@@ -130,6 +130,28 @@ export function objectStoreSuite(name: string, store: () => Attackable): void {
       expect((await bucket.versions('routes/m/1')).map((version) => version.key)).toEqual(['routes/m/1']);
     });
 
+    it('tells the versions of many keys at once, whatever lies between and beside them', async () => {
+      const bucket = await store().bucket(WORM);
+      const key = (at: number): string => `blobs/${sha256(String(at)).slice(0, 20)}`;
+      for (let from = 0; from < 1200; from += 50)
+        await Promise.all(
+          Array.from({ length: 50 }, (_, at) => bucket.createOnce(key(from + at), Buffer.from(String(from + at)))),
+        );
+      const { versionId } = await bucket.createOnce(key(7), Buffer.from('7'));
+      const second = await store().overwrite(bucket.name, key(7), Buffer.from('second'));
+      await store().deleteMarker(bucket.name, key(8));
+      const few = await bucket.versionsOf([key(7), key(8), key(7), key(5000), 'blobs', key(9).slice(0, -1)]);
+      expect([...few.keys()].sort()).toEqual([key(7), key(8)].sort());
+      expect(few.get(key(7))?.map((each) => each.versionId)).toEqual([versionId, second]);
+      // In whichever order: a store that tells times to the second has both at once.
+      expect(new Set(few.get(key(8))?.map((each) => each.isDeleteMarker))).toEqual(new Set([false, true]));
+      const all = await bucket.versionsOf(Array.from({ length: 1200 }, (_, at) => key(at)));
+      expect(all.size).toBe(1200);
+      for (const name of [key(7), key(8), ...Array.from({ length: 60 }, (_, at) => key(20 * at))])
+        expect(all.get(name)).toEqual(await bucket.versions(name));
+      expect(await bucket.versionsOf([])).toEqual(new Map());
+    });
+
     it('locks what it creates, and shows the lock', async () => {
       const bucket = await store().bucket(WORM);
       const lock = inMinutes(10);

@@ -84,6 +84,7 @@ export function watched(bucket: Bucket, before: (operation: string, key: string)
       yield* bucket.list(prefix, options);
     },
     versions: (k) => around('versions', k, () => bucket.versions(k)),
+    versionsOf: (keys) => around('versionsOf', keys.join(), () => bucket.versionsOf(keys)),
   };
 }
 
