@@ -33,7 +33,7 @@ export function createCondemning(desk: Desk): EmergencyControl {
   return {
     condemnRelease: async (name, release, notices) => {
       // It lowers exposure: somebody's forgery in the place of a policy does not keep it from counting.
-      const policies = await policiesAtHand();
+      const [policies, hasCallers] = await Promise.all([policiesAtHand(), mayHaveCallers(name.model, release)]);
       const counted: Counted[] = [];
       const verdicts: DecisionVerdict[] = [];
       for (const { envelope } of notices)
@@ -47,7 +47,7 @@ export function createCondemning(desk: Desk): EmergencyControl {
       const told = await journal.noteRefused(notices, verdicts, { ...name, release });
       const [first] = counted;
       if (first === undefined) return { verdicts: told, condemned: await recorded(name) };
-      const order = (await mayHaveCallers(name.model, release)) ? await stop(name, first.verified) : null;
+      const order = hasCallers ? await stop(name, first.verified) : null;
       for (const { envelope } of counted) await records.keep(envelope);
       const said: Condemned = { vulnerability: first.verified.digest, order };
       return { verdicts: told, condemned: await records.recordOnce(storeKeys.record(name, 'condemned'), said) };

@@ -42,6 +42,8 @@ export function temporalProcess({
       ...['--dynamic-config-value', 'history.transferProcessorMaxPollRPS=200'],
       ...['--dynamic-config-value', 'history.timerProcessorMaxPollRPS=200'],
       ...['--dynamic-config-value', 'history.timerProcessorMaxTimeShift="1ms"'],
+      // The worker that asked for an activity begins it at once: what stops an endpoint waits in no queue.
+      ...['--dynamic-config-value', 'system.enableActivityEagerExecution=true'],
       ...Object.values(SEARCH_ATTRIBUTES).flatMap(({ name }) => ['--search-attribute', `${name}=Keyword`]),
     ],
     ready: (signal) => until('Temporal', 60, () => answers(address, namespace), signal),

@@ -244,11 +244,12 @@ describe('the configurations in deploy/config', () => {
   });
 });
 
-it('Temporal is given the rates without which a lone workflow waits 50 ms at every hop', () => {
+it('Temporal is given what a lone workflow would wait at every hop without', () => {
   expect(parse(readFileSync('deploy/temporal/dynamic.yaml', 'utf8'))).toEqual({
     'history.transferProcessorMaxPollRPS': [{ value: 200 }],
     'history.timerProcessorMaxPollRPS': [{ value: 200 }],
     'history.timerProcessorMaxTimeShift': [{ value: '1ms' }],
+    'system.enableActivityEagerExecution': [{ value: true }],
   });
   expect(compose.configs['temporal-dynamic']?.file).toBe('deploy/temporal/dynamic.yaml');
 });
