@@ -33,7 +33,7 @@ export function installRuntime(log: Logger): void {
   Runtime.install({ logger, shutdownSignals: [] });
 }
 
-export async function connectClient({ temporal }: ZoneConfig): Promise<Client> {
+export async function connectClient({ temporal }: Pick<ZoneConfig, 'temporal'>): Promise<Client> {
   const connection = await connectTemporal(temporal.address);
   return new Client({ connection, namespace: temporal.namespace });
 }
@@ -55,8 +55,10 @@ export async function checkSearchAttributes(client: Client): Promise<void> {
 }
 
 /** The zone's worker on the zone's own queue; control alone also runs the workflows. */
-export async function createWorker(config: ZoneConfig, activities: object): Promise<Worker> {
-  const { zone, temporal } = config;
+export async function createWorker(
+  { zone, temporal }: Pick<ZoneConfig, 'zone' | 'temporal'>,
+  activities: object,
+): Promise<Worker> {
   const connection = await NativeConnection.connect({ address: temporal.address });
   const runsWorkflows = zone === 'control';
   if (runsWorkflows) setFlagsFromString(SHORT_TRACES);
