@@ -159,7 +159,9 @@ async function each(from: number, upTo: number, act: (at: number) => Promise<voi
 }
 
 async function startWorker(): Promise<Worker> {
-  const child = fork(join(import.meta.dirname, 'waiting-worker.js'), [temporal.address, temporal.namespace]);
+  const program = join(import.meta.dirname, 'waiting-worker.js');
+  // Temporal's core warns on stdout, where the result belongs.
+  const child = fork(program, [temporal.address, temporal.namespace], { stdio: ['ignore', 2, 2, 'ipc'] });
   const waiting = new Map<string, (value: number) => void>();
   const said = (what: string): Promise<number> => new Promise((done) => waiting.set(what, done));
   child.on('message', ({ what, value = 0 }: Said) => {
