@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode } from '@temporalio/worker';
+import { bundleWorkflows } from './bundle.js';
 
 const workflowsPath = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
-const { code } = await bundleWorkflowCode({ workflowsPath });
+const { code } = await bundleWorkflows(workflowsPath);
 writeFileSync(join(import.meta.dirname, '..', 'workflow-bundle.js'), code);

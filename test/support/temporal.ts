@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import type { WorkflowHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { bundleWorkflows } from '../../workers/bundle.js';
 import { SEARCH_ATTRIBUTES } from '../../workflows/messages.js';
 
 /** In committed histories too, so it names nobody and no machine. */
@@ -25,7 +26,7 @@ export function workflowBundle(entry = 'workflows/index.ts'): Promise<WorkflowBu
   const known = bundles.get(entry);
   if (known !== undefined) return known;
   const workflowsPath = fileURLToPath(new URL(`../../${entry}`, import.meta.url));
-  const made = bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+  const made = bundleWorkflows(workflowsPath, { logger: new DefaultLogger('ERROR') });
   bundles.set(entry, made);
   return made;
 }
