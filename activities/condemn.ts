@@ -47,7 +47,8 @@ export function createCondemning(desk: Desk): EmergencyControl {
       const told = await journal.noteRefused(notices, verdicts, { ...name, release });
       const [first] = counted;
       if (first === undefined) return { verdicts: told, condemned: await recorded(name) };
-      const order = hasCallers ? await stop(name, first.verified) : null;
+      const isServed = hasCallers || (await mayHaveCallers(name.model, release));
+      const order = isServed ? await stop(name, first.verified) : null;
       for (const { envelope } of counted) await records.keep(envelope);
       const said: Condemned = { vulnerability: first.verified.digest, order };
       return { verdicts: told, condemned: await records.recordOnce(storeKeys.record(name, 'condemned'), said) };
@@ -82,11 +83,12 @@ export function createCondemning(desk: Desk): EmergencyControl {
         return silent + first.filter(({ how }) => how === 'failed').length;
       }
       const { notice, laterNotices } = await gatherNotices(records, name, informed);
-      await announce(desk, [notice]);
       const notices = [notice, ...laterNotices].map((each) => each.verified);
       const rules = { environment: records.environment, gate: newest, newest, now };
       const known = toldIn({ release, request: verified, notices }, rules);
-      return silent + (await tellTheRest(desk, { all, known, now }, { fresh: ending, missed: ending }));
+      const missed = await tellTheRest(desk, { all, known, now }, { fresh: ending, missed: ending });
+      await announce(desk, [notice]);
+      return silent + missed;
     },
   };
 

@@ -4,11 +4,11 @@ import { storeKeys } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { demand } from '../formats/evidence.js';
 import type { Desk } from './control.js';
-import { wakeEndingsFor } from './wake.js';
+import { wakeEndings } from './wake.js';
 import type { ConsumerControl } from './contract.js';
 
 /** What people say of the systems that depend on models: verified, in the log, and only then kept. */
-export function createConsumers(desk: Desk): Pick<ConsumerControl, 'declareConsumer'> {
+export function createConsumers(desk: Desk): Pick<ConsumerControl, 'declareConsumer' | 'wakeEndings'> {
   const { records, journal, consumers } = desk;
   return {
     declareConsumer: (consumer, sequence, envelope) =>
@@ -22,10 +22,8 @@ export function createConsumers(desk: Desk): Pick<ConsumerControl, 'declareConsu
           const registry = await consumers.registry();
           const before = registry.get(consumer);
           const by = verified.signers.join(' and ');
-          if (before?.digest === verified.digest) {
-            await wakeEndingsFor(desk, consumer);
-            return { statement: verified.digest, by, already: true };
-          }
+          const told = { statement: verified.digest, by };
+          if (before?.digest === verified.digest) return { ...told, already: true, added: said.models };
           const now = isoTime(Date.now());
           const { newest, newestDigest } = await records.policies();
           const rules = { environment: records.environment, newest, known: registry, now };
@@ -42,17 +40,19 @@ export function createConsumers(desk: Desk): Pick<ConsumerControl, 'declareConsu
               before: before?.digest ?? null,
               after: verified.digest,
               policy: newestDigest,
-              reason: told(said),
+              reason: inWords(said),
             })),
           );
           await records.keep(given, storeKeys.consumer(consumer, sequence, verified.digest));
-          await wakeEndingsFor(desk, consumer);
-          return { statement: verified.digest, by, already: false };
+          const known = new Set(before?.predicate.models);
+          return { ...told, already: false, added: said.models.filter((model) => !known.has(model)) };
         },
       ),
+
+    wakeEndings: (models) => wakeEndings(desk, models),
   };
 }
 
-function told({ consumer, sequence, owner, criticality, expiresAt }: ConsumerPredicate): string {
+function inWords({ consumer, sequence, owner, criticality, expiresAt }: ConsumerPredicate): string {
   return `consumer ${consumer}, statement ${sequence}: ${criticality}, of ${owner}, until ${expiresAt}`;
 }

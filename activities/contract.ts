@@ -192,6 +192,8 @@ export interface ResignControl {
 export interface ConsumerControl {
   /** Verifies what an operator or its owner says of a consumer, audits and keeps it. */
   declareConsumer(consumer: string, sequence: number, envelope: unknown): Promise<DeclaredConsumer>;
+  /** Lifecycles of these models look at once whom to tell, where they are in their notice period. */
+  wakeEndings(models: readonly string[]): Promise<void>;
   refuse: LifecycleControl['refuse'];
 }
 
@@ -214,6 +216,8 @@ export interface DeclaredConsumer {
   readonly by: string;
   /** It was known before it was sent again. */
   readonly already: boolean;
+  /** Models that it did not depend on before, as far as is known. */
+  readonly added: readonly string[];
 }
 
 export interface Resigned {

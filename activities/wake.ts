@@ -1,7 +1,5 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { endingReleases } from '../adapters/announced.js';
-import { gatherInventory } from '../adapters/inventory.js';
-import { dependentsOfRelease } from '../domain/dependents.js';
 import { lifecycleId, type ReleaseName } from '../domain/names.js';
 import { consumersChangedSignal, type holdLiftedSignal } from '../workflows/messages.js';
 import type { Desk } from './control.js';
@@ -19,12 +17,8 @@ export async function wakeLifecycle(
   }
 }
 
-/** Whoever comes to depend on a release in its notice period is told now, and not when it would be looked at anyway. */
-export async function wakeEndingsFor({ records, consumers, temporal }: Desk, consumer: string): Promise<void> {
-  const ending = await endingReleases(records);
-  if (ending.length === 0) return;
-  const inventory = await gatherInventory(records, consumers, []);
-  for (const name of ending)
-    if (dependentsOfRelease(inventory, name).some(({ id }) => id === consumer))
-      await wakeLifecycle(temporal, name, consumersChangedSignal);
+/** Whoever comes to depend on these models is told now that releases of theirs are to end, and not when that is looked at anyway. */
+export async function wakeEndings({ records, temporal }: Desk, models: readonly string[]): Promise<void> {
+  for (const model of models)
+    for (const name of await endingReleases(records, model)) await wakeLifecycle(temporal, name, consumersChangedSignal);
 }

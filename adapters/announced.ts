@@ -13,7 +13,7 @@ import { inParts } from './in-parts.js';
 import type { PolicyChain, Records } from './records.js';
 
 /** Why a release ends, and what to use instead. */
-type Why = Pick<Retiring, 'reason' | 'instead'>;
+type Why = Pick<Retiring, 'reason' | 'instead'> & { readonly isCondemned?: true };
 type About = ReleaseName & { readonly release: Digest };
 
 interface Announced extends Why {
@@ -100,7 +100,9 @@ export class AnnouncedEnds {
         .map(({ retiresAt }) => retiresAt)
         .sort()
         .at(-1) ?? '';
-    const { reason, instead } = last;
+    // What is dangerous is said to be that, also where it was going to end anyway.
+    const { reason } = all.find(({ isCondemned }) => isCondemned) ?? last;
+    const instead = all.find((each) => each.instead !== undefined)?.instead;
     return { model, version, release, since, endsAt, reason, ...(instead === undefined ? {} : { instead }) };
   }
 
@@ -140,7 +142,7 @@ export class AnnouncedEnds {
     const { newest } = policies;
     const rules = { environment: this.#records.environment, gate: newest, newest, now: isoTime(Date.now()) };
     if (found?.digest !== asked || !condemns(found, about, rules).allowed) return null;
-    return { reason: shortened(sayVulnerability(found.predicate)) };
+    return { reason: shortened(sayVulnerability(found.predicate)), isCondemned: true };
   }
 }
 
@@ -154,15 +156,17 @@ export async function revokedReleases({ bucket }: Records): Promise<ReadonlySet<
   return revoked;
 }
 
-/** Releases whose end somebody has given notice of, and that are not revoked so far: by names alone, as above. */
-export async function endingReleases(records: Records): Promise<readonly ReleaseName[]> {
-  const revoked = await revokedReleases(records);
+/** Releases of a model whose end somebody has given notice of, and that are not revoked so far: by names alone, as above. */
+export async function endingReleases(records: Records, model: string): Promise<readonly ReleaseName[]> {
   const ending = new Set<Digest>();
-  for await (const key of records.bucket.list(storeKeys.notices)) {
+  for await (const key of records.bucket.list(`${storeKeys.notices}${model}/`)) {
     const release = key.split('/')[2] ?? '';
-    if (isDigest(release) && !revoked.has(release)) ending.add(release);
+    if (isDigest(release)) ending.add(release);
   }
-  const names = await inParts([...ending], (release) => nameOf(records, release).catch(passedOver));
+  const names = await inParts([...ending], async (release) => {
+    if ((await records.bucket.versions(storeKeys.revocation(release))).length > 0) return null;
+    return nameOf(records, release).catch(passedOver);
+  });
   return names.filter((name) => name !== null);
 }
 

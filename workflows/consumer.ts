@@ -19,6 +19,8 @@ export async function consumer(signed: SignedEnvelope): Promise<ConsumerOutcome>
     () =>
       orRejected(async () => {
         const declared = await control.declareConsumer(id.consumer, id.sequence, signed);
+        const { added = [] }: Partial<typeof declared> = declared;
+        if (added.length > 0) await control.wakeEndings(added);
         return { kind: 'declared', ...declared } as const;
       }),
     (outcome) => ({

@@ -7,6 +7,8 @@ import { showRun } from './strays.js';
 import { settle, settleRefused } from './verdicts.js';
 import { control } from './zones.js';
 
+/** Whoever says that somebody has appeared is not believed: it is looked no oftener than this because of it. */
+const APART_MS = 60_000;
 const ANSWERS = ['acknowledge', 'waive'] as const;
 
 /**
@@ -19,8 +21,9 @@ export async function waitOutNotice(run: LifecycleRun, release: Digest, retireme
     for (;;) {
       run.appeared = false;
       const standing = await run.insist(() => control.followNotice(run.name, release, retirement));
-      if (standing.lookAt === null && standing.awaited.length === 0) break;
-      await hear(run, release, retirement, standing);
+      const lookedAt = Date.now();
+      if (standing.lookAt === null && standing.awaited.length === 0 && !run.appeared) break;
+      await hear(run, release, retirement, { ...standing, lookedAt });
     }
     run.stand(null);
   } catch (error) {
@@ -35,18 +38,20 @@ async function hear(
   run: LifecycleRun,
   release: Digest,
   retirement: Retirement,
-  standing: NoticeStanding,
+  { lookedAt, ...standing }: NoticeStanding & { readonly lookedAt: number },
 ): Promise<void> {
   const { lookAt, endsAt } = standing;
   let { awaited } = standing;
-  while (lookAt !== null || awaited.length > 0) {
+  while (lookAt !== null || awaited.length > 0 || run.appeared) {
     run.notice = { ...standing, awaited };
     showRun(run);
-    const left = lookAt === null ? undefined : Date.parse(lookAt) - Date.now();
-    if (left !== undefined && left <= 0) return;
-    const arrived = (): boolean => run.inbox.has(...ANSWERS) || run.appeared;
-    if (!(await run.until(arrived, left, `notice until ${endsAt}`)) || run.appeared) return;
-    awaited = await answered(run, release, retirement, awaited);
+    const known = run.appeared;
+    const due = lookAt === null ? Infinity : Date.parse(lookAt);
+    const left = (known ? Math.min(due, lookedAt + APART_MS) : due) - Date.now();
+    if (left <= 0) return;
+    const arrived = (): boolean => run.inbox.has(...ANSWERS) || (run.appeared && !known);
+    if (!(await run.until(arrived, left === Infinity ? undefined : left, `notice until ${endsAt}`))) return;
+    if (run.inbox.has(...ANSWERS)) awaited = await answered(run, release, retirement, awaited);
   }
 }
 

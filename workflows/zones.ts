@@ -70,6 +70,7 @@ export const control = zone<
     // It goes before all else, as a kill does.
     condemnRelease: (name, _release, notices) => ({
       summary: `verifies ${notices.length} vulnerability notices about ${of(name)}`,
+      heartbeatTimeout: '2 seconds',
       retry: { initialInterval: '100ms', maximumInterval: '1 second' },
       priority: { priorityKey: 1 },
     }),
@@ -97,6 +98,7 @@ export const control = zone<
     strayAlert: (model) => `verifies a security alert about ${model}, which has no endpoint`,
     sortKills: (model, orders) => ({
       summary: `judges ${orders.length} kill orders for ${model}`,
+      heartbeatTimeout: '2 seconds',
       retry: { initialInterval: '100ms', maximumInterval: '1 second' },
       priority: { priorityKey: 1 },
     }),
@@ -114,6 +116,7 @@ export const control = zone<
     admitResign: (name) => `verifies the request to sign ${of(name)} once more`,
     recordResigned: (name) => `records the new signature of ${of(name)}`,
     applyPolicy: (version) => `verifies policy ${version} and puts it into force`,
+    wakeEndings: (models) => `wakes the releases of ${models.length} models that are to end`,
     declareConsumer: (consumer, sequence) => `verifies statement ${sequence} about the consumer ${consumer}`,
     openTrainingGate: (model, run) => `asks for approval of the training run ${run} of ${model}`,
     recordTraining: (model, run) => `records how the training run ${run} of ${model} ended`,

@@ -98,6 +98,6 @@ export interface Bucket {
   /** All versions and delete markers of exactly this key, oldest first. */
   versions(key: string): Promise<ObjectVersion[]>;
 
-  /** The same of many keys in a few requests, whatever the store holds beside them. Keys of which there is nothing are left out. */
+  /** The same of many keys of one folder, in a few requests. Keys of which there is nothing are left out. */
   versionsOf(keys: readonly string[]): Promise<ReadonlyMap<string, readonly ObjectVersion[]>>;
 }

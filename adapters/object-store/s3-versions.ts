@@ -95,8 +95,8 @@ export async function listVersions(session: S3Session, bucket: string, key: stri
 }
 
 /**
- * The same of many keys: pages are read from one wanted key on, and whatever lies between it and the next one that no page
- * has shown is passed over. So it takes no more requests than there are keys, nor more than it takes to list what lies there.
+ * The same of many keys of one folder: pages are read from just before one wanted key on, and what lies between it and the next
+ * one that no page has shown is passed over. Every page begins behind the one before it, whatever somebody has put there.
  */
 export async function listVersionsOf(
   session: S3Session,
@@ -107,15 +107,16 @@ export async function listVersionsOf(
   const found = new Map(wanted.map((key) => [key, new Found()]));
   const prefix = commonPrefix(wanted[0] ?? '', wanted.at(-1) ?? '');
   for (let at = 0; at < wanted.length;) {
-    const from = wanted[at] ?? '';
-    const startAfter = from.slice(0, -1);
+    const startAfter = (wanted[at] ?? '').slice(0, -1);
     for await (const { versions, markers, next } of pages(session, bucket, prefix, { size: PAGE, startAfter })) {
-      for (const each of [...versions, ...markers]) found.get(each.key)?.add(each);
+      // What a page before has told in full is not heard again: it would lose its order.
+      const from = wanted[at] ?? '';
+      for (const each of [...versions, ...markers]) if (compareKeys(each.key, from) >= 0) found.get(each.key)?.add(each);
       const left =
         next === null ? -1 : wanted.findIndex((key, index) => index >= at && compareKeys(key, next.key) >= 0);
       at = left < 0 ? wanted.length : left;
-      // Of the key at which a page ends there may be more.
-      if (wanted[at] !== next?.key) break;
+      const skipTo = wanted[at]?.slice(0, -1);
+      if (skipTo === undefined || next === null || compareKeys(skipTo, next.key) > 0) break;
     }
   }
   return new Map([...found].map(([key, of]) => [key, of.all] as const).filter(([, all]) => all.length > 0));

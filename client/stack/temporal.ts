@@ -42,7 +42,7 @@ export function temporalProcess({
       ...['--dynamic-config-value', 'history.transferProcessorMaxPollRPS=200'],
       ...['--dynamic-config-value', 'history.timerProcessorMaxPollRPS=200'],
       ...['--dynamic-config-value', 'history.timerProcessorMaxTimeShift="1ms"'],
-      // The worker that asked for an activity begins it at once: what stops an endpoint waits in no queue.
+      // The worker that asked for an activity begins it at once where it has room: a queue looks for work only so often.
       ...['--dynamic-config-value', 'system.enableActivityEagerExecution=true'],
       ...Object.values(SEARCH_ATTRIBUTES).flatMap(({ name }) => ['--search-attribute', `${name}=Keyword`]),
     ],

@@ -152,6 +152,17 @@ export function objectStoreSuite(name: string, store: () => Attackable): void {
       expect(await bucket.versionsOf([])).toEqual(new Map());
     });
 
+    it('attack: whatever somebody has put just before a key keeps nobody from its versions', async () => {
+      const bucket = await store().bucket(WORM);
+      for (const key of ['blobs/b', 'blobs/ac']) await bucket.createOnce(key, Buffer.from(key));
+      for (let from = 0; from < 1100; from += 50)
+        await Promise.all(
+          Array.from({ length: 50 }, (_, at) => bucket.createOnce(`blobs/ab${from + at}`, Buffer.from('junk'))),
+        );
+      const told = await bucket.versionsOf(['blobs/b', 'blobs/ac']);
+      expect([...told.keys()].sort()).toEqual(['blobs/ac', 'blobs/b']);
+    });
+
     it('locks what it creates, and shows the lock', async () => {
       const bucket = await store().bucket(WORM);
       const lock = inMinutes(10);

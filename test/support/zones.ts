@@ -60,6 +60,7 @@ const ZONE_OF: Record<ActivityName, Zone> = {
   admitRelease: 'control',
   applyPolicy: 'control',
   declareConsumer: 'control',
+  wakeEndings: 'control',
   admitPromotion: 'control',
   recordPromotion: 'control',
   summariseRelease: 'signing',
@@ -470,7 +471,9 @@ export class FakeZones {
         statement: digestOf(`${consumer} ${sequence}`),
         by: 'oscar',
         already: false,
+        added: ['digits'],
       }),
+      wakeEndings: async () => undefined,
       applyPolicy: async (version) => ({
         version,
         digest: digestOf(`policy ${version}`),

@@ -20,8 +20,10 @@ it('takes the statement that it was given, and says which', async () => {
     statement: digestOf('checkout 1'),
     by: 'oscar',
     already: false,
+    added: ['digits'],
   });
   expect(on.zones.argsOf('declareConsumer')).toEqual([['checkout', 1, envelope('checkout 1')]]);
+  expect(on.zones.argsOf('wakeEndings')).toEqual([[['digits']]]);
   await capture(handle, 'consumer-declared');
 });
 

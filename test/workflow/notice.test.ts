@@ -84,6 +84,7 @@ describe('the notice of a retirement', () => {
     const handle = await noticed();
     await expect.poll(async () => (await status(handle)).notice?.awaited).toEqual([]);
     const looked = on.zones.argsOf('followNotice').length;
+    await on.env.sleep('2 days');
     on.zones.awaited = ['latecomer'];
     await handle.signal(consumersChangedSignal);
     await expect.poll(async () => (await status(handle)).notice?.awaited).toEqual(['latecomer']);
@@ -92,6 +93,41 @@ describe('the notice of a retirement', () => {
     await update(handle, 'acknowledge');
     expect(await handle.result()).toMatchObject({ kind: 'retired' });
     expect(timeOf('withdrawRelease') - timeOf('giveNotice')).toBeGreaterThanOrEqual(30 * DAY_MS - 1000);
+  });
+
+  it('attack: whoever says it again and again keeps nobody from answering, and has it looked once a minute', async () => {
+    on.zones.awaited = ['checkout'];
+    const handle = await noticed();
+    await expect.poll(async () => (await status(handle)).notice?.awaited).toEqual(['checkout']);
+    const looked = on.zones.argsOf('followNotice').length;
+    for (let time = 0; time < 20; time += 1) await handle.signal(consumersChangedSignal);
+    await update(handle, 'acknowledge');
+    expect(await status(handle)).toMatchObject({ notice: { awaited: [] } });
+    for (let time = 0; time < 20; time += 1) await handle.signal(consumersChangedSignal);
+    await on.env.sleep('59 seconds');
+    expect(on.zones.argsOf('followNotice').length).toBeLessThanOrEqual(looked + 1);
+    await on.env.sleep('10 minutes');
+    expect(on.zones.argsOf('followNotice').length).toBeLessThanOrEqual(looked + 2);
+    expect(await handle.result()).toMatchObject({ kind: 'retired' });
+  });
+
+  it('attack: who appears while it is looked for the last time is told all the same', async () => {
+    const { followNotice } = on.zones.acts;
+    let hasSaid = false;
+    on.zones.acts.followNotice = async (...args) => {
+      const standing = await followNotice(...args);
+      if (standing.lookAt !== null || hasSaid) return standing;
+      hasSaid = true;
+      await handle.signal(consumersChangedSignal);
+      on.zones.awaited = ['latecomer'];
+      return standing;
+    };
+    const handle = await noticed();
+    await on.env.sleep('31 days');
+    await expect.poll(async () => (await status(handle)).notice?.awaited).toEqual(['latecomer']);
+    expect(isCalled('withdrawRelease')).toBe(false);
+    await update(handle, 'acknowledge');
+    expect(await handle.result()).toMatchObject({ kind: 'retired' });
   });
 
   it('attack: whoever answers last does not keep it from being looked whether somebody has appeared', async () => {
@@ -133,7 +169,7 @@ describe('the notice of a retirement', () => {
     expect(await handle.result()).toMatchObject({ kind: 'retired' });
   });
 
-  it('attack: an answer before there is a notice, and any other decision after it, is refused', async () => {
+  it('attack: an answer before there is a notice is refused', async () => {
     const handle = await on.env.client.workflow.start<typeof lifecycle>('lifecycle', {
       ...startLifecycle({ model: `noticed-${(count += 1)}`, version: '1.0.0' }),
       args: [{ request: envelope('start') }],
@@ -142,7 +178,9 @@ describe('the notice of a retirement', () => {
     await expect(update(handle, 'acknowledge')).rejects.toMatchObject({ cause: { type: 'POLICY_REFUSED' } });
     await update(handle, 'reject', decision('alice', 'deploy-1', 'reject'));
     expect(await handle.result()).toMatchObject({ kind: 'rejected' });
+  });
 
+  it('attack: any other decision after it is refused', async () => {
     const retiring = await noticed();
     for (const name of ['retire', 'approve', 'override'] as const)
       await expect(update(retiring, name)).rejects.toMatchObject({

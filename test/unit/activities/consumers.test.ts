@@ -69,8 +69,8 @@ const known = async (): Promise<readonly string[]> =>
 describe('a statement that is handed in', () => {
   test('is kept and in the log, for each model that it gains or loses; and the same one again is the same', async () => {
     const first = world.consumer({ models: ['digits', 'lingo'] });
-    expect(await declare(first)).toEqual({ statement: first.digest, by: 'oscar', already: false });
-    expect(await declare(first)).toEqual({ statement: first.digest, by: 'oscar', already: true });
+    expect(await declare(first)).toMatchObject({ statement: first.digest, by: 'oscar', already: false });
+    expect(await declare(first)).toMatchObject({ statement: first.digest, by: 'oscar', already: true });
     await say({ sequence: 2, models: ['digits'] }, 'carla');
     expect(log.map(({ change, subject, actor }) => [change, subject.model, actor.id])).toEqual([
       ['consumer.declared', 'digits', 'oscar'],
@@ -132,11 +132,9 @@ describe('somebody who comes to depend on a release in its notice period', () =>
       }),
     },
   };
-  const declareTo = (models: readonly string[], sequence = 1) => {
-    const { envelope, predicate } = world.consumer({ models, sequence });
-    const environment = new MockActivityEnvironment({ workflowExecution: { workflowId: 'consumer/x/1', runId: 'r' } });
-    const { declareConsumer } = createConsumers(desk({ temporal } as unknown as Partial<Desk>));
-    return environment.run(() => declareConsumer(predicate.consumer, predicate.sequence, envelope));
+  const wake = (...models: string[]) => {
+    const { wakeEndings } = createConsumers(desk({ temporal } as unknown as Partial<Desk>));
+    return new MockActivityEnvironment().run(() => wakeEndings(models));
   };
   const put = (key: string, bytes: Buffer = Buffer.from('{}')) => records.bucket.createOnce(key, bytes);
   const noticed = (of: Release, at = 'x') => put(`${storeKeys.notices}${of.name.model}/${of.release}/${at}`);
@@ -150,26 +148,33 @@ describe('somebody who comes to depend on a release in its notice period', () =>
     await put(`${storeKeys.notices}digits/none/x`);
   });
 
-  test('is told now: its lifecycle looks again, and so when the statement comes twice', async () => {
+  test('is told now: its lifecycle looks again, once', async () => {
     await noticed(release);
     await noticed(release, 'y');
-    const woken = ['lifecycle/digits/1.0.0', 'consumersChanged'];
-    await declareTo(['digits']);
-    expect(signals).toEqual([woken]);
-    expect(await declareTo(['digits'])).toMatchObject({ already: true });
-    expect(signals).toEqual([woken, woken]);
+    await wake('lingo', 'digits');
+    expect(signals).toEqual([['lifecycle/digits/1.0.0', 'consumersChanged']]);
   });
 
-  test('that is none, or over, or of a lifecycle that has ended, wakes nobody', async () => {
-    await declareTo(['digits'], 1);
+  test('that is none, or over, or of another model, or of a lifecycle that has ended, wakes nobody', async () => {
+    await wake('digits');
     await noticed(release);
-    await declareTo(['lingo'], 2);
+    await wake('lingo', 'digit');
     await put(storeKeys.revocation(release.release));
     const ended = world.release({ version: '9.9.9' });
     for (const [key, bytes] of recordsOf(ended)) await put(key, bytes);
     await noticed(ended);
-    expect(await declareTo(['digits'], 3)).toMatchObject({ already: false });
+    await wake('digits');
     expect(signals).toEqual([]);
+  });
+
+  test('is told of models that are new to it, and of all where nobody can tell any more', async () => {
+    expect(await say({ models: ['digits'] })).toMatchObject({ added: ['digits'] });
+    expect(await say({ sequence: 2, models: ['digits', 'lingo'] })).toMatchObject({ added: ['lingo'] });
+    expect(await say({ sequence: 3, models: ['digits', 'lingo'] })).toMatchObject({ added: [] });
+    expect(await say({ sequence: 3, models: ['digits', 'lingo'] })).toMatchObject({
+      already: true,
+      added: ['digits', 'lingo'],
+    });
   });
 });
 

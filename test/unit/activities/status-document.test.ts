@@ -91,6 +91,9 @@ describe('the ends that a status document announces', () => {
     await rig.records.keep(said.envelope);
     await announce({ notice: { request: said.digest } });
     expect(await retiring()).toMatchObject([{ ...release.name, reason: 'CVE-2026-1: it runs what it is told' }]);
+    // Also where it is going to end anyway, and somebody is told of that later.
+    await announce({ request: retire('replaced', 'digits 2'), notice: { issuedAt: world.at(0) } });
+    expect(await retiring()).toMatchObject([{ reason: 'CVE-2026-1: it runs what it is told', instead: 'digits 2' }]);
   });
 
   test('are as late as the latest notice of the same retirement has it', async () => {
