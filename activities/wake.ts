@@ -20,5 +20,6 @@ export async function wakeLifecycle(
 /** Whoever comes to depend on these models is told now that releases of theirs are to end, and not when that is looked at anyway. */
 export async function wakeEndings({ records, temporal }: Desk, models: readonly string[]): Promise<void> {
   for (const model of models)
-    for (const name of await endingReleases(records, model)) await wakeLifecycle(temporal, name, consumersChangedSignal);
+    for (const name of await endingReleases(records, model))
+      await wakeLifecycle(temporal, name, consumersChangedSignal);
 }

@@ -32,6 +32,12 @@ export const long: ActivityOptions = {
 };
 /** For what looks at every blob of a release, or writes to everybody who depends on it. */
 const thorough = { startToCloseTimeout: '1 hour' } as const;
+/** For what stops something: it goes before all else, and a worker that died with it is noticed in two seconds. */
+const urgent = {
+  heartbeatTimeout: '2 seconds',
+  retry: { initialInterval: '100ms', maximumInterval: '1 second' },
+  priority: { priorityKey: 1 },
+} as const;
 export const of = ({ model, version }: ReleaseName): string => `${model} ${version}`;
 
 export const control = zone<
@@ -67,12 +73,9 @@ export const control = zone<
     followNotice: (name) => ({ summary: `looks after the notice of the retirement of ${of(name)}`, ...thorough }),
     answerNotice: (name, _release, _retirement, decisions) =>
       `verifies ${decisions.length} answers to the notice of the retirement of ${of(name)}`,
-    // It goes before all else, as a kill does.
     condemnRelease: (name, _release, notices) => ({
       summary: `verifies ${notices.length} vulnerability notices about ${of(name)}`,
-      heartbeatTimeout: '2 seconds',
-      retry: { initialInterval: '100ms', maximumInterval: '1 second' },
-      priority: { priorityKey: 1 },
+      ...urgent,
     }),
     noteCondemned: (name) => `audits that ${of(name)} was condemned`,
     informCondemned: (name) => ({ summary: `tells the consumers of ${of(name)} that it was stopped`, ...thorough }),
@@ -96,19 +99,12 @@ export const control = zone<
     takeAlerts: (model, alerts) => `verifies ${alerts.length} security alerts about ${model}`,
     noteAlerts: (model, alerts) => `audits ${alerts.length} security alerts about ${model}`,
     strayAlert: (model) => `verifies a security alert about ${model}, which has no endpoint`,
-    sortKills: (model, orders) => ({
-      summary: `judges ${orders.length} kill orders for ${model}`,
-      heartbeatTimeout: '2 seconds',
-      retry: { initialInterval: '100ms', maximumInterval: '1 second' },
-      priority: { priorityKey: 1 },
-    }),
-    // An order that hangs on one gateway must not hold its worker's slot while others wait; it goes before all else.
+    sortKills: (model, orders) => ({ summary: `judges ${orders.length} kill orders for ${model}`, ...urgent }),
+    // An order that hangs on one gateway must not hold its worker's slot while others wait.
     killEndpoint: (model) => ({
       summary: `relays a kill order to the gateways of ${model}`,
       startToCloseTimeout: '10 seconds',
-      heartbeatTimeout: '2 seconds',
-      retry: { initialInterval: '100ms', maximumInterval: '1 second' },
-      priority: { priorityKey: 1 },
+      ...urgent,
     }),
     confirmKill: (model, order) => `waits until all gateways of ${model} list the kill ${shortDigest(order)}`,
     openRestoreGate: (model) => `asks for approval to restore ${model}`,

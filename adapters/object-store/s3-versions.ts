@@ -111,7 +111,8 @@ export async function listVersionsOf(
     for await (const { versions, markers, next } of pages(session, bucket, prefix, { size: PAGE, startAfter })) {
       // What a page before has told in full is not heard again: it would lose its order.
       const from = wanted[at] ?? '';
-      for (const each of [...versions, ...markers]) if (compareKeys(each.key, from) >= 0) found.get(each.key)?.add(each);
+      for (const each of [...versions, ...markers])
+        if (compareKeys(each.key, from) >= 0) found.get(each.key)?.add(each);
       const left =
         next === null ? -1 : wanted.findIndex((key, index) => index >= at && compareKeys(key, next.key) >= 0);
       at = left < 0 ? wanted.length : left;
