@@ -8,6 +8,7 @@ import { generateKey, importPrivateKey } from '../formats/keys.js';
 import { policyDigest, signPolicy, verifyPolicyChain } from '../formats/policy.js';
 import { sha256 } from '../formats/sha256.js';
 import { keyRing, signStatement, verifyStatement } from '../formats/statements.js';
+import { say } from './measure.js';
 
 /**
  * How long it takes to read a policy of 1,000 authorities from its signed bytes, verify it from the pinned root, build its
@@ -67,4 +68,4 @@ const round = (): number => {
 const firstCpuMs = round();
 const later = Array.from({ length: 20 }, round).sort((a, b) => a - b);
 const result = { authorities: AUTHORITIES, kib: Math.round(bytes.length / 1024), firstCpuMs, medianCpuMs: later[10] };
-process.stdout.write(`${JSON.stringify(result)}\n`);
+say(result);

@@ -10,7 +10,7 @@ import { isoTime } from '../domain/time.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { generateKey, importPrivateKey } from '../formats/keys.js';
 import { sha256 } from '../formats/sha256.js';
-import { median, timed } from './measure.js';
+import { median, round, say, timed } from './measure.js';
 
 /**
  * What a model, and a fleet of 2,000 of them with 20 versions each, was at a time: hot, and from a cold start of a process with a
@@ -105,12 +105,11 @@ async function measure(): Promise<void> {
       index.fleetAt(time);
       return performance.now() - startedAt;
     });
-    console.log(
-      `one model at a time, hot: ${median(points).toFixed(2)} µs; ${MODELS} models: ${median(fleets).toFixed(2)} ms`,
-    );
+    say({ hot: { models: MODELS, oneMicroseconds: median(points), fleetMilliseconds: median(fleets) } });
 
     const runs: Record<string, number[]> = { snapshot: [], replay: [] };
     const answers = new Set<string>();
+    const peakRssMib: Record<string, number> = {};
     for (let turn = 0; turn < 5; turn += 1)
       for (const kind of ['snapshot', 'replay']) {
         const run = await timed(process.execPath, [
@@ -123,14 +122,12 @@ async function measure(): Promise<void> {
         const { ms, ...same } = JSON.parse(run.stdout) as { ms: number };
         answers.add(JSON.stringify(same));
         runs[kind]?.push(ms);
-        if (turn === 0) console.log(`${kind}: ${run.peakRssMib} MiB with the whole fleet`);
+        peakRssMib[kind] = Math.max(peakRssMib[kind] ?? 0, run.peakRssMib);
       }
     if (answers.size !== 1) throw new Error('the snapshot says something else than the records');
     const [fast, slow] = [median(runs['snapshot'] ?? []), median(runs['replay'] ?? [])];
-    console.log(
-      `cold, ${COUNT} records: ${fast.toFixed(0)} ms from ${(snapshot.length / 1024 ** 2).toFixed(0)} MiB of signed snapshot, ` +
-        `${slow.toFixed(0)} ms by reading all of them: ${(slow / fast).toFixed(1)}x, and the same answers`,
-    );
+    const milliseconds = { snapshot: fast, replay: slow };
+    say({ cold: { records: COUNT, milliseconds, peakRssMib, ratio: round(slow / fast) } });
   } finally {
     rmSync(folder, { recursive: true });
   }

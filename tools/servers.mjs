@@ -251,6 +251,32 @@ async function token() {
   return cached;
 }
 
+/** What asks a gateway for so much, that only one bench needs: with the library that it is linked to. */
+export async function loadGenerator() {
+  const given = process.env.CUSTODY_WRK;
+  if (given !== undefined && given !== '') {
+    if (!existsSync(given)) throw new SetupError(`CUSTODY_WRK names ${given}, which is not there`, 2);
+    return given;
+  }
+  const installed = onPath('wrk');
+  if (installed !== null) return installed;
+  const folder = join(CACHE, 'servers', 'wrk-debian');
+  const cached = join(folder, 'run');
+  if (existsSync(cached)) return cached;
+  if (onPath('apt-get') === null || onPath('dpkg-deb') === null)
+    throw new SetupError('The bench of the gateway needs wrk: install it, or name it in CUSTODY_WRK.');
+  say('  fetching wrk from Debian: some seconds, once …');
+  await unpack(folder, ['wrk', 'libluajit-5.1-2'], (partial) => {
+    const libraries = join(folder, 'usr', 'lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
+    writeFileSync(
+      join(partial, 'run'),
+      `#!/bin/sh\nexport LD_LIBRARY_PATH='${libraries}'\nexec '${join(folder, 'usr', 'bin', 'wrk')}' "$@"\n`,
+    );
+    chmodSync(join(partial, 'run'), 0o755);
+  });
+  return cached;
+}
+
 /** What watches training runs. Nobody has to have it: then the records say that some of it was not watched. */
 function tracer() {
   const given = process.env.CUSTODY_STRACE;
