@@ -1,5 +1,5 @@
 import { progressOf } from '../adapters/dossier.js';
-import { factsOf, statedFacts, triedReleases, type KnownRelease } from '../adapters/release-facts.js';
+import { factsOf, statedFacts, releasesWith, type KnownRelease } from '../adapters/release-facts.js';
 import type { Records } from '../adapters/records.js';
 import type { Rules } from '../domain/authorise.js';
 import { compressedByItself, compressedFrom, type Evidence } from '../domain/compression.js';
@@ -88,7 +88,7 @@ async function resultOf(records: Records, parent: Parent): Promise<ParentResult>
 /** Every release that has been tried and whose tensors this one has in a smaller form. */
 async function ancestorsOf(records: Records, own: KnownRelease): Promise<readonly Ancestor[]> {
   const found: Ancestor[] = [];
-  for await (const other of triedReleases(records)) {
+  for await (const other of releasesWith(records, 'validated')) {
     const known = await knownFacts(records, other);
     if (known === null || known.release === own.release) continue;
     const evidence = compressedFrom(own.facts, known.facts);

@@ -147,12 +147,12 @@ export async function releaseBefore(records: Records, { model, version }: Releas
   return null;
 }
 
-/** Every release that has been tried, of any model. */
-export async function* triedReleases(records: Records): AsyncGenerator<ReleaseName> {
+/** Every release of any model that has a record of this stage. */
+export async function* releasesWith(records: Records, part: 'admission' | 'validated'): AsyncGenerator<ReleaseName> {
   for await (const key of records.bucket.list(storeKeys.recordsOfAll)) {
     const [model = '', version = ''] = key.slice(storeKeys.recordsOfAll.length).split('/');
     const name = { model, version };
-    if (isModelName(model) && isVersion(version) && key === storeKeys.record(name, 'validated')) yield name;
+    if (isModelName(model) && isVersion(version) && key === storeKeys.record(name, part)) yield name;
   }
 }
 

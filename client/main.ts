@@ -19,6 +19,7 @@ import { overrideCommands } from './commands/override.js';
 import { policyCommands } from './commands/policy.js';
 import { promoteCommand } from './commands/promote.js';
 import { releaseCommands } from './commands/release.js';
+import { reconcileCommand } from './commands/reconcile.js';
 import { reportCommand } from './commands/report.js';
 import { resignCommand } from './commands/resign.js';
 import { showCommands } from './commands/show.js';
@@ -56,6 +57,7 @@ auditCommands(program);
 evidenceCommands(program);
 keyCommands(program);
 doctorCommand(program);
+reconcileCommand(program);
 for (const command of program.commands) inherit(command);
 
 function inherit(command: Command): void {

@@ -125,10 +125,11 @@ export class Bench {
     }
   }
 
-  /** The same stack, stopped and started again on what it has kept. */
-  async again(): Promise<Bench> {
+  /** The same stack, stopped and started again on what it has kept after `meanwhile`. */
+  async again(meanwhile: (layout: StackModule.Stack['layout']) => void = () => undefined): Promise<Bench> {
     await this.end();
     const { layout } = this.stack;
+    meanwhile(layout);
     const stack = await startStack({ ...digitsStack(layout, 'smtp://127.0.0.1:9'), say: () => undefined });
     return new Bench(stack, await connect(layout), this.folder);
   }
