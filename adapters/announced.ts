@@ -7,7 +7,7 @@ import type { Verified } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { condemns, sayVulnerability } from '../domain/vulnerability.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import { leadsNowhere } from '../domain/errors.js';
 import { nameOf } from './dossier.js';
 import { inParts } from './in-parts.js';
 import type { PolicyChain, Records } from './records.js';
@@ -172,7 +172,7 @@ export async function endingReleases(records: Records, model: string): Promise<r
 
 /** There is no such release. */
 function passedOver(error: unknown): null {
-  if (error instanceof CustodyError && (error.code === 'PENDING' || isPermanent(error.code))) return null;
+  if (leadsNowhere(error)) return null;
   throw error;
 }
 

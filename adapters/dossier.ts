@@ -1,5 +1,5 @@
 import { isDigest, type Digest } from '../domain/digest.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import { CustodyError, leadsNowhere } from '../domain/errors.js';
 import type { ReleaseEvidence, RetirementEvidence } from '../domain/evidence.js';
 import type { HeldRelease } from '../domain/hold.js';
 import type { Condemned, Progress, Retirement, Signed } from '../domain/lifecycle.js';
@@ -120,7 +120,7 @@ async function signatureOf(
       return bundle;
     } catch (error) {
       // Whoever can write to the store can leave anything under this prefix: it counts for nothing.
-      if (!(error instanceof CustodyError) || !(isPermanent(error.code) || error.code === 'PENDING')) throw error;
+      if (!leadsNowhere(error)) throw error;
     }
   }
   return signed === null ? null : (await records.getBytes(signed.signature)).toString('utf8');

@@ -1,5 +1,5 @@
 import { isDigest, type Digest } from '../domain/digest.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import { leadsNowhere } from '../domain/errors.js';
 import { authoriseHold, authoriseLift, namedHolds, type HeldRelease, type HoldPredicate } from '../domain/hold.js';
 import type { LiftEvidence } from '../domain/evidence.js';
 import type { Verified } from '../domain/statements.js';
@@ -90,7 +90,7 @@ async function unlessRefused<T>(check: () => Promise<T>): Promise<T | null> {
   try {
     return await check();
   } catch (error) {
-    if (error instanceof CustodyError && (isPermanent(error.code) || error.code === 'PENDING')) return null;
+    if (leadsNowhere(error)) return null;
     throw error;
   }
 }

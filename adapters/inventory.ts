@@ -1,5 +1,5 @@
 import type { Held } from '../domain/dependents.js';
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import { leadsNowhere } from '../domain/errors.js';
 import type { CallersReport, GatewayState } from '../domain/gateway.js';
 import { inventoryGraph, mergeSeen, type InventoryFacts, type InventoryGraph } from '../domain/inventory.js';
 import type { Ingested } from '../domain/lifecycle.js';
@@ -80,7 +80,7 @@ async function livingReleases(records: Records): Promise<readonly Living[]> {
       if (ingested !== null && outcome === null) found.push(await readLiving(records, name, ingested));
     } catch (error) {
       // Records are references that anyone who may write can make: what they do not lead to is no release.
-      if (!(error instanceof CustodyError) || !(isPermanent(error.code) || error.code === 'PENDING')) throw error;
+      if (!leadsNowhere(error)) throw error;
     }
   }
   return found;

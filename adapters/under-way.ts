@@ -1,4 +1,4 @@
-import { CustodyError, isPermanent } from '../domain/errors.js';
+import { leadsNowhere } from '../domain/errors.js';
 import { isModelName, lifecycleId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { progressOf } from './dossier.js';
@@ -44,7 +44,7 @@ async function readOne(records: Records, name: ReleaseName): Promise<Read> {
       return { kind: 'under way', name, request: envelope };
     return { kind: 'odd', id: lifecycleId(name), why: `its request is to ${action.kind} ${model} ${version ?? ''}` };
   } catch (error) {
-    if (!(error instanceof CustodyError) || !(isPermanent(error.code) || error.code === 'PENDING')) throw error;
+    if (!leadsNowhere(error)) throw error;
     return { kind: 'odd', id: lifecycleId(name), why: `${error.code}: ${error.message}` };
   }
 }

@@ -91,6 +91,11 @@ export function isPermanent(code: ErrorCode): boolean {
   return CODES[code].permanent;
 }
 
+/** Whether a reference leads to nothing that counts: whoever can write to the store can leave any there. */
+export function leadsNowhere(error: unknown): error is CustodyError {
+  return error instanceof CustodyError && (error.code === 'PENDING' || isPermanent(error.code));
+}
+
 export function exitCodeOf(code: ErrorCode): number {
   return CODES[code].exit;
 }

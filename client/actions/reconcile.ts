@@ -52,8 +52,7 @@ export async function reconcile(session: ConnectedSession, { dryRun }: Options):
 }
 
 async function bring(temporal: Client, { id, start }: Wanted, dryRun?: true): Promise<'started' | 'running'> {
-  if (await isRunning(temporal, id)) return 'running';
-  if (dryRun === true) return 'started';
+  if (dryRun === true) return (await isRunning(temporal, id)) ? 'running' : 'started';
   try {
     await start(temporal);
     return 'started';
