@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** One tier after the other, the fast ones first: what measures a real process does not share the machine with the whole rest. */
-const TIERS = ['unit', 'workflow', 'replay', 'conformance', 'e2e'] as const;
+const TIERS = ['unit', 'workflow', 'replay', 'conformance', 'e2e', 'reliability'] as const;
 
 const tier = (name: (typeof TIERS)[number], options: object = {}) => ({
   test: {
@@ -30,6 +30,8 @@ export default defineConfig({
       tier('replay'),
       tier('conformance', { testTimeout: 120_000 }),
       tier('e2e', { testTimeout: 600_000, hookTimeout: 300_000 }),
+      // Not a part of `npm test`: each takes its time, and the machine.
+      tier('reliability', { maxWorkers: 1, testTimeout: 600_000, hookTimeout: 300_000 }),
     ],
   },
 });

@@ -49,7 +49,15 @@ await main(async () => {
     const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
     const code = await hand(
       process.execPath,
-      [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...only],
+      [
+        vitest,
+        'run',
+        '--project=!reliability',
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${report}`,
+        ...only,
+      ],
       found,
     );
     const told = JSON.parse(readFileSync(report, 'utf8'));
