@@ -12,6 +12,7 @@ import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { demand, verifyLift } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
+import { destroyAgain } from './destroyed-again.js';
 import { withHeartbeat } from './heartbeat.js';
 import type { KeepingActivities } from './keeping-contract.js';
 import { resumable } from './resumable.js';
@@ -19,10 +20,10 @@ import { StoredRoutes } from './stored-routes.js';
 
 export interface KeepingDeps {
   readonly records: Records;
-  readonly vault: Pick<VaultClient, 'holdings' | 'hold' | 'lift'>;
+  readonly vault: Pick<VaultClient, 'holdings' | 'hold' | 'lift' | 'destroy'>;
 }
 
-/** What keeps a release whole: the locks of its bytes, and legal holds. */
+/** What keeps a release whole, or gone: the locks of its bytes, legal holds, and that no destroyed key comes back. */
 export function createKeeping({ records, vault }: KeepingDeps): KeepingActivities {
   const { bucket } = records;
   return {
@@ -81,7 +82,14 @@ export function createKeeping({ records, vault }: KeepingDeps): KeepingActivitie
     try {
       const ingested = (await records.record(storeKeys.record(name, 'ingested'))) as { release?: unknown } | null;
       if (!isDigest(ingested?.release)) return NOTHING_YET;
-      return await keepWhole({ ...name, release: ingested.release });
+      const about = { ...name, release: ingested.release };
+      const back = await destroyAgain(records, vault, about);
+      const kept = await keepWhole(about);
+      if (back === 0) return kept;
+      return addTrouble(
+        kept,
+        `${model} ${version}: ${back} destroyed keys were in the vault again, and are destroyed anew`,
+      );
     } catch (error) {
       // Records are references that anyone who may write can make: one that leads nowhere keeps no other release from its own.
       if (!(error instanceof CustodyError) || !(isPermanent(error.code) || error.code === 'PENDING')) throw error;

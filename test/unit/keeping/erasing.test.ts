@@ -6,6 +6,7 @@ import type { GatewayState } from '../../../domain/gateway.js';
 import type { ProbePredicate } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { isoTime } from '../../../domain/time.js';
+import { canonicalBytes } from '../../../formats/jcs.js';
 import { verifyCertificate } from '../../../formats/certificate.js';
 import type { Release } from '../../support/world.js';
 import { startKeeping, type Keeping } from './rig.js';
@@ -66,6 +67,46 @@ describe('after an erasure', () => {
     expect(await certify(await erase())).toBe(first);
     expect(await certificates()).toBe(1);
     expect((await rig.records.get('destruction', first)).verified.predicate.destroyed).not.toEqual([]);
+  });
+});
+
+describe('a vault that is restored from a backup of before', () => {
+  const sha256s = () => release.manifest.files.map(({ sha256 }) => sha256);
+
+  /** Erased and certified, and then the vault is what it was before. */
+  async function restored() {
+    const restore = await rig.backUp();
+    const { bySigning, retirement } = await rig.condemn(release);
+    const certificate = await bySigning();
+    await rig.put(storeKeys.record(release.name, 'retirement'), canonicalBytes(retirement));
+    await rig.put(storeKeys.record(release.name, 'outcome'), canonicalBytes({ kind: 'retired', certificate }));
+    return restore();
+  }
+
+  test('destroys again what was destroyed, within a day, and people are told', async () => {
+    const { vault, keeping } = await restored();
+    const back = await vault.holdings({ release: release.release, sha256s: sha256s() });
+    expect(back).not.toEqual([]);
+    const { troubles } = await rig.run(() => keeping.extendReleases());
+    expect(troubles).toEqual([
+      expect.stringMatching(
+        new RegExp(`^${release.name.model} .*: ${back.length} destroyed keys were in the vault again`),
+      ),
+    ]);
+    for (const { blob } of back) expect(await vault.probe(blob)).toMatchObject({ refused: true });
+    expect((await rig.run(() => keeping.extendReleases())).troubles).toEqual([]);
+  });
+
+  test('attack: a certificate that is named for a release that is alive destroys nothing of it', async () => {
+    const other = await rig.keep(rig.world.release({ version: '2.0.0' }));
+    const { vault, keeping } = await restored();
+    const { certificate } = (await rig.records.record(storeKeys.record(release.name, 'destruction'))) as {
+      certificate: string;
+    };
+    await rig.put(storeKeys.record(other.name, 'destruction'), canonicalBytes({ certificate }));
+    await rig.run(() => keeping.extendReleases());
+    const kept = other.manifest.files.map(({ sha256 }) => sha256);
+    expect(await vault.holdings({ release: other.release, sha256s: kept })).toHaveLength(new Set(kept).size);
   });
 });
 

@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type { Desk } from '../../../activities/control.js';
@@ -26,7 +26,7 @@ import { canonicalBytes } from '../../../formats/jcs.js';
 import { claim, stored } from '../../../vault/create.js';
 import { destroy, probe } from '../../../vault/destroy.js';
 import { hold, holdings, lift } from '../../../vault/hold.js';
-import { openVault } from '../../../vault/vault.js';
+import { openVault, type Vault } from '../../../vault/vault.js';
 import { probedBy } from '../../support/destruction.js';
 import { logVerifier } from '../../support/log-key.js';
 import { createWorld, type KeyName, type Release } from '../../support/world.js';
@@ -44,13 +44,14 @@ export async function startKeeping(openKeys?: Parameters<typeof openVault>[1]) {
   const opened = await openVault({ state, root: world.root, log: logVerifier }, openKeys);
   const log: AuditRecord[] = [];
   const audit = { append: async (added: readonly AuditRecord[]) => log.push(...added) };
-  const vault = {
+  const clientOf = (opened: Vault) => ({
     destroy: (request: Parameters<typeof destroy>[1]) => destroy(opened, request),
     probe: (blob: string) => probe(opened, { blob }),
     hold: (request: Parameters<typeof hold>[1]) => hold(opened, request),
     lift: (request: Parameters<typeof lift>[1]) => lift(opened, request),
     holdings: async (request: Parameters<typeof holdings>[1]) => (await holdings(opened, request)).blobs,
-  };
+  });
+  const vault = clientOf(opened);
   const woken: string[] = [];
   const getHandle = (id: string) => ({
     signal: async ({ name }: { name: string }) => void woken.push(`${id} ${name}`),
@@ -163,7 +164,7 @@ export async function startKeeping(openKeys?: Parameters<typeof openVault>[1]) {
     };
     return {
       straight: () => vault.destroy({ release: release.release, evidence, revocation }),
-      ...{ erase, served, probeGateways, certify, evidence: { ...evidence, revocation } },
+      ...{ erase, served, probeGateways, certify, retirement, evidence: { ...evidence, revocation } },
       bySigning: async () => certify(await erase()),
     };
   }
@@ -179,10 +180,23 @@ export async function startKeeping(openKeys?: Parameters<typeof openVault>[1]) {
     return found;
   }
 
-  const stop = () => rm(state, { recursive: true, force: true });
+  /** Answers the vault as it was at this moment, for whenever it is restored. */
+  async function backUp() {
+    const folder = `${state}-backup`;
+    // This process has both vaults, and is the owner of the first one only.
+    await cp(state, folder, { recursive: true, filter: (path) => basename(path) !== 'lock' });
+    return async () => {
+      const vault = clientOf(await openVault({ state: folder, root: world.root, log: logVerifier }, openKeys));
+      return { vault, keeping: createKeeping({ records, vault }) };
+    };
+  }
+
+  const stop = async () => {
+    for (const folder of [state, `${state}-backup`]) await rm(folder, { recursive: true, force: true });
+  };
   return {
     ...{ world, state, store, records, log, audit, woken, vault, control, keeping, signing, desk },
-    ...{ put, keep, run, orderOf, place, agree, condemn, objects, stop },
+    ...{ put, keep, run, orderOf, place, agree, condemn, objects, backUp, stop },
   };
 }
 
