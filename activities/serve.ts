@@ -7,10 +7,12 @@ import { openRelay } from '../adapters/serving/relay.js';
 import { Supervisor } from '../adapters/serving/supervisor.js';
 import type { ServingActivities } from './contract.js';
 import { withHeartbeat } from './heartbeat.js';
+import { RouteFollower } from './route-follower.js';
 
 const ANNOUNCE_MS = 2000;
 const STATUS_MS = 3000;
 const INCIDENTS_MS = 2000;
+const ROUTES_MS = 15_000;
 
 interface ServingHost extends Pick<ServingDeps, 'records' | 'key'> {
   readonly supervisor: Pick<Supervisor, 'start' | 'stop' | 'probe'>;
@@ -56,8 +58,8 @@ export function createServingActivities({ supervisor, announcer, records, key }:
 }
 
 /**
- * Brings the serving zone up on this host: what an earlier run had running is verified and started again, gateways hear
- * what answers, revoked releases are taken away, and refused loads are reported. `stop` ends the model servers; what is to
+ * Brings the serving zone up on this host: what an earlier run had running, and what the routing documents list, is verified
+ * and started, gateways hear what answers, revoked releases are taken away, and refused loads are reported. `stop` ends the model servers; what is to
  * run here stays so for the next start.
  */
 export async function startServing(
@@ -83,9 +85,11 @@ export async function startServing(
   const relay = deps.relay === null ? null : await openRelay(deps.relay, deps.relay.tls, (of) => supervisor.portOf(of));
   const announcer = new Announcer(deps, supervisor, relay?.address ?? null);
   told = announcer;
+  const follower = new RouteFollower(deps.records, supervisor);
   const ends = [
     loop(ANNOUNCE_MS, () => announcer.announce(), untold),
     loop(STATUS_MS, () => supervisor.enforceStatus(), complain('reading the status document')),
+    loop(ROUTES_MS, () => follower.follow(), complain('reading the routing documents')),
     loop(INCIDENTS_MS, () => supervisor.incidents.deliver(), complain('reporting refused loads')),
   ];
   return {

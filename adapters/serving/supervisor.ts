@@ -102,6 +102,14 @@ export class Supervisor {
     }
   }
 
+  /** The same in the background, for as long as it takes. */
+  async keepRunning({ model, version }: ReleaseName, release: Digest): Promise<void> {
+    if (this.#closed || this.#removals.has(release) || this.#desired.has(release)) return;
+    if (this.#statuses.revoked.includes(release)) return;
+    await this.#desired.add({ model, version, release });
+    this.#replica({ model, version }, release).keepUp();
+  }
+
   /**
    * Nothing of the release runs or lies on this host afterwards; until then it may finish what callers have begun. Repeating it
    * changes nothing.
