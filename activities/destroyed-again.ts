@@ -1,7 +1,8 @@
-import { gatherCertificate } from '../adapters/certificate.js';
+import { gatherRetirement, progressOf } from '../adapters/dossier.js';
 import type { Records } from '../adapters/records.js';
 import type { VaultClient } from '../adapters/vault/client.js';
 import type { Digest } from '../domain/digest.js';
+import { CustodyError } from '../domain/errors.js';
 import type { HeldRelease } from '../domain/hold.js';
 import { storeKeys } from '../domain/store-keys.js';
 
@@ -21,7 +22,11 @@ export async function destroyAgain(
   const held = await vault.holdings({ release, sha256s: destroyed.map(({ sha256 }) => sha256) });
   const back = held.filter(({ blob }) => gone.has(blob));
   if (back.length === 0) return 0;
-  const { revocation, certificate: _, probes: __, ...evidence } = await gatherCertificate(records, name);
-  await vault.destroy({ release, evidence, revocation });
+  const { retirement } = await progressOf(records, name);
+  const revoked = await records.find('revocation', storeKeys.revocation(release));
+  if (retirement === undefined || revoked === null)
+    throw new CustodyError('WORM_VIOLATED', 'what its destruction rests on is gone from the store');
+  const evidence = await gatherRetirement(records, { ...name, release }, retirement);
+  await vault.destroy({ release, evidence, revocation: revoked.envelope });
   return new Set(back.map(({ blob }) => blob)).size;
 }
