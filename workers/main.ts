@@ -1,5 +1,6 @@
 import { CustodyError, exitCodeOf } from '../domain/errors.js';
 import { asActivities } from '../activities/failures.js';
+import { measureActivities } from './activity-metrics.js';
 import { loadConfig } from './config.js';
 import { createWorker, installRuntime } from './temporal.js';
 import { zoneLogger } from './zone.js';
@@ -10,10 +11,10 @@ const log = zoneLogger('worker');
 try {
   const config = loadConfig(process.argv[2]);
   const zoneLog = zoneLogger(config.zone);
-  installRuntime(zoneLog);
-  const zone = await wire(config, zoneLog);
+  const meter = installRuntime(zoneLog, config);
+  const zone = await wire(config, zoneLog, meter);
   try {
-    const worker = await createWorker(config, asActivities(zone.activities));
+    const worker = await createWorker(config, asActivities(zone.activities), [measureActivities(meter)]);
     const stop = (): void => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
     };

@@ -1,11 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Client } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker, type LogLevel } from '@temporalio/worker';
+import type { MetricMeter } from '@temporalio/common';
+import {
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type ActivityInterceptorsFactory,
+  type LogLevel,
+  type TelemetryOptions,
+} from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { connectTemporal } from '../adapters/temporal.js';
 import { CustodyError } from '../domain/errors.js';
 import { SEARCH_ATTRIBUTES } from '../workflows/messages.js';
+import { KILL_BUCKETS, KILL_SECONDS } from '../activities/kill-metrics.js';
 import { bundlePath } from './bundle.js';
 import type { ZoneConfig } from './config.js';
 
@@ -21,7 +31,8 @@ const ISOLATION = { isolateExecutionTimeout: '30 seconds' } as const;
  */
 const SHORT_TRACES = '--stack-trace-limit=1';
 
-export function installRuntime(log: Logger): void {
+/** Logs there, and lets Prometheus read at the address, if there is one, what the SDK and `meter` measure. */
+export function installRuntime(log: Logger, at?: Pick<ZoneConfig, 'zone' | 'metrics'>): MetricMeter {
   const level: Record<LogLevel, (meta: object, message: string) => void> = {
     TRACE: (meta, message) => log.trace(meta, message),
     DEBUG: (meta, message) => log.debug(meta, message),
@@ -30,7 +41,30 @@ export function installRuntime(log: Logger): void {
     ERROR: (meta, message) => log.error(meta, message),
   };
   const logger = new DefaultLogger('INFO', (entry) => level[entry.level](entry.meta ?? {}, entry.message));
-  Runtime.install({ logger, shutdownSignals: [] });
+  const telemetryOptions = at?.metrics === undefined ? {} : exporting(at.zone, at.metrics);
+  try {
+    return Runtime.install({ logger, shutdownSignals: [], telemetryOptions }).metricMeter;
+  } catch (cause) {
+    const isBusy = cause instanceof Error && cause.message.includes('Address already in use');
+    if (!isBusy) throw cause;
+    throw new CustodyError('PORT_IN_USE', `port ${at?.metrics?.port} for metrics is in use`, { cause });
+  }
+}
+
+function exporting(zone: string, { host, port }: NonNullable<ZoneConfig['metrics']>): TelemetryOptions {
+  return {
+    metrics: {
+      globalTags: { zone },
+      attachServiceName: false,
+      prometheus: {
+        bindAddress: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+        countersTotalSuffix: true,
+        unitSuffix: true,
+        useSecondsForDurations: true,
+        histogramBucketOverrides: { [KILL_SECONDS]: [...KILL_BUCKETS] },
+      },
+    },
+  };
 }
 
 export async function connectClient({ temporal }: Pick<ZoneConfig, 'temporal'>): Promise<Client> {
@@ -58,6 +92,7 @@ export async function checkSearchAttributes(client: Client): Promise<void> {
 export async function createWorker(
   { zone, temporal }: Pick<ZoneConfig, 'zone' | 'temporal'>,
   activities: object,
+  activity: ActivityInterceptorsFactory[] = [],
 ): Promise<Worker> {
   const connection = await NativeConnection.connect({ address: temporal.address });
   const runsWorkflows = zone === 'control';
@@ -68,6 +103,7 @@ export async function createWorker(
     taskQueue: zone,
     identity: `${zone}@${process.pid}`,
     activities,
+    interceptors: { activity },
     shutdownGraceTime: GRACE,
     // Heartbeats are held back to save calls; too long, and a worker that is alive looks dead. A kill and a watch must be told
     // within a second.

@@ -102,9 +102,10 @@ export class ZoneProcesses {
   }
 
   #common(zone: Zone): object {
-    const { store } = this.#settings;
+    const { store, ports } = this.#settings;
     return {
       temporal: this.#temporal(),
+      metrics: { host: '127.0.0.1', port: ports[`${zone}-metrics`] },
       store: { ...store.credential(zone), proof: store.proofFile },
     };
   }
