@@ -13,6 +13,7 @@ import {
 } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { connectTemporal } from '../adapters/temporal.js';
+import { tracedCalls, tracesWanted } from '../adapters/tracing/traces.js';
 import { CustodyError } from '../domain/errors.js';
 import { SEARCH_ATTRIBUTES } from '../workflows/messages.js';
 import { KILL_BUCKETS, KILL_SECONDS } from '../activities/kill-metrics.js';
@@ -40,7 +41,7 @@ export function installRuntime(log: Logger, at?: Pick<ZoneConfig, 'zone' | 'metr
     WARN: (meta, message) => log.warn(meta, message),
     ERROR: (meta, message) => log.error(meta, message),
   };
-  const logger = new DefaultLogger('INFO', (entry) => level[entry.level](entry.meta ?? {}, entry.message));
+  const logger = new DefaultLogger('INFO', ({ level: at, meta = {}, message }) => level[at](named(meta), message));
   const telemetryOptions = at?.metrics === undefined ? {} : exporting(at.zone, at.metrics);
   try {
     return Runtime.install({ logger, shutdownSignals: [], telemetryOptions }).metricMeter;
@@ -49,6 +50,12 @@ export function installRuntime(log: Logger, at?: Pick<ZoneConfig, 'zone' | 'metr
     if (!isBusy) throw cause;
     throw new CustodyError('PORT_IN_USE', `port ${at?.metrics?.port} for metrics is in use`, { cause });
   }
+}
+
+/** A run by the name that it has in our own lines. Whoever has the token of a task could end it. */
+function named(meta: Readonly<Record<string, unknown>>): object {
+  const said = Object.entries(meta).filter(([name]) => name !== 'taskToken');
+  return Object.fromEntries(said.map(([name, value]) => [name === 'workflowRunId' ? 'runId' : name, value]));
 }
 
 function exporting(zone: string, { host, port }: NonNullable<ZoneConfig['metrics']>): TelemetryOptions {
@@ -69,7 +76,7 @@ function exporting(zone: string, { host, port }: NonNullable<ZoneConfig['metrics
 
 export async function connectClient({ temporal }: Pick<ZoneConfig, 'temporal'>): Promise<Client> {
   const connection = await connectTemporal(temporal.address);
-  return new Client({ connection, namespace: temporal.namespace });
+  return new Client({ connection, namespace: temporal.namespace, interceptors: await tracedCalls() });
 }
 
 /** Without them every workflow task would fail, for ever and in silence. */
@@ -112,7 +119,7 @@ export async function createWorker(
     ...(zone === 'watch' ? { maxConcurrentActivityTaskExecutions: 200 } : {}),
     ...(runsWorkflows
       ? {
-          workflowBundle: { code: readFileSync(bundlePath(), 'utf8') },
+          workflowBundle: { code: readFileSync(bundlePath(tracesWanted() ? 'traced' : 'plain'), 'utf8') },
           // After a crash the next worker is asked within a second: a kill cannot wait for ten.
           stickyQueueScheduleToStartTimeout: '1s',
           ...ISOLATION,

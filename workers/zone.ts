@@ -9,6 +9,7 @@ import type { StoreProofPredicate } from '../domain/statements.js';
 import { bucketNames } from '../domain/store-keys.js';
 import { isoTime, outsideValidity } from '../domain/time.js';
 import { readFileSync } from 'node:fs';
+import { aboutActivity } from './about-activity.js';
 import { loadRoot, type ZoneConfig } from './config.js';
 
 /** What a zone brings to its worker. */
@@ -25,7 +26,8 @@ export interface ZoneBase {
 }
 
 export function zoneLogger(zone: string): Logger {
-  return pino({ base: { zone }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
+  const options = { base: { zone }, timestamp: pino.stdTimeFunctions.isoTime, mixin: () => ({ ...aboutActivity() }) };
+  return pino(options, pino.destination(2));
 }
 
 export function storeOf({ store }: ZoneConfig): S3Config {
