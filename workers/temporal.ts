@@ -21,6 +21,7 @@ import { bundlePath } from './bundle.js';
 import type { ZoneConfig } from './config.js';
 
 const GRACE = '10 seconds';
+const CORE_LOG = { core: 'WARN', other: 'ERROR' } as const;
 /**
  * A flood of signals is one activation, however many there are, and the SDK spends half a millisecond on each. Its own
  * limit of 5 s, which its types leave out, would end the whole process.
@@ -42,7 +43,9 @@ export function installRuntime(log: Logger, at?: Pick<ZoneConfig, 'zone' | 'metr
     ERROR: (meta, message) => log.error(meta, message),
   };
   const logger = new DefaultLogger('INFO', ({ level: at, meta = {}, message }) => level[at](named(meta), message));
-  const telemetryOptions = at?.metrics === undefined ? {} : exporting(at.zone, at.metrics);
+  const measured = at?.metrics === undefined ? {} : exporting(at.zone, at.metrics);
+  // What the SDK's core says is a line as any other.
+  const telemetryOptions = { ...measured, logging: { filter: CORE_LOG, forward: {} } };
   try {
     return Runtime.install({ logger, shutdownSignals: [], telemetryOptions }).metricMeter;
   } catch (cause) {
