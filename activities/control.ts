@@ -26,6 +26,7 @@ import { Journal } from './journal.js';
 import { createHolds } from './hold.js';
 import type { HoldControl } from './keeping-contract.js';
 import { createKill } from './kill.js';
+import type { KillMetrics } from './kill-metrics.js';
 import { createPolicies } from './policy.js';
 import { createOverrides } from './override.js';
 import { createProceedDesk } from './proceed.js';
@@ -51,6 +52,7 @@ export interface ControlDeps {
   readonly consumers: StoredConsumers;
   readonly temporal: Client;
   readonly notifier: Notifier;
+  readonly killMetrics: KillMetrics;
   /** Reissues the status document at once, instead of at its next turn. */
   readonly reissueStatus: () => Promise<void>;
 }

@@ -4,7 +4,7 @@ import type { GatewayClient } from '../adapters/gateway/client.js';
 import type { PolicyChain, Records } from '../adapters/records.js';
 import type { Digest } from '../domain/digest.js';
 import type { ModelState } from '../domain/gateway.js';
-import type { SignedEnvelope } from '../domain/statements.js';
+import type { SignedEnvelope, StatusPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { envelopeDigest } from '../formats/dsse.js';
@@ -57,6 +57,7 @@ export class Freshness {
   readonly #deps: FreshnessDeps;
   readonly #statuses: StatusDocuments;
   #newest: SignedEnvelope | null = null;
+  #status: StatusPredicate | null = null;
   #issuedAt = 0;
   #noted = 0;
   readonly #told = new Map<Digest, number>();
@@ -100,6 +101,11 @@ export class Freshness {
     await this.#turn;
   }
 
+  /** The newest status document that this process has made. */
+  get status(): StatusPredicate | null {
+    return this.#status;
+  }
+
   /** Makes a status document of what stands at this moment, keeps it, and gives it to every gateway. */
   reissue(): Promise<void> {
     const turn = this.#turn.then(() => this.#issue());
@@ -118,6 +124,7 @@ export class Freshness {
     const retainUntil = isoTime(now + policies.newest.retention.statusDays * DAY_MS);
     await records.bucket.createOnce(storeKeys.status(status.version), canonicalBytes(envelope), { retainUntil });
     this.#newest = envelope;
+    this.#status = status;
     this.#issuedAt = now;
     // A gateway that cannot be reached gets it in the next round.
     await Promise.allSettled(gateways.map((gateway) => gateway.deliverStatus(envelope)));

@@ -49,7 +49,7 @@ async function relay(gateway: GatewayClient, order: SignedEnvelope, { envelopes 
 
 /** Stopping an endpoint, by one person at once, and starting it again, by a quorum. */
 export function createKill(desk: Desk): Kill {
-  const { records, journal, router, gateways, reissueStatus, id } = desk;
+  const { records, journal, router, gateways, killMetrics, reissueStatus, id } = desk;
   const noteLate = (model: string, order: Digest, key: string, reason: string): Promise<void> =>
     journal.note({
       change: 'kill.late',
@@ -126,7 +126,14 @@ export function createKill(desk: Desk): Kill {
       const open = failures.length > 0;
       if (open && late.length === 0)
         throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet', { cause: failures[0] });
-      if (late.length > 0) await noteLate(model, kill.digest, kill.digest, late.join('; '));
+      const stopped = relayed.map((result) =>
+        result.status === 'fulfilled' ? Date.parse(result.value.since) : Infinity,
+      );
+      if (!open) killMetrics.took((Math.max(...stopped) - Date.parse(kill.predicate.issuedAt)) / 1000);
+      if (late.length > 0) {
+        killMetrics.late();
+        await noteLate(model, kill.digest, kill.digest, late.join('; '));
+      }
       return { order: kill.digest, gateways: reached, ms: Math.round(ms), late, open };
     },
 
@@ -137,7 +144,9 @@ export function createKill(desk: Desk): Kill {
         models.some((served) => served.model === model && served.killedBy.some(({ order }) => order === digest));
       if (!states.every(lists)) throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet');
       const { issuedAt } = await router.killOrder(model, digest);
-      const seconds = Math.round((Date.now() - Date.parse(issuedAt)) / 1000);
+      const passed = (Date.now() - Date.parse(issuedAt)) / 1000;
+      killMetrics.took(passed);
+      const seconds = Math.round(passed);
       const given = limitSeconds(await records.knownPolicies());
       const took = `all gateways have stopped, after ${seconds} s: the policy gives ${given} s`;
       await noteLate(model, digest, `${digest} everywhere`, took);

@@ -60,14 +60,18 @@ export function createApi(deps: ApiDeps): Listener {
       'GET /metrics': async () => ({ status: 200, body: await metrics.text() }),
       'GET /openapi.json': () => ({ status: 200, body: document }),
     },
-    onAnswer: (route, status, error) => {
+    onAnswer: (route, status, error, callId) => {
       metrics.answered(route, status);
       if (error === null) return;
       const code = error instanceof CustodyError ? error.code : 'INTERNAL';
       metrics.refused(code);
       // What is malformed is the caller's own text, in which a token could be: it is not repeated.
       const why = code === 'MALFORMED' || !(error instanceof Error) ? {} : { why: error.message };
-      log.write('warn', { route, status, code, ...why, ...(code === 'INTERNAL' ? { err: error } : {}) }, 'refused');
+      log.write(
+        'warn',
+        { callId, route, status, code, ...why, ...(code === 'INTERNAL' ? { err: error } : {}) },
+        'refused',
+      );
     },
   };
 }
@@ -105,7 +109,7 @@ async function requestRelease(deps: ApiDeps, issuers: Issuers, call: Call): Prom
   demand(personAsks({ ...rules, now: isoTime(Date.now()) }, signed, 'release', workflowId));
   metrics.issued(requester);
   const { requestId } = signed.predicate;
-  log.write('info', { requester, requestId, workflowId, token: identity.token }, 'signed a request');
+  log.write('info', { callId: call.id, requester, requestId, workflowId, token: identity.token }, 'signed a request');
   const input: LifecycleInput = { request };
   return { status: 201, body: { request, workflowId, input } };
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CustodyError, type ErrorCode } from '../domain/errors.js';
@@ -44,6 +45,8 @@ export interface Reply {
 
 /** One call: what it says of itself, and its body once it is wanted. */
 export interface Call {
+  /** Under which it is in the log, and which its answer names. */
+  readonly id: string;
   readonly authorization: string | undefined;
   /** The JSON body. MALFORMED, or an HttpRefusal: of another type, or too large. */
   json(maxBytes?: number): Promise<unknown>;
@@ -53,7 +56,7 @@ export interface Listener {
   /** Answers each `<METHOD> <path>`; a query string is none of it. */
   readonly handlers: Readonly<Record<string, (call: Call) => Promise<Reply> | Reply>>;
   /** Told of each answer; `route` is one of the handlers' or `other`. */
-  readonly onAnswer: (route: string, status: number, error: unknown) => void;
+  readonly onAnswer: (route: string, status: number, error: unknown, callId: string) => void;
   readonly maxBodyBytes: number;
 }
 
@@ -67,11 +70,14 @@ export function createListener({ handlers, onAnswer, maxBodyBytes }: Listener): 
   };
   const server = createServer(options, (incoming, outgoing) => {
     const route = `${incoming.method} ${incoming.url}`;
+    const id = randomUUID();
+    outgoing.setHeader('x-request-id', id);
     const name = Object.hasOwn(handlers, route) ? route : 'other';
     const handle = async (): Promise<Reply> => {
       const handler = name === 'other' ? undefined : handlers[name];
       if (handler === undefined) throw unknownRoute(incoming, Object.keys(handlers));
       return handler({
+        id,
         authorization: authorizationOf(incoming),
         json: (maxBytes = maxBodyBytes) => readJson(incoming, maxBytes),
       });
@@ -79,20 +85,20 @@ export function createListener({ handlers, onAnswer, maxBodyBytes }: Listener): 
     handle().then(
       ({ status, body }) => {
         send(outgoing, status, body);
-        onAnswer(name, status, null);
+        onAnswer(name, status, null, id);
       },
       (error: unknown) => {
         const { status, headers, body } = failure(error);
         // What is left of a body that was not read is nobody's: the connection ends.
         send(outgoing, status, body, incoming.complete ? headers : { ...headers, connection: 'close' });
-        onAnswer(name, status, error);
+        onAnswer(name, status, error, id);
       },
     );
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const status = CLIENT_ERRORS[error.code ?? ''] ?? 400;
-    onAnswer('other', status, null);
+    onAnswer('other', status, null, randomUUID());
     refuse(socket, status);
   });
   return server;

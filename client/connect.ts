@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Client, Connection } from '@temporalio/client';
 import { openBucket } from '../adapters/object-store/s3.js';
 import { Records } from '../adapters/records.js';
+import { tracedCalls } from '../adapters/tracing/traces.js';
 import { CustodyError } from '../domain/errors.js';
 import type { Policy } from '../domain/policy.js';
 import { bucketNames } from '../domain/store-keys.js';
@@ -41,7 +42,7 @@ export async function connect(layout: Layout, withinMs = CONNECT_MS): Promise<Cu
   const connection = await reach(address, withinMs);
   return {
     ...reading,
-    temporal: new Client({ connection, namespace }),
+    temporal: new Client({ connection, namespace, interceptors: await tracedCalls() }),
     close: () => connection.close(),
   };
 }

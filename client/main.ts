@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import { startTraces } from '../adapters/tracing/traces.js';
 import { auditCommands } from './commands/audit.js';
 import { certificateCommands } from './commands/certificate.js';
 import { consumerCommands } from './commands/consumers.js';
@@ -24,7 +25,7 @@ import { reportCommand } from './commands/report.js';
 import { resignCommand } from './commands/resign.js';
 import { showCommands } from './commands/show.js';
 import { stackCommands } from './commands/stack.js';
-import { fail } from './output.js';
+import { fail, talk } from './output.js';
 
 const program = new Command('custody')
   .description('Keeps the chain of custody of machine-learning models, from training data to destruction.')
@@ -60,6 +61,11 @@ doctorCommand(program);
 reconcileCommand(program);
 for (const command of program.commands) inherit(command);
 
+/** Of a command, without what is said with it. */
+function wholeName(command: Command): string {
+  return command.parent === null ? command.name() : `${wholeName(command.parent)} ${command.name()}`;
+}
+
 function inherit(command: Command): void {
   command.copyInheritedSettings(program);
   for (const nested of command.commands) inherit(nested);
@@ -71,8 +77,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+const traces = await startTraces('custody');
 try {
-  await program.parseAsync();
+  await traces.span(async (name) => {
+    program.hook('preAction', (_, action) => name(wholeName(action)));
+    await program.parseAsync();
+  });
 } catch (error) {
   if (!(error instanceof CommanderError)) fail({ json: process.argv.includes('--json') }, error);
   else if (error.exitCode !== 0) {
@@ -81,3 +91,5 @@ try {
     process.exitCode = 2;
   }
 }
+const undelivered = await traces.stop();
+if (undelivered !== null) talk(`the trace was not delivered: ${undelivered}`);

@@ -10,7 +10,7 @@ import {
 import { ApplicationFailure } from '@temporalio/common';
 import type { EndpointStatus } from '../domain/endpoint.js';
 import { CustodyError, isErrorCode, type ErrorCode } from '../domain/errors.js';
-import type { LifecycleOutcome, LifecycleStatus, OpenGate } from '../domain/lifecycle.js';
+import { GATES_WAITING, type LifecycleOutcome, type LifecycleStatus, type OpenGate } from '../domain/lifecycle.js';
 import { endpointId, lifecycleId, parseLifecycleId, type ReleaseName } from '../domain/names.js';
 import type { RequestPredicate, SignedEnvelope, Verified } from '../domain/statements.js';
 import { envelopeDigest } from '../formats/dsse.js';
@@ -145,7 +145,7 @@ export interface WaitingGate {
 /** Everything that waits for people. */
 export async function openGates(custody: Custody): Promise<readonly WaitingGate[]> {
   const waiting: WaitingGate[] = [];
-  const asked = `ExecutionStatus = 'Running' AND CustodyAwaiting IS NOT NULL`;
+  const asked = GATES_WAITING;
   for await (const { workflowId } of custody.temporal.workflow.list({ query: asked })) {
     const status = await query<LifecycleStatus | EndpointStatus>(custody, workflowId);
     if (status.gate !== null) waiting.push({ workflowId, gate: status.gate, missing: status.missing });

@@ -82,6 +82,11 @@ const description = {
   desk: `http://127.0.0.1:${control.audit.port}`,
   audit: { vkey: auditKeyOf(layout, ENVIRONMENT) },
   vault: { recover: configs.vault.sockets.recover },
+  metrics: Object.fromEntries(
+    Object.entries(configs).flatMap(([name, { metrics }]) =>
+      metrics === undefined ? [] : [[name, `http://127.0.0.1:${metrics.port}/metrics`]],
+    ),
+  ),
   processes: {},
 };
 replaceFile(layout.description, `${JSON.stringify(description, null, 2)}\n`);

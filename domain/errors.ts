@@ -61,6 +61,7 @@ const CODES = {
 } as const satisfies Record<string, { exit: number; permanent: boolean }>;
 
 export type ErrorCode = keyof typeof CODES;
+export const ERROR_CODES = Object.keys(CODES) as readonly ErrorCode[];
 
 /** Data that travels with an error: plain JSON, never a secret, never model bytes. */
 export type ErrorDetails = Record<string, string | number | boolean | null | readonly string[]>;

@@ -164,3 +164,6 @@ export interface LifecycleStatus {
   /** What cannot go on, and why; it is tried again. */
   readonly trouble: readonly string[];
 }
+
+/** Temporal's query for whatever waits for people to decide. */
+export const GATES_WAITING = `ExecutionStatus = 'Running' AND CustodyAwaiting IS NOT NULL`;

@@ -2,6 +2,8 @@ import { pino } from 'pino';
 
 /** One request that has ended, answered or not. */
 export interface Access {
+  /** What the caller calls it by its `x-request-id`, which the replica gets as well; `null`: nothing that is an id. */
+  readonly callId: string | null;
   readonly method: string;
   /** Without the query, which may hold what is nobody's business. */
   readonly path: string;

@@ -1,4 +1,11 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AccessLog } from './access-log.js';
 import { peerOf } from './callers.js';
@@ -106,11 +113,16 @@ function serve(plane: Plane, log: AccessLog | null, incoming: IncomingMessage, o
       const path = url.split('?', 1)[0]?.slice(0, MAX_LOGGED_PATH) ?? '';
       const ms = Math.round((performance.now() - startedAt) * 1000) / 1000;
       const who = caller.id === '' ? null : caller.id;
-      log.write({ method, path, version: exchange?.version ?? null, status, ms, whole, caller: who });
+      const callId = callIdOf(headers);
+      log.write({ callId, method, path, version: exchange?.version ?? null, status, ms, whole, caller: who });
     });
   }
   if (exchange !== null) return exchange.start();
   if (isDraining) outgoing.shouldKeepAlive = false;
   const why = refusal ?? NO_MODEL;
   refuse(outgoing, why, why.status === 401 ? CHALLENGE : []);
+}
+
+function callIdOf({ 'x-request-id': given }: IncomingHttpHeaders): string | null {
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : null;
 }

@@ -1,8 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleWorkflows } from './bundle.js';
+import { BUNDLES, bundleWorkflows } from './bundle.js';
 
-const workflowsPath = fileURLToPath(new URL('../workflows/index.js', import.meta.url));
-const { code } = await bundleWorkflows(workflowsPath);
-writeFileSync(join(import.meta.dirname, '..', 'workflow-bundle.js'), code);
+const fileOf = (name: string): string => fileURLToPath(new URL(`../workflows/${name}.js`, import.meta.url));
+const interceptors = { plain: [], traced: [fileOf('traces')] };
+for (const bundle of ['plain', 'traced'] as const) {
+  const { code } = await bundleWorkflows(fileOf('index'), { interceptors: interceptors[bundle] });
+  writeFileSync(join(import.meta.dirname, '..', BUNDLES[bundle]), code);
+}

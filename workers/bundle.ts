@@ -9,14 +9,22 @@ import { fileURLToPath } from 'node:url';
  */
 export function bundleWorkflows(
   workflowsPath: string,
-  options: Pick<BundleOptions, 'logger'> = {},
+  { interceptors = [], ...options }: Pick<BundleOptions, 'logger'> & { readonly interceptors?: readonly string[] } = {},
 ): Promise<WorkflowBundleWithSourceMap> {
-  return bundleWorkflowCode({ workflowsPath, preloadModules: [workflowsPath], ...options });
+  return bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [...interceptors],
+    preloadModules: [workflowsPath, ...interceptors],
+    ...options,
+  });
 }
 
+/** The bundled workflows as they are, and those that carry traces on. */
+export const BUNDLES = { plain: 'workflow-bundle.js', traced: 'workflow-bundle-traced.js' } as const;
+
 /** Where `npm run build` puts the bundled workflows: beside the compiled code, however this module itself is run. */
-export function bundlePath(): string {
+export function bundlePath(bundle: keyof typeof BUNDLES = 'plain'): string {
   const here = dirname(fileURLToPath(import.meta.url));
-  const compiled = join(here, '..', 'workflow-bundle.js');
-  return existsSync(compiled) ? compiled : join(here, '..', 'dist', 'workflow-bundle.js');
+  const compiled = join(here, '..', BUNDLES[bundle]);
+  return existsSync(compiled) ? compiled : join(here, '..', 'dist', BUNDLES[bundle]);
 }

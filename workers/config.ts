@@ -20,6 +20,8 @@ const common = {
   /** A folder of this zone's own. */
   state: path,
   temporal: z.strictObject({ address: z.string(), namespace: z.string() }),
+  /** Where Prometheus reads the metrics of this zone, Temporal's and Custody's: an address of this host. */
+  metrics: z.strictObject({ host: z.union([z.ipv4(), z.ipv6()]), port: z.int().min(1).max(65_535) }).exactOptional(),
   store: z.strictObject({
     endpoint: z.url(),
     region: z.string(),

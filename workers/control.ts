@@ -3,17 +3,18 @@ import { createControlActivities } from '../activities/control.js';
 import { Freshness } from '../activities/freshness.js';
 import { Inventory } from '../activities/inventory.js';
 import { beating } from '../activities/heartbeat.js';
+import { createKillMetrics } from '../activities/kill-metrics.js';
 import { notePolicies } from '../activities/policy.js';
 import { createDrill, noteOverdueDrill } from '../activities/drill.js';
 import { createRetention, noteOverdueRetention } from '../activities/retention.js';
 import { Router } from '../activities/router.js';
 import { tellEndpoint } from '../activities/tell-endpoint.js';
 import { AuditDesk } from '../adapters/audit/desk.js';
-import { drillMetrics } from '../adapters/drill-metrics.js';
 import { StoredConsumers } from '../adapters/consumers.js';
 import { createApiClient } from '../adapters/api/client.js';
 import { logKeys } from '../adapters/audit/keys.js';
 import { openAuditLog } from '../adapters/audit/log.js';
+import { timed } from '../adapters/audit/waiting.js';
 import { createCaller } from '../adapters/gateway/caller.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
 import { createNotifier } from '../adapters/notifier.js';
@@ -23,12 +24,13 @@ import { OWN_PROBES } from '../domain/retention.js';
 import { bucketNames } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { loadKey, type ConfigOf } from './config.js';
+import { Measuring } from './measuring.js';
 import { DrillSchedule, ensureRetentionSchedule } from './schedule.js';
 import { checkSearchAttributes, connectClient } from './temporal.js';
-import { storeOf, type Zone, type ZoneBase } from './zone.js';
+import { provenWorm, storeOf, type Zone, type ZoneBase } from './zone.js';
 
 /** Workflows, routes, the audit log and its desk, notices, and the status document. */
-export async function wireControl(config: ConfigOf<'control'>, { records, log }: ZoneBase): Promise<Zone> {
+export async function wireControl(config: ConfigOf<'control'>, { records, log, meter }: ZoneBase): Promise<Zone> {
   const { custody, audit, log: logBucket } = bucketNames(config.environment);
   const store = storeOf(config);
   await checkOwnLock(store, custody, `${OWN_PROBES}${isoTime(Date.now())}`, Buffer.from('{}'));
@@ -42,7 +44,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
   const signing = { ...buckets, key: auditKey, lock: () => records.lock('auditDays') };
   const previous = previousKey === undefined ? null : loadKey({ path: previousKey });
   const vkey = await logKeys({ ...signing, origin, previous, by: config.key.id });
-  const auditLog = await openAuditLog({ ...signing, vkey });
+  const auditLog = timed(await openAuditLog({ ...signing, vkey }));
   await notePolicies(await records.policies(), auditLog);
   const desk = new AuditDesk({
     records,
@@ -52,7 +54,6 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     vkey,
     file: join(config.state, 'states'),
     log,
-    metrics: drillMetrics(records),
   });
   await desk.listen(port);
 
@@ -82,6 +83,12 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
   await ensureRetentionSchedule(temporal);
   const drills = new DrillSchedule(temporal, records, (error) => onError(error, 'the schedule of drills'));
   drills.start();
+  const measuring = new Measuring({
+    ...{ meter, records, temporal, audit: auditLog, onError },
+    status: () => freshness.status,
+    proofExpires: async () => (await provenWorm(config, records)).expiresAt,
+  });
+  measuring.start();
 
   const driller = config.drills === undefined ? null : drillerOf(config.drills);
   const activities = createControlActivities({
@@ -94,6 +101,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
     consumers,
     temporal,
     notifier: createNotifier({ ...config.mail, source: `urn:custody:environment:${records.environment}` }),
+    killMetrics: createKillMetrics(meter),
     reissueStatus: () => freshness.reissue(),
   });
   return {
@@ -105,6 +113,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log }:
       ...createRetention({ records, audit: auditLog, key, id: config.key.id, log: buckets.audit }),
     },
     stop: async () => {
+      measuring.stop();
       drills.stop();
       await freshness.stop();
       await desk.close();

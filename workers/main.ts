@@ -1,5 +1,8 @@
+import { startTraces } from '../adapters/tracing/traces.js';
 import { CustodyError, exitCodeOf } from '../domain/errors.js';
 import { asActivities } from '../activities/failures.js';
+import { knowsRequest } from './about-activity.js';
+import { measureActivities } from './activity-metrics.js';
 import { loadConfig } from './config.js';
 import { createWorker, installRuntime } from './temporal.js';
 import { zoneLogger } from './zone.js';
@@ -10,10 +13,15 @@ const log = zoneLogger('worker');
 try {
   const config = loadConfig(process.argv[2]);
   const zoneLog = zoneLogger(config.zone);
-  installRuntime(zoneLog);
-  const zone = await wire(config, zoneLog);
+  const meter = installRuntime(zoneLog, config);
+  const traces = await startTraces(`custody-${config.zone}`);
+  const zone = await wire(config, zoneLog, meter);
   try {
-    const worker = await createWorker(config, asActivities(zone.activities));
+    const worker = await createWorker(config, asActivities(zone.activities), [
+      ...traces.activities,
+      measureActivities(meter),
+      knowsRequest,
+    ]);
     const stop = (): void => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
     };
@@ -26,6 +34,8 @@ try {
     await run;
   } finally {
     await zone.stop();
+    const undelivered = await traces.stop();
+    if (undelivered !== null) zoneLog.warn({ reason: undelivered }, 'traces were not delivered');
   }
 } catch (error) {
   const code = error instanceof CustodyError ? error.code : 'INTERNAL';

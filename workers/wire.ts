@@ -1,3 +1,4 @@
+import type { MetricMeter } from '@temporalio/common';
 import type { Logger } from 'pino';
 import { beating } from '../activities/heartbeat.js';
 import { createGatewayClient } from '../adapters/gateway/client.js';
@@ -6,13 +7,14 @@ import { loadKey, prometheusOf, type ZoneConfig } from './config.js';
 import { openRecords, type Zone } from './zone.js';
 
 /** Gives each zone what it may hold, and nothing else: the code of the others is not even loaded. */
-export async function wire(config: ZoneConfig, log: Logger): Promise<Zone> {
+export async function wire(config: ZoneConfig, log: Logger, meter: MetricMeter): Promise<Zone> {
   const records = await openRecords(config);
+  const base = { records, log, meter };
   switch (config.zone) {
     case 'control':
-      return (await import('./control.js')).wireControl(config, { records, log });
+      return (await import('./control.js')).wireControl(config, base);
     case 'intake':
-      return (await import('./intake.js')).wireIntake(config, { records, log });
+      return (await import('./intake.js')).wireIntake(config, base);
     case 'signing': {
       const { createSigningActivities } = await import('../activities/sign.js');
       const { createKeeping } = await import('../activities/keeping.js');
@@ -23,9 +25,9 @@ export async function wire(config: ZoneConfig, log: Logger): Promise<Zone> {
       });
     }
     case 'serving':
-      return (await import('./serving.js')).wireServing(config, { records, log });
+      return (await import('./serving.js')).wireServing(config, base);
     case 'training':
-      return (await import('./training.js')).wireTraining(config, { records, log });
+      return (await import('./training.js')).wireTraining(config, base);
     case 'watch': {
       const { createStepWatch } = await import('../activities/watch.js');
       const { createServiceWatch } = await import('../activities/watch-service.js');

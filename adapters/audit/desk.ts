@@ -19,8 +19,6 @@ export interface DeskDeps extends StatesDeps {
   readonly records: Records;
   readonly audit: AuditLog;
   readonly log: Logger;
-  /** What Prometheus reads at `/metrics`, on this host alone. */
-  readonly metrics: () => Promise<string>;
 }
 
 /**
@@ -48,11 +46,6 @@ export class AuditDesk {
       if (first === 'keys' && request.method === 'GET')
         return void lastTold(deps.buckets.audit).then(
           (note) => send(response, 200, { note: note?.toString('utf8') ?? null }),
-          (error: unknown) => this.#refuse(response, error),
-        );
-      if (first === 'metrics' && request.method === 'GET')
-        return void deps.metrics().then(
-          (text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text),
           (error: unknown) => this.#refuse(response, error),
         );
       this.#answer(request).then(

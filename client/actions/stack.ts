@@ -28,13 +28,14 @@ export async function dev(
   const signal = interruption();
   const set = { ...digitsStack(session.layout, options.smtp), scanners, ports };
   const stack = await startStack({ ...set, say: talk, signal });
-  const { temporal, gateway, api } = stack.description;
+  const { temporal, gateway, api, metrics } = stack.description;
   if (stack.shared !== null) talk(`the zones share one user: ${stack.shared}`);
   talk('the embedded store is safe against crashes of processes, not of power: it is for development');
   answer(session, stack.description, [
     `Temporal UI  ${temporal.ui}`,
     `gateway      ${gateway.url}`,
     `api          ${api.url}`,
+    ...Object.entries(metrics).map(([name, url], at) => `${at === 0 ? 'metrics' : '       '}      ${url}  ${name}`),
     'Ctrl-C ends it',
   ]);
   await whenAborted(signal);

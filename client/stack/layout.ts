@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { CustodyError } from '../../domain/errors.js';
+import { ZONES, type Zone } from '../../domain/names.js';
 import { parseJson } from '../../formats/json.js';
 import type { GatewayAddress } from '../../formats/tls.js';
 import { replaceFile } from '../files.js';
@@ -80,6 +81,8 @@ export interface StackDescription {
   readonly audit: { readonly vkey: string };
   /** Where an auditor's files are asked for, by whoever may reach it. */
   readonly vault: { readonly recover: string };
+  /** Where Prometheus reads the metrics of each zone and of the api. The gateway's are on its admin side. */
+  readonly metrics: Readonly<Record<Zone | 'api', string>>;
   readonly processes: Readonly<Record<string, number>>;
 }
 
@@ -106,7 +109,8 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-const PORTS = ['temporal', 'ui', 'store', 'desk', 'gateway', 'api'] as const;
+const metricsOf = <Z extends Zone>(zone: Z) => `${zone}-metrics` as const;
+const PORTS = ['temporal', 'ui', 'store', 'desk', 'gateway', 'api', ...ZONES.map(metricsOf)] as const;
 export type Ports = Readonly<Record<(typeof PORTS)[number], number>>;
 
 /**

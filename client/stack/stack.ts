@@ -2,6 +2,7 @@ import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { sandboxNotice } from '../../adapters/sandbox/sandbox.js';
 import { CustodyError } from '../../domain/errors.js';
+import { ZONES, type Zone } from '../../domain/names.js';
 import { initialise } from '../init.js';
 import { unlessAborted } from '../interruption.js';
 import {
@@ -101,6 +102,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     desk: `http://127.0.0.1:${ports.desk}`,
     audit: { vkey: auditKeyOf(layout, environment) },
     vault: { recover: zones.socket('vault', 'vault-recover') },
+    metrics: metricsAt(ports),
     processes: supervisor.pids(),
   });
   const describeAgain = (): void => writeDescription(layout, describe());
@@ -139,6 +141,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stop();
     throw signal.aborted ? signal.reason : error;
   }
+}
+
+function metricsAt(ports: Ports): StackDescription['metrics'] {
+  const at = (port: number): string => `http://127.0.0.1:${port}/metrics`;
+  const zones = ZONES.map((zone) => [zone, at(ports[`${zone}-metrics`])] as const);
+  return { ...(Object.fromEntries(zones) as Record<Zone, string>), api: at(ports.api) };
 }
 
 /** One stack per folder: two would write the same database. */

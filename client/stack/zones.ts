@@ -102,9 +102,10 @@ export class ZoneProcesses {
   }
 
   #common(zone: Zone): object {
-    const { store } = this.#settings;
+    const { store, ports } = this.#settings;
     return {
       temporal: this.#temporal(),
+      metrics: { host: '127.0.0.1', port: ports[`${zone}-metrics`] },
       store: { ...store.credential(zone), proof: store.proofFile },
     };
   }
@@ -180,8 +181,14 @@ export class ZoneProcesses {
     return {
       name,
       command: users.command(name, [process.execPath, join(dist, entry), file]),
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, NODE_ENV: 'production' },
+      env: { PATH: process.env['PATH'] ?? '', HOME: home, NODE_ENV: 'production', ...tracing() },
       logFile: layout.log(name),
     };
   }
+}
+
+/** Where this process sends its traces, they do, too, each under a name of its own. */
+function tracing(): Record<string, string> {
+  const told = Object.entries(process.env).filter(([name]) => name.startsWith('OTEL_') && name !== 'OTEL_SERVICE_NAME');
+  return Object.fromEntries(told) as Record<string, string>;
 }

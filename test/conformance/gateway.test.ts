@@ -183,18 +183,27 @@ test('each request is one line on stdout, without query and body, and none is lo
   const { port } = gateway.ready;
   const body = '{"inputs":["my secret"]}';
   await ask(port, { caller: 'crm', path: '/v2/models/digits/infer?token=my-secret', body });
-  await ask(port, { path: '/digits/v1/chat/completions', headers: { authorization: 'Bearer my-secret' } });
-  await ask(port, { path: '/other/v1/models?token=my-secret', method: 'GET' });
+  await ask(port, {
+    path: '/digits/v1/chat/completions',
+    headers: { authorization: 'Bearer my-secret', 'x-request-id': 'order-7' },
+  });
+  const noId = { 'x-request-id': 'my secret\\n{"level":50}' };
+  await ask(port, { path: '/other/v1/models?token=my-secret', method: 'GET', headers: noId });
   await ask(port, { path: '/my%20secret', method: 'GET' });
   expect(await gateway.end('SIGTERM')).toBe(0);
   const lines = text
     .split('\n')
     .filter((line) => line.includes('"access"'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
-  const expected = { method: 'POST', version: '1.0.0', status: 200, whole: true, caller: null };
+  const expected = { method: 'POST', version: '1.0.0', status: 200, whole: true, caller: null, callId: null };
   expect(lines).toMatchObject([
     { ...expected, path: '/v2/models/digits/infer', caller: 'crm' },
-    { ...expected, path: '/digits/v1/chat/completions', caller: `token:${sha256('my-secret').slice(0, 12)}` },
+    {
+      ...expected,
+      path: '/digits/v1/chat/completions',
+      caller: `token:${sha256('my-secret').slice(0, 12)}`,
+      callId: 'order-7',
+    },
     { ...expected, method: 'GET', path: '/other/v1/models', version: null, status: 404 },
     { ...expected, method: 'GET', path: '/my%20secret', version: null, status: 404 },
   ]);

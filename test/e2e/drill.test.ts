@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGatewayClient } from '../../adapters/gateway/client.js';
 import { endpointStatus, send } from '../../client/messages.js';
@@ -61,11 +59,9 @@ describe('a drill of an endpoint that the policy declares for it', () => {
       ok: true,
       found: expect.stringMatching(/kept the agreed times: rollback \d+ of 60000 ms, kill \d+ of 5000 ms/) as string,
     });
-    const config = readFileSync(join(bench.state, 'zones', 'control', 'config.json'), 'utf8');
-    const { audit } = JSON.parse(config) as { audit: { port: number } };
-    const metrics = await (await fetch(`http://127.0.0.1:${audit.port}/metrics`)).text();
-    expect(metrics).toMatch(/custody_drill_seconds\{model="digits",step="kill"\} \d/);
-    expect(metrics).toContain('custody_drill_alarm{model="digits"} 0');
+    const metrics = async () => (await fetch(bench.custody.description.metrics.control)).text();
+    await expect.poll(metrics).toMatch(/custody_drill_seconds\{model="digits",step="kill",zone="control"\} \d/);
+    expect(await metrics()).toContain('custody_drill_alarm{model="digits",zone="control"} 0');
   });
 
   test('attack: with the key of drills nothing else is stopped, taken back or restored', async () => {

@@ -38,10 +38,10 @@ const HISTORIES = [
   'training-unasked.json',
 ];
 
-async function replayed(entry?: string): Promise<{ name: string; error: Error | undefined }[]> {
+async function replayed(entry?: string, traced = false): Promise<{ name: string; error: Error | undefined }[]> {
   const histories = HISTORIES.map(readHistory);
   const results: { name: string; error: Error | undefined }[] = [];
-  const bundle = await workflowBundle(entry);
+  const bundle = await workflowBundle(entry, traced);
   for await (const { error } of Worker.runReplayHistories({ workflowBundle: bundle }, histories))
     results.push({ name: HISTORIES[results.length] ?? '', error });
   return results;
@@ -62,8 +62,11 @@ describe('the committed histories', () => {
     }
   });
 
-  it('are replayed by the workflows of today', async () => {
-    const results = await replayed();
+  it.each([
+    ['today', false],
+    ['today, where traces are carried on', true],
+  ])('are replayed by the workflows of %s', async (_, traced) => {
+    const results = await replayed(undefined, traced);
     expect(results.map(({ name }) => name)).toEqual(HISTORIES);
     for (const { name, error } of results) expect(error, name).toBeUndefined();
   });

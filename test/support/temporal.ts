@@ -22,12 +22,14 @@ export function serverPath(variable: 'CUSTODY_TEMPORAL' | 'CUSTODY_TEST_SERVER')
 const bundles = new Map<string, Promise<WorkflowBundleWithSourceMap>>();
 
 /** The workflows as one bundle, made once in each process. `entry` is relative to the repository. */
-export function workflowBundle(entry = 'workflows/index.ts'): Promise<WorkflowBundleWithSourceMap> {
-  const known = bundles.get(entry);
+export function workflowBundle(entry = 'workflows/index.ts', traced = false): Promise<WorkflowBundleWithSourceMap> {
+  const name = `${entry} ${traced}`;
+  const known = bundles.get(name);
   if (known !== undefined) return known;
-  const workflowsPath = fileURLToPath(new URL(`../../${entry}`, import.meta.url));
-  const made = bundleWorkflows(workflowsPath, { logger: new DefaultLogger('ERROR') });
-  bundles.set(entry, made);
+  const pathOf = (file: string): string => fileURLToPath(new URL(`../../${file}`, import.meta.url));
+  const interceptors = traced ? [pathOf('workflows/traces.ts')] : [];
+  const made = bundleWorkflows(pathOf(entry), { interceptors, logger: new DefaultLogger('ERROR') });
+  bundles.set(name, made);
   return made;
 }
 

@@ -16,6 +16,9 @@ import { canonicalBytes } from '../../../formats/jcs.js';
 import { signPolicy } from '../../../formats/policy.js';
 import { createWorld, type Signed, type World } from '../../support/world.js';
 
+/** However busy the machine is. */
+const atLeast = (seconds: number): unknown =>
+  expect.toSatisfy((passed: number) => passed >= seconds && passed < seconds + 30);
 const ago = (seconds: number): string => new Date(Date.now() - seconds * 1000).toISOString();
 
 /** A gateway that stops when it is told to, unless it is down. */
@@ -58,6 +61,7 @@ let gateways: Gateway[];
 let audited: AuditRecord[];
 let isLog: 'up' | 'down' | 'hung';
 let reissueStatus: () => Promise<void>;
+let measured: { took: number[]; late: number };
 let lifted: Set<string>;
 let acts: ReturnType<typeof createKill>;
 
@@ -76,6 +80,7 @@ beforeEach(async () => {
     audited.push(...added);
   };
   lifted = new Set();
+  measured = { took: [], late: 0 };
   const router = new Router({
     ...{ records, key: world.keys.control, id: 'control', gateways: [], audit: { append }, onJunk: () => undefined },
   });
@@ -84,6 +89,7 @@ beforeEach(async () => {
     ...{ records, router, id: 'control' },
     journal: new Journal({ append }),
     gateways: gateways.map((gateway) => gateway.client()),
+    killMetrics: { took: (seconds: number) => measured.took.push(seconds), late: () => (measured.late += 1) },
     reissueStatus: () => reissueStatus(),
   };
   acts = createKill(desk as unknown as Desk);
@@ -99,6 +105,7 @@ describe('a kill', () => {
   test('that every gateway took in time is no incident', async () => {
     expect(await kill(signedAgo(1))).toMatchObject({ gateways: 2, late: [], open: false });
     expect(lateRecords()).toEqual([]);
+    expect(measured).toEqual({ took: [atLeast(1)], late: 0 });
   });
 
   test('that a gateway took later than the policy gives is said, and is in the audit log', async () => {
@@ -113,6 +120,7 @@ describe('a kill', () => {
       open: false,
     });
     expect(lateRecords()).toEqual([late?.join('; ')]);
+    expect(measured).toEqual({ took: [atLeast(9)], late: 1 });
     expect(audited.at(-1)).toMatchObject({ actor: { id: 'control', statement: order.digest }, after: order.digest });
   });
 
@@ -129,6 +137,7 @@ describe('a kill', () => {
       late: ['gateway 1 of 2 has not stopped: the policy gives 5 s'],
     });
     expect(lateRecords()).toEqual(['gateway 1 of 2 has not stopped: the policy gives 5 s']);
+    expect(measured, 'it has not ended').toEqual({ took: [], late: 1 });
 
     const confirm = (): Promise<string | null> => run(() => acts.confirmKill('digits', order.digest));
     await expect(confirm()).rejects.toMatchObject({ code: 'GATEWAY_UNAVAILABLE' });
@@ -138,6 +147,7 @@ describe('a kill', () => {
     gateways[1]!.order = order.digest;
     expect(await confirm()).toBe('all gateways have stopped, after 6 s: the policy gives 5 s');
     expect(lateRecords()).toHaveLength(2);
+    expect(measured).toEqual({ took: [atLeast(5.5)], late: 1 });
   });
 
   test('that was lifted in the meantime needs no confirmation', async () => {

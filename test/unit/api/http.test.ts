@@ -76,6 +76,13 @@ describe('what the listener refuses', () => {
     for (const part of token.split('.')) expect(everything).not.toContain(part);
   });
 
+  test('a call is in the log under the id that its answer names, whatever id the caller gives', async () => {
+    const answer = await fetch(`${rig.url}/nothing`, { headers: { 'x-request-id': 'mine' } });
+    const id = answer.headers.get('x-request-id') ?? '';
+    expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    expect(rig.log()).toContain(`"callId":"${id}"`);
+  });
+
   test('attack: a token in the body appears nowhere', async () => {
     const answers = [await rig.ask(token, { ...BODY, token }), await rig.ask(token, { ...BODY, model: token })];
     expect(answers.map(({ status }) => status)).toEqual([400, 400]);

@@ -36,7 +36,6 @@ beforeEach(async () => {
   desk = new AuditDesk({
     ...{ records, audit, buckets: store, key, vkey, file: join(folder, 'states') },
     log: pino({ level: 'silent' }),
-    metrics: async () => '',
   });
   const port = await freePort();
   await desk.listen(port);

@@ -24,7 +24,7 @@ test('a stack has the ports that it had before, and those that it is asked for',
 test('attack: no two of its processes get the same port, whatever was there before or is asked for', async () => {
   const port = await freePort();
   const before = await choosePorts(layoutWith({ temporal: port, ui: port, store: port }));
-  expect(new Set(Object.values(before)).size).toBe(6);
+  expect(new Set(Object.values(before)).size).toBe(12);
   const asked = await choosePorts(layoutWith({ temporal: port }), { api: port });
   expect(asked.api).toBe(port);
   expect(asked.temporal).not.toBe(port);

@@ -25,6 +25,7 @@ const PAGES = [
   'docs/consumers.md',
   'docs/evidence.md',
   'docs/environments.md',
+  'docs/observability.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 
