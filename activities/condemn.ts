@@ -1,4 +1,4 @@
-import { log } from '@temporalio/activity';
+import { activityInfo, log } from '@temporalio/activity';
 import { condemnationOf } from '../adapters/dossier.js';
 import { gatherNotices, informedOf } from '../adapters/notices.js';
 import type { PolicyChain } from '../adapters/records.js';
@@ -143,12 +143,15 @@ export function createCondemning(desk: Desk): EmergencyControl {
     const nonce = Buffer.from(digest, 'hex').subarray(0, 18).toString('base64url');
     const signer = { key, environment: records.environment };
     const made = orderKill(signer, model, sayVulnerability(predicate), { nonce, issuedAt, expiresAt });
-    // Keys whose signatures differ each time would make another one; without a store that has to do.
+    // Keys whose signatures differ each time would make another one at each attempt; without a store that has to do.
     const at = storeKeys.record({ model, ...name }, `stopped-by-${digest}`);
-    const order = await records.recordOnce<SignedEnvelope>(at, made).catch((error: unknown) => {
+    const recorded = records.recordOnce<SignedEnvelope>(at, made).catch((error: unknown) => {
       if (error instanceof CustodyError && !isPermanent(error.code)) return made;
       throw error;
     });
-    return (await killEndpoint(model, order)).order;
+    // The first attempt waits for no store.
+    const order = activityInfo().attempt === 1 ? made : await recorded;
+    const [killed] = await Promise.all([killEndpoint(model, order), recorded]);
+    return killed.order;
   }
 }

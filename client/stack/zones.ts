@@ -181,13 +181,13 @@ export class ZoneProcesses {
     return {
       name,
       command: users.command(name, [process.execPath, join(dist, entry), file]),
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, NODE_ENV: 'production', ...tracing() },
+      env: { PATH: process.env['PATH'] ?? '', HOME: home, NODE_ENV: 'production', ...('zone' in config ? tracing() : {}) },
       logFile: layout.log(name),
     };
   }
 }
 
-/** Where this process sends its traces, they do, too, each under a name of its own. */
+/** Where this process sends its traces, the workers do, too, each under a name of its own; those who trace nothing learn no token. */
 function tracing(): Record<string, string> {
   const told = Object.entries(process.env).filter(([name]) => name.startsWith('OTEL_') && name !== 'OTEL_SERVICE_NAME');
   return Object.fromEntries(told) as Record<string, string>;
