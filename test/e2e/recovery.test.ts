@@ -18,13 +18,14 @@ function loseTheRest(layout: Layout): void {
 describe('the host is gone, and all that was kept elsewhere is put on another one', () => {
   let bench: Bench;
   let before: number;
+  let asked: string;
 
   beforeAll(async () => {
     const first = await Bench.start();
     bench = first;
     await bench.putFirstInService();
     await bench.start(await bench.source(WAITING));
-    await bench.openGate(WAITING);
+    asked = (await bench.openGate(WAITING)).gate.requestId;
     const killed = await bench.cli('kill', MODEL, '--reason', 'something is wrong', '--key', 'oscar');
     expect(killed.code, killed.stderr).toBe(0);
     before = (await bench.log()).length;
@@ -45,12 +46,16 @@ describe('the host is gone, and all that was kept elsewhere is put on another on
     expect(await bench.cli('audit', 'verify', '--key', 'ada')).toMatchObject({ code: 0 });
   });
 
-  test('people restore, and decide on what waited; it is decrypted with the keys of before, and serves', async () => {
+  test('people restore what was killed: decrypted anew with the keys of before, it serves', async () => {
     await bench.restore();
     await bench.answers({ status: 200, version: FIRST.version });
+  });
+
+  test('they are asked about what waited under the same request, and decide', async () => {
     const waiting = await bench.openGate(WAITING);
-    expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision('alice', waiting))).toBe('accepted');
-    await bench.reached(WAITING, 'in service');
-    await bench.answers({ status: 200, version: WAITING });
+    expect(waiting.gate.requestId).toBe(asked);
+    const said = await bench.decision('alice', waiting, 'reject');
+    expect(await bench.tell(waiting.workflowId, 'reject', said)).toBe('accepted');
+    await bench.reached(WAITING, 'ended');
   });
 });
