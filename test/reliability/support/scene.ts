@@ -122,7 +122,9 @@ export class Scene {
   }
 
   /** Every invariant that is about more than one release. */
-  async holds({ version }: OnItsWay): Promise<void> {
+  async holds(release: OnItsWay): Promise<void> {
+    const { version } = release;
+    await release.refused();
     const served = Object.keys({ ...this.load.report().byRelease, ...this.bench.load.report().byRelease });
     expect(served.filter((release) => release !== 'unnamed' && !this.#agreed.has(release))).toEqual([]);
     expect([this.load.report().mixed, this.bench.load.report().mixed]).toEqual([0, 0]);
@@ -147,6 +149,7 @@ export class OnItsWay {
   readonly version: string;
   readonly #scene: Scene;
   readonly #agreed: Promise<void>;
+  #forged: unknown = null;
 
   constructor(scene: Scene, version: string) {
     this.#scene = scene;
@@ -168,6 +171,11 @@ export class OnItsWay {
     await this.#scene.bench.reached(this.version, 'in service', MOVING);
   }
 
+  /** What somebody who is nobody has tried is in the log. */
+  async refused(): Promise<void> {
+    await this.#scene.bench.refusalOf(this.#forged);
+  }
+
   async #agree(): Promise<void> {
     const { bench } = this.#scene;
     const workflowId = lifecycleId({ model: MOVING, version: this.version });
@@ -185,7 +193,7 @@ export class OnItsWay {
     expect(await told(forged)).toBe('SIGNATURE_INVALID');
     const genuine = await until('alice', PATIENCE_SECONDS, () => bench.decision('alice', waiting));
     expect(await told(genuine)).toBe('accepted');
-    await bench.refusalOf(forged);
+    this.#forged = forged;
   }
 }
 

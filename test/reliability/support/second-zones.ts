@@ -23,8 +23,10 @@ export async function startSecondZones(bench: Bench): Promise<void> {
     const first = JSON.parse(readFileSync(join(bench.state, 'zones', zone, 'config.json'), 'utf8')) as {
       readonly audit?: object;
       readonly outputs?: string;
+      readonly metrics?: object;
     };
-    const { audit, outputs, ...rest } = first;
+    // Nobody reads its metrics: their port is the first one's.
+    const { audit, outputs, metrics: _, ...rest } = first;
     const config = {
       ...rest,
       state: join(home, 'state'),
