@@ -9,7 +9,7 @@ import { compiled } from '../../e2e/support/product.js';
 export const secondOf = (zone: Zone): string => `${zone}-2`;
 
 /**
- * One more worker for each zone, with the same keys and credentials as the first, and a state folder, a desk and outputs of its own:
+ * One more worker for each zone, with the same keys and credentials as the first, and a state folder, a desk, metrics and outputs of its own:
  * as on a host of its own, but for the sockets of the vault, the api and the gateway.
  */
 export async function startSecondZones(bench: Bench): Promise<void> {
@@ -23,14 +23,14 @@ export async function startSecondZones(bench: Bench): Promise<void> {
     const first = JSON.parse(readFileSync(join(bench.state, 'zones', zone, 'config.json'), 'utf8')) as {
       readonly audit?: object;
       readonly outputs?: string;
-      readonly metrics?: object;
+      readonly metrics?: { readonly host: string };
     };
-    // Nobody reads its metrics: their port is the first one's.
-    const { audit, outputs, metrics: _, ...rest } = first;
+    const { audit, outputs, metrics, ...rest } = first;
     const config = {
       ...rest,
       state: join(home, 'state'),
       ...(audit === undefined ? {} : { audit: { ...audit, port: await freePort() } }),
+      ...(metrics === undefined ? {} : { metrics: { ...metrics, port: await freePort() } }),
       ...(outputs === undefined ? {} : { outputs: join(home, 'outputs') }),
     };
     mkdirSync(join(home, 'state'));
