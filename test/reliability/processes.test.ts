@@ -39,7 +39,7 @@ const MOMENTS: Partial<Record<Supervised, readonly string[]>> = {
 
 const [HELD_MS, FULL_MS, AHEAD_MS] = [30_000, 15_000, 15_000];
 const KILL_SECONDS = 5;
-const FAULT_MS = 900_000;
+const FAULT_MS = 1_800_000;
 
 const run = new Run('processes');
 const folder = mkdtempSync(join(tmpdir(), 'custody-clocks-'));

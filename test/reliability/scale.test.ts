@@ -28,7 +28,7 @@ const [LEAST_MS, MORE_MS] = [25, 50];
 const [BUSY, CUT, UNHEARD] = [0.02, 0.04, 0.05];
 const HELD_MS = 30_000;
 const KILL_SECONDS = 5;
-const FAULT_MS = 900_000;
+const FAULT_MS = 1_800_000;
 const PATIENCE_SECONDS = 400;
 
 const run = new Run('scale');

@@ -10,7 +10,7 @@ import { until } from '../../e2e/support/until.js';
 
 /** Gets its releases while the other endpoint is stopped and restored. */
 export const MOVING = 'letters';
-const PATIENCE_SECONDS = 300;
+const PATIENCE_SECONDS = 600;
 const CALL_MS = 1_000;
 /** For so long nobody is served before nobody is. */
 const QUIET_MS = 1_000;
@@ -168,7 +168,7 @@ export class OnItsWay {
 
   async inService(): Promise<void> {
     await this.#agreed;
-    await this.#scene.bench.reached(this.version, 'in service', MOVING);
+    await this.reached(['in service']);
   }
 
   /** What somebody who is nobody has tried is in the log. */
