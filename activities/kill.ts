@@ -114,18 +114,21 @@ export function createKill(desk: Desk): Kill {
         reason: `${kill.predicate.reason} (${reached} of ${gateways.length} gateways in ${Math.round(ms)} ms)${untold}`,
       });
       const failures = relayed.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
-      const refused = failures.find(
+      const refusals = failures.filter(
         (reason): reason is CustodyError => reason instanceof CustodyError && isPermanent(reason.code),
       );
-      if (refused !== undefined) throw refused;
-      const late = lateKills(
+      const replayed = refusals.find(({ code }) => code === 'REPLAYED');
+      if (replayed !== undefined) throw replayed;
+      const overdue = lateKills(
         relayed.map((result) => (result.status === 'fulfilled' ? result.value.since : null)),
         { issuedAt: kill.predicate.issuedAt, now: isoTime(Date.now()), limitSeconds: limitSeconds(policies) },
       );
-      // Until the time is over that the policy gives, a gateway that does not answer is only tried again.
+      // Until the time is over that the policy gives, a gateway that does not answer is only tried again. So is one that refuses, as
+      // with a wrong clock: the order counts all the same, and the endpoint must know of it, or nobody could lift it.
       const open = failures.length > 0;
-      if (open && late.length === 0)
+      if (open && overdue.length === 0)
         throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet', { cause: failures[0] });
+      const late = [...overdue, ...refusals.map(({ message }) => `a gateway refuses the order: ${message}`)];
       const stopped = relayed.map((result) =>
         result.status === 'fulfilled' ? Date.parse(result.value.since) : Infinity,
       );

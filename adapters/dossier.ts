@@ -6,6 +6,7 @@ import type { Condemned, Progress, Retirement, Signed } from '../domain/lifecycl
 import type { ReleaseName } from '../domain/names.js';
 import type { PredicateName, SignedEnvelope, VulnerabilityPredicate } from '../domain/statements.js';
 import { storeKeys } from '../domain/store-keys.js';
+import { MAX_SKEW_MS } from '../domain/time.js';
 import { signerOf, verifyRelease, type CheckedRelease } from '../formats/evidence.js';
 import { parseManifest } from '../formats/manifest.js';
 import { gatherNotices } from './notices.js';
@@ -201,12 +202,19 @@ export async function condemnationOf(records: Records, name: ReleaseName): Promi
   return notice;
 }
 
-/** The newest status document: those older than its lifetime cannot be fresh and are not looked at. */
+/**
+ * The newest status document: those older than its lifetime cannot be fresh, and those from the future, which a control with a wrong
+ * clock has left for good, would hide every later one until then. Neither are looked at.
+ */
 export async function newestStatus(records: Records): Promise<SignedEnvelope | null> {
   const { newest } = await records.policies();
-  const oldest = Date.parse(records.now()) - newest.freshness.lifetimeSeconds * 1000;
+  const now = Date.parse(records.now());
+  const oldest = storeKeys.status(Math.max(0, now - newest.freshness.lifetimeSeconds * 1000));
+  const latest = storeKeys.status(now + MAX_SKEW_MS);
   let key: string | null = null;
-  for await (const found of records.bucket.list('status/', { startAfter: storeKeys.status(Math.max(0, oldest)) }))
+  for await (const found of records.bucket.list('status/', { startAfter: oldest })) {
+    if (found > latest) break;
     key = found;
+  }
   return key === null ? null : ((await records.find('status', key))?.envelope ?? null);
 }

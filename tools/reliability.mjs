@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, install } from './build.mjs';
 import { ROOT, SetupError, hand, main } from './lib.mjs';
+import { reliabilityServers } from './reliability-servers.mjs';
 import { servers } from './servers.mjs';
 
 await main(async () => {
@@ -13,7 +14,7 @@ await main(async () => {
   if (unknown.length > 0)
     throw new SetupError(`no experiment is called ${unknown.join(', ')}: there are ${all.join(', ')}`, 2);
   await install();
-  const found = await servers({ forTests: true });
+  const found = { ...(await servers({ forTests: true })), ...(await reliabilityServers()) };
   await build(found);
   const files = (named.length === 0 ? all : named).map((name) => join(folder, `${name}.test.ts`));
   const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');

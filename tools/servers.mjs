@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writ
 import { join } from 'node:path';
 import { CACHE, ROOT, SetupError, digestOf, onPath, run, say } from './lib.mjs';
 
-const SERVERS = {
+export const SERVERS = {
   CUSTODY_TEMPORAL: {
     name: 'temporal',
     what: 'the Temporal server and its CLI',
@@ -54,7 +54,8 @@ async function versionOf(path) {
   }
 }
 
-async function findOrBuild(variable, server) {
+/** `server.folder`: of whose module it is, where it is not its own. `overlay`: further arguments of the build, and what they depend on. */
+export async function findOrBuild(variable, server, overlay = { flags: [], files: [] }) {
   const given = process.env[variable];
   if (given !== undefined && given !== '') {
     if (!existsSync(given)) throw new SetupError(`${variable} names ${given}, which is not there`, 2);
@@ -65,8 +66,10 @@ async function findOrBuild(variable, server) {
     if (server.accepts(await versionOf(installed))) return installed;
     say(`  ${server.name} on PATH is older than what Custody needs: it is not used`);
   }
-  const module = join(ROOT, 'tools', server.name);
-  const pinned = ['go.mod', 'go.sum', ...(server.sources ?? [])].map((file) => join(module, file));
+  const module = join(ROOT, 'tools', server.folder ?? server.name);
+  const pinned = ['go.mod', 'go.sum', ...(server.sources ?? [])]
+    .map((file) => join(module, file))
+    .concat(overlay.files);
   const folder = join(CACHE, 'servers', `${server.name}-${digestOf(...pinned)}`);
   const cached = join(folder, server.name);
   if (existsSync(cached)) return cached;
@@ -78,7 +81,7 @@ async function findOrBuild(variable, server) {
   say(`  building ${server.what}: ${server.takes} …`);
   mkdirSync(folder, { recursive: true });
   const partial = `${cached}.${process.pid}.partial`;
-  await run('go', ['build', '-trimpath', '-o', partial, server.module], {
+  await run('go', ['build', '-trimpath', ...overlay.flags, '-o', partial, server.module], {
     cwd: module,
     env: { GOFLAGS: '-mod=readonly -buildvcs=false' },
   });
@@ -157,8 +160,17 @@ async function debian(variable, { name, what, accepts }) {
   return cached;
 }
 
+/** Where Debian's packages put libraries. */
+export const LIBRARIES = join('usr', 'lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
+
+/** This package of Debian's and all it needs that is not installed here. */
+export async function missingOf(name) {
+  const planned = await run('apt-get', ['install', '-s', '--no-install-recommends', name]);
+  return [...planned.matchAll(/^Inst (\S+)/gm)].map(([, found]) => found);
+}
+
 /** Puts what is in some of Debian's packages into a folder, whole or not at all; `complete` adds to it. */
-async function unpack(folder, packages, complete = () => undefined) {
+export async function unpack(folder, packages, complete = () => undefined) {
   const partial = `${folder}.${process.pid}.partial`;
   mkdirSync(partial, { recursive: true });
   await run('apt-get', ['download', '-qq', ...packages], { cwd: partial });
@@ -212,10 +224,9 @@ async function browser() {
   if (onPath('apt-get') === null || onPath('dpkg-deb') === null)
     throw new SetupError(`The tests need ${what}: install Chromium and name it in ${variable}.`);
   say(`  fetching ${what} from Debian: half a minute, once …`);
-  const planned = await run('apt-get', ['install', '-s', '--no-install-recommends', name]);
-  const packages = [...planned.matchAll(/^Inst (\S+)/gm)].map(([, found]) => found);
+  const packages = await missingOf(name);
   const program = join('usr', 'lib', 'chromium', name);
-  const libraries = join(folder, 'usr', 'lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
+  const libraries = join(folder, LIBRARIES);
   await unpack(folder, packages, (partial) => {
     if (!existsSync(join(partial, program))) throw new SetupError(`Debian's package of ${name} has no ${program}`);
     writeFileSync(
@@ -267,10 +278,9 @@ export async function loadGenerator() {
     throw new SetupError('The bench of the gateway needs wrk: install it, or name it in CUSTODY_WRK.');
   say('  fetching wrk from Debian: some seconds, once …');
   await unpack(folder, ['wrk', 'libluajit-5.1-2'], (partial) => {
-    const libraries = join(folder, 'usr', 'lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
     writeFileSync(
       join(partial, 'run'),
-      `#!/bin/sh\nexport LD_LIBRARY_PATH='${libraries}'\nexec '${join(folder, 'usr', 'bin', 'wrk')}' "$@"\n`,
+      `#!/bin/sh\nexport LD_LIBRARY_PATH='${join(folder, LIBRARIES)}'\nexec '${join(folder, 'usr', 'bin', 'wrk')}' "$@"\n`,
     );
     chmodSync(join(partial, 'run'), 0o755);
   });

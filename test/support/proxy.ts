@@ -22,8 +22,8 @@ export interface Proxy {
   stop(): void;
 }
 
-/** A network between a client and a real store in which things go wrong. */
-export async function startProxy(target: string): Promise<Proxy> {
+/** A network between a client and a real store in which things go wrong; at a port of its own, or at this one. */
+export async function startProxy(target: string, at = 0): Promise<Proxy> {
   const { hostname, port } = new URL(target);
   const honest: Fault = (_, pass) => pass();
   let fault = honest;
@@ -43,7 +43,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   const server = http.createServer((request, response) => {
     handle(request, response).catch(() => request.socket.destroy());
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(at, '127.0.0.1');
   await once(server, 'listening');
   return {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

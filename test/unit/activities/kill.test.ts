@@ -28,6 +28,7 @@ class Gateway {
   order: string | null = null;
   lacksPolicy = false;
   teachable = true;
+  refuses: CustodyError | null = null;
 
   constructor(readonly world: World) {}
 
@@ -43,6 +44,7 @@ class Gateway {
       deliverKill: async () => {
         answers();
         if (this.lacksPolicy) throw new CustodyError('SIGNATURE_INVALID', 'nobody has this key');
+        if (this.refuses !== null) throw this.refuses;
         this.since ??= ago(0);
         return { model: 'digits', order: '', since: this.since };
       },
@@ -187,7 +189,30 @@ test('that a gateway refuses because it lacks the policy is relayed with it', as
   expect(await kill(order)).toMatchObject({ gateways: 2, open: false });
   gateway!.lacksPolicy = true;
   gateway!.teachable = false;
-  await expect(kill(signedAgo(1))).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
+  await expect(kill(signedAgo(1))).rejects.toMatchObject({
+    ...{ code: 'GATEWAY_UNAVAILABLE', cause: { code: 'SIGNATURE_INVALID' } },
+  });
+});
+
+describe('an order that a gateway refuses', () => {
+  test('because its clock is wrong counts all the same: the endpoint hears of it, and who has not stopped', async () => {
+    gateways[1]!.refuses = new CustodyError('EXPIRED', 'the order is expired');
+    await expect(kill(signedAgo(1))).rejects.toMatchObject({ code: 'GATEWAY_UNAVAILABLE' });
+    gateways[0]!.since = ago(6);
+    const { late, open } = await kill(signedAgo(7));
+    expect({ late, open }).toEqual({
+      late: [
+        expect.stringMatching(/^gateway 2 of 2 has not stopped/),
+        'a gateway refuses the order: the order is expired',
+      ],
+      open: true,
+    });
+  });
+
+  test('because a quorum has lifted it does nothing any more', async () => {
+    gateways[1]!.refuses = new CustodyError('REPLAYED', 'the order was lifted');
+    await expect(kill(signedAgo(1))).rejects.toMatchObject({ code: 'REPLAYED' });
+  });
 });
 
 test('attack: a forged policy in the store, and a status document that cannot be made, delay no kill', async () => {

@@ -345,15 +345,22 @@ describe('the status document', () => {
     await expectRefused(release, 'REVOKED');
   });
 
-  it('from the future does not lock out those of the present', async () => {
+  it('attack: from the future, for good, does not lock out those of the present', async () => {
     const release = await site.admit();
-    const version = later(3600);
-    const key = storeKeys.status(version);
-    await site.issueStatus({ version });
+    await site.issueStatus({
+      version: later(86_400),
+      issuedAt: isoTime(later(86_400)),
+      expiresAt: isoTime(later(90_000)),
+    });
+    await site.issueStatus({ version: later(3600) });
+    host = await site.begin();
+    await host.start(release.name, release.release);
+  });
+
+  it('that says so itself is refused under a name of the present', async () => {
+    const release = await site.admit();
+    await site.issueStatus({ version: later(3600) }, 'control', later(2));
     host = await site.begin();
     await expectRefused(release, 'STATUS_STALE');
-    const [stored] = await site.bucket.versions(key);
-    site.store.deleteVersion('test-custody', key, stored?.versionId ?? null);
-    await host.start(release.name, release.release);
   });
 });
