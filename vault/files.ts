@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readFile, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { z } from 'zod';
+import { CustodyError } from '../domain/errors.js';
 import { canonicalBytes } from '../formats/jcs.js';
 import { checkShape, parseJson } from '../formats/json.js';
 
@@ -17,18 +18,32 @@ export async function ensureFolder(path: string): Promise<void> {
   if (isNew) await syncFolder(dirname(path));
 }
 
-/** Once it returns, the file has these bytes even if the power fails; before, it has its old ones. Mode 0600. */
+/**
+ * Once it returns, the file has these bytes even if the power fails; before, it has its old ones. Mode 0600. NO_SPACE: the disk
+ * is full, and nothing is left of the attempt.
+ */
 export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   const partial = `${path}${UNFINISHED}`;
-  const file = await open(partial, 'w', 0o600);
+  try {
+    await writeWhole(partial, bytes);
+    await rename(partial, path);
+  } catch (cause) {
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (!['ENOSPC', 'EDQUOT'].includes(code)) throw cause;
+    await shred(partial);
+    throw new CustodyError('NO_SPACE', `no room is left for ${path}: free some`, { cause });
+  }
+  await syncFolder(dirname(path));
+}
+
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'w', 0o600);
   try {
     await file.writeFile(bytes);
     await file.sync();
   } finally {
     await file.close();
   }
-  await rename(partial, path);
-  await syncFolder(dirname(path));
 }
 
 export async function writeJson(path: string, value: unknown): Promise<void> {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
+import { disk } from '../../support/disks.js';
 import { readIfThere, readJson, shred, sweep, writeDurably, writeJson } from '../../../vault/files.js';
 
 let folder: string;
@@ -20,6 +21,17 @@ it('replaces a file whole, readable by its owner alone, and leaves nothing else'
   expect(await readFile(path, 'utf8')).toBe('second');
   expect((await stat(path)).mode & 0o777).toBe(0o600);
   expect(await readdir(folder)).toEqual(['key']);
+});
+
+it('says that a disk is full, keeps what was there, and leaves nothing of what did not fit', async (context) => {
+  const full = await disk('size=64k', context);
+  const path = join(full, 'key');
+  await writeDurably(path, Buffer.from('first'));
+  await expect(writeDurably(path, Buffer.alloc(128 * 1024))).rejects.toMatchObject({ code: 'NO_SPACE' });
+  expect(await readFile(path, 'utf8')).toBe('first');
+  expect(await readdir(full)).toEqual(['key']);
+  await writeDurably(path, Buffer.from('second'));
+  expect(await readFile(path, 'utf8')).toBe('second');
 });
 
 it('overwrites the bytes where they lie before it removes the file', async () => {
