@@ -42,4 +42,5 @@ try {
   log.fatal({ code, err: error }, error instanceof Error ? error.message : String(error));
   process.exitCode = exitCodeOf(code);
 }
-process.stdin.destroy();
+// What the SDK's core still holds, as a line that it has not logged, keeps no process alive.
+process.exit();
