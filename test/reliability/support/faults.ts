@@ -1,0 +1,106 @@
+import { appendFileSync } from 'node:fs';
+import { activityInfo } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import type { ActivityName } from '../../support/zones.js';
+import { deferred } from '../../support/zones.js';
+import type { Town } from './town.js';
+import type { Witness } from './witness.js';
+
+/** What goes wrong with an activity, the first time that it is called. */
+export const FAULTS = {
+  throws: 'fails before it has done anything',
+  hangs: 'does nothing, says nothing, and sends no heartbeat until its time is over',
+  crashes: 'is done, and its worker dies before it answers',
+  'runs twice': 'is done, and then once more',
+  'runs twice at once': 'is done twice at the same time',
+  'loses its answer': 'is done, and is said to have failed',
+} as const;
+export type Fault = keyof typeof FAULTS;
+
+/** One attempt as a worker sees it. */
+export interface Attempt {
+  readonly workflowId: string;
+  readonly activityId: string;
+  readonly runId: string;
+  readonly name: string;
+  readonly attempt: number;
+}
+
+const lost = (): ApplicationFailure => ApplicationFailure.retryable('the network has lost it', 'INTERNAL');
+
+/** A town whose zones run under one fault, and everything that was asked of them. */
+export class Zones {
+  readonly attempts: Attempt[] = [];
+  isStruck = false;
+  private readonly grave = deferred();
+  private readonly town: Town;
+  private readonly witness: Witness;
+  private readonly fault: { readonly activity: ActivityName; readonly kind: Fault } | null;
+
+  constructor(town: Town, witness: Witness, fault: Zones['fault']) {
+    this.town = town;
+    this.witness = witness;
+    this.fault = fault;
+  }
+
+  names(): ReadonlySet<string> {
+    return new Set(this.attempts.map(({ name }) => name));
+  }
+
+  async run(name: ActivityName, args: readonly unknown[]): Promise<unknown> {
+    const { activityId, attempt, workflowExecution } = activityInfo();
+    const { workflowId = '', runId = '' } = workflowExecution ?? {};
+    this.attempts.push({ workflowId, runId, activityId, name, attempt });
+    if (process.env['DBG']) appendFileSync('/tmp/faults.log', `${Date.now()} ${workflowId} ${name} ${attempt}\n`);
+    const acts = this.town.activities as unknown as Record<string, (...args: readonly unknown[]) => Promise<unknown>>;
+    const act = async (): Promise<unknown> => {
+      try {
+        const r = await acts[name]?.(...args);
+        if (process.env['DBG'])
+          appendFileSync('/tmp/faults.log', `${Date.now()} ${workflowId} ${name} ${attempt} done\n`);
+        return r;
+      } catch (e) {
+        if (process.env['DBG'])
+          appendFileSync('/tmp/faults.log', `${Date.now()} ${workflowId} ${name} ${attempt} FAILED ${String(e)}\n`);
+        throw e;
+      } finally {
+        await this.witness.look(name);
+      }
+    };
+    if (this.isStruck || this.fault?.activity !== name) return act();
+    this.isStruck = true;
+    return this.strike(this.fault.kind, act);
+  }
+
+  /** Whatever is buried ends now. */
+  exhume(): void {
+    this.grave.resolve();
+  }
+
+  private async strike(kind: Fault, act: () => Promise<unknown>): Promise<unknown> {
+    switch (kind) {
+      case 'throws':
+        throw lost();
+      case 'hangs':
+        return this.buried();
+      case 'crashes':
+        await act();
+        return this.buried();
+      case 'runs twice':
+        await act();
+        return act();
+      case 'runs twice at once': {
+        const [, later] = await Promise.all([act(), act()]);
+        return later;
+      }
+      case 'loses its answer':
+        await act();
+        throw lost();
+    }
+  }
+
+  private async buried(): Promise<never> {
+    await this.grave.promise;
+    throw lost();
+  }
+}
