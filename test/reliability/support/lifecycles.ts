@@ -70,7 +70,7 @@ export const STORIES = {
           if ((await town.records.record(storeKeys.kill(town.model, kill))) === null) return null;
         return true;
       });
-      for (const kill of kills) witness.stopped.add(kill);
+      for (const kill of kills) witness.isStopped(kill);
       await refused(people.send(people.endpoint, 'approve', orders[0]!));
       await people.restores(kills);
     },
@@ -80,18 +80,11 @@ export const STORIES = {
   condemned: {
     tell: async ({ people, witness }) => {
       await people.declares();
-      const [one, two] = await serving(people, '1.0.0', '1.1.0');
+      const [, two] = await serving(people, '1.0.0', '1.1.0');
       const notice = await people.condemns(two!);
       const { order } = await people.record<Condemned>(two!, 'condemned');
-      if (order !== null) witness.stopped.add(order);
+      if (order !== null) witness.isStopped(order);
       await people.record(two!, 'informed');
-      await people.serves(false);
-      await until('the release to leave the routes', () => {
-        const [state] = people.states();
-        return state?.serving.some(({ release }) => release === two!.release) === false ? true : null;
-      });
-      if (order !== null) await people.restores([order]);
-      await people.serves(true, one!.release);
       await people.retires(two!, null, notice);
     },
   },
@@ -198,7 +191,7 @@ export const STORIES = {
   drill: {
     tell: async ({ people, town: { model } }) => {
       await serving(people, '1.0.0', '1.1.0');
-      await people.toEnd('drill', { ...startDrill(), workflowId: `drill/${model}` }, [], 'held');
+      await people.toEnd('drill', { ...startDrill(), workflowId: `drill/${model}` }, [], 'within');
     },
   },
 
@@ -211,7 +204,7 @@ export const STORIES = {
         emergency: { ...policy.emergency, killResponseSeconds: 2 },
       }),
     },
-    tell: async ({ people, town }) => {
+    tell: async ({ people, town, witness }) => {
       const [one] = await serving(people, '1.0.0', '1.1.0');
       const away = town.gateways[1]!;
       away.isDown = true;
@@ -219,6 +212,7 @@ export const STORIES = {
       await people.called('confirmKill');
       away.isDown = false;
       await people.everywhere(kill);
+      witness.isStopped(kill);
       await people.restores([kill]);
       away.isDown = true;
       await people.rollsBack(one!.release);

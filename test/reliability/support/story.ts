@@ -28,6 +28,8 @@ export interface Told {
   readonly certificates: readonly string[];
   readonly attempts: readonly Attempt[];
   readonly isStruck: boolean;
+  /** How many callers were answered. */
+  readonly answers: number;
 }
 
 let count = 0;
@@ -55,6 +57,7 @@ export async function tell(
       effects: await effectsOf(town),
       certificates: await certificatesOf(town),
       ...{ attempts: zones.attempts, isStruck: zones.isStruck },
+      answers: Object.values(witness.answers).reduce((sum, each) => sum + each, 0),
     };
   } finally {
     await witness.end();

@@ -7,14 +7,14 @@ import { parseEnvelope } from '../../../formats/dsse.js';
 import { ask } from '../../unit/gateway/rig.js';
 import type { Town } from './town.js';
 
-const CALL_EVERY_MS = 40;
+const CALL_EVERY_MS = 120;
 
 /** Whoever watches a town all the time, from outside: what its gateways serve, and what its callers are answered. */
 export class Witness {
   /** What was not as it must be, in words. */
   readonly broken: string[] = [];
-  /** Orders that have been accepted and that nobody has been asked to lift. */
-  readonly stopped = new Set<Digest>();
+  /** Orders that have been accepted and that nobody has been asked to lift, by gateway. */
+  private readonly stopped: readonly Set<Digest>[];
   /** How often callers were answered, by status. */
   readonly answers: Record<number, number> = {};
   /** What callers send. */
@@ -29,14 +29,25 @@ export class Witness {
 
   constructor(town: Town) {
     this.town = town;
+    this.stopped = town.gateways.map(() => new Set<Digest>());
+  }
+
+  /** From now on every gateway that can be reached is stopped by it, and any other once it is. */
+  isStopped(order: Digest): void {
+    for (const [at, { isDown }] of this.town.gateways.entries()) if (!isDown) this.stopped[at]?.add(order);
+  }
+
+  /** Nobody knows how long it still counts. */
+  isToBeLifted(order: Digest): void {
+    for (const orders of this.stopped) orders.delete(order);
   }
 
   /** Whatever a gateway routes has a chain in the store that verifies, and what was killed stays so. */
   async look(after: string): Promise<void> {
-    for (const [at, { gateway, isDown }] of this.town.gateways.entries()) {
+    for (const [at, { gateway }] of this.town.gateways.entries()) {
       const state = gateway.state().models.find(({ model }) => model === this.town.model);
       if (state === undefined) continue;
-      for (const order of isDown ? [] : this.stopped)
+      for (const order of this.stopped[at] ?? [])
         if (!state.killedBy.some((held) => held.order === order))
           this.broken.push(`after ${after}: gateway ${at + 1} no longer holds the kill ${order.slice(0, 12)}`);
       const key = `${state.revision}`;
@@ -72,20 +83,20 @@ export class Witness {
   /** Callers, from now on. */
   call(): void {
     const round = async (): Promise<void> => {
-      await Promise.all(this.town.gateways.map(({ port }) => this.caller(port)));
+      await Promise.all(this.town.gateways.map(({ port }, at) => this.caller(port, this.stopped[at])));
       if (!this.hasEnded) this.timer = setTimeout(() => (this.calling = round()), CALL_EVERY_MS);
     };
     this.calling = round();
   }
 
-  private async caller(port: number): Promise<void> {
-    const isStopped = this.stopped.size > 0;
+  private async caller(port: number, stopped: ReadonlySet<Digest> = new Set()): Promise<void> {
+    const before = [...stopped];
     const path = `/v2/models/${this.town.model}/infer`;
     const { status, headers } = await ask(port, { path, body: this.body }).catch(() => ({ status: 0, headers: {} }));
     this.answers[status] = (this.answers[status] ?? 0) + 1;
     const version = (headers as Record<string, unknown>)['x-custody-release-version'];
     if (status !== 200) return;
-    if (isStopped && this.stopped.size > 0)
+    if (before.some((order) => stopped.has(order)))
       this.broken.push(`a caller was served by ${String(version)} after the kill`);
     this.versions.add(String(version));
   }
