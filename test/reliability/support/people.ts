@@ -233,7 +233,7 @@ export class People {
     const consumer = this.town.model;
     const said = {
       ...{ consumer, sequence: 1, models: [this.town.model], endpoint: null, owner: 'carla' },
-      ...{ criticality: 'critical', contact: 'checkout', identities: [] },
+      ...({ criticality: 'critical', contact: 'checkout', identities: [] } as const),
     } as const;
     const signed = declareConsumer(await this.signer('oscar'), said, 30);
     await this.toEnd('consumer', startConsumer(consumer, 1), [signed], 'declared');

@@ -1,8 +1,9 @@
 import { activityInfo } from '@temporalio/activity';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Client } from '@temporalio/client';
-import { Worker } from '@temporalio/worker';
-import { ZONES } from '../../../domain/names.js';
+import { GracefulShutdownPeriodExpiredError, Worker } from '@temporalio/worker';
+import { randomUUID } from 'node:crypto';
+import { ZONES, type Zone } from '../../../domain/names.js';
 import { IDENTITY, workflowBundle } from '../../support/temporal.js';
 import { ZONE_OF, type ActivityName } from '../../support/zones.js';
 import type { Zones } from './faults.js';
@@ -13,7 +14,7 @@ export class Stage {
   readonly client: Client;
   private readonly env: TestWorkflowEnvironment;
   private readonly towns = new Map<string, Zones>();
-  private workers: readonly { readonly worker: Worker; readonly ended: Promise<void> }[] = [];
+  private workers: { readonly zone: Zone; readonly worker: Worker; readonly ended: Promise<void> }[] = [];
 
   private constructor(env: TestWorkflowEnvironment) {
     this.env = env;
@@ -35,13 +36,35 @@ export class Stage {
     this.towns.delete(name);
   }
 
+  /** Control's worker ends in the middle of whatever it does; the next one begins with an empty cache. */
+  async crash(): Promise<void> {
+    const crashed = this.workers.findIndex(({ zone }) => zone === 'control');
+    const { worker, ended } = this.workers[crashed]!;
+    worker.shutdown();
+    await ended;
+    this.workers[crashed] = await this.work('control');
+  }
+
+  /** Begins the newest run of a workflow again from its first task. */
+  async reset(workflowId: string): Promise<void> {
+    const { events } = await this.client.workflow.getHandle(workflowId).fetchHistory();
+    const first = events?.find(({ workflowTaskCompletedEventAttributes: completed }) => Boolean(completed));
+    await this.client.workflowService.resetWorkflowExecution({
+      namespace: this.client.options.namespace,
+      workflowExecution: { workflowId },
+      reason: 'again',
+      requestId: randomUUID(),
+      workflowTaskFinishEventId: first?.eventId ?? null,
+    });
+  }
+
   async stop(): Promise<void> {
     for (const { worker } of this.workers) worker.shutdown();
     await Promise.all(this.workers.map(({ ended }) => ended));
     await this.env.teardown();
   }
 
-  private async work(zone: (typeof ZONES)[number]): Promise<{ worker: Worker; ended: Promise<void> }> {
+  private async work(zone: Zone): Promise<Stage['workers'][number]> {
     const names = (Object.keys(ZONE_OF) as ActivityName[]).filter((name) => ZONE_OF[name] === zone);
     const runsWorkflows = zone === 'control';
     const worker = await Worker.create({
@@ -54,10 +77,14 @@ export class Stage {
       ),
       maxHeartbeatThrottleInterval: zone === 'watch' || runsWorkflows ? '1s' : '5s',
       maxConcurrentActivityTaskExecutions: 500,
-      shutdownForceTime: '5 seconds',
+      shutdownForceTime: runsWorkflows ? '1 millisecond' : '5 seconds',
       ...(runsWorkflows ? { workflowBundle: await workflowBundle(), stickyQueueScheduleToStartTimeout: '1s' } : {}),
     });
-    return { worker, ended: worker.run() };
+    // One that is ended by force says so.
+    const ended = worker.run().catch((error: unknown) => {
+      if (!(error instanceof GracefulShutdownPeriodExpiredError)) throw error;
+    });
+    return { zone, worker, ended };
   }
 
   private townOf(): Zones {
