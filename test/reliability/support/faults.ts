@@ -1,4 +1,3 @@
-import { appendFileSync } from 'node:fs';
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { ActivityName } from '../../support/zones.js';
@@ -50,18 +49,10 @@ export class Zones {
     const { activityId, attempt, workflowExecution } = activityInfo();
     const { workflowId = '', runId = '' } = workflowExecution ?? {};
     this.attempts.push({ workflowId, runId, activityId, name, attempt });
-    if (process.env['DBG']) appendFileSync('/tmp/faults.log', `${Date.now()} ${workflowId} ${name} ${attempt}\n`);
     const acts = this.town.activities as unknown as Record<string, (...args: readonly unknown[]) => Promise<unknown>>;
     const act = async (): Promise<unknown> => {
       try {
-        const r = await acts[name]?.(...args);
-        if (process.env['DBG'])
-          appendFileSync('/tmp/faults.log', `${Date.now()} ${workflowId} ${name} ${attempt} done\n`);
-        return r;
-      } catch (e) {
-        if (process.env['DBG'])
-          appendFileSync('/tmp/faults.log', `${Date.now()} ${workflowId} ${name} ${attempt} FAILED ${String(e)}\n`);
-        throw e;
+        return await acts[name]?.(...args);
       } finally {
         await this.witness.look(name);
       }

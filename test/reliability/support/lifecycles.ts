@@ -213,6 +213,7 @@ export const STORIES = {
       away.isDown = false;
       await people.everywhere(kill);
       witness.isStopped(kill);
+      await people.settled();
       await people.restores([kill]);
       away.isDown = true;
       await people.rollsBack(one!.release);
