@@ -1,7 +1,6 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { ActivityName } from '../../support/zones.js';
-import { deferred } from '../../support/zones.js';
+import { deferred, ZONE_OF, type ActivityName } from '../../support/zones.js';
 import type { Town } from './town.js';
 import type { Witness } from './witness.js';
 
@@ -30,6 +29,7 @@ const lost = (): ApplicationFailure => ApplicationFailure.retryable('the network
 export class Zones {
   readonly attempts: Attempt[] = [];
   isStruck = false;
+  private lives = 0;
   private readonly grave = deferred();
   private readonly town: Town;
   private readonly witness: Witness;
@@ -50,16 +50,23 @@ export class Zones {
     const { workflowId = '', runId = '' } = workflowExecution ?? {};
     this.attempts.push({ workflowId, runId, activityId, name, attempt });
     const acts = this.town.activities as unknown as Record<string, (...args: readonly unknown[]) => Promise<unknown>>;
+    const { lives } = this;
     const act = async (): Promise<unknown> => {
       try {
         return await acts[name]?.(...args);
       } finally {
         await this.witness.look(name);
+        if (this.lives !== lives && ZONE_OF[name] === 'control') await this.grave.promise;
       }
     };
     if (this.isStruck || this.fault?.activity !== name) return act();
     this.isStruck = true;
     return this.strike(this.fault.kind, act);
+  }
+
+  /** Control dies: what it does at the moment may be done, and is not answered. */
+  crash(): void {
+    this.lives += 1;
   }
 
   /** Whatever is buried ends now. */

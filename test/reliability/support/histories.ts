@@ -1,25 +1,25 @@
-import type { WorkflowHandle } from '@temporalio/client';
+import { WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import type { Attempt } from './faults.js';
-
-const SETTLE_MS = 120_000;
+import { until } from './until.js';
 
 type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
 
+/** None where there is no such workflow. */
 async function eventsOf(handle: WorkflowHandle): Promise<readonly Event[]> {
   try {
     return (await handle.fetchHistory()).events ?? [];
-  } catch {
-    return []; // There is no such workflow in this story.
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return [];
+    throw error;
   }
 }
 
 /** Until no workflow waits for an activity, but for the watch of what serves. */
 export async function settled(handles: readonly WorkflowHandle[]): Promise<void> {
-  for (const end = Date.now() + SETTLE_MS; Date.now() < end;) {
+  await until('all that is under way to be done', async () => {
     const open = (await Promise.all(handles.map(eventsOf))).flatMap(openIn);
-    if (open.length === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 250));
-  }
+    return open.length === 0 ? true : null;
+  });
 }
 
 function openIn(events: readonly Event[]): string[] {
@@ -71,4 +71,14 @@ export async function notRecorded(handles: readonly WorkflowHandle[], attempts: 
       ([key, { name, attempt }]) =>
         `${key}: attempt ${attempt} of ${name} is recorded as ${recorded.get(key) ?? 'none'}`,
     );
+}
+
+/** Ends those that go on. */
+export async function terminate(handles: readonly WorkflowHandle[]): Promise<void> {
+  for (const handle of handles)
+    try {
+      await handle.terminate('it is over');
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
 }

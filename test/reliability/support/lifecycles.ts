@@ -16,7 +16,8 @@ import {
 } from '../../../workflows/messages.js';
 import type { Condemned } from '../../../domain/lifecycle.js';
 import { vouched } from '../../support/data.js';
-import { until, type People } from './people.js';
+import type { People } from './people.js';
+import { until } from './until.js';
 import type { Source } from './release.js';
 import type { Story } from './story.js';
 

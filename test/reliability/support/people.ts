@@ -18,6 +18,7 @@ import {
   type Signer,
 } from '../../../client/requests.js';
 import type { Digest } from '../../../domain/digest.js';
+import type { ModelState } from '../../../domain/gateway.js';
 import { endpointId, lifecycleId, type ReleaseName } from '../../../domain/names.js';
 import type { SignedEnvelope } from '../../../domain/statements.js';
 import { storeKeys } from '../../../domain/store-keys.js';
@@ -33,26 +34,13 @@ import {
   type Receipt,
 } from '../../../workflows/messages.js';
 import type { KeyName } from '../../support/world.js';
-import { placesOf, produce, type Source } from './release.js';
-import type { Town } from './town.js';
+import type { ActivityName } from '../../support/zones.js';
 import type { Zones } from './faults.js';
 import { settled } from './histories.js';
-import type { ModelState } from '../../../domain/gateway.js';
-import type { ActivityName } from '../../support/zones.js';
+import { placesOf, produce, type Source } from './release.js';
+import type { Town } from './town.js';
+import { until } from './until.js';
 import type { Witness } from './witness.js';
-
-const PATIENCE_MS = 120_000;
-const LOOK_MS = 50;
-
-/** Waits for what comes by itself. */
-export async function until<T>(what: string, look: () => Promise<T | null> | T | null): Promise<T> {
-  for (const end = Date.now() + PATIENCE_MS; ;) {
-    const found = await look();
-    if (found !== null) return found;
-    if (Date.now() > end) throw new Error(`it has not come in ${PATIENCE_MS / 1000} s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
-}
 
 /** What people do in a town, each by its own signed statements and on the way that everybody has. */
 export class People {

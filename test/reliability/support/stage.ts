@@ -1,12 +1,19 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { activityInfo } from '@temporalio/activity';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Client } from '@temporalio/client';
-import { GracefulShutdownPeriodExpiredError, Worker } from '@temporalio/worker';
+import { Worker } from '@temporalio/worker';
 import { randomUUID } from 'node:crypto';
 import { ZONES, type Zone } from '../../../domain/names.js';
 import { IDENTITY, workflowBundle } from '../../support/temporal.js';
 import { ZONE_OF, type ActivityName } from '../../support/zones.js';
 import type { Zones } from './faults.js';
+import { until } from './until.js';
 
 /** A server with one worker for each zone, as the product's, for any number of towns at once: a workflow's id says whose it is. */
 export class Stage {
@@ -14,15 +21,19 @@ export class Stage {
   readonly client: Client;
   private readonly env: TestWorkflowEnvironment;
   private readonly towns = new Map<string, Zones>();
-  private workers: { readonly zone: Zone; readonly worker: Worker; readonly ended: Promise<void> }[] = [];
+  private apart: ChildProcess | null = null;
+  private folder: string | null = null;
+  private workers: { readonly worker: Worker; readonly ended: Promise<void> }[] = [];
 
   private constructor(env: TestWorkflowEnvironment) {
     this.env = env;
     this.client = new Client({ connection: env.connection, namespace: env.namespace ?? 'default' });
   }
 
-  static async start(server: () => Promise<TestWorkflowEnvironment>): Promise<Stage> {
+  /** `apart`: workflows run in a process of their own, which can be killed. */
+  static async start(server: () => Promise<TestWorkflowEnvironment>, { apart = false } = {}): Promise<Stage> {
     const stage = new Stage(await server());
+    if (apart) stage.apart = await stage.fork();
     stage.workers = await Promise.all(ZONES.map((zone) => stage.work(zone)));
     return stage;
   }
@@ -36,37 +47,54 @@ export class Stage {
     this.towns.delete(name);
   }
 
-  /** Control's worker ends in the middle of whatever it does; the next one begins with an empty cache. */
+  /** Control is killed in the middle of whatever it does; the next process begins with an empty cache. */
   async crash(): Promise<void> {
-    const crashed = this.workers.findIndex(({ zone }) => zone === 'control');
-    const { worker, ended } = this.workers[crashed]!;
-    worker.shutdown();
+    for (const zones of this.towns.values()) zones.crash();
+    const killed = this.apart;
+    if (killed === null) throw new Error('the workflows of this stage run in this process');
+    const ended = once(killed, 'exit');
+    killed.kill('SIGKILL');
     await ended;
-    this.workers[crashed] = await this.work('control');
+    this.apart = await this.fork();
   }
 
   /** Begins the newest run of a workflow again from its first task. */
   async reset(workflowId: string): Promise<void> {
-    const { events } = await this.client.workflow.getHandle(workflowId).fetchHistory();
-    const first = events?.find(({ workflowTaskCompletedEventAttributes: completed }) => Boolean(completed));
+    // One that was reset a moment ago has no task to begin again from so far.
+    const first = await until(`the first task of ${workflowId}`, async () => {
+      const { events } = await this.client.workflow.getHandle(workflowId).fetchHistory();
+      return events?.find(({ workflowTaskCompletedEventAttributes: completed }) => Boolean(completed)) ?? null;
+    });
     await this.client.workflowService.resetWorkflowExecution({
       namespace: this.client.options.namespace,
       workflowExecution: { workflowId },
       reason: 'again',
       requestId: randomUUID(),
-      workflowTaskFinishEventId: first?.eventId ?? null,
+      workflowTaskFinishEventId: first.eventId ?? null,
     });
   }
 
   async stop(): Promise<void> {
     for (const { worker } of this.workers) worker.shutdown();
     await Promise.all(this.workers.map(({ ended }) => ended));
+    this.apart?.kill('SIGKILL');
     await this.env.teardown();
+    if (this.folder !== null) rmSync(this.folder, { recursive: true });
+  }
+
+  private async fork(): Promise<ChildProcess> {
+    this.folder ??= mkdtempSync(join(tmpdir(), 'custody-stage-'));
+    const bundle = join(this.folder, 'bundle.js');
+    writeFileSync(bundle, (await workflowBundle()).code);
+    const script = fileURLToPath(new URL('workflow-worker.mjs', import.meta.url));
+    const args = [script, this.env.address, this.client.options.namespace, bundle];
+    return spawn(process.execPath, args, { stdio: ['pipe', 'inherit', 'inherit'] });
   }
 
   private async work(zone: Zone): Promise<Stage['workers'][number]> {
     const names = (Object.keys(ZONE_OF) as ActivityName[]).filter((name) => ZONE_OF[name] === zone);
-    const runsWorkflows = zone === 'control';
+    const isControl = zone === 'control';
+    const runsWorkflows = isControl && this.apart === null;
     const worker = await Worker.create({
       connection: this.env.nativeConnection,
       namespace: this.env.namespace ?? 'default',
@@ -75,16 +103,12 @@ export class Stage {
       activities: Object.fromEntries(
         names.map((name) => [name, (...args: unknown[]) => this.townOf().run(name, args)]),
       ),
-      maxHeartbeatThrottleInterval: zone === 'watch' || runsWorkflows ? '1s' : '5s',
+      maxHeartbeatThrottleInterval: zone === 'watch' || isControl ? '1s' : '5s',
       maxConcurrentActivityTaskExecutions: 500,
-      shutdownForceTime: runsWorkflows ? '1 millisecond' : '5 seconds',
+      shutdownForceTime: '5 seconds',
       ...(runsWorkflows ? { workflowBundle: await workflowBundle(), stickyQueueScheduleToStartTimeout: '1s' } : {}),
     });
-    // One that is ended by force says so.
-    const ended = worker.run().catch((error: unknown) => {
-      if (!(error instanceof GracefulShutdownPeriodExpiredError)) throw error;
-    });
-    return { zone, worker, ended };
+    return { worker, ended: worker.run() };
   }
 
   private townOf(): Zones {

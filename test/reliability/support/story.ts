@@ -1,7 +1,7 @@
 import type { ActivityName } from '../../support/zones.js';
 import { effectsOf, type Effects } from './effects.js';
 import { Zones, type Attempt, type Fault } from './faults.js';
-import { notRecorded } from './histories.js';
+import { notRecorded, terminate } from './histories.js';
 import { People } from './people.js';
 import type { Stage } from './stage.js';
 import { Town, type TownOptions } from './town.js';
@@ -61,7 +61,7 @@ export async function tell(
     };
   } finally {
     await witness.end();
-    for (const handle of people.handles()) await handle.terminate('the story has ended').catch(() => undefined);
+    await terminate(people.handles());
     zones.exhume();
     await town.close();
     stage.remove(model);
