@@ -6,7 +6,6 @@
  * begins with an empty cache. A reset begins a workflow again
  * from its first task. Two decisions that race may end either way, and the reference takes what came of it; a kill wins always.
  */
-import { appendFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { decide, requestRestore } from '../../client/requests.js';
@@ -90,7 +89,6 @@ const step = (
   check: (m) => can(m),
   run: async (m, real) => {
     steps += 1;
-    if (process.env['DBG']) appendFileSync('/tmp/steps.log', `${Date.now()} ${real.town.model} ${name}\n`);
     await act(m, real);
     await agrees(m, real);
   },

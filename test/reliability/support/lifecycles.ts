@@ -200,8 +200,9 @@ export const STORIES = {
   dark: {
     town: {
       gateways: 2,
-      policy: ({ drills: _, ...policy }) => ({
+      policy: ({ drills, ...policy }) => ({
         ...policy,
+        ...(drills === undefined ? {} : { drills: { ...drills, killMs: 2000 } }),
         emergency: { ...policy.emergency, killResponseSeconds: 2 },
       }),
     },

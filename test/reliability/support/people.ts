@@ -78,11 +78,14 @@ export class People {
     });
   }
 
-  async run<T>(type: string, options: { readonly workflowId: string; readonly taskQueue: string }, args: unknown[]) {
+  async run<T>(
+    type: string,
+    options: { readonly workflowId: string; readonly taskQueue: string },
+    args: unknown[],
+  ): Promise<{ readonly workflowId: string; readonly result: () => Promise<T> }> {
     this.started.add(options.workflowId);
-    return this.temporal.workflow.start(type, { ...options, args }) as Promise<
-      WorkflowHandle & { result(): Promise<T> }
-    >;
+    const handle = await this.temporal.workflow.start(type, { ...options, args });
+    return { workflowId: handle.workflowId, result: () => handle.result() as Promise<T> };
   }
 
   /** A short workflow to its end, which must be this. */

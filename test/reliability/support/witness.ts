@@ -84,7 +84,7 @@ export class Witness {
   call(): void {
     const round = async (): Promise<void> => {
       await Promise.all(this.town.gateways.map(({ port }, at) => this.caller(port, this.stopped[at])));
-      if (!this.hasEnded) this.timer = setTimeout(() => (this.calling = round()), CALL_EVERY_MS);
+      if (!this.hasEnded) this.timer = setTimeout(() => void (this.calling = round()), CALL_EVERY_MS);
     };
     this.calling = round();
   }
