@@ -1,6 +1,8 @@
-import { WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
+import { isGrpcServiceError, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import type { Attempt } from './faults.js';
 import { until } from './until.js';
+
+const NOT_FOUND = 5;
 
 type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
 
@@ -9,7 +11,7 @@ async function eventsOf(handle: WorkflowHandle): Promise<readonly Event[]> {
   try {
     return (await handle.fetchHistory()).events ?? [];
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return [];
+    if (isGrpcServiceError(error) && Number(error.code) === NOT_FOUND) return [];
     throw error;
   }
 }

@@ -65,12 +65,8 @@ export const STORIES = {
       const orders = Array.from({ length: 12 }, (_, at) => orderKill(oscar, town.model, `the ${at}th time`));
       await Promise.all(orders.map((order) => people.handle(people.endpoint).signal('kill', order)));
       const kills = orders.map(envelopeDigest);
-      await people.serves(false);
-      await until('all orders to be recorded', async () => {
-        for (const kill of kills)
-          if ((await town.records.record(storeKeys.kill(town.model, kill))) === null) return null;
-        return true;
-      });
+      for (const kill of kills) await people.everywhere(kill);
+      await people.settled();
       for (const kill of kills) witness.isStopped(kill);
       await refused(people.send(people.endpoint, 'approve', orders[0]!));
       await people.restores(kills);
