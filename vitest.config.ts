@@ -31,7 +31,7 @@ export default defineConfig({
       tier('conformance', { testTimeout: 120_000 }),
       tier('e2e', { testTimeout: 600_000, hookTimeout: 300_000 }),
       // Not a part of `npm test`: each takes its time, and the machine.
-      tier('reliability', { maxWorkers: 1, testTimeout: 600_000, hookTimeout: 300_000 }),
+      tier('reliability', { maxWorkers: 1, maxConcurrency: 10, testTimeout: 600_000, hookTimeout: 300_000 }),
     ],
   },
 });

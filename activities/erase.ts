@@ -87,7 +87,18 @@ export function createErasing({
         destroyedAt,
       };
       const subject = { name: lifecycleId(name), sha256: release };
-      const certificate = await records.keep(signStatement('destruction', subject, predicate, [key]));
+      // Of attempts at the same time one signs: no two of its signatures would be alike.
+      const signed = await records.recordOnce(
+        storeKeys.record(name, 'certificate'),
+        signStatement('destruction', subject, predicate, [key]),
+      );
+      const { envelope, verified: made } = await records.verify('destruction', signed);
+      if (made.subject !== release || made.predicate.request !== request.digest)
+        throw new CustodyError(
+          'WORM_VIOLATED',
+          `another certificate is in the place of that of ${name.model} ${name.version}`,
+        );
+      const certificate = await records.keep(envelope);
       return (await records.recordOnce(storeKeys.record(name, 'destruction'), { certificate })).certificate;
     },
   };

@@ -181,7 +181,12 @@ export class ZoneProcesses {
     return {
       name,
       command: users.command(name, [process.execPath, join(dist, entry), file]),
-      env: { PATH: process.env['PATH'] ?? '', HOME: home, NODE_ENV: 'production', ...('zone' in config ? tracing() : {}) },
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        HOME: home,
+        NODE_ENV: 'production',
+        ...('zone' in config ? tracing() : {}),
+      },
       logFile: layout.log(name),
     };
   }

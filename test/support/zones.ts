@@ -55,7 +55,8 @@ export type Activities = LifecycleControl &
   WatchActivities;
 export type ActivityName = keyof Activities;
 
-const ZONE_OF: Record<ActivityName, Zone> = {
+/** Every activity of the contracts. */
+export const ZONE_OF: Record<ActivityName, Zone> = {
   resumeLifecycle: 'control',
   admitRelease: 'control',
   applyPolicy: 'control',

@@ -111,6 +111,30 @@ describe('a vault that is restored from a backup of before', () => {
 });
 
 describe('attack', () => {
+  test('attempts at the same time make one certificate, however much their signatures differ', async () => {
+    const { erase, certify } = await rig.condemn(release);
+    const erased = await erase();
+    const made = new Set(await Promise.all([certify(erased), certify(erased), certify(erased)]));
+    expect(made.size).toBe(1);
+    let signed = 0;
+    for await (const key of rig.records.bucket.list('statements/')) {
+      const { payload = '' } = JSON.parse((await rig.records.bucket.read(key))?.body.toString() ?? '{}') as {
+        payload?: string;
+      };
+      if (Buffer.from(payload, 'base64').includes('urn:custody:predicate:destruction:v1')) signed += 1;
+    }
+    expect(signed).toBe(1);
+  });
+
+  test('attack: the certificate of another release in its place is not taken for its own', async () => {
+    const other = await rig.keep(rig.world.release({ version: '2.0.0' }));
+    const { envelope } = await rig.records.get('destruction', await (await rig.condemn(other)).bySigning());
+    await rig.records.keep(envelope, storeKeys.record(release.name, 'certificate'));
+    const { bySigning } = await rig.condemn(release);
+    await expect(bySigning()).rejects.toMatchObject({ code: 'WORM_VIOLATED' });
+    expect(await certificates()).toBe(0);
+  });
+
   test('a vault that says that it has destroyed a key, and keeps it, gets no certificate', async () => {
     const { erase } = await rig.condemn(release);
     vi.spyOn(rig.vault, 'destroy').mockResolvedValue({
