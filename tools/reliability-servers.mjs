@@ -1,8 +1,8 @@
 // What only the experiments need: servers whose clock can be moved, a Temporal cluster, and PostgreSQL for it.
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CACHE, ROOT, SetupError, onPath, run, say } from './lib.mjs';
-import { LIBRARIES, SERVERS, findOrBuild, missingOf, unpack } from './servers.mjs';
+import { CACHE, ROOT, SetupError, run, say } from './lib.mjs';
+import { LIBRARIES, SERVERS, findOrBuild, hasDebian, missingOf, named, unpack } from './servers.mjs';
 
 const CLUSTER = {
   CUSTODY_TEMPORAL_SERVER: {
@@ -54,8 +54,8 @@ async function movedTime() {
 
 /** The library that gives another time to whoever asks libc. */
 async function faketime() {
-  const given = process.env.CUSTODY_FAKETIME;
-  if (given !== undefined && given !== '') return named('CUSTODY_FAKETIME', given);
+  const given = named('CUSTODY_FAKETIME');
+  if (given !== null) return given;
   const library = join(LIBRARIES, 'faketime', 'libfaketimeMT.so.1');
   const installed = join('/', library);
   if (existsSync(installed)) return installed;
@@ -70,8 +70,8 @@ async function faketime() {
 
 /** A folder with `initdb` and `postgres`, which find what they need from there. */
 async function postgresql() {
-  const given = process.env.CUSTODY_POSTGRESQL;
-  if (given !== undefined && given !== '') return named('CUSTODY_POSTGRESQL', given);
+  const given = named('CUSTODY_POSTGRESQL');
+  if (given !== null) return given;
   const installed = binIn('/');
   if (installed !== null) return installed;
   const folder = join(CACHE, 'servers', 'postgresql-debian');
@@ -92,14 +92,8 @@ function binIn(root) {
   return found ?? null;
 }
 
-function named(variable, path) {
-  if (!existsSync(path)) throw new SetupError(`${variable} names ${path}, which is not there`, 2);
-  return path;
-}
-
 function needDebian(what, variable) {
-  if (onPath('apt-get') === null || onPath('dpkg-deb') === null)
-    throw new SetupError(`The experiments need ${what}: install it, or name it in ${variable}.`);
+  if (!hasDebian()) throw new SetupError(`The experiments need ${what}: install it, or name it in ${variable}.`);
 }
 
 /** By the environment variables that name them. */

@@ -54,13 +54,21 @@ async function versionOf(path) {
   }
 }
 
+/** The path that an environment variable gives; `null`: it gives none. */
+export function named(variable) {
+  const given = process.env[variable];
+  if (given === undefined || given === '') return null;
+  if (!existsSync(given)) throw new SetupError(`${variable} names ${given}, which is not there`, 2);
+  return given;
+}
+
+/** Whether packages of Debian's can be had and unpacked. */
+export const hasDebian = () => onPath('apt-get') !== null && onPath('dpkg-deb') !== null;
+
 /** `server.folder`: of whose module it is, where it is not its own. `overlay`: further arguments of the build, and what they depend on. */
 export async function findOrBuild(variable, server, overlay = { flags: [], files: [] }) {
-  const given = process.env[variable];
-  if (given !== undefined && given !== '') {
-    if (!existsSync(given)) throw new SetupError(`${variable} names ${given}, which is not there`, 2);
-    return given;
-  }
+  const given = named(variable);
+  if (given !== null) return given;
   const installed = server.accepts === null ? null : onPath(server.name);
   if (installed !== null) {
     if (server.accepts(await versionOf(installed))) return installed;
@@ -140,17 +148,14 @@ async function python() {
 
 /** A server of Debian's that only the tests need: its package unpacked into the cache, so that nobody needs root for it. */
 async function debian(variable, { name, what, accepts }) {
-  const given = process.env[variable];
-  if (given !== undefined && given !== '') {
-    if (!existsSync(given)) throw new SetupError(`${variable} names ${given}, which is not there`, 2);
-    return given;
-  }
+  const given = named(variable);
+  if (given !== null) return given;
   const installed = onPath(name);
   if (installed !== null && accepts(await versionOf(installed))) return installed;
   const folder = join(CACHE, 'servers', `${name}-debian`);
   const cached = join(folder, 'usr', 'bin', name);
   if (existsSync(cached)) return cached;
-  if (onPath('apt-get') === null || onPath('dpkg-deb') === null) {
+  if (!hasDebian()) {
     if (process.env.CI) throw new SetupError(`The tests need ${what}: install ${name} and name it in ${variable}.`);
     say(`  no ${name}, and no Debian to get it from: the tests against ${what} are skipped`);
     return null;
@@ -211,18 +216,14 @@ const BROWSER = {
  */
 async function browser() {
   const { variable, name, what } = BROWSER;
-  const given = process.env[variable];
-  if (given !== undefined && given !== '') {
-    if (!existsSync(given)) throw new SetupError(`${variable} names ${given}, which is not there`, 2);
-    return given;
-  }
+  const given = named(variable);
+  if (given !== null) return given;
   const installed = onPath(name) ?? onPath('chromium');
   if (installed !== null) return installed;
   const folder = join(CACHE, 'servers', `${name}-debian`);
   const cached = join(folder, 'run');
   if (existsSync(cached)) return cached;
-  if (onPath('apt-get') === null || onPath('dpkg-deb') === null)
-    throw new SetupError(`The tests need ${what}: install Chromium and name it in ${variable}.`);
+  if (!hasDebian()) throw new SetupError(`The tests need ${what}: install Chromium and name it in ${variable}.`);
   say(`  fetching ${what} from Debian: half a minute, once …`);
   const packages = await missingOf(name);
   const program = join('usr', 'lib', 'chromium', name);
@@ -240,18 +241,15 @@ async function browser() {
 
 /** A token in software, that only the tests need: its PKCS#11 module, with softhsm2-util where Debian puts it from there. */
 async function token() {
-  const given = process.env.CUSTODY_SOFTHSM;
-  if (given !== undefined && given !== '') {
-    if (!existsSync(given)) throw new SetupError(`CUSTODY_SOFTHSM names ${given}, which is not there`, 2);
-    return given;
-  }
+  const given = named('CUSTODY_SOFTHSM');
+  if (given !== null) return given;
   const module = join('usr', 'lib', 'softhsm', 'libsofthsm2.so');
   const installed = join('/', module);
   if (existsSync(installed) && onPath('softhsm2-util') === '/usr/bin/softhsm2-util') return installed;
   const folder = join(CACHE, 'servers', 'softhsm2-debian');
   const cached = join(folder, module);
   if (existsSync(cached)) return cached;
-  if (onPath('apt-get') === null || onPath('dpkg-deb') === null) {
+  if (!hasDebian()) {
     if (process.env.CI)
       throw new SetupError('The tests need SoftHSM 2: install it and name its module in CUSTODY_SOFTHSM.');
     say('  no softhsm2, and no Debian to get it from: the tests against a PKCS#11 token are skipped');
@@ -264,18 +262,14 @@ async function token() {
 
 /** What asks a gateway for so much, that only one bench needs: with the library that it is linked to. */
 export async function loadGenerator() {
-  const given = process.env.CUSTODY_WRK;
-  if (given !== undefined && given !== '') {
-    if (!existsSync(given)) throw new SetupError(`CUSTODY_WRK names ${given}, which is not there`, 2);
-    return given;
-  }
+  const given = named('CUSTODY_WRK');
+  if (given !== null) return given;
   const installed = onPath('wrk');
   if (installed !== null) return installed;
   const folder = join(CACHE, 'servers', 'wrk-debian');
   const cached = join(folder, 'run');
   if (existsSync(cached)) return cached;
-  if (onPath('apt-get') === null || onPath('dpkg-deb') === null)
-    throw new SetupError('The bench of the gateway needs wrk: install it, or name it in CUSTODY_WRK.');
+  if (!hasDebian()) throw new SetupError('The bench of the gateway needs wrk: install it, or name it in CUSTODY_WRK.');
   say('  fetching wrk from Debian: some seconds, once …');
   await unpack(folder, ['wrk', 'libluajit-5.1-2'], (partial) => {
     writeFileSync(
@@ -289,11 +283,8 @@ export async function loadGenerator() {
 
 /** What watches training runs. Nobody has to have it: then the records say that some of it was not watched. */
 function tracer() {
-  const given = process.env.CUSTODY_STRACE;
-  if (given !== undefined && given !== '') {
-    if (!existsSync(given)) throw new SetupError(`CUSTODY_STRACE names ${given}, which is not there`, 2);
-    return given;
-  }
+  const given = named('CUSTODY_STRACE');
+  if (given !== null) return given;
   const installed = onPath('strace');
   if (installed === null) say('  no strace: what training runs try with files and processes is not watched');
   return installed;
