@@ -1,3 +1,4 @@
+import { certificateOf } from '../adapters/certificate.js';
 import { gatherRetirement } from '../adapters/dossier.js';
 import { openHolds } from '../adapters/holds.js';
 import { inParts } from '../adapters/in-parts.js';
@@ -37,7 +38,7 @@ export function createErasing({
     },
 
     destroyKeys: async (name, release, retirement, revocation) => {
-      const done = await certificateOf(name);
+      const done = await certificateOf(records, name);
       if (done !== null) return erasureIn((await records.get('destruction', done)).verified.predicate);
       const { evidence, request } = await destructionAllowed(name, release, retirement);
       const [held] = await openHolds(records, { ...name, release });
@@ -57,7 +58,7 @@ export function createErasing({
     },
 
     certify: async (name, release, retirement, probed) => {
-      const done = await certificateOf(name);
+      const done = await certificateOf(records, name);
       if (done !== null) return done;
       const { evidence, request, approvals, approvers, rules } = await destructionAllowed(name, release, retirement);
       const revoked = await revocationOf(release);
@@ -102,11 +103,6 @@ export function createErasing({
       return (await records.recordOnce(storeKeys.record(name, 'destruction'), { certificate })).certificate;
     },
   };
-
-  async function certificateOf(name: ReleaseName): Promise<Digest | null> {
-    const done = (await records.record(storeKeys.record(name, 'destruction'))) as { certificate: Digest } | null;
-    return done?.certificate ?? null;
-  }
 
   async function revocationOf(release: Digest): Promise<Found<RevocationPredicate>> {
     const revoked = await records.find('revocation', storeKeys.revocation(release));

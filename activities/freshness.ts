@@ -56,8 +56,7 @@ interface Round {
 export class Freshness {
   readonly #deps: FreshnessDeps;
   readonly #statuses: StatusDocuments;
-  #newest: SignedEnvelope | null = null;
-  #status: StatusPredicate | null = null;
+  #newest: { readonly envelope: SignedEnvelope; readonly status: StatusPredicate } | null = null;
   #issuedAt = 0;
   #noted = 0;
   readonly #told = new Map<Digest, number>();
@@ -103,7 +102,7 @@ export class Freshness {
 
   /** The newest status document that this process has made. */
   get status(): StatusPredicate | null {
-    return this.#status;
+    return this.#newest?.status ?? null;
   }
 
   /** Makes a status document of what stands at this moment, keeps it, and gives it to every gateway. */
@@ -123,8 +122,7 @@ export class Freshness {
     const envelope = signStatement('status', subject, status, [key]);
     const retainUntil = isoTime(now + policies.newest.retention.statusDays * DAY_MS);
     await records.bucket.createOnce(storeKeys.status(status.version), canonicalBytes(envelope), { retainUntil });
-    this.#newest = envelope;
-    this.#status = status;
+    this.#newest = { envelope, status };
     this.#issuedAt = now;
     // A gateway that cannot be reached gets it in the next round.
     await Promise.allSettled(gateways.map((gateway) => gateway.deliverStatus(envelope)));
@@ -181,8 +179,8 @@ export class Freshness {
       await gateway.deliverPolicies(envelopes);
       state = await gateway.state();
     }
-    const status = this.#newest;
-    if (status !== null && (state.statusVersion ?? 0) < this.#issuedAt) await gateway.deliverStatus(status);
+    const newest = this.#newest;
+    if (newest !== null && (state.statusVersion ?? 0) < this.#issuedAt) await gateway.deliverStatus(newest.envelope);
     const has = new Map(state.models.map((served) => [served.model, served]));
     for (const { model, stands } of await standings())
       try {

@@ -119,20 +119,22 @@ export function createKill(desk: Desk): Kill {
       );
       const replayed = refusals.find(({ code }) => code === 'REPLAYED');
       if (replayed !== undefined) throw replayed;
-      const overdue = lateKills(
-        relayed.map((result) => (result.status === 'fulfilled' ? result.value.since : null)),
-        { issuedAt: kill.predicate.issuedAt, now: isoTime(Date.now()), limitSeconds: limitSeconds(policies) },
-      );
+      const since = relayed.map((result) => (result.status === 'fulfilled' ? result.value.since : null));
+      const overdue = lateKills(since, {
+        issuedAt: kill.predicate.issuedAt,
+        now: isoTime(Date.now()),
+        limitSeconds: limitSeconds(policies),
+      });
       // Until the time is over that the policy gives, a gateway that does not answer is only tried again. So is one that refuses, as
       // with a wrong clock: the order counts all the same, and the endpoint must know of it, or nobody could lift it.
       const open = failures.length > 0;
       if (open && overdue.length === 0)
         throw new CustodyError('GATEWAY_UNAVAILABLE', 'a gateway has not stopped yet', { cause: failures[0] });
       const late = [...overdue, ...refusals.map(({ message }) => `a gateway refuses the order: ${message}`)];
-      const stopped = relayed.map((result) =>
-        result.status === 'fulfilled' ? Date.parse(result.value.since) : Infinity,
-      );
-      if (!open) killMetrics.took((Math.max(...stopped) - Date.parse(kill.predicate.issuedAt)) / 1000);
+      if (!open) {
+        const stopped = Math.max(...since.map((at) => Date.parse(at ?? '')));
+        killMetrics.took((stopped - Date.parse(kill.predicate.issuedAt)) / 1000);
+      }
       if (late.length > 0) {
         killMetrics.late();
         await noteLate(model, kill.digest, kill.digest, late.join('; '));

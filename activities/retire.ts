@@ -1,3 +1,4 @@
+import { certificateOf } from '../adapters/certificate.js';
 import { vulnerabilityOf } from '../adapters/dossier.js';
 import { erasedBy, signProbes, tryCiphertext } from '../adapters/probes.js';
 import type { Records } from '../adapters/records.js';
@@ -117,9 +118,9 @@ export async function erasureOf(records: Records, name: ReleaseName, release: Di
       ...{ change: 'release.revoked', before: said.request, policy, reason: said.reason },
     },
   ];
-  const made = (await records.record(storeKeys.record(name, 'destruction'))) as { readonly certificate: Digest } | null;
-  if (made === null) return entries;
-  const { verified } = await records.get('destruction', made.certificate);
+  const certificate = await certificateOf(records, name);
+  if (certificate === null) return entries;
+  const { verified } = await records.get('destruction', certificate);
   const { destroyed, kept, destroyedAt, method } = verified.predicate;
   const reason = `${method}: ${destroyed.length} keys destroyed, ${kept.length} files kept for other releases`;
   return [

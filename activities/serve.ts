@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { loop } from '../adapters/loop.js';
 import { erasedBy, signProbes, tryCiphertext } from '../adapters/probes.js';
 import { Announcer } from '../adapters/serving/announcer.js';
-import { loop } from '../adapters/serving/loop.js';
 import type { ServingDeps } from '../adapters/serving/ports.js';
 import { openRelay } from '../adapters/serving/relay.js';
 import { Supervisor } from '../adapters/serving/supervisor.js';

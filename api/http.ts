@@ -55,8 +55,8 @@ export interface Call {
 export interface Listener {
   /** Answers each `<METHOD> <path>`; a query string is none of it. */
   readonly handlers: Readonly<Record<string, (call: Call) => Promise<Reply> | Reply>>;
-  /** Told of each answer; `route` is one of the handlers' or `other`. */
-  readonly onAnswer: (route: string, status: number, error: unknown, callId: string) => void;
+  /** Told of each answer; `route` is one of the handlers' or `other`. `callId` is `null` for what was no call at all. */
+  readonly onAnswer: (route: string, status: number, error: unknown, callId: string | null) => void;
   readonly maxBodyBytes: number;
 }
 
@@ -98,7 +98,7 @@ export function createListener({ handlers, onAnswer, maxBodyBytes }: Listener): 
   server.maxConnections = MAX_CONNECTIONS;
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const status = CLIENT_ERRORS[error.code ?? ''] ?? 400;
-    onAnswer('other', status, null, randomUUID());
+    onAnswer('other', status, null, null);
     refuse(socket, status);
   });
   return server;

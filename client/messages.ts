@@ -145,8 +145,7 @@ export interface WaitingGate {
 /** Everything that waits for people. */
 export async function openGates(custody: Custody): Promise<readonly WaitingGate[]> {
   const waiting: WaitingGate[] = [];
-  const asked = GATES_WAITING;
-  for await (const { workflowId } of custody.temporal.workflow.list({ query: asked })) {
+  for await (const { workflowId } of custody.temporal.workflow.list({ query: GATES_WAITING })) {
     const status = await query<LifecycleStatus | EndpointStatus>(custody, workflowId);
     if (status.gate !== null) waiting.push({ workflowId, gate: status.gate, missing: status.missing });
   }

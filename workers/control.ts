@@ -24,7 +24,7 @@ import { OWN_PROBES } from '../domain/retention.js';
 import { bucketNames } from '../domain/store-keys.js';
 import { isoTime } from '../domain/time.js';
 import { loadKey, type ConfigOf } from './config.js';
-import { Measuring } from './measuring.js';
+import { startMeasuring } from './measuring.js';
 import { DrillSchedule, ensureRetentionSchedule } from './schedule.js';
 import { checkSearchAttributes, connectClient } from './temporal.js';
 import { provenWorm, storeOf, type Zone, type ZoneBase } from './zone.js';
@@ -83,12 +83,11 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log, m
   await ensureRetentionSchedule(temporal);
   const drills = new DrillSchedule(temporal, records, (error) => onError(error, 'the schedule of drills'));
   drills.start();
-  const measuring = new Measuring({
+  const stopMeasuring = startMeasuring({
     ...{ meter, records, temporal, audit: auditLog, onError },
     status: () => freshness.status,
     proofExpires: async () => (await provenWorm(config, records)).expiresAt,
   });
-  measuring.start();
 
   const driller = config.drills === undefined ? null : drillerOf(config.drills);
   const activities = createControlActivities({
@@ -113,7 +112,7 @@ export async function wireControl(config: ConfigOf<'control'>, { records, log, m
       ...createRetention({ records, audit: auditLog, key, id: config.key.id, log: buckets.audit }),
     },
     stop: async () => {
-      measuring.stop();
+      stopMeasuring();
       drills.stop();
       await freshness.stop();
       await desk.close();

@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { MetricGauge, MetricMeter } from '@temporalio/common';
 import { drillReport } from '../adapters/drill-runs.js';
+import { loop } from '../adapters/loop.js';
 import type { Records } from '../adapters/records.js';
 import { lockReport } from '../adapters/retention-runs.js';
 import { agreedMs, DRILL_STEPS } from '../domain/drill.js';
@@ -21,54 +22,34 @@ export interface MeasuringDeps {
 }
 
 /**
- * What control measures of the environment, again and again. Whatever says when something happens says it as a moment, so
- * that it goes on getting older where this loop has stopped.
+ * Measures what control sees of the environment, again and again, each part by itself: one that hangs or fails keeps no other.
+ * Whatever says when something happens says it as a moment, so that it goes on getting older where this has stopped. Answers
+ * how to end it, which waits for nothing that hangs.
  */
-export class Measuring {
-  readonly #deps: MeasuringDeps;
-  readonly #parts: Readonly<Record<string, () => Promise<void>>>;
-  readonly #measured: MetricGauge;
-  readonly #timers = new Map<string, NodeJS.Timeout>();
-  #stopped = false;
-
-  constructor(deps: MeasuringDeps) {
-    this.#deps = deps;
-    this.#measured = gauge(deps.meter, 'measured_timestamp_seconds', 'When control last measured this');
-    this.#parts = {
-      status: status(deps),
-      audit: audit(deps),
-      policy: policy(deps),
-      proof: proof(deps),
-      locks: locks(deps),
-      drills: drills(deps),
-      gates: gates(deps),
-    };
-  }
-
-  /** Each part by itself: one that hangs or fails keeps no other. */
-  start(): void {
-    for (const [what, measure] of Object.entries(this.#parts)) {
-      const round = async (): Promise<void> => {
-        try {
-          await measure();
-          this.#measured.set(Date.now() / 1000, { what });
-        } catch (error) {
-          this.#deps.onError(error, `measuring: ${what}`);
-        }
-        if (!this.#stopped)
-          this.#timers.set(
-            what,
-            setTimeout(() => void round(), EVERY_MS),
-          );
-      };
-      void round();
-    }
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-  }
+export function startMeasuring(deps: MeasuringDeps): () => void {
+  const measured = gauge(deps.meter, 'measured_timestamp_seconds', 'When control last measured this');
+  const parts = {
+    status: status(deps),
+    audit: audit(deps),
+    policy: policy(deps),
+    proof: proof(deps),
+    locks: locks(deps),
+    drills: drills(deps),
+    gates: gates(deps),
+  };
+  const ends = Object.entries(parts).map(([what, measure]) =>
+    loop(
+      EVERY_MS,
+      async () => {
+        await measure();
+        measured.set(Date.now() / 1000, { what });
+      },
+      (error) => deps.onError(error, `measuring: ${what}`),
+    ),
+  );
+  return () => {
+    for (const end of ends) void end();
+  };
 }
 
 function gauge(meter: MetricMeter, name: string, help: string): MetricGauge {

@@ -14,6 +14,7 @@ export {
   type Signers,
   type WorldOptions,
 } from './world/organisation.js';
+export { ASSESSMENT } from './world/provisions.js';
 export { PASSED } from './world/releases.js';
 export type { Release, ReleaseOptions, Rests, RetirementOptions, Untried } from './world/releases.js';
 export type { Route } from './world/routes.js';

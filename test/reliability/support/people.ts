@@ -33,7 +33,7 @@ import {
   startResign,
   type Receipt,
 } from '../../../workflows/messages.js';
-import type { KeyName } from '../../support/world.js';
+import { ASSESSMENT, type KeyName } from '../../support/world.js';
 import type { ActivityName } from '../../support/zones.js';
 import type { Zones } from './faults.js';
 import { settled } from './histories.js';
@@ -109,14 +109,7 @@ export class People {
     const { world, folder, model } = this.town;
     const made = await produce(world, folder, { model, version }, quality);
     const by = await this.signer(isUrgent ? 'rita' : 'ci');
-    const assessment = {
-      what: 'closes the overflow in the tokenizer',
-      whyNow: 'it is being exploited since this morning',
-      risks: ['less accurate on small images'],
-      mitigations: ['two people watch the dashboards'],
-      rollbackPlan: 'back to the release before, at once',
-    };
-    const riskAssessment = isUrgent ? assessRisk(by, { ...name(made), release: made.release }, assessment) : null;
+    const riskAssessment = isUrgent ? assessRisk(by, { ...name(made), release: made.release }, ASSESSMENT) : null;
     const request = requestRelease(by, name(made), placesOf(made), riskAssessment);
     await this.run('lifecycle', startLifecycle(name(made)), [
       { request, ...(riskAssessment === null ? {} : { riskAssessment }) },

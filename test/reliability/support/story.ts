@@ -40,15 +40,9 @@ export async function tell(
   { town: options = {}, tell: play }: Story,
   fault: { readonly activity: ActivityName; readonly kind: Fault } | null,
 ): Promise<Told> {
-  const model = `town-${(count += 1)}`;
-  const town = await Town.open(model, stage.client, options);
-  const witness = new Witness(town);
-  const zones = new Zones(town, witness, fault);
-  const people: People = new People(town, stage.client, witness, zones);
-  stage.add(model, zones);
-  try {
-    witness.call();
-    await play({ town, people, witness, zones, stage });
+  return inTown(stage, options, fault, async (cast) => {
+    await play(cast);
+    const { town, people, witness, zones } = cast;
     await people.settled();
     await witness.end();
     const unrecorded = await notRecorded(people.handles(), zones.attempts);
@@ -59,6 +53,25 @@ export async function tell(
       ...{ attempts: zones.attempts, isStruck: zones.isStruck },
       answers: Object.values(witness.answers).reduce((sum, each) => sum + each, 0),
     };
+  });
+}
+
+/** A town of its own with its callers, for as long as `act` takes; nothing of it goes on afterwards. */
+export async function inTown<T>(
+  stage: Stage,
+  options: TownOptions,
+  fault: Parameters<typeof tell>[2],
+  act: (cast: Cast) => Promise<T>,
+): Promise<T> {
+  const model = `town-${(count += 1)}`;
+  const town = await Town.open(model, stage.client, options);
+  const witness = new Witness(town);
+  const zones = new Zones(town, witness, fault);
+  const people: People = new People(town, stage.client, witness, zones);
+  stage.add(model, zones);
+  try {
+    witness.call();
+    return await act({ town, people, witness, zones, stage });
   } finally {
     await witness.end();
     await terminate(people.handles());

@@ -6,6 +6,15 @@ import { nonce, type Organisation, type Signed, type Signers } from './organisat
 import type { Untried } from './releases.js';
 import type { Words } from './words.js';
 
+/** Why an emergency deployment cannot wait, as its requester says. */
+export const ASSESSMENT = {
+  what: 'closes the overflow in the tokenizer',
+  whyNow: 'it is being exploited since this morning',
+  risks: ['less accurate on small images'],
+  mitigations: ['two people watch the dashboards'],
+  rollbackPlan: 'back to the release before, at once',
+} as const;
+
 /** What makes a deployment provisional: overrides, risk assessments, reviews. */
 export function createProvisions({ environment, at, statement }: Organisation, { request }: Words) {
   /** What control asks of override authorities. */
@@ -64,14 +73,7 @@ export function createProvisions({ environment, at, statement }: Organisation, {
     by: Signers = 'rita',
     changes: Partial<RiskAssessmentPredicate> = {},
   ): Signed<RiskAssessmentPredicate> {
-    const assessment = {
-      what: 'closes the overflow in the tokenizer',
-      whyNow: 'it is being exploited since this morning',
-      risks: ['less accurate on small images'],
-      mitigations: ['two people watch the dashboards'],
-      rollbackPlan: 'back to the release before, at once',
-    };
-    const said = { environment, ...name, assessment, issuedAt: at(-55), ...changes };
+    const said = { environment, ...name, assessment: ASSESSMENT, issuedAt: at(-55), ...changes };
     return statement('riskAssessment', { name: lifecycleId(name), sha256: release }, said, by);
   }
 

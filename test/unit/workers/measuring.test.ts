@@ -5,12 +5,12 @@ import { Records } from '../../../adapters/records.js';
 import { timed } from '../../../adapters/audit/waiting.js';
 import { storeKeys } from '../../../domain/store-keys.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
-import { Measuring } from '../../../workers/measuring.js';
+import { startMeasuring } from '../../../workers/measuring.js';
 import { createWorld } from '../../support/world.js';
 
 const STATUS = { issuedAt: '2026-01-01T00:00:00.000Z', expiresAt: '2026-01-01T00:05:00.000Z' };
-let measuring: Measuring | null = null;
-afterEach(() => measuring?.stop());
+let stop: (() => void) | null = null;
+afterEach(() => stop?.());
 
 /** Control's loop with a Temporal that does what is said; answers what it has set and what went wrong. */
 async function start(count: () => Promise<{ count: number }>) {
@@ -24,7 +24,7 @@ async function start(count: () => Promise<{ count: number }>) {
     ...noopMetricMeter.createGauge(name),
     set: (value, tags = {}) => void set.set([name, ...Object.values(tags)].join(' '), value),
   });
-  measuring = new Measuring({
+  stop = startMeasuring({
     meter: Object.assign(Object.create(noopMetricMeter) as MetricMeter, { createGauge }),
     records,
     temporal: { workflow: { count } } as never,
@@ -33,7 +33,6 @@ async function start(count: () => Promise<{ count: number }>) {
     proofExpires: async () => STATUS.expiresAt,
     onError: (_, doing) => void troubles.push(doing),
   });
-  measuring.start();
   return { set, troubles, world };
 }
 
