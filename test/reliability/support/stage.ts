@@ -22,6 +22,7 @@ export class Stage {
   private readonly env: TestWorkflowEnvironment;
   private readonly towns = new Map<string, Zones>();
   private apart: ChildProcess | null = null;
+  private crashing: Promise<void> = Promise.resolve();
   private folder: string | null = null;
   private workers: { readonly worker: Worker; readonly ended: Promise<void> }[] = [];
 
@@ -48,14 +49,18 @@ export class Stage {
   }
 
   /** Control is killed in the middle of whatever it does; the next process begins with an empty cache. */
-  async crash(): Promise<void> {
-    for (const zones of this.towns.values()) zones.crash();
-    const killed = this.apart;
-    if (killed === null) throw new Error('the workflows of this stage run in this process');
-    const ended = once(killed, 'exit');
-    killed.kill('SIGKILL');
-    await ended;
-    this.apart = await this.fork();
+  crash(): Promise<void> {
+    // Other towns have it crash, too: one after another.
+    this.crashing = this.crashing.then(async () => {
+      for (const zones of this.towns.values()) zones.crash();
+      const killed = this.apart;
+      if (killed === null) throw new Error('the workflows of this stage run in this process');
+      const ended = once(killed, 'exit');
+      killed.kill('SIGKILL');
+      await ended;
+      this.apart = await this.fork();
+    });
+    return this.crashing;
   }
 
   /** Begins the newest run of a workflow again from its first task. */
@@ -83,11 +88,13 @@ export class Stage {
   }
 
   private async fork(): Promise<ChildProcess> {
-    this.folder ??= mkdtempSync(join(tmpdir(), 'custody-stage-'));
-    const bundle = join(this.folder, 'bundle.js');
-    writeFileSync(bundle, (await workflowBundle()).code);
+    if (this.folder === null) {
+      const { code } = await workflowBundle();
+      this.folder = mkdtempSync(join(tmpdir(), 'custody-stage-'));
+      writeFileSync(join(this.folder, 'bundle.js'), code);
+    }
     const script = fileURLToPath(new URL('workflow-worker.mjs', import.meta.url));
-    const args = [script, this.env.address, this.client.options.namespace, bundle];
+    const args = [script, this.env.address, this.client.options.namespace, join(this.folder, 'bundle.js')];
     return spawn(process.execPath, args, { stdio: ['pipe', 'inherit', 'inherit'] });
   }
 
