@@ -865,6 +865,8 @@ describe('a store without Object Lock', () => {
     >;
     const config = {
       ...whole,
+      // The zone itself, which runs, is read there.
+      metrics: undefined,
       ...{ environment: ENVIRONMENT, root: join(state, 'root.json'), state, key: { id: 'control', path: key } },
       store: { ...admin, proof: join(state, 'proof.json') },
     };

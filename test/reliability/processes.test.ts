@@ -3,12 +3,12 @@ import { rmSync, mkdtempSync, chmodSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll } from 'vitest';
 import { Bench, FIRST, MODEL } from '../e2e/harness.js';
 import { isAlive, modelServersOf } from '../e2e/support/processes.js';
-import { until } from '../e2e/support/until.js';
 import { CLOCK_MS, Clocks } from './support/clocks.js';
 import { Run } from './support/experiment.js';
+import { survived, type Fault } from './support/ordeal.js';
 import { Scene } from './support/scene.js';
 import { SmallDisks } from './support/small-disks.js';
 
@@ -16,14 +16,7 @@ import { SmallDisks } from './support/small-disks.js';
  * A whole stack of real processes, with callers all the time. Each of its processes is in turn ended by SIGKILL, held by SIGSTOP for
  * 30 s, left without a byte of room in the folders it writes to, and set a day ahead by its wall clock, then right again.
  *
- * Each fault comes while a release is on its way into service. During it an operator kills another endpoint by `custody kill`, and
- * somebody who is nobody tries to agree to the release. It is survived if
- *  - the kill takes effect within the time that the policy gives it, from its signature on; a gateway that is held serves nobody, and
- *    refuses as soon as it goes on;
- *  - afterwards the release is in service, the kill can be lifted, and callers of both endpoints are served again;
- *  - whoever was served, was served by a release whose whole chain verifies from the store (`custody show`) and that people had agreed to;
- *  - the log verifies; the refusal and each kill and restore are in it once, and of the release there is exactly what there is of
- *    one that nothing happened to.
+ * What is held against each fault is said of `survived`.
  */
 const SERVERS = ['temporal', 'store'] as const;
 const OURS = ['vault', 'gateway', 'api', 'control', 'intake', 'signing', 'serving', 'training', 'watch'] as const;
@@ -38,7 +31,6 @@ const MOMENTS: Partial<Record<Supervised, readonly string[]>> = {
 };
 
 const [HELD_MS, FULL_MS, AHEAD_MS] = [30_000, 15_000, 15_000];
-const KILL_SECONDS = 5;
 const FAULT_MS = 1_800_000;
 
 const run = new Run('processes');
@@ -75,41 +67,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 }, FAULT_MS);
 
-interface Fault {
-  readonly begin: () => Promise<void> | void;
-  readonly end: () => Promise<void> | void;
-  readonly lastsMs: number;
-  /** Callers may be served until so long after the fault has ended, where the gateway itself is held. */
-  readonly holdsGateway?: boolean;
-}
-
-async function survived(
-  what: string,
-  { begin, end, lastsMs, holdsGateway = false }: Fault,
-  moment?: readonly string[],
-): Promise<void> {
-  await scene.settle();
-  const release = await scene.begin();
-  if (moment !== undefined) await release.reached(moment);
-  await begin();
-  const begunAt = Date.now();
-  let killed;
-  try {
-    killed = await scene.kill(what);
-    await pause(Math.max(0, begunAt + lastsMs - Date.now()));
-  } finally {
-    await end();
-  }
-  if (holdsGateway) {
-    expect(killed.servedAt, 'a gateway that is held serves nobody').toBe(0);
-    await until('the gateway to refuse', KILL_SECONDS, async () => ((await scene.called()) === 503 ? true : null));
-  }
-  await scene.restore();
-  const seconds = (killed.servedAt - (await scene.signedAt(what))) / 1000;
-  if (killed.servedAt > 0) late.push(seconds);
-  expect(seconds, `${JSON.stringify(killed.said)}`).toBeLessThanOrEqual(KILL_SECONDS);
-  await release.inService();
-  await scene.holds(release);
+async function survives(what: string, fault: Fault, moment?: readonly string[]): Promise<void> {
+  const seconds = await survived(scene, what, fault, moment === undefined ? {} : { moment });
+  if (seconds !== null) late.push(seconds);
 }
 
 function modelServer(): number {
@@ -125,7 +85,7 @@ for (const name of ALL) {
     () => {
       const restarted = once(bench.stack.supervisor, 'restarted');
       const begin = (): void => bench.signalProcess(name, 'SIGKILL');
-      return survived(
+      return survives(
         `SIGKILL ${name}`,
         { begin, end: () => restarted.then(() => undefined), lastsMs: 0 },
         MOMENTS[name],
@@ -138,7 +98,7 @@ run.fault(
   'SIGKILL',
   'model server',
   () =>
-    survived('SIGKILL model server', {
+    survives('SIGKILL model server', {
       begin: () => void process.kill(modelServer(), 'SIGKILL'),
       end: () => undefined,
       lastsMs: 0,
@@ -154,7 +114,7 @@ for (const name of ALL) {
       const pid = bench.stack.supervisor.pids()[name] ?? 0;
       const begin = (): void => bench.signalProcess(name, 'SIGSTOP');
       const end = (): void => void process.kill(pid, 'SIGCONT');
-      return survived(`SIGSTOP ${name}`, { begin, end, lastsMs: HELD_MS, holdsGateway: name === 'gateway' });
+      return survives(`SIGSTOP ${name}`, { begin, end, lastsMs: HELD_MS, holdsGateway: name === 'gateway' });
     },
     FAULT_MS,
   );
@@ -167,7 +127,7 @@ run.fault(
     // One that answers nothing is ended by the zone serving, which starts another.
     const end = (): void => void (isAlive(pid) && process.kill(pid, 'SIGCONT'));
     const begin = (): void => void process.kill(pid, 'SIGSTOP');
-    return survived('SIGSTOP model server', { begin, end, lastsMs: HELD_MS });
+    return survives('SIGSTOP model server', { begin, end, lastsMs: HELD_MS });
   },
   FAULT_MS,
 );
@@ -178,7 +138,7 @@ for (const name of ALL) {
     name,
     () => {
       const [begin, end] = [() => disks.fill(homeOf(name)), () => disks.empty(homeOf(name))];
-      return survived(`full disk ${name}`, { begin, end, lastsMs: FULL_MS });
+      return survives(`full disk ${name}`, { begin, end, lastsMs: FULL_MS });
     },
     FAULT_MS,
   );
@@ -194,7 +154,7 @@ for (const name of ALL) {
         await pause(CLOCK_MS);
       };
       const [begin, end] = [moved(() => clocks.aheadByADay(name)), moved(() => clocks.right(name))];
-      return survived(`clock ${name}`, { begin, end, lastsMs: AHEAD_MS });
+      return survives(`clock ${name}`, { begin, end, lastsMs: AHEAD_MS });
     },
     FAULT_MS,
   );

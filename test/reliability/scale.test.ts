@@ -9,8 +9,9 @@ import { lifecycleId, ZONES } from '../../domain/names.js';
 import { seededRandom } from '../../examples/digits/training/random.mjs';
 import { Bench } from '../e2e/harness.js';
 import { until } from '../e2e/support/until.js';
-import { startProxy, type Fault, type Proxy } from '../support/proxy.js';
+import { startProxy, type Fault as Network, type Proxy } from '../support/proxy.js';
 import { Run } from './support/experiment.js';
+import { NOTHING, survived, type Fault } from './support/ordeal.js';
 import { MOVING, Scene } from './support/scene.js';
 import { secondOf, startSecondZones } from './support/second-zones.js';
 import { StandIn, wish } from './support/stand-in.js';
@@ -21,13 +22,11 @@ import { TemporalCluster } from './support/temporal-cluster.js';
  * store lies a network that takes 25 to 75 ms a request of a zone, and on which of a hundred requests two are answered 503, two are cut off before
  * they arrive, and one after it was done; each zone has two workers, with the same keys and folders of their own.
  *
- * Each fault comes while a release is on its way into service and callers come; during it another endpoint is killed. What is held
- * against it is what stands at the top of processes.test.ts; the log and the records are then read over a good network.
+ * What is held against each fault is said of `survived`; the log and the records are then read over a good network.
  */
 const [LEAST_MS, MORE_MS] = [25, 50];
 const [BUSY, CUT, UNHEARD] = [0.02, 0.04, 0.05];
 const HELD_MS = 30_000;
-const KILL_SECONDS = 5;
 const FAULT_MS = 1_800_000;
 const PATIENCE_SECONDS = 400;
 
@@ -41,7 +40,7 @@ let bench: Bench;
 let scene: Scene;
 const asked = { all: 0, failed: 0 };
 
-const poor: Fault = async (request, pass) => {
+const poor: Network = async (request, pass) => {
   // People try again by themselves; what is tried is what goes on without them.
   if (request.headers.authorization?.includes('Credential=reader/') === true) return pass();
   await pause(LEAST_MS + random() * MORE_MS);
@@ -110,34 +109,13 @@ async function overGoodNetwork(act: () => Promise<void>): Promise<void> {
   }
 }
 
-async function survived(
-  what: string,
-  fault: { begin: () => Promise<void> | void; end: () => Promise<void> | void; lastsMs: number },
-) {
-  await scene.settle();
-  const release = await scene.begin();
-  await fault.begin();
-  const begunAt = Date.now();
-  let killed;
-  try {
-    killed = await scene.kill(what);
-    await pause(Math.max(0, begunAt + fault.lastsMs - Date.now()));
-  } finally {
-    await fault.end();
-  }
-  await scene.restore();
-  const seconds = (killed.servedAt - (await scene.signedAt(what))) / 1000;
-  expect(seconds, JSON.stringify(killed.said)).toBeLessThanOrEqual(KILL_SECONDS);
-  await release.inService();
-  await overGoodNetwork(() => scene.holds(release));
-}
-
-const nothing = { begin: () => undefined, end: () => undefined, lastsMs: 0 };
+const survives = async (what: string, fault: Fault): Promise<void> =>
+  void (await survived(scene, what, fault, { reading: overGoodNetwork }));
 
 run.fault(
   'a store that is slow and fails',
   'the whole way into service',
-  () => survived('as it is', nothing),
+  () => survives('as it is', NOTHING),
   FAULT_MS,
 );
 
@@ -172,7 +150,7 @@ for (const name of ['temporal-1', 'temporal-2', 'postgresql'])
     () => {
       const restarted = once(cluster.supervisor, 'restarted');
       const begin = (): void => void process.kill(cluster.supervisor.pids()[name] ?? 0, 'SIGKILL');
-      return survived(`SIGKILL ${name}`, { begin, end: () => restarted.then(() => undefined), lastsMs: 0 });
+      return survives(`SIGKILL ${name}`, { begin, end: () => restarted.then(() => undefined), lastsMs: 0 });
     },
     FAULT_MS,
   );
@@ -182,8 +160,8 @@ run.fault(
   'both at work',
   async () => {
     await overGoodNetwork(() => startSecondZones(bench));
-    await survived('both at work', nothing);
-    await survived('both at work, again', nothing);
+    await survives('both at work', NOTHING);
+    await survives('both at work, again', NOTHING);
   },
   FAULT_MS,
 );
@@ -194,7 +172,7 @@ run.fault(
   async () => {
     const pids = ZONES.map((zone) => bench.stack.supervisor.pids()[zone] ?? 0);
     const send = (signal: NodeJS.Signals) => (): void => pids.forEach((pid) => void process.kill(pid, signal));
-    await survived('the first held', { begin: send('SIGSTOP'), end: send('SIGCONT'), lastsMs: HELD_MS });
+    await survives('the first held', { begin: send('SIGSTOP'), end: send('SIGCONT'), lastsMs: HELD_MS });
   },
   FAULT_MS,
 );
@@ -206,7 +184,7 @@ for (const which of ['first', 'second'] as const)
     async () => {
       const begin = (): void =>
         ZONES.forEach((zone) => bench.signalProcess(which === 'first' ? zone : secondOf(zone), 'SIGKILL'));
-      await survived(`SIGKILL ${which}`, { ...nothing, begin });
+      await survives(`SIGKILL ${which}`, { ...NOTHING, begin });
     },
     FAULT_MS,
   );
