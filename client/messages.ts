@@ -23,6 +23,9 @@ const QUERY_MS = 10_000;
 const [DEADLINE_EXCEEDED, FAILED_PRECONDITION, UNAVAILABLE] = [4, 9, 14];
 const WHO = 'the zone control runs it: `custody doctor` says whether its process is up';
 const LATE = Symbol('late');
+// What Temporal itself says of an update.
+const UNREAD = 'UnprocessedUpdate';
+const AGAIN_MS = 100;
 
 /**
  * Sends a decision as an update and answers its verdict. The same envelope again is the same update. PENDING: no worker
@@ -36,13 +39,27 @@ export async function send(
   answerMs = ANSWER_MS,
 ): Promise<Receipt> {
   const handle = temporal.workflow.getHandle(workflowId);
-  try {
-    return await temporal.withDeadline(Date.now() + answerMs, () =>
+  const deadline = Date.now() + answerMs;
+  const sent = (): Promise<Receipt> =>
+    temporal.withDeadline(deadline, () =>
       handle.executeUpdate<Receipt, [SignedEnvelope]>(name, { args: [envelope], updateId: envelopeDigest(envelope) }),
     );
-  } catch (error) {
-    throw explain(error, workflowId, answerMs);
-  }
+  for (;;)
+    try {
+      return await sent();
+    } catch (error) {
+      if (!isUnread(error)) throw explain(error, workflowId, answerMs);
+      await setTimeout(AGAIN_MS);
+    }
+}
+
+/** The worker that was given it has died, and no workflow has seen it: this is no verdict. */
+function isUnread(error: unknown): boolean {
+  return (
+    error instanceof WorkflowUpdateFailedError &&
+    error.cause instanceof ApplicationFailure &&
+    error.cause.type === UNREAD
+  );
 }
 
 /**
