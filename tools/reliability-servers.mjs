@@ -1,5 +1,5 @@
-// What only the experiments need: servers whose clock can be moved, a Temporal cluster, and PostgreSQL for it.
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+// What only the experiments need: servers whose clock can be moved, a Temporal cluster, PostgreSQL for it, and the last version.
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE, ROOT, SetupError, run, say } from './lib.mjs';
 import { LIBRARIES, SERVERS, findOrBuild, hasDebian, missingOf, named, unpack } from './servers.mjs';
@@ -96,11 +96,32 @@ function needDebian(what, variable) {
   if (!hasDebian()) throw new SetupError(`The experiments need ${what}: install it, or name it in ${variable}.`);
 }
 
+/** What runs before an upgrade to this: a commit of this repository. */
+const LAST = 'c7738862eea4f0715a8615a70042de3b03123758';
+
+/** A folder with the version before this one, compiled from the repository's history. */
+async function lastVersion() {
+  const given = named('CUSTODY_LAST_VERSION');
+  if (given !== null) return given;
+  const folder = join(CACHE, 'versions', LAST.slice(0, 16));
+  if (existsSync(join(folder, 'dist', 'client', 'main.js'))) return folder;
+  say('  building the version before this one: about two minutes, once …');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const packed = join(folder, 'sources.tar');
+  await run('git', ['archive', '--output', packed, LAST]);
+  await run('tar', ['-xf', packed, '-C', folder]);
+  await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: folder });
+  await run('npm', ['run', '--silent', 'build'], { cwd: folder });
+  return folder;
+}
+
 /** By the environment variables that name them. */
 export async function reliabilityServers() {
   const found = {
     CUSTODY_FAKETIME: await faketime(),
     CUSTODY_POSTGRESQL: await postgresql(),
+    CUSTODY_LAST_VERSION: await lastVersion(),
     ...(await movedClocks()),
   };
   for (const [variable, server] of Object.entries(CLUSTER))

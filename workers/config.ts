@@ -46,6 +46,8 @@ const schema = z.discriminatedUnion('zone', [
       zone: z.literal('control'),
       ...common,
       key,
+      /** What this worker is called among those of other builds, of which one runs the workflows. Without it, it is the only one. */
+      build: z.string().min(1).max(255).exactOptional(),
       gateways,
       /** Sockets of the api listeners; there may be none. */
       apis: z.array(path),

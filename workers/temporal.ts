@@ -10,6 +10,7 @@ import {
   type ActivityInterceptorsFactory,
   type LogLevel,
   type TelemetryOptions,
+  type WorkerDeploymentOptions,
 } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { connectTemporal } from '../adapters/temporal.js';
@@ -18,9 +19,11 @@ import { CustodyError } from '../domain/errors.js';
 import { SEARCH_ATTRIBUTES } from '../workflows/messages.js';
 import { KILL_BUCKETS, KILL_SECONDS } from '../activities/kill-metrics.js';
 import { bundlePath } from './bundle.js';
-import type { ZoneConfig } from './config.js';
+import type { ConfigOf, ZoneConfig } from './config.js';
 
 const GRACE = '10 seconds';
+/** Of control's workers of whichever build. */
+const DEPLOYMENT = 'custody';
 const CORE_LOG = { core: 'WARN', other: 'ERROR' } as const;
 /**
  * A flood of signals is one activation, however many there are, and the SDK spends half a millisecond on each. Its own
@@ -100,10 +103,11 @@ export async function checkSearchAttributes(client: Client): Promise<void> {
 
 /** The zone's worker on the zone's own queue; control alone also runs the workflows. */
 export async function createWorker(
-  { zone, temporal }: Pick<ZoneConfig, 'zone' | 'temporal'>,
+  config: Pick<ZoneConfig, 'zone' | 'temporal'> & Partial<Pick<ConfigOf<'control'>, 'build'>>,
   activities: object,
   activity: ActivityInterceptorsFactory[] = [],
 ): Promise<Worker> {
+  const { zone, temporal, build } = config;
   const connection = await NativeConnection.connect({ address: temporal.address });
   const runsWorkflows = zone === 'control';
   if (runsWorkflows) setFlagsFromString(SHORT_TRACES);
@@ -128,5 +132,18 @@ export async function createWorker(
           ...ISOLATION,
         }
       : {}),
+    ...(build === undefined ? {} : { workerDeploymentOptions: versioned(build) }),
   });
+}
+
+/**
+ * A lifecycle lasts for years and an endpoint for ever, and each obeys the rules of today: all go on with the build that is
+ * current, none with the one that began it. What must differ between builds is decided by `patched`.
+ */
+function versioned(buildId: string): WorkerDeploymentOptions {
+  return {
+    useWorkerVersioning: true,
+    version: { deploymentName: DEPLOYMENT, buildId },
+    defaultVersioningBehavior: 'AUTO_UPGRADE',
+  };
 }

@@ -19,7 +19,7 @@ import { readComponents } from '../../client/components.js';
 import { auditLog, readWhole } from '../../client/audit.js';
 import { connect, type Custody } from '../../client/connect.js';
 import { replaceFile } from '../../client/files.js';
-import { initialise, readKey } from '../../client/init.js';
+import { readKey } from '../../client/init.js';
 import { endpointStatus, lifecycleStatus, requestOf, send, type WaitingGate } from '../../client/messages.js';
 import { describeOrigin, provenanceBeside, writeProvenance } from '../../client/provenance.js';
 import { decide, type Signer } from '../../client/requests.js';
@@ -44,8 +44,8 @@ import { sha256 } from '../../formats/sha256.js';
 import { compiled, load } from './support/product.js';
 import { until } from './support/until.js';
 
-// What starts processes is taken as it was compiled, because they are started from beside it.
-const { startStack } = await load<typeof StackModule>('client/stack/stack.js');
+/** What starts processes is taken as it was compiled, because they are started from beside it. */
+const stackOf = (version?: string): Promise<typeof StackModule> => load('client/stack/stack.js', version);
 
 export const MODEL = 'digits';
 export const FIRST: ReleaseName = { model: MODEL, version: '1.0.0' };
@@ -80,6 +80,8 @@ interface Example {
   readonly environment?: string;
   /** Where they are, in the folder of the bench. */
   readonly repositories?: (folder: string) => Readonly<Record<string, string>>;
+  /** The folder of the version whose stack it is, if not this one. */
+  readonly version?: string;
 }
 
 /** A real stack with its people, callers and releases; nothing outlives `stop`. */
@@ -90,8 +92,10 @@ export class Bench {
   readonly folder: string;
   /** Callers, all the time. */
   readonly load: ReturnType<typeof startLoad>;
+  readonly #version: string | undefined;
 
-  private constructor(stack: StackModule.Stack, custody: Custody, folder: string) {
+  private constructor(stack: StackModule.Stack, custody: Custody, folder: string, version?: string) {
+    this.#version = version;
     this.stack = stack;
     this.custody = custody;
     this.folder = folder;
@@ -102,34 +106,40 @@ export class Bench {
   /** `edit` changes the first policy before it is signed; `example` is set up for in the place of the digits. */
   static async start(
     edit: (policy: Policy, layout: Layout) => Policy = (policy) => policy,
-    { repositories, environment: called = 'dev', ...example }: Example = {},
+    { repositories, environment: called = 'dev', version, ...example }: Example = {},
   ): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), 'custody-e2e-'));
     chmodSync(folder, 0o755);
     mkdirSync(join(folder, 'bin'));
     symlinkSync(environment('CUSTODY_TEMPORAL'), join(folder, 'bin', 'temporal'));
-    const { Layout: Folders } = await load<typeof import('../../client/stack/layout.js')>('client/stack/layout.js');
+    const { Layout: Folders } = await load<typeof import('../../client/stack/layout.js')>(
+      'client/stack/layout.js',
+      version,
+    );
     const layout = new Folders(join(folder, 'state'));
     const further = repositories === undefined ? {} : { repositories: repositories(folder) };
     const digits = { ...digitsStack(layout, 'smtp://127.0.0.1:9'), ...example, ...further };
+    const { initialise } = await load<typeof import('../../client/init.js')>('client/init.js', version);
     initialise(layout, { environment: called, suite: digits.suite });
     const file = layout.path('policy.yaml');
     const policy = edit(hurried(parsePolicyYaml(readFileSync(file, 'utf8'), file).value), layout);
     replaceFile(layout.policy(1), JSON.stringify(signPolicy(policy, [readKey(layout.key('rosa'))])));
+    const { startStack } = await stackOf(version);
     const stack = await startStack({ ...digits, environment: called, say: () => undefined });
     try {
-      return new Bench(stack, await connect(layout), folder);
+      return new Bench(stack, await connect(layout), folder, version);
     } catch (error) {
       await stack.stop();
       throw error;
     }
   }
 
-  /** The same stack, stopped and started again on what it has kept after `meanwhile`. */
+  /** The same stack, stopped and started again on what it has kept after `meanwhile`, always as this version. */
   async again(meanwhile: (layout: StackModule.Stack['layout']) => void = () => undefined): Promise<Bench> {
     await this.end();
     const { layout } = this.stack;
     meanwhile(layout);
+    const { startStack } = await stackOf();
     const stack = await startStack({ ...digitsStack(layout, 'smtp://127.0.0.1:9'), say: () => undefined });
     return new Bench(stack, await connect(layout), this.folder);
   }
@@ -339,7 +349,11 @@ export class Bench {
   }
 
   cliWith(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ended> {
-    return run(process.execPath, [compiled('bundled/programs/custody.js'), '--state', this.state, ...args], env);
+    return run(
+      process.execPath,
+      [compiled('bundled/programs/custody.js', this.#version), '--state', this.state, ...args],
+      env,
+    );
   }
 
   /** A line as a person pastes it into a shell that has the Temporal CLI on its PATH. */

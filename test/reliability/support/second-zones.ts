@@ -12,7 +12,10 @@ export const secondOf = (zone: Zone): string => `${zone}-2`;
  * One more worker for each zone, with the same keys and credentials as the first, and a state folder, a desk, metrics and outputs of its own:
  * as on a host of its own, but for the sockets of the vault, the api and the gateway.
  */
-export async function startSecondZones(bench: Bench): Promise<void> {
+export async function startSecondZones(
+  bench: Bench,
+  edit: (zone: Zone, config: object) => object = (_, config) => config,
+): Promise<void> {
   const users = new Users(bench.state);
   for (const zone of ZONES) {
     const home = join(bench.folder, 'second', zone);
@@ -36,7 +39,7 @@ export async function startSecondZones(bench: Bench): Promise<void> {
     mkdirSync(join(home, 'state'));
     if (outputs !== undefined) mkdirSync(join(home, 'outputs'));
     const file = join(home, 'config.json');
-    writeFileSync(file, JSON.stringify(config), { mode: 0o400 });
+    writeFileSync(file, JSON.stringify(edit(zone, config)), { mode: 0o400 });
     for (const folder of [join(home, 'state'), home]) chmodSync(users.ownFolder(zone, folder, mode), mode);
     await bench.stack.supervisor.start({
       name: secondOf(zone),

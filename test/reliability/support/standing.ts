@@ -1,0 +1,121 @@
+import { expect } from 'vitest';
+import { endpointStatus, lifecycleStatus, outcomeOf, type WaitingGate } from '../../../client/messages.js';
+import type { AuditRecord } from '../../../domain/audit.js';
+import { endpointId } from '../../../domain/names.js';
+import { FIRST, MODEL, type Bench } from '../../e2e/harness.js';
+import { until } from '../../e2e/support/until.js';
+import type { Run } from './experiment.js';
+
+const PATIENCE_SECONDS = 300;
+const [WAITING, REJECTED, VALIDATED, MOVING] = ['1.1.0', '1.2.0', '1.3.0', '1.4.0'];
+const [KILLED, LEAVING] = ['letters', 'words'];
+
+/** What stood when a stack was stopped. */
+export interface Standing {
+  readonly log: readonly AuditRecord[];
+  readonly routes: readonly string[];
+  readonly asked: string;
+}
+
+const routesOf = (bench: Bench): Promise<readonly string[]> => bench.keys(`routes/${MODEL}/`);
+
+async function agreed(bench: Bench, waiting: WaitingGate, who: readonly string[]): Promise<void> {
+  for (const each of who)
+    expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision(each, waiting))).toBe('accepted');
+}
+
+async function intoService(bench: Bench, model: string, version: string): Promise<void> {
+  await bench.start(await bench.source(version, { model }));
+  await agreed(bench, await bench.openGate(version, model), ['alice']);
+  await bench.reached(version, 'in service', model);
+}
+
+async function command(bench: Bench, ...args: readonly string[]): Promise<void> {
+  const { code, stderr } = await bench.cli(...args);
+  expect(code, stderr).toBe(0);
+}
+
+/** Something at every stage at which it can be for long, and two releases that are in the midst of theirs. */
+export async function stand(bench: Bench): Promise<Standing> {
+  await bench.putFirstInService();
+  for (const version of [WAITING, REJECTED]) await bench.start(await bench.source(version));
+  const { gate } = await bench.openGate(WAITING);
+  const refused = await bench.openGate(REJECTED);
+  expect(await bench.tell(refused.workflowId, 'reject', await bench.decision('alice', refused, 'reject'))).toBe(
+    'accepted',
+  );
+  await bench.reached(REJECTED, 'ended');
+  await intoService(bench, KILLED, '1.0.0');
+  await command(bench, 'kill', KILLED, '--reason', 'something is wrong', '--key', 'oscar');
+  for (const version of ['1.0.0', '1.1.0']) await intoService(bench, LEAVING, version);
+  await command(bench, 'retire', LEAVING, '1.0.0', '--reason', 'replaced', '--key', 'otto');
+  await bench.openGate('1.0.0', LEAVING);
+  const standing = { routes: await routesOf(bench), log: await bench.log(), asked: gate.requestId };
+  await bench.start(await bench.source(MOVING, { model: 'moving' }));
+  await agreed(bench, await bench.openGate(MOVING, 'moving'), ['alice']);
+  await bench.start(await bench.source(VALIDATED, { model: 'validated' }));
+  await bench.reached(VALIDATED, 'validate', 'validated');
+  return standing;
+}
+
+/** That all of it goes on, each a fault of this group. */
+export function goesOn(run: Run, group: string, now: () => { readonly bench: Bench; readonly before: Standing }): void {
+  const goes = (what: string, body: (bench: Bench, before: Standing) => Promise<void>): void =>
+    run.fault(group, what, () => body(now().bench, now().before));
+
+  goes('in service', async (bench, { routes }) => {
+    await bench.answers({ status: 200, version: FIRST.version });
+    await bench.reached(FIRST.version, 'in service');
+    expect(await routesOf(bench)).toEqual(routes);
+  });
+  goes('killed', async (bench) => {
+    const url = new URL(`/v2/models/${KILLED}/infer`, bench.stack.description.gateway.url);
+    const { status } = await fetch(url, { method: 'POST', body: '{}' });
+    expect(status).toBe(503);
+    await command(bench, 'restore', KILLED, '--key', 'otto');
+    const waiting = await until('the request to restore', PATIENCE_SECONDS, async () => {
+      const { gate, missing } = await endpointStatus(bench.custody, KILLED);
+      return gate === null ? null : { workflowId: endpointId(KILLED), gate, missing };
+    });
+    await agreed(bench, waiting, ['oscar', 'olga']);
+    await until('it to serve', PATIENCE_SECONDS, async () => {
+      const answer = await fetch(url, { method: 'POST', body: '{}' });
+      return answer.status === 503 ? null : true;
+    });
+  });
+  goes('ended', async (bench) => {
+    const { stdout, code } = await bench.cli('show', `${MODEL}@${REJECTED}`);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('rejected') });
+  });
+  goes('waits for approval', async (bench, { asked }) => {
+    expect((await bench.openGate(WAITING)).gate.requestId).toBe(asked);
+    await agreed(bench, await bench.openGate(WAITING, MODEL), ['alice']);
+    await bench.reached(WAITING, 'in service');
+    await bench.answers({ status: 200, version: WAITING });
+  });
+  goes('waits to be retired', async (bench) => {
+    await agreed(bench, await bench.openGate('1.0.0', LEAVING), ['alice', 'bob']);
+    const name = { model: LEAVING, version: '1.0.0' };
+    const outcome = await until('its end', PATIENCE_SECONDS, () => outcomeOf(bench.custody, name));
+    expect(outcome).toMatchObject({ kind: 'retired' });
+  });
+  goes('being validated', async (bench) => {
+    await agreed(bench, await bench.openGate(VALIDATED, 'validated'), ['alice']);
+    await bench.reached(VALIDATED, 'in service', 'validated');
+  });
+  goes('on its way into service', (bench) => bench.reached(MOVING, 'in service', 'moving').then(() => undefined));
+  goes('the log, and whatever serves', async (bench, { log }) => {
+    expect((await bench.log()).slice(0, log.length)).toEqual(log);
+    const serving = [
+      [MODEL, WAITING],
+      [KILLED, '1.0.0'],
+      [LEAVING, '1.1.0'],
+      ['validated', VALIDATED],
+      ['moving', MOVING],
+    ] as const;
+    for (const [model, version] of serving) {
+      expect((await lifecycleStatus(bench.custody, { model, version })).stage).toBe('in service');
+      await command(bench, 'show', `${model}@${version}`);
+    }
+  });
+}
