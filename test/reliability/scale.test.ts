@@ -81,8 +81,8 @@ beforeAll(async () => {
     return policy;
   });
   await answered;
-  proxy.set(poor);
   scene = await Scene.of(bench);
+  proxy.set(poor);
 }, FAULT_MS);
 
 afterAll(async () => {

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { WorkflowHandle } from '@temporalio/client';
+import type { Client, WorkflowHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
@@ -86,6 +86,28 @@ export async function capture(handle: WorkflowHandle, name: string): Promise<voi
   );
   const text = JSON.stringify({ workflowId: handle.workflowId, history }, null, 1);
   writeFileSync(new URL(`${name}.json`, HISTORIES), `${text}\n`);
+}
+
+/** The first run of a workflow that was continued, and the last. */
+export async function captureRuns(
+  client: Client,
+  { workflowId }: WorkflowHandle,
+  [first, last]: readonly [string, string],
+): Promise<void> {
+  const runs = [client.workflow.getHandle(workflowId)];
+  for (;;) {
+    const [earliest] = runs;
+    const { events = [] } = (await earliest?.fetchHistory()) ?? {};
+    const before = events?.[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId ?? '';
+    if (before === '') break;
+    runs.unshift(client.workflow.getHandle(workflowId, before));
+  }
+  if (runs.length < 2) throw new Error(`${workflowId} was not continued`);
+  for (const [run, name] of [
+    [runs[0], first],
+    [runs.at(-1), last],
+  ] as const)
+    if (run !== undefined) await capture(run, name);
 }
 
 export function readHistory(name: string): { workflowId: string; history: unknown } {

@@ -32,7 +32,9 @@ it('ends with what it was refused for, and can be started again', async () => {
     throw refusal('REPLAYED', 'checkout was declared with the number 2');
   };
   const refused = { kind: 'rejected', code: 'REPLAYED', reason: 'checkout was declared with the number 2' };
-  expect(await (await start(2)).result()).toEqual(refused);
+  const handle = await start(2);
+  expect(await handle.result()).toEqual(refused);
+  await capture(handle, 'consumer-rejected');
   expect(await (await start(2)).result()).toEqual(refused);
 });
 

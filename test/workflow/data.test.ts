@@ -28,8 +28,9 @@ it('attack: data that nobody may vouch for are not even read', async () => {
   on.zones.acts.admitData = async () => {
     throw refusal('CUSTODY_BROKEN', 'there is a gap');
   };
-  const outcome = await (await register()).result();
-  expect(outcome).toEqual({ kind: 'rejected', code: 'CUSTODY_BROKEN', reason: 'there is a gap' });
+  const handle = await register();
+  expect(await handle.result()).toEqual({ kind: 'rejected', code: 'CUSTODY_BROKEN', reason: 'there is a gap' });
+  await capture(handle, 'data-refused');
   expect(on.zones.names()).toEqual(['admitData']);
 });
 

@@ -29,7 +29,9 @@ it('goes back, stops and restores, in this order, and records what each took', a
 
 it('touches nothing where it may not begin', async () => {
   on.zones.acts.beginDrill = async () => ({ kind: 'postponed', why: 'a release is being rolled out' });
-  expect(await (await run()).result()).toMatchObject({ kind: 'postponed', steps: [] });
+  const postponed = await run();
+  expect(await postponed.result()).toMatchObject({ kind: 'postponed', steps: [] });
+  await capture(postponed, 'drill-postponed');
   on.zones.acts.beginDrill = async () => {
     throw refusal('CONFIG_INVALID', 'control has no key for drills');
   };
@@ -47,7 +49,9 @@ it('attack: a step that fails or is refused keeps no endpoint killed, and the dr
       ? { ms: null, trouble: 'it had no effect: gateway 2 answers 200' }
       : { ms: 50, trouble: null };
   };
-  const ended = await (await run()).result();
+  const failed = await run();
+  const ended = await failed.result();
+  await capture(failed, 'drill-failed');
   expect(stepsTaken()).toEqual(['rollback', 'kill', 'restore']);
   expect(ended).toMatchObject({
     kind: 'failed',

@@ -24,7 +24,7 @@ import {
   startLifecycle,
   type EndpointDecision,
 } from '../../workflows/messages.js';
-import { capture, startDevServer } from '../support/temporal.js';
+import { capture, captureRuns, startDevServer } from '../support/temporal.js';
 import {
   attempt,
   decision,
@@ -710,6 +710,7 @@ describe('a history that has grown long', () => {
     expect(on.zones.argsOf('promoteRelease')).toHaveLength(1);
     expect(on.zones.argsOf('rollBack')).toEqual([]);
     expect(on.zones.argsOf('resumeEndpoint').length).toBeGreaterThan(1);
+    await captureRuns(on.env.client, handle, ['endpoint-continued', 'endpoint-taken-over']);
   });
 });
 
@@ -735,6 +736,7 @@ describe('a lifecycle whose history has grown long', () => {
     await tell('reject', decision('bob', 'deploy-1', 'reject'));
     expect(await release.result()).toMatchObject({ kind: 'rejected', stage: 'approve' });
     expect(on.zones.argsOf('openDeployGate')).toHaveLength(1);
+    await captureRuns(on.env.client, release, ['lifecycle-continued', 'lifecycle-taken-over']);
   });
 });
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { hold, lift, retention } from '../../workflows/index.js';
 import { startHold, startLift, startRetention } from '../../workflows/messages.js';
-import { capture, startTimeSkipping } from '../support/temporal.js';
+import { capture, captureRuns, startTimeSkipping } from '../support/temporal.js';
 import { attempt, decision, deferred, digestOf, envelope, refusal, stage } from '../support/zones.js';
 
 const on = stage(startTimeSkipping);
@@ -81,7 +81,9 @@ it('attack: a hold that control refuses never reaches the signing zone; what tha
   on.zones.acts.holdRelease = async () => {
     throw refusal('ERASED', 'its keys are gone');
   };
-  expect(await (await place()).result()).toMatchObject({ kind: 'rejected', code: 'ERASED' });
+  const refused = await place();
+  expect(await refused.result()).toMatchObject({ kind: 'rejected', code: 'ERASED' });
+  await capture(refused, 'hold-refused');
   expect(on.zones.refused[0]).toMatchObject({ messages: ['hold'], reason: expect.stringMatching(/ERASED/) as string });
 });
 
@@ -103,6 +105,7 @@ it('lifts holds once a quorum agrees, also over several histories', async () => 
   expect(await handle.result()).toMatchObject({ kind: 'lifted', open: [] });
   expect(on.zones.argsOf('openLiftGate')).toHaveLength(1);
   expect(on.zones.names().slice(-2)).toEqual(['liftHolds', 'recordLifted']);
+  await captureRuns(on.env.client, handle, ['lift-continued', 'lift-lifted']);
 });
 
 it('lifts nothing before that', async () => {
@@ -121,6 +124,7 @@ it('lifts nothing that one person rejects, or that the vault refuses', async () 
   await on.zones.called('openLiftGate');
   await send(rejected.workflowId, 'reject', decision('oscar', 'lift-1', 'reject'));
   expect(await rejected.result()).toMatchObject({ kind: 'rejected', code: 'POLICY_REFUSED' });
+  await capture(rejected, 'lift-rejected');
   expect(on.zones.names()).not.toContain('liftHolds');
 
   on.zones.acts.liftHolds = async () => {
@@ -130,6 +134,7 @@ it('lifts nothing that one person rejects, or that the vault refuses', async () 
   await on.zones.called('openLiftGate', 2);
   for (const by of ['oscar', 'olga']) await send(refused.workflowId, 'approve', decision(by, 'lift-1'));
   expect(await refused.result()).toMatchObject({ kind: 'rejected', code: 'NOT_AUTHORISED' });
+  await capture(refused, 'lift-refused');
   expect(on.zones.names()).not.toContain('recordLifted');
   expect(on.zones.refused.at(-1)).toMatchObject({ messages: ['lift'] });
 });

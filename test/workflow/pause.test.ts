@@ -11,7 +11,7 @@ import {
   startEndpoint,
   type EndpointDecision,
 } from '../../workflows/messages.js';
-import { capture, startDevServer } from '../support/temporal.js';
+import { capture, captureRuns, startDevServer } from '../support/temporal.js';
 import { decision, deferred, digestOf, envelope, orderOf, stage, watching } from '../support/zones.js';
 
 const on = stage(startDevServer);
@@ -160,5 +160,6 @@ describe('a rollout that pauses', () => {
     await on.zones.called('replyRollout');
     expect(result()).toMatchObject({ kind: 'promoted' });
     expect(on.zones.argsOf('openStepGate')).toHaveLength(1);
+    await captureRuns(on.env.client, handle, ['endpoint-paused-continued', 'endpoint-paused-taken-over']);
   });
 });

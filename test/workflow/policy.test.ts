@@ -32,7 +32,9 @@ it('ends with what it was refused for, and can be started again', async () => {
     throw refusal('POLICY_REFUSED', 'it says it is version 4');
   };
   const refused = { kind: 'rejected', code: 'POLICY_REFUSED', reason: 'it says it is version 4' };
-  expect(await (await start(3)).result()).toEqual(refused);
+  const handle = await start(3);
+  expect(await handle.result()).toEqual(refused);
+  await capture(handle, 'policy-rejected');
   expect(await (await start(3)).result()).toEqual(refused);
 });
 

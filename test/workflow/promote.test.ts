@@ -29,7 +29,9 @@ it('audits what the signing zone refuses, and records nothing', async () => {
     throw refusal('REVOKED', 'the release has been revoked');
   };
   const refused = { kind: 'rejected', code: 'REVOKED', reason: 'the release has been revoked' };
-  expect(await (await start()).result()).toEqual(refused);
+  const handle = await start();
+  expect(await handle.result()).toEqual(refused);
+  await capture(handle, 'promote-refused');
   expect(on.zones.names()).toEqual(['admitPromotion', 'summariseRelease', 'refuse']);
 });
 

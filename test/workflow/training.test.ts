@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { training } from '../../workflows/index.js';
 import { startTraining } from '../../workflows/messages.js';
-import { capture, startTimeSkipping } from '../support/temporal.js';
+import { capture, captureRuns, startTimeSkipping } from '../support/temporal.js';
 import { decision, digestOf, envelope, refusal, stage } from '../support/zones.js';
 
 const on = stage(startTimeSkipping);
@@ -28,6 +28,7 @@ it('trains once people agree, also over several histories; the zone is given wha
   expect(on.zones.argsOf('examine')).toHaveLength(1);
   expect(on.zones.argsOf('train')[0]?.[3]).toHaveLength(2);
   expect(ended()).toEqual([{ kind: 'trained', statement: digestOf('provenance') }]);
+  await captureRuns(on.env.client, handle, ['training-continued', 'training-taken-over']);
 });
 
 it('trains in one go', async () => {
@@ -45,16 +46,20 @@ it('attack: runs nothing that too few agree to, that one rejects, or that the zo
   await send(early.workflowId, 'approve', decision('alice', 'train-1'));
   await send(early.workflowId, 'approve', decision('alice', 'train-1'));
   expect(await early.result()).toEqual({ kind: 'expired' });
+  await capture(early, 'training-expired');
 
   const rejected = await ask();
   await on.zones.called('openTrainingGate', 2);
   await send(rejected.workflowId, 'reject', decision('bob', 'train-1', 'reject'));
   expect(await rejected.result()).toMatchObject({ kind: 'rejected', code: 'POLICY_REFUSED' });
+  await capture(rejected, 'training-rejected');
 
   on.zones.acts.examine = async () => {
     throw refusal('NOT_AUTHORISED', '1 more with the role reviewer must approve the commit');
   };
-  expect(await (await ask()).result()).toMatchObject({ kind: 'rejected', code: 'NOT_AUTHORISED' });
+  const refused = await ask();
+  expect(await refused.result()).toMatchObject({ kind: 'rejected', code: 'NOT_AUTHORISED' });
+  await capture(refused, 'training-refused');
   expect(on.zones.names()).not.toContain('train');
   expect(ended()).toMatchObject([{ code: 'EXPIRED' }, { code: 'POLICY_REFUSED' }, { code: 'NOT_AUTHORISED' }]);
 });
