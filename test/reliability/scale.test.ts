@@ -123,8 +123,9 @@ run.fault(
   'a store that is slow and fails',
   'retired, to the certificate',
   async () => {
-    const [before, after] = [await scene.begin(), await scene.begin()];
+    const before = await scene.begin();
     await before.inService();
+    const after = await scene.begin();
     await after.inService();
     const asked = await until('the request to retire', PATIENCE_SECONDS, async () => {
       const said = await bench.cli('retire', MOVING, before.version, '--reason', 'replaced', '--key', 'otto');
