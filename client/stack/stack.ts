@@ -109,6 +109,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const stop = async (): Promise<void> => {
     // A stack that is no more is described by nothing.
     supervisor.off('restarted', describeAgain);
+    // Callers are turned away before what serves them ends, or that would count as the failure of a release under rollout.
+    await supervisor.end('gateway');
     await supervisor.stop();
     rmSync(layout.description, { force: true });
   };

@@ -75,6 +75,15 @@ export class Supervisor extends EventEmitter<{
     return Object.fromEntries(pids);
   }
 
+  /** Ends this one, and does not start it again. */
+  async end(name: string): Promise<void> {
+    const running = this.#running.get(name);
+    if (running === undefined) return;
+    this.#running.delete(name);
+    if (running.restart !== null) clearTimeout(running.restart);
+    await end(running.child);
+  }
+
   /** Ends every process, last started first; what does not end in time is killed. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -93,7 +102,7 @@ export class Supervisor extends EventEmitter<{
   }
 
   #again(running: Running): void {
-    if (this.#stopping) return;
+    if (this.#stopping || this.#running.get(running.spec.name) !== running) return;
     const { spec, child } = running;
     this.emit('died', spec.name, String(child.signalCode ?? child.exitCode));
     running.restart = setTimeout(() => {

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { Bench } from '../e2e/harness.js';
 import { Run } from './support/experiment.js';
-import { goesOn, stand, type Standing } from './support/standing.js';
+import { goesOn, leave, stand, type Standing } from './support/standing.js';
 
 /*
  * A whole stack on which something stands at every stage is stopped, Temporal's database is deleted, and the stack is started
@@ -13,7 +13,7 @@ const SETUP_MS = 900_000;
 
 const run = new Run('reconcile');
 let bench: Bench;
-let before: Standing;
+let before: Standing | undefined;
 
 interface Reconciled {
   readonly started: readonly string[];
@@ -32,7 +32,10 @@ beforeAll(async () => {
   before = await stand(bench);
   bench = await bench.again((layout) => rmSync(layout.path('temporal'), { recursive: true }));
 }, SETUP_MS);
-afterAll(() => bench?.stop());
+afterAll(async () => {
+  if (before !== undefined) await leave(before);
+  await bench?.stop();
+});
 
 const GROUP = 'Temporal’s database is deleted';
 run.fault(GROUP, 'what is to run is started, and once more changes nothing', async () => {
@@ -42,4 +45,7 @@ run.fault(GROUP, 'what is to run is started, and once more changes nothing', asy
   const { started, running } = await reconciled();
   expect({ started, running: [...running].sort() }).toEqual({ started: [], running: [...first.started].sort() });
 });
-goesOn(run, GROUP, () => ({ bench, before }));
+goesOn(run, GROUP, () => {
+  if (before === undefined) throw new Error('there is no stack');
+  return { bench, before };
+});

@@ -10,7 +10,7 @@ import { Run } from './support/experiment.js';
 import { NOTHING, survived, type Fault } from './support/ordeal.js';
 import { Scene } from './support/scene.js';
 import { startSecondZones } from './support/second-zones.js';
-import { goesOn, stand, type Standing } from './support/standing.js';
+import { call, goesOn, leave, stand, type Standing } from './support/standing.js';
 
 /*
  * From the last version, built from the repository's history, to this one.
@@ -53,16 +53,19 @@ class Program {
 const program = new Program();
 const STOPPED = 'a stack of the last version, started again as this one';
 let bench: Bench | undefined;
-let before: Standing;
+let before: Standing | undefined;
 
 beforeAll(async () => {
   bench = await Bench.start(undefined, { version: program.folder });
   before = await stand(bench);
+  // The last version ended its gateway after what serves: a release under rollout would have been blamed for that.
+  await leave(before);
   bench = await bench.again();
+  before = { ...before, callers: call(bench) };
 }, SETUP_MS);
 
 goesOn(run, STOPPED, () => {
-  if (bench === undefined) throw new Error('there is no stack');
+  if (bench === undefined || before === undefined) throw new Error('there is no stack');
   return { bench, before };
 });
 
@@ -73,9 +76,15 @@ function side(): Scene {
   return scene;
 }
 
+async function end(): Promise<void> {
+  if (before !== undefined) await leave(before);
+  await bench?.stop();
+  bench = undefined;
+}
+
 afterAll(async () => {
   await scene?.stop();
-  await bench?.stop();
+  await end();
   program.remove();
 }, SETUP_MS);
 
@@ -101,7 +110,7 @@ run.fault(
   SIDE,
   'the workflows are of the last one',
   async () => {
-    await bench?.stop();
+    await end();
     bench = await Bench.start(undefined, { version: program.folder });
     scene = await Scene.of(bench);
     await startSecondZones(bench, (zone, config) => (zone === 'control' ? { ...config, build: BUILD } : config));

@@ -68,6 +68,7 @@ function section(name: Experiment, { groups, figures }: Found): readonly string[
   for (const { what, tried, lost } of groups)
     lines.push(`| ${what} | ${tried} | ${tried - lost.length} | ${lost.join(', ') || 'none'} |`);
   if (figures.length > 0) lines.push('', '| figure | |', '| --- | ---: |');
-  for (const { what, value, unit } of figures) lines.push(`| ${what} | ${value.toLocaleString('en-US')} ${unit} |`);
+  for (const { what, value, unit } of figures)
+    lines.push(`| ${what} | ${`${value.toLocaleString('en-US')} ${unit}`.trim()} |`);
   return lines;
 }

@@ -2,19 +2,34 @@ import { expect } from 'vitest';
 import { endpointStatus, lifecycleStatus, outcomeOf, type WaitingGate } from '../../../client/messages.js';
 import type { AuditRecord } from '../../../domain/audit.js';
 import { endpointId } from '../../../domain/names.js';
+import { startLoad, type Load } from '../../../examples/digits/load.js';
 import { FIRST, MODEL, type Bench } from '../../e2e/harness.js';
 import { until } from '../../e2e/support/until.js';
 import type { Run } from './experiment.js';
 
 const PATIENCE_SECONDS = 300;
 const [WAITING, REJECTED, VALIDATED, MOVING] = ['1.1.0', '1.2.0', '1.3.0', '1.4.0'];
-const [KILLED, LEAVING] = ['letters', 'words'];
+const [KILLED, LEAVING, VALIDATING, UNDER_WAY] = ['letters', 'words', 'numbers', 'signs'];
+const MAX_SECONDS = 3_600;
 
 /** What stood when a stack was stopped. */
 export interface Standing {
   readonly log: readonly AuditRecord[];
   readonly routes: readonly string[];
   readonly asked: string;
+  readonly callers: readonly Load[];
+}
+
+/** Without callers no rollout would have anything to be judged by. They come until they are stopped. */
+export function call(bench: Bench): readonly Load[] {
+  const { url } = bench.stack.description.gateway;
+  return [KILLED, LEAVING, VALIDATING, UNDER_WAY].map((model) =>
+    startLoad({ url, model, ratePerSecond: 10, callers: 10, maxSeconds: MAX_SECONDS }),
+  );
+}
+
+export async function leave({ callers }: Pick<Standing, 'callers'>): Promise<void> {
+  await Promise.all(callers.map((each) => each.stop()));
 }
 
 const routesOf = (bench: Bench): Promise<readonly string[]> => bench.keys(`routes/${MODEL}/`);
@@ -37,6 +52,7 @@ async function command(bench: Bench, ...args: readonly string[]): Promise<void> 
 
 /** Something at every stage at which it can be for long, and two releases that are in the midst of theirs. */
 export async function stand(bench: Bench): Promise<Standing> {
+  const callers = call(bench);
   await bench.putFirstInService();
   for (const version of [WAITING, REJECTED]) await bench.start(await bench.source(version));
   const { gate } = await bench.openGate(WAITING);
@@ -50,11 +66,11 @@ export async function stand(bench: Bench): Promise<Standing> {
   for (const version of ['1.0.0', '1.1.0']) await intoService(bench, LEAVING, version);
   await command(bench, 'retire', LEAVING, '1.0.0', '--reason', 'replaced', '--key', 'otto');
   await bench.openGate('1.0.0', LEAVING);
-  const standing = { routes: await routesOf(bench), log: await bench.log(), asked: gate.requestId };
-  await bench.start(await bench.source(MOVING, { model: 'moving' }));
-  await agreed(bench, await bench.openGate(MOVING, 'moving'), ['alice']);
-  await bench.start(await bench.source(VALIDATED, { model: 'validated' }));
-  await bench.reached(VALIDATED, 'validate', 'validated');
+  const standing = { routes: await routesOf(bench), log: await bench.log(), asked: gate.requestId, callers };
+  await bench.start(await bench.source(MOVING, { model: UNDER_WAY }));
+  await agreed(bench, await bench.openGate(MOVING, UNDER_WAY), ['alice']);
+  await bench.start(await bench.source(VALIDATED, { model: VALIDATING }));
+  await bench.reached(VALIDATED, 'validate', VALIDATING);
   return standing;
 }
 
@@ -100,18 +116,18 @@ export function goesOn(run: Run, group: string, now: () => { readonly bench: Ben
     expect(outcome).toMatchObject({ kind: 'retired' });
   });
   goes('being validated', async (bench) => {
-    await agreed(bench, await bench.openGate(VALIDATED, 'validated'), ['alice']);
-    await bench.reached(VALIDATED, 'in service', 'validated');
+    await agreed(bench, await bench.openGate(VALIDATED, VALIDATING), ['alice']);
+    await bench.reached(VALIDATED, 'in service', VALIDATING);
   });
-  goes('on its way into service', (bench) => bench.reached(MOVING, 'in service', 'moving').then(() => undefined));
+  goes('on its way into service', (bench) => bench.reached(MOVING, 'in service', UNDER_WAY).then(() => undefined));
   goes('the log, and whatever serves', async (bench, { log }) => {
     expect((await bench.log()).slice(0, log.length)).toEqual(log);
     const serving = [
       [MODEL, WAITING],
       [KILLED, '1.0.0'],
       [LEAVING, '1.1.0'],
-      ['validated', VALIDATED],
-      ['moving', MOVING],
+      [VALIDATING, VALIDATED],
+      [UNDER_WAY, MOVING],
     ] as const;
     for (const [model, version] of serving) {
       expect((await lifecycleStatus(bench.custody, { model, version })).stage).toBe('in service');
