@@ -66,7 +66,12 @@ function parsed(text: string): unknown {
   }
 }
 
+/** However deep: what is read here was not always read with a limit. */
 function* digestsIn(value: unknown): Generator<Digest> {
-  if (isDigest(value)) yield value;
-  else if (typeof value === 'object' && value !== null) for (const each of Object.values(value)) yield* digestsIn(each);
+  const open = [value];
+  while (open.length > 0) {
+    const next = open.pop();
+    if (isDigest(next)) yield next;
+    else if (typeof next === 'object' && next !== null) for (const each of Object.values(next)) open.push(each);
+  }
 }

@@ -1,3 +1,4 @@
+import { isDeeper } from './depth.js';
 import { readings, tellsOf } from './leak.js';
 import { REFUSAL } from './refusal.js';
 import { withModel, type Verdict } from './suite.js';
@@ -41,6 +42,8 @@ export interface Judgement {
   readonly verdict: Verdict;
   readonly failure: string | null;
 }
+
+const MAX_DEPTH = 64;
 
 const PASSED: Judgement = { verdict: 'passed', failure: null };
 const failed = (failure: string): Judgement => ({ verdict: 'failed', failure });
@@ -196,9 +199,11 @@ function textOf(assertion: Assertion): string | null {
   return assertion.kind === 'matches' || assertion.kind === 'absent' ? assertion.pattern : null;
 }
 
+/** `undefined` for what is no JSON, or lies deeper than anything that is asked for. */
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    const value = JSON.parse(text) as unknown;
+    return isDeeper(value, MAX_DEPTH) ? undefined : value;
   } catch {
     return undefined;
   }

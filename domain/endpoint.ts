@@ -16,16 +16,17 @@ export interface RolloutOrder {
 
 const MAX_APPROVALS = 50;
 
-/** Whether a `rollout` message has the shape of an order of this model. What it names is verified by the zones. */
-export function isRolloutOrder(value: unknown, model: string): value is RolloutOrder {
-  if (typeof value !== 'object' || value === null) return false;
+/** The order of this model in a `rollout` message, and nothing else of it; `null` where there is none. The zones verify what it names. */
+export function rolloutOrderIn(value: unknown, model: string): RolloutOrder | null {
+  if (typeof value !== 'object' || value === null) return null;
   const order = value as Partial<Record<keyof RolloutOrder, unknown>>;
   const { request, approvals, release, version, replyTo } = order;
-  if (!isDigest(request) || !isDigest(release)) return false;
-  if (typeof version !== 'string' || !isVersion(version)) return false;
-  if (!Array.isArray(approvals) || approvals.length > MAX_APPROVALS || !approvals.every(isDigest)) return false;
+  if (!isDigest(request) || !isDigest(release)) return null;
+  if (typeof version !== 'string' || !isVersion(version)) return null;
+  if (!Array.isArray(approvals) || approvals.length > MAX_APPROVALS || !approvals.every(isDigest)) return null;
   const sender = typeof replyTo === 'string' ? parseLifecycleId(replyTo) : null;
-  return sender !== null && sender.model === model && sender.version === version;
+  if (typeof replyTo !== 'string' || sender?.model !== model || sender.version !== version) return null;
+  return { request, approvals, release, version, replyTo };
 }
 
 /** That people agreed that a plan goes on after a step that pauses: ids, which the zones verify. */

@@ -1,6 +1,6 @@
 import { bundleWorkflowCode, type BundleOptions, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -11,12 +11,19 @@ export function bundleWorkflows(
   workflowsPath: string,
   { interceptors = [], ...options }: Pick<BundleOptions, 'logger'> & { readonly interceptors?: readonly string[] } = {},
 ): Promise<WorkflowBundleWithSourceMap> {
+  const all = [pathOf('reserved'), ...interceptors];
   return bundleWorkflowCode({
     workflowsPath,
-    workflowInterceptorModules: [...interceptors],
-    preloadModules: [workflowsPath, ...interceptors],
+    payloadConverterPath: pathOf('payloads'),
+    workflowInterceptorModules: all,
+    preloadModules: [workflowsPath, ...all],
     ...options,
   });
+}
+
+/** What every bundle has, so that no message keeps a workflow from going on. */
+function pathOf(module: 'payloads' | 'reserved'): string {
+  return fileURLToPath(new URL(`../workflows/${module}${extname(import.meta.url)}`, import.meta.url));
 }
 
 /** The bundled workflows as they are, and those that carry traces on. */

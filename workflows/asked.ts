@@ -1,11 +1,5 @@
-import {
-  allHandlersFinished,
-  CancellationScope,
-  condition,
-  continueAsNew,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { allHandlersFinished, CancellationScope, condition, continueAsNew, setHandler } from '@temporalio/workflow';
+import { handedOn, isDue } from './arguments.js';
 import { refuseStrays, type Rejected } from './desk.js';
 import { show, type Shown } from './display.js';
 import { awaitGate, type Counting, type GateOutcome, type Until } from './gate.js';
@@ -42,10 +36,11 @@ type Facts = Shown['facts'];
  */
 export function askedWorkflow<I, O extends { readonly kind: string }>(
   about: Pick<Shown, 'model' | 'version' | 'title'> & { readonly model: string },
-  { input, continueAfterEvents, carried }: AskedInput<I>,
+  { input, continueAfterEvents, ...before }: AskedInput<I>,
   decided: (desk: AskedDesk) => Promise<O>,
   tell: (outcome: O) => Facts,
 ): Promise<O> {
+  const carried = handedOn(before.carried);
   const inbox = new Inbox(['approve', 'reject'], carried?.messages);
   let counting = carried?.counting ?? null;
   let stage = 'ask';
@@ -62,11 +57,7 @@ export function askedWorkflow<I, O extends { readonly kind: string }>(
   inbox.listen();
 
   const until: Until = async (arrived, ms, summary) => {
-    const due = (): boolean => {
-      const { continueAsNewSuggested, historyLength } = workflowInfo();
-      return continueAsNewSuggested || historyLength > (continueAfterEvents ?? Infinity);
-    };
-    const ready = (): boolean => due() && inbox.settled && allHandlersFinished();
+    const ready = (): boolean => isDue(continueAfterEvents) && inbox.settled && allHandlersFinished();
     const happened = await condition(() => arrived() || ready(), ms, { summary });
     if (happened && !arrived() && counting !== null)
       await continueAsNew<(input: I, after: number | null, carried: AskedCarried) => Promise<O>>(

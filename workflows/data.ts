@@ -3,6 +3,7 @@ import type { DataControl, DataIntake, TakenData } from '../activities/data-cont
 import type { Digest } from '../domain/digest.js';
 import { parseDataId } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { given } from './arguments.js';
 import { carriedOut, type Rejected } from './desk.js';
 import { shortWorkflow } from './short.js';
 import { zone } from './zone.js';
@@ -32,7 +33,8 @@ const intake = zone<DataIntake>(
 );
 
 /** Registers data to train on. Its argument is what a publisher or a data steward has signed; who starts it decides nothing. */
-export async function data({ statement, handovers, folder }: DataInput): Promise<DataOutcome> {
+export async function data(input: DataInput): Promise<DataOutcome> {
+  const { statement, handovers, folder } = given(input);
   const id = parseDataId(workflowInfo().workflowId);
   if (id === null) throw ApplicationFailure.nonRetryable('the workflow id is not data/<source>/<digest>', 'USAGE');
   const { source } = id;

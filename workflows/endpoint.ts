@@ -10,6 +10,7 @@ import {
 } from '@temporalio/workflow';
 import { parseEndpointId } from '../domain/names.js';
 import { alertDesk } from './alerts.js';
+import { handedOn, isDue } from './arguments.js';
 import { answering, insist, refuseStrays } from './desk.js';
 import { awaitGate, opened } from './gate.js';
 import { killDesk } from './kills.js';
@@ -29,7 +30,7 @@ const LONGEST_HISTORY = { events: 40_000, bytes: 40 * 1024 * 1024 };
 export async function endpoint(continueAfterEvents: number | null = null, carried?: EndpointCarried): Promise<void> {
   const model = parseEndpointId(workflowInfo().workflowId);
   if (model === null) throw ApplicationFailure.nonRetryable('the workflow id is not endpoint/<model>', 'USAGE');
-  const traffic = new Traffic(model, carried);
+  const traffic = new Traffic(model, handedOn(carried));
   await CancellationScope.nonCancellable(() => attend(traffic, continueAfterEvents));
 }
 
@@ -45,10 +46,7 @@ async function attend(traffic: Traffic, continueAfterEvents: number | null): Pro
   void traffic.service.desk();
   void refuseStrays(traffic.model, traffic.inbox, () => traffic.strays());
 
-  await condition(() => {
-    const { continueAsNewSuggested, historyLength } = workflowInfo();
-    return continueAsNewSuggested || historyLength > (continueAfterEvents ?? Infinity);
-  });
+  await condition(() => isDue(continueAfterEvents));
   handingOn = true;
   traffic.rollouts.handOn();
   traffic.service.handOn();

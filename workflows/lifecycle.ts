@@ -2,6 +2,7 @@ import { ApplicationFailure, CancellationScope, condition, workflowInfo } from '
 import type { Digest } from '../domain/digest.js';
 import type { LifecycleOutcome, RolloutResult } from '../domain/lifecycle.js';
 import { parseLifecycleId } from '../domain/names.js';
+import { given, handedOn } from './arguments.js';
 import { emergencies, endCondemned } from './condemned.js';
 import { passGate } from './gate.js';
 import { inService } from './in-service.js';
@@ -31,7 +32,7 @@ export async function lifecycle(
   const name = parseLifecycleId(workflowInfo().workflowId);
   if (name === null)
     throw ApplicationFailure.nonRetryable('the workflow id is not lifecycle/<model>/<version>', 'USAGE');
-  const run = new LifecycleRun(name, input, continueAfterEvents, carried);
+  const run = new LifecycleRun(name, input, continueAfterEvents, handedOn(carried));
   return CancellationScope.nonCancellable(() => toItsEnd(run));
 }
 
@@ -90,7 +91,7 @@ async function conclude(run: LifecycleRun, outcome: LifecycleOutcome): Promise<L
 /** From the request to the moment the release serves; an outcome if it never comes to that. */
 async function intoService(run: LifecycleRun): Promise<LifecycleOutcome | null> {
   const { name } = run;
-  const { request, riskAssessment = null } = run.input;
+  const { request, riskAssessment = null } = given(run.input);
   const admission = await run.part('admission', 'admit', () => control.admitRelease(name, request, riskAssessment));
   const ingested = await run.part('ingested', 'ingest', async () =>
     run.record('ingested', await intake.ingest(name, admission)),

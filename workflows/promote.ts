@@ -2,6 +2,7 @@ import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { Promoted, PromotionControl } from '../activities/contract.js';
 import { parsePromoteId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { given } from './arguments.js';
 import { carriedOut, type Rejected } from './desk.js';
 import type { PromoteInput } from './messages.js';
 import { shortWorkflow } from './short.js';
@@ -26,7 +27,7 @@ export async function promote(input: PromoteInput): Promise<PromoteOutcome> {
   return shortWorkflow(
     what,
     'verify',
-    () => verified(name, input.request),
+    () => verified(name, given(input).request),
     (outcome) =>
       outcome.kind === 'promoted'
         ? { digest: outcome.release }

@@ -2,6 +2,7 @@ import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { Resigned } from '../activities/contract.js';
 import { parseResignId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { given } from './arguments.js';
 import { carriedOut, type Rejected } from './desk.js';
 import type { ResignInput } from './messages.js';
 import { shortWorkflow } from './short.js';
@@ -17,7 +18,7 @@ export async function resign(input: ResignInput): Promise<ResignOutcome> {
   return shortWorkflow(
     what,
     'sign',
-    () => signOnceMore(name, input.request),
+    () => signOnceMore(name, given(input).request),
     (outcome) =>
       outcome.kind === 'resigned'
         ? { digest: outcome.release }

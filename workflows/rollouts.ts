@@ -1,5 +1,5 @@
 import { condition, setHandler } from '@temporalio/workflow';
-import { isRolloutOrder, type EndpointStatus, type RolloutEnded, type RolloutOrder } from '../domain/endpoint.js';
+import { rolloutOrderIn, type EndpointStatus, type RolloutEnded, type RolloutOrder } from '../domain/endpoint.js';
 import type { RolloutResult } from '../domain/lifecycle.js';
 import { rolloutSignal } from './messages.js';
 import { Rollout } from './rollout.js';
@@ -97,9 +97,10 @@ export class Rollouts {
     }
   }
 
-  private ordered(order: unknown): void {
+  private ordered(payload: unknown): void {
     const { model, inbox, chores } = this.traffic;
-    if (!isRolloutOrder(order, model)) return inbox.unknown(rolloutSignal.name, order);
+    const order = rolloutOrderIn(payload, model);
+    if (order === null) return inbox.unknown(rolloutSignal.name, payload);
     const before = this.ended.find((end) => end.request === order.request);
     if (before !== undefined) return chores.add({ kind: 'reply', replyTo: order.replyTo, ended: before });
     const known = [...this.orders, ...(this.current === null ? [] : [this.current.state.order])];

@@ -1,8 +1,9 @@
-import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
+import { allHandlersFinished, condition, continueAsNew } from '@temporalio/workflow';
 import type { StagePart } from '../activities/contract.js';
 import type { Condemned, NoticeStanding, Progress, Stage } from '../domain/lifecycle.js';
 import type { ReleaseName } from '../domain/names.js';
 import type { Proviso } from '../domain/provisional.js';
+import { isDue } from './arguments.js';
 import { Audits } from './audits.js';
 import { insist, refuseStrays } from './desk.js';
 import type { Counting } from './gate.js';
@@ -180,8 +181,7 @@ export class LifecycleRun {
   }
 
   private due(): boolean {
-    const { continueAsNewSuggested, historyLength } = workflowInfo();
-    return continueAsNewSuggested || historyLength > (this.continueAfterEvents ?? Infinity);
+    return isDue(this.continueAfterEvents);
   }
 
   get trouble(): readonly string[] {

@@ -3,6 +3,7 @@ import type { TrainingEnded } from '../activities/training-contract.js';
 import type { Digest } from '../domain/digest.js';
 import { isModelName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
+import { given } from './arguments.js';
 import { askedWorkflow, type AskedCarried, type AskedDesk } from './asked.js';
 import { orRejected, whyOf, type Rejected } from './desk.js';
 import { obstacleOf, refusalOf } from './failures.js';
@@ -46,7 +47,7 @@ export async function training(
   return askedWorkflow(
     { model, version: null, title: `training ${model} ${run}` },
     { input, continueAfterEvents, carried },
-    (desk) => decided({ model, run }, input, desk),
+    (desk) => decided({ model, run }, given(input), desk),
     factsOf,
   );
 }

@@ -188,13 +188,13 @@ export async function readerIn(compiled: string): Promise<Digest> {
 }
 
 /** An error that the process ended with by itself, such as for a file that is not there. */
-function refusalIn(stderr: string): CustodyError | null {
+export function refusalIn(stderr: string): CustodyError | null {
   try {
     const told = parseJson(stderr.trim().split('\n').at(-1) ?? '', 'the error') as {
       code?: unknown;
       message?: unknown;
-    };
-    if (!isErrorCode(told.code) || typeof told.message !== 'string') return null;
+    } | null;
+    if (!isErrorCode(told?.code) || typeof told?.message !== 'string') return null;
     return new CustodyError(told.code satisfies ErrorCode, printable(told.message));
   } catch (error) {
     if (error instanceof CustodyError && error.code === 'MALFORMED') return null;

@@ -26,7 +26,8 @@ export class Coverage {
   look(): { readonly isNew: boolean; counts(): void } {
     const found = new Map<string, readonly Range[]>();
     for (const { url, functions } of this.take())
-      if (/\/(formats|domain)\//.test(url)) for (const each of functions) this.compare(url, each, found);
+      if (/\/dist\/(formats|domain|adapters|api|gateway|workflows)\//.test(url))
+        for (const each of functions) this.compare(url, each, found);
     return {
       isNew: found.size > 0,
       counts: () => {
