@@ -74,8 +74,13 @@ export async function stand(bench: Bench): Promise<Standing> {
   return standing;
 }
 
-/** That all of it goes on, each a fault of this group. */
-export function goesOn(run: Run, group: string, now: () => { readonly bench: Bench; readonly before: Standing }): void {
+/** That all of it goes on, each a fault of this group. Where Temporal has `lost` its database, a retirement that waited is asked for again. */
+export function goesOn(
+  run: Run,
+  group: string,
+  now: () => { readonly bench: Bench; readonly before: Standing },
+  lost = false,
+): void {
   const goes = (what: string, body: (bench: Bench, before: Standing) => Promise<void>): void =>
     run.fault(group, what, () => body(now().bench, now().before));
 
@@ -110,6 +115,7 @@ export function goesOn(run: Run, group: string, now: () => { readonly bench: Ben
     await bench.answers({ status: 200, version: WAITING });
   });
   goes('waits to be retired', async (bench) => {
+    if (lost) await command(bench, 'retire', LEAVING, '1.0.0', '--reason', 'replaced', '--key', 'otto');
     await agreed(bench, await bench.openGate('1.0.0', LEAVING), ['alice', 'bob']);
     const name = { model: LEAVING, version: '1.0.0' };
     const outcome = await until('its end', PATIENCE_SECONDS, () => outcomeOf(bench.custody, name));
