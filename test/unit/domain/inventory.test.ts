@@ -158,6 +158,11 @@ describe('any graph', () => {
         expect(found.map(({ node }) => nodeKey(node)).sort()).toEqual([...closure].sort());
         const distances = found.map(({ distance }) => distance);
         expect(distances).toEqual([...distances].sort((a, b) => a - b));
+        const far = new Map([[root, 0], ...found.map(({ node, distance }) => [nodeKey(node), distance] as const)]);
+        for (const { node, distance, through } of found) {
+          expect(graph.edges).toContainEqual(expect.objectContaining({ from: nodeKey(node), to: through }));
+          expect(far.get(through)).toBe(distance - 1);
+        }
       }),
     );
   });
@@ -196,9 +201,8 @@ describe('any graph', () => {
       .slice(1)
       .map((node): InventoryEdge => ({ from: nodeKey(node), to: modelKey('m0'), why: 'calls' }));
     for (const edges of [links, star]) {
-      const { nodes: made } = makeGraph(chain, edges);
-      const graph: InventoryGraph = { nodes: made, edges: edges.map(counted) };
       reads = 0;
+      const graph = makeGraph(chain, edges.map(counted));
       expect(dependentsOf(graph, [modelKey('m0')])).toHaveLength(COUNT - 1);
       expect(reads).toBeLessThanOrEqual(2 * COUNT);
       expect(graphTree(graph, [modelKey('m0')])).toHaveLength(COUNT);
