@@ -69,7 +69,7 @@ export const CURVES: readonly Curve[] = [
     note: 'it grows with the logarithm: a hash more where there are twice as many records',
   },
   { ...LOG, what: 'filling the log', cost: 'filledSeconds', unit: 's', costOf: 'all', growth: 1 },
-  { ...LOG, what: 'bytes in the store', cost: 'storeBytes', unit: 'bytes', costOf: 'all', growth: 1 },
+  { ...LOG, what: 'bytes in the store', cost: 'storeBytes', unit: 'bytes', costOf: 'all', growth: 1.5 },
   { ...LIVE, what: 'memory of control’s worker', cost: 'workerMib', unit: 'MiB', costOf: 'all', growth: null },
   { ...LIVE, what: 'memory of Temporal', cost: 'serverMib', unit: 'MiB', costOf: 'all', growth: null },
   { ...LIVE, what: 'Temporal’s database on disk', cost: 'fileMib', unit: 'MiB', costOf: 'all', growth: null },

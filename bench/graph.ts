@@ -10,8 +10,7 @@ import { inTurns, median, round, say } from './measure.js';
 /**
  * Who needs a model, also through others, in a graph in which all the others do: microseconds of one question, at each number of
  * edges, and of making the graph. Each node needs up to three that were there before it. Beside it a recursive query of SQLite,
- * in turns, on the same edges in memory, by their index, which says who is reached; ours also says how far away and through
- * whom. Ratios above one are in Custody's favour. Usage: graph [edges,edges…] [turns]
+ * in turns, on the same edges in memory, by their index. Ratios above one are in Custody's favour. Usage: graph [edges,edges…] [turns]
  */
 const sizes = (process.argv[2] ?? '1,10,100,1000,10000,100000,300000').split(',').map(Number);
 const turns = Number(process.argv[3] ?? 21);

@@ -132,7 +132,7 @@ export const ROWS: readonly Row[] = [
   {
     ...{ bench: 'graph', what: 'the same beside a database', unit: 'µs', ours: 'most.microseconds.custody' },
     ...{ peer: { name: SQLITE, at: 'most.microseconds.sqlite' }, better: 'less', goal: { times: 33 } },
-    note: 'SQLite has a whole language of queries; Custody also says how far away and through whom',
+    note: 'SQLite answers every other question, too',
   },
   {
     ...{ bench: 'state', what: 'what one model was at a time', unit: 'µs', ours: 'hot.oneMicroseconds' },

@@ -92,6 +92,15 @@ function byTarget(count: number, froms: readonly number[], tos: readonly number[
   return { starts, needers };
 }
 
+/** Everything that needs one of `roots`, directly or through others, nearest first; the roots are not in it. */
+export function dependentsOf({ numbered }: InventoryGraph, roots: readonly string[]): readonly InventoryNode[] {
+  const { began, queue, end } = searched(numbered, roots);
+  // Made at once: a list that grows is copied again and again.
+  const found = new Array<InventoryNode>(end - began);
+  for (let at = began; at < end; at += 1) found[at - began] = numbered.nodes[queue[at]!]!;
+  return found;
+}
+
 /** A node that was reached, by the edge that led to it: the way back to where the search began. */
 export interface Reached {
   readonly node: InventoryNode;
@@ -101,20 +110,26 @@ export interface Reached {
   readonly through: string;
 }
 
-/**
- * Everything that needs one of `roots`, directly or through others, nearest first; the roots are not in it. Each node and each
- * edge is looked at once, whatever circles there are.
- */
-export function dependentsOf({ numbered }: InventoryGraph, roots: readonly string[]): readonly Reached[] {
-  const { numbers, keys, nodes, starts, needers } = numbered;
-  const began = [...new Set(roots.flatMap((root) => numbers.get(root) ?? []))];
+/** As `dependentsOf`, with the way to each. */
+export function waysOfDependents({ numbered }: InventoryGraph, roots: readonly string[]): readonly Reached[] {
+  const { keys, nodes } = numbered;
+  const { began, queue, through, end } = searched(numbered, roots);
+  const distances = new Int32Array(keys.length);
+  return Array.from(queue.subarray(began, end), (number, at) => {
+    const from = through[began + at]!;
+    const distance = (distances[number] = distances[from]! + 1);
+    return { node: nodes[number]!, distance, through: keys[from]! };
+  });
+}
+
+/** Each node and each edge is looked at once, whatever circles there are. The roots come first in the queue. */
+function searched({ numbers, keys, starts, needers }: Numbered, roots: readonly string[]) {
+  const rooted = [...new Set(roots.flatMap((root) => numbers.get(root) ?? []))];
   const visited = new Uint8Array(keys.length);
-  for (const root of began) visited[root] = 1;
+  for (const root of rooted) visited[root] = 1;
   const [queue, through] = [new Int32Array(keys.length), new Int32Array(keys.length)];
-  queue.set(began);
-  let [end, nearer] = [began.length, began.length];
-  /** Where in the queue each distance ends. */
-  const ends: number[] = [];
+  queue.set(rooted);
+  let end = rooted.length;
   for (let at = 0; at < end; at += 1) {
     const number = queue[at]!;
     for (let each = starts[number]!; each < starts[number + 1]!; each += 1) {
@@ -124,15 +139,8 @@ export function dependentsOf({ numbered }: InventoryGraph, roots: readonly strin
       through[end] = number;
       queue[end++] = needer;
     }
-    if (at + 1 === nearer) ends.push((nearer = end));
   }
-  // Made at the end and at once: a list that grows is copied again and again.
-  const reached = new Array<Reached>(end - began.length);
-  for (let at = began.length, distance = 1; at < end; at += 1) {
-    if (at === ends[distance - 1]) distance += 1;
-    reached[at - began.length] = { node: nodes[queue[at]!]!, distance, through: keys[through[at]!]! };
-  }
-  return reached;
+  return { began: rooted.length, queue, through, end };
 }
 
 /** Edges by the node on one of their sides. */

@@ -10,6 +10,7 @@ import {
   modelKey,
   nodeKey,
   releaseKey,
+  waysOfDependents,
   type InventoryEdge,
   type InventoryFacts,
   type InventoryGraph,
@@ -43,8 +44,7 @@ const seen = (model: string, ...callers: readonly SeenCaller[]) => ({
   callers,
   overflow: { requests: 0, refused: 0 },
 });
-const dependents = (graph: InventoryGraph, ...roots: string[]): string[] =>
-  dependentsOf(graph, roots).map(({ node }) => nodeKey(node));
+const dependents = (graph: InventoryGraph, ...roots: string[]): string[] => dependentsOf(graph, roots).map(nodeKey);
 
 describe('who depends on a model', () => {
   test('declared consumers, callers that were only seen, and those behind a consumer that is an endpoint itself', () => {
@@ -57,7 +57,9 @@ describe('who depends on a model', () => {
       ],
       seen: [seen('digits', caller({ kind: 'unknown', id: 'cron' }), caller({}))],
     });
-    expect(dependentsOf(graph, [modelKey('digits')]).map(({ node, distance }) => [nodeKey(node), distance])).toEqual([
+    expect(
+      waysOfDependents(graph, [modelKey('digits')]).map(({ node, distance }) => [nodeKey(node), distance]),
+    ).toEqual([
       [consumerKey('router'), 1],
       [callerKey('unknown', 'cron'), 1],
       [callerKey('anonymous', ''), 1],
@@ -154,7 +156,8 @@ describe('any graph', () => {
             if (closure.has(to) && !closure.has(from)) grew = closure.add(from).size > 0;
         }
         closure.delete(root);
-        const found = dependentsOf(graph, [root]);
+        const found = waysOfDependents(graph, [root]);
+        expect(found.map(({ node }) => node)).toEqual(dependentsOf(graph, [root]));
         expect(found.map(({ node }) => nodeKey(node)).sort()).toEqual([...closure].sort());
         const distances = found.map(({ distance }) => distance);
         expect(distances).toEqual([...distances].sort((a, b) => a - b));
