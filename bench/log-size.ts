@@ -9,10 +9,12 @@ import { inTurns, round, say, seconds, spread, timed } from './measure.js';
 import { goBuild, newRecord, newRecords, startBenchStore, vkey } from './store.js';
 
 /**
- * What the size of the audit log costs. The seconds of filling it, and the bytes of its files in the store; an append, one after the
- * other and in turns through logs of each size, in milliseconds; how many bytes of hashes a proof has; and `custody audit verify` of the largest, taken along into a folder,
- * beside Tessera's fsck of the same folder: whole processes, in turns. The records as JSON Lines beside the log are left
- * out, since fsck does not know them. Ratios above one are in Custody's favour. Usage: log-size [size,size…] [appends]
+ * What the size of the audit log costs. The seconds of filling it, and the bytes of its files in the store; an append, one after
+ * the other and in turns through logs of each size, in milliseconds; how many bytes of hashes a proof has; and `custody audit
+ * verify` of the largest, taken along into a folder, beside Tessera's fsck of the same folder: whole processes, in turns. The
+ * records as JSON Lines beside the log are left out, since fsck does not know them. Ratios above one are in Custody's favour. A log
+ * of ten million takes ten times as long to fill as one of a million, and 8 GB of disk, and what is taken along comes on top: name it as a
+ * size where there is room for it. Usage: log-size [size,size…] [appends]
  */
 const sizes = (process.argv[2] ?? '1,1000,10000,100000,1000000').split(',').map(Number);
 const appends = Number(process.argv[3] ?? 200);
