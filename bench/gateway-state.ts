@@ -22,15 +22,30 @@ export function report(error: unknown): void {
 
 /** A gateway in this process that goes on from there, with these replicas. */
 export function openGateway(folder: string, { root, durable }: BenchState, replicas: BenchState['replicas']): Gateway {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'state.json'), JSON.stringify(durable));
-  const gateway = new Gateway({ environment: 'bench', root, state: folder, report, reaches: () => true });
+  leaveState(folder, durable);
+  const gateway = gatewayOn(folder, root);
   for (const replica of replicas) gateway.admitReplica(replica);
   return gateway;
 }
 
-/** What a gateway has on disk while a second release has half of the callers, and the replicas of both, which are one server. */
-export function gatewayState(port: number): {
+export function leaveState(folder: string, durable: object): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'state.json'), JSON.stringify(durable));
+}
+
+/** A gateway in this process that goes on from what lies in the folder. */
+export function gatewayOn(folder: string, root: PinnedRoot): Gateway {
+  return new Gateway({ environment: 'bench', root, state: folder, report, reaches: () => true });
+}
+
+/**
+ * What a gateway has on disk while a second release of each model has half of the callers, and the replicas of all, which are one
+ * server.
+ */
+export function gatewayState(
+  port: number,
+  models: readonly string[] = ['digits'],
+): {
   readonly root: PinnedRoot;
   readonly durable: object;
   readonly replicas: readonly SignedEnvelope[];
@@ -55,16 +70,11 @@ export function gatewayState(port: number): {
   const policy = developmentPolicy('bench', authorities, suites);
   const now = Date.now();
   const times = { issuedAt: isoTime(now), expiresAt: isoTime(now + HOUR_MS) };
-  const releases: RouteEntry[] = ['1.1.0', '1.0.0'].map((version) => ({
-    release: sha256(version),
-    version,
-    weight: 50,
-  }));
-  const document: RoutingDocument = {
-    ...{ environment: 'bench', model: 'digits', revision: 1, previous: null, change: 'plan', releases },
+  const documents = models.map((model): RoutingDocument => ({
+    ...{ environment: 'bench', model, revision: 1, previous: null, change: 'plan', releases: releasesOf(model) },
     ...{ plan: { request: sha256('request'), step: 0 }, triggers: policy.rollout.triggers, lifted: [], restore: null },
     ...{ policy: policyDigest(policy), issuedAt: times.issuedAt },
-  };
+  }));
   const status = { environment: 'bench', version: now, ...times, revoked: [], kills: [] };
   return {
     operator,
@@ -72,17 +82,25 @@ export function gatewayState(port: number): {
     durable: {
       policies: [signPolicy(policy, [root])],
       status: { digest: sha256('status'), predicate: status },
-      routes: [{ head: { digest: sha256('document'), document }, inForce: document, baked: null }],
+      routes: documents.map((document) => ({
+        ...{ head: { digest: sha256(`document of ${document.model}`), document }, inForce: document, baked: null },
+      })),
       orders: [],
       breaches: [],
     },
-    replicas: releases.map(({ release, version }) =>
-      signStatement(
-        'replica',
-        { name: `lifecycle/digits/${version}`, sha256: release },
-        { environment: 'bench', model: 'digits', version, host: '127.0.0.1', port, ...times },
-        [serving],
+    replicas: documents.flatMap(({ model, releases }) =>
+      releases.map(({ release, version }) =>
+        signStatement(
+          'replica',
+          { name: `lifecycle/${model}/${version}`, sha256: release },
+          { environment: 'bench', model, version, host: '127.0.0.1', port, ...times },
+          [serving],
+        ),
       ),
     ),
   };
+}
+
+function releasesOf(model: string): RouteEntry[] {
+  return ['1.1.0', '1.0.0'].map((version) => ({ release: sha256(`${model} ${version}`), version, weight: 50 }));
 }

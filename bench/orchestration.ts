@@ -37,12 +37,13 @@ try {
       const perSecond = await many(sides);
       const one = { custody: await each(() => release(sides.custody)), naive: await each(() => naive(sides.naive)) };
       const ms = { custody: spread(msOf(one.custody)), naive: spread(msOf(one.naive)) };
-      const last = one.custody.at(-1);
+      const [last, lastNaive] = [one.custody.at(-1), one.naive.at(-1)];
       say({
         [database]: {
           alone: {
             ...{ milliseconds: ms, ratio: round(ms.naive.p50 / ms.custody.p50) },
-            ...{ activities: last?.activities, events: last?.events, naiveActivities: NAIVE.alone },
+            ...{ activities: last?.activities, events: last?.events },
+            naive: { activities: NAIVE.alone, events: lastNaive?.events },
           },
           atOnce: {
             ...{ of: atOnce, perSecond, ratio: round(perSecond.custody / perSecond.naive) },

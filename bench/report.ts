@@ -1,8 +1,10 @@
-import { digits, figuresOf, goalOf, isMet, type Figure, type Results } from './results.js';
+import { curvesOn } from './curve-report.js';
+import type { Curve } from './curves.js';
+import { digits, escaped, figuresOf, goalOf, isMet, type Figure, type Results } from './results.js';
 import type { Row } from './rows.js';
 
-/** The page about the figures, with the chart beside it. */
-export function page(rows: readonly Row[], results: Results): string {
+/** The page about the figures and the curves, with the charts beside it. */
+export function page(rows: readonly Row[], curves: readonly Curve[], results: Results): string {
   const figures = figuresOf(rows, results);
   const { processor, cores, gib, kernel, node } = results.machine;
   const missed = figures.filter((figure) => !isMet(figure));
@@ -23,6 +25,7 @@ export function page(rows: readonly Row[], results: Results): string {
     '| --- | --- | ---: | --- | ---: | --- | --- |',
     ...figures.map(line),
     '',
+    ...curvesOn(curves, results),
     ...notes(figures),
   ].join('\n');
 }
@@ -85,8 +88,4 @@ export function chart(rows: readonly Row[], results: Results): string {
 
 function shortened(text: string): string {
   return text.length <= 58 ? text : `${text.slice(0, 57)}…`;
-}
-
-function escaped(text: string): string {
-  return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 }

@@ -47,10 +47,16 @@ function figureOf(row: Row, said: object): Figure {
   return { row, ours, peer, times, ofGoal: times / row.goal.times };
 }
 
-function numberAt({ bench, what }: Row, said: object, path: string): number {
-  let at: unknown = said;
-  for (const key of path.split('.')) at = (at as Record<string, unknown> | undefined)?.[key];
+/** What a bench says there; an error where it says none. */
+export function numberAt({ bench, what }: Pick<Row, 'bench' | 'what'>, said: unknown, path: string): number {
+  const at = valueAt(said, path);
   if (typeof at !== 'number' || !Number.isFinite(at)) throw new Error(`${bench} says no ${path}: “${what}”`);
+  return at;
+}
+
+export function valueAt(said: unknown, path: string): unknown {
+  let at = said;
+  for (const key of path.split('.')) at = (at as Record<string, unknown> | undefined)?.[key];
   return at;
 }
 
@@ -67,4 +73,9 @@ export function digits(value: number): string {
 export function goalOf({ row: { goal, better, unit } }: Figure): string {
   const sign = better === 'less' && 'value' in goal ? '≤' : '≥';
   return 'times' in goal ? `${sign} ${goal.times}×` : `${sign} ${digits(goal.value)} ${unit}`;
+}
+
+/** As text of SVG. */
+export function escaped(text: string): string {
+  return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 }

@@ -4,6 +4,8 @@ import { availableParallelism, cpus, release, totalmem, type as system } from 'n
 import { join } from 'node:path';
 import pc from 'picocolors';
 import { isoTime } from '../domain/time.js';
+import { costOf, curvesChart, unitOf, verdictOf } from './curve-report.js';
+import { curveFiguresOf, CURVES } from './curves.js';
 import { round } from './measure.js';
 import { chart, page } from './report.js';
 import { digits, figuresOf, goalOf, isMet, type Ran, type Results } from './results.js';
@@ -16,7 +18,7 @@ import { ROWS } from './rows.js';
  */
 const root = join(import.meta.dirname, '../..');
 const file = join(root, 'bench/results.json');
-const all = [...new Set(ROWS.map(({ bench }) => bench))];
+const all = [...new Set([...ROWS, ...CURVES].map(({ bench }) => bench))];
 const named = process.argv.slice(2);
 const unknown = named.filter((name) => !all.includes(name));
 if (unknown.length > 0) throw new Error(`no bench is called ${unknown.join(', ')}: there are ${all.join(', ')}`);
@@ -33,9 +35,11 @@ for (const name of named.length === 0 ? all : named) {
   benches[name] = ran;
   const results = { machine: machine(), benches };
   print(results, name);
+  printCurves(results, name);
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
-  writeFileSync(join(root, 'docs/performance.md'), page(ROWS, results));
+  writeFileSync(join(root, 'docs/performance.md'), page(ROWS, CURVES, results));
   writeFileSync(join(root, 'docs/performance.svg'), chart(ROWS, results));
+  writeFileSync(join(root, 'docs/performance-curves.svg'), curvesChart(CURVES, results));
 }
 if (failed.length > 0) process.stderr.write(`${pc.red(`failed: ${failed.join(', ')}`)}\n`);
 process.exitCode = failed.length > 0 ? 1 : 0;
@@ -72,5 +76,16 @@ function print(results: Results, name: string): void {
     const verdict = isMet(figure) ? pc.green('met') : pc.red(`missed: ${digits(figure.ofGoal * 100)} %`);
     const cells = [row.bench.padEnd(14), row.what.padEnd(78), `${digits(ours)} ${row.unit}`.padStart(22)];
     process.stdout.write(`${cells.join(' ')}  ${goalOf(figure).padEnd(24)} ${verdict}  ${pc.dim(beside)}\n`);
+  }
+}
+
+function printCurves(results: Results, name: string): void {
+  for (const figure of curveFiguresOf(CURVES, results)) {
+    const { curve, points, isMet: isAsGood } = figure;
+    if (curve.bench !== name) continue;
+    const cells = points.map(({ size, each }) => `${digits(size)}: ${costOf(each)}`);
+    const verdict = verdictOf(figure).replaceAll('*', '');
+    const head = `${curve.bench}: ${curve.what}, ${unitOf(curve)}`;
+    process.stdout.write(`${head}\n  ${cells.join('  ')}\n  ${(isAsGood ? pc.dim : pc.red)(verdict)}\n`);
   }
 }

@@ -25,6 +25,7 @@ try {
   await writeFile(publicKey, pair.publicKey.export({ type: 'spki', format: 'pem' }));
   say({ oneTinyFile: await beside('tiny', (model) => writeFile(join(model, 'config.json'), '{"hidden_size":64}')) });
   say({ oneLargeFile: { mib: size / MIB, ...(await beside('large', large)) } });
+  say({ fourFiles: { mib: size / MIB, ...(await beside('four', four)) } });
   say({ tenThousandFiles: await beside('many', many) });
 } finally {
   await rm(folder, { recursive: true, force: true });
@@ -32,6 +33,14 @@ try {
 
 async function large(model: string): Promise<void> {
   await writeRandom(join(model, 'model.safetensors'), size);
+  await writeFile(join(model, 'config.json'), '{}');
+}
+
+/** As much as the large one, in four. */
+async function four(model: string): Promise<void> {
+  for (let at = 1; at <= 4; at += 1)
+    await writeRandom(join(model, `model-0000${at}-of-00004.safetensors`), Math.ceil(size / 4));
+  await writeRandom(join(model, 'tokenizer.json'), 4 * MIB);
   await writeFile(join(model, 'config.json'), '{}');
 }
 

@@ -26,7 +26,7 @@ import type { Said } from './waiting-worker.js';
  * other, so that starting them takes most of the time: a TMPDIR in memory saves two thirds of it. Usage: waiting [releases]
  */
 const releases = Number(process.argv[2] ?? 10_000);
-const POINTS = [100, 1_000, 2_000, 5_000];
+const POINTS = [1, 10, 100, 1_000, 2_000, 5_000];
 /** On their way to their notice, or looked at, at the same time. */
 const AT_ONCE = 50;
 const ANSWERS = 50;
@@ -97,12 +97,15 @@ async function measure(client: Client): Promise<object> {
   const answerMs = await alive(next, answers(client, Math.min(ANSWERS, releases)));
   const answered = await point(releases, next);
 
-  const [least, full] = [points[0] ?? empty, points.at(-1) ?? empty];
+  const full = points.at(-1) ?? empty;
+  // The first ones also load what all the others use.
+  const least = points.find((at) => at.releases >= 100) ?? full;
   const held = points.findLast((at) => at.held === at.releases) ?? least;
   const each1000 = (of: 'workerMib' | 'serverMib' | 'fileMib', from: Point, to: Point): number =>
     round(((to[of] - from[of]) * 1000) / (to.releases - from.releases));
   return {
     ...{ releases, broughtToNoticePerSecond: round(releases / took), points: [empty, ...points] },
+    lifecycles: points.map((at) => moreThan(empty, at)),
     worker: {
       mibPer1000: each1000('workerMib', empty, full),
       releasesPerGib: Math.floor((releases * 1024) / full.workerMib),
@@ -203,11 +206,19 @@ async function point(at: number, worker: Worker): Promise<Point> {
 
 function rssMib(pid: number | undefined): number {
   const status = readFileSync(`/proc/${pid ?? 0}/status`, 'utf8');
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024);
+  return round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024);
+}
+
+/** What the releases have added to what was there without any. */
+function moreThan(empty: Point, { releases: count, workerMib, serverMib, fileMib }: Point): object {
+  return {
+    ...{ releases: count, workerMib: round(workerMib - empty.workerMib) },
+    ...{ serverMib: round(serverMib - empty.serverMib), fileMib: round(fileMib - empty.fileMib) },
+  };
 }
 
 /** With what has not been taken over into it yet. */
 function fileMib(): number {
   const files = readdirSync(dirname(database)).filter((name) => name.startsWith(basename(database)));
-  return Math.round(files.reduce((sum, name) => sum + statSync(join(dirname(database), name)).size, 0) / MIB);
+  return round(files.reduce((sum, name) => sum + statSync(join(dirname(database), name)).size, 0) / MIB);
 }

@@ -23,7 +23,7 @@ export function dependentsOfRelease(
 ): readonly Dependent[] {
   const declared = new Map(consumers.map(({ predicate }) => [predicate.consumer, predicate] as const));
   const found = new Map<string, Dependent>();
-  for (const { node } of dependentsOf(graph, [modelKey(name.model), releaseKey(name)])) {
+  for (const node of dependentsOf(graph, [modelKey(name.model), releaseKey(name)])) {
     if ((node.kind !== 'consumer' && node.kind !== 'caller') || node.id === '') continue;
     const said = node.kind === 'consumer' ? declared.get(node.id) : undefined;
     // Who is declared is told as declared: nobody takes its place by calling under its name.
@@ -50,7 +50,7 @@ export function releasesOn(
 ): readonly DependentRelease[] {
   const isOther = (each: ReleaseName): boolean => each.model !== name.model || each.version !== name.version;
   const serves = (each: ReleaseName): boolean => served.some((route) => sameName(route, each));
-  const made = dependentsOf(graph, [releaseKey(name)]).flatMap(({ node }) => (node.kind === 'release' ? [node] : []));
+  const made = dependentsOf(graph, [releaseKey(name)]).flatMap((node) => (node.kind === 'release' ? [node] : []));
   const own = new Set(files);
   const sharing = living.filter((each) => isOther(each) && each.files.some((sha256) => own.has(sha256)));
   return [
@@ -62,7 +62,7 @@ export function releasesOn(
 /** Models whose own endpoints call this one, also through others. */
 export function endpointsOn(graph: InventoryGraph, { model }: ReleaseName): readonly string[] {
   const found = dependentsOf(graph, [modelKey(model)]);
-  return found.flatMap(({ node }) => (node.kind === 'model' ? [node.model] : [])).sort();
+  return found.flatMap((node) => (node.kind === 'model' ? [node.model] : [])).sort();
 }
 
 /** Releases of other models that serve and were made from it, but for those that the request names. */

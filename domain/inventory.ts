@@ -22,10 +22,23 @@ export interface InventoryEdge {
   readonly why: (typeof EDGE_KINDS)[number];
 }
 
-/** Who needs whom: each node once, by its key. Edges that name no node of it are left out. */
+/** Who needs whom: each node once, by its key. Edges that name no node of it are left out. Made by `makeGraph` alone. */
 export interface InventoryGraph {
   readonly nodes: ReadonlyMap<string, InventoryNode>;
   readonly edges: readonly InventoryEdge[];
+  readonly numbered: Numbered;
+}
+
+/**
+ * The same by numbers, so that a question looks no key up but those that it names. Who needs node `n` stands in `needers` from
+ * `starts[n]` on, up to `starts[n + 1]`.
+ */
+interface Numbered {
+  readonly numbers: ReadonlyMap<string, number>;
+  readonly keys: readonly string[];
+  readonly nodes: readonly InventoryNode[];
+  readonly starts: Int32Array;
+  readonly needers: Int32Array;
 }
 
 export const modelKey = (model: string): string => `model/${model}`;
@@ -50,15 +63,42 @@ export function nodeKey(node: InventoryNode): string {
 export function makeGraph(nodes: Iterable<InventoryNode>, edges: Iterable<InventoryEdge>): InventoryGraph {
   const byKey = new Map<string, InventoryNode>();
   for (const node of nodes) byKey.set(nodeKey(node), node);
-  const seen = new Set<string>();
+  const keys = [...byKey.keys()];
+  const numbers = new Map(keys.map((key, at) => [key, at] as const));
+  const seen = new Set<number>();
   const kept: InventoryEdge[] = [];
+  const [froms, tos]: [number[], number[]] = [[], []];
   for (const edge of edges) {
-    const key = `${edge.from} ${edge.why} ${edge.to}`;
-    if (seen.has(key) || !byKey.has(edge.from) || !byKey.has(edge.to)) continue;
-    seen.add(key);
+    const [from, to] = [numbers.get(edge.from), numbers.get(edge.to)];
+    if (from === undefined || to === undefined) continue;
+    const triple = (from * keys.length + to) * EDGE_KINDS.length + EDGE_KINDS.indexOf(edge.why);
+    if (seen.has(triple)) continue;
+    seen.add(triple);
     kept.push(edge);
+    froms.push(from);
+    tos.push(to);
   }
-  return { nodes: byKey, edges: kept };
+  const numbered = { numbers, keys, nodes: [...byKey.values()], ...byTarget(keys.length, froms, tos) };
+  return { nodes: byKey, edges: kept, numbered };
+}
+
+function byTarget(count: number, froms: readonly number[], tos: readonly number[]) {
+  const starts = new Int32Array(count + 2);
+  for (const to of tos) starts[to + 2]! += 1;
+  for (let at = 2; at < starts.length; at += 1) starts[at]! += starts[at - 1]!;
+  // Each place is used up as it is filled, and so becomes the start of the next.
+  const needers = new Int32Array(tos.length);
+  for (const [at, to] of tos.entries()) needers[starts[to + 1]!++] = froms[at]!;
+  return { starts, needers };
+}
+
+/** Everything that needs one of `roots`, directly or through others, nearest first; the roots are not in it. */
+export function dependentsOf({ numbered }: InventoryGraph, roots: readonly string[]): readonly InventoryNode[] {
+  const { began, queue, end } = searched(numbered, roots);
+  // Made at once: a list that grows is copied again and again.
+  const found = new Array<InventoryNode>(end - began);
+  for (let at = began; at < end; at += 1) found[at - began] = numbered.nodes[queue[at]!]!;
+  return found;
 }
 
 /** A node that was reached, by the edge that led to it: the way back to where the search began. */
@@ -70,26 +110,37 @@ export interface Reached {
   readonly through: string;
 }
 
-/**
- * Everything that needs one of `roots`, directly or through others, nearest first; the roots are not in it. Each node and each
- * edge is looked at once, whatever circles there are.
- */
-export function dependentsOf(graph: InventoryGraph, roots: readonly string[]): readonly Reached[] {
-  const needers = neighbours(graph, ({ to }) => to);
-  const visited = new Set(roots);
-  const reached: Reached[] = [];
-  const queue = roots.map((key) => ({ key, distance: 0 }));
-  for (let at = 0; at < queue.length; at += 1) {
-    const { key, distance } = queue[at]!;
-    for (const { from } of needers.get(key) ?? []) {
-      const node = graph.nodes.get(from);
-      if (visited.has(from) || node === undefined) continue;
-      visited.add(from);
-      reached.push({ node, distance: distance + 1, through: key });
-      queue.push({ key: from, distance: distance + 1 });
+/** As `dependentsOf`, with the way to each. */
+export function waysOfDependents({ numbered }: InventoryGraph, roots: readonly string[]): readonly Reached[] {
+  const { keys, nodes } = numbered;
+  const { began, queue, through, end } = searched(numbered, roots);
+  const distances = new Int32Array(keys.length);
+  return Array.from(queue.subarray(began, end), (number, at) => {
+    const from = through[began + at]!;
+    const distance = (distances[number] = distances[from]! + 1);
+    return { node: nodes[number]!, distance, through: keys[from]! };
+  });
+}
+
+/** Each node and each edge is looked at once, whatever circles there are. The roots come first in the queue. */
+function searched({ numbers, keys, starts, needers }: Numbered, roots: readonly string[]) {
+  const rooted = [...new Set(roots.flatMap((root) => numbers.get(root) ?? []))];
+  const visited = new Uint8Array(keys.length);
+  for (const root of rooted) visited[root] = 1;
+  const [queue, through] = [new Int32Array(keys.length), new Int32Array(keys.length)];
+  queue.set(rooted);
+  let end = rooted.length;
+  for (let at = 0; at < end; at += 1) {
+    const number = queue[at]!;
+    for (let each = starts[number]!; each < starts[number + 1]!; each += 1) {
+      const needer = needers[each]!;
+      if (visited[needer] === 1) continue;
+      visited[needer] = 1;
+      through[end] = number;
+      queue[end++] = needer;
     }
   }
-  return reached;
+  return { began: rooted.length, queue, through, end };
 }
 
 /** Edges by the node on one of their sides. */

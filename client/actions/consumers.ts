@@ -10,6 +10,7 @@ import {
   releaseKey,
   type InventoryGraph,
   type Reached,
+  waysOfDependents,
 } from '../../domain/inventory.js';
 import { assertModelName } from '../../domain/names.js';
 import { graphDot, graphMermaid, graphTree, labelOf, rootsOf } from '../../formats/graph.js';
@@ -66,7 +67,7 @@ export async function list(session: Session): Promise<void> {
 export async function show(session: Session, model: string): Promise<void> {
   assertModelName(model);
   const inventory = await gather(openReading(session.layout));
-  const reached = dependentsOf(inventory.graph, rootsFor(inventory, model));
+  const reached = waysOfDependents(inventory.graph, rootsFor(inventory, model));
   const consumers = reached.flatMap((each) => rowOf(inventory, model, reached, each));
   const overflow = inventory.seen.find((seen) => seen.model === model)?.overflow.requests ?? 0;
   answer(session, { model, consumers, overflow }, [
@@ -128,7 +129,7 @@ function rootsFor({ graph, releases }: Inventory, model: string): readonly strin
 
 function partOf(graph: InventoryGraph, roots: readonly string[]): InventoryGraph {
   const found = roots.flatMap((key) => graph.nodes.get(key) ?? []);
-  return makeGraph([...found, ...dependentsOf(graph, roots).map(({ node }) => node)], graph.edges);
+  return makeGraph([...found, ...dependentsOf(graph, roots)], graph.edges);
 }
 
 interface Row {

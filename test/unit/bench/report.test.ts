@@ -47,7 +47,7 @@ describe('the figures of the benches', () => {
   });
 
   test('a goal that is missed is shown as missed, and what is not equal is said', () => {
-    const text = page(rows, results);
+    const text = page(rows, [], results);
     expect(text).toContain('3 figures, 2 reach their goal.');
     expect(text).toContain('| 1 ms | them 1.0: 2.5 | 2.5× | ≥ 3× | **missed: 83.3 %** |');
     expect(text).toContain('| 3,000 /s | it: 1,000 | 3× | ≥ 2× | met |');

@@ -10,6 +10,7 @@ import {
   modelKey,
   nodeKey,
   releaseKey,
+  waysOfDependents,
   type InventoryEdge,
   type InventoryFacts,
   type InventoryGraph,
@@ -43,8 +44,7 @@ const seen = (model: string, ...callers: readonly SeenCaller[]) => ({
   callers,
   overflow: { requests: 0, refused: 0 },
 });
-const dependents = (graph: InventoryGraph, ...roots: string[]): string[] =>
-  dependentsOf(graph, roots).map(({ node }) => nodeKey(node));
+const dependents = (graph: InventoryGraph, ...roots: string[]): string[] => dependentsOf(graph, roots).map(nodeKey);
 
 describe('who depends on a model', () => {
   test('declared consumers, callers that were only seen, and those behind a consumer that is an endpoint itself', () => {
@@ -57,7 +57,9 @@ describe('who depends on a model', () => {
       ],
       seen: [seen('digits', caller({ kind: 'unknown', id: 'cron' }), caller({}))],
     });
-    expect(dependentsOf(graph, [modelKey('digits')]).map(({ node, distance }) => [nodeKey(node), distance])).toEqual([
+    expect(
+      waysOfDependents(graph, [modelKey('digits')]).map(({ node, distance }) => [nodeKey(node), distance]),
+    ).toEqual([
       [consumerKey('router'), 1],
       [callerKey('unknown', 'cron'), 1],
       [callerKey('anonymous', ''), 1],
@@ -154,10 +156,16 @@ describe('any graph', () => {
             if (closure.has(to) && !closure.has(from)) grew = closure.add(from).size > 0;
         }
         closure.delete(root);
-        const found = dependentsOf(graph, [root]);
+        const found = waysOfDependents(graph, [root]);
+        expect(found.map(({ node }) => node)).toEqual(dependentsOf(graph, [root]));
         expect(found.map(({ node }) => nodeKey(node)).sort()).toEqual([...closure].sort());
         const distances = found.map(({ distance }) => distance);
         expect(distances).toEqual([...distances].sort((a, b) => a - b));
+        const far = new Map([[root, 0], ...found.map(({ node, distance }) => [nodeKey(node), distance] as const)]);
+        for (const { node, distance, through } of found) {
+          expect(graph.edges).toContainEqual(expect.objectContaining({ from: nodeKey(node), to: through }));
+          expect(far.get(through)).toBe(distance - 1);
+        }
       }),
     );
   });
@@ -196,9 +204,8 @@ describe('any graph', () => {
       .slice(1)
       .map((node): InventoryEdge => ({ from: nodeKey(node), to: modelKey('m0'), why: 'calls' }));
     for (const edges of [links, star]) {
-      const { nodes: made } = makeGraph(chain, edges);
-      const graph: InventoryGraph = { nodes: made, edges: edges.map(counted) };
       reads = 0;
+      const graph = makeGraph(chain, edges.map(counted));
       expect(dependentsOf(graph, [modelKey('m0')])).toHaveLength(COUNT - 1);
       expect(reads).toBeLessThanOrEqual(2 * COUNT);
       expect(graphTree(graph, [modelKey('m0')])).toHaveLength(COUNT);
