@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { temporal } from '@temporalio/proto';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import * as workflows from '../../workflows/index.js';
+import type * as workflows from '../../workflows/index.js';
 import { ENDPOINT_DECISIONS, LIFECYCLE_DECISIONS } from '../../workflows/messages.js';
 import { IDENTITY, startDevServer } from '../support/temporal.js';
 import {
