@@ -76,7 +76,7 @@ export class Callers {
 
   constructor(deps: CallersDeps) {
     this.#deps = deps;
-    this.#file = new DurableFile(deps.state, FILE, () => this.#snapshot());
+    this.#file = new DurableFile(deps.state, FILE, () => JSON.stringify(this.#snapshot()));
     const before = readDurable(deps.state, FILE, schema);
     this.#kept = before?.consumers ?? [];
     for (const each of before?.models ?? []) this.#sightings.set(each.model, new Sightings(each.model, each));

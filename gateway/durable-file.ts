@@ -24,14 +24,15 @@ export function readDurable<T>(folder: string, name: string, schema: z.ZodType<T
 export class DurableFile {
   readonly #folder: string;
   readonly #name: string;
-  readonly #snapshot: () => unknown;
+  readonly #text: () => string;
   #running: Promise<void> = Promise.resolve();
   #queued: Promise<void> | null = null;
 
-  constructor(folder: string, name: string, snapshot: () => unknown) {
+  /** `text` is everything of this moment, as JSON. */
+  constructor(folder: string, name: string, text: () => string) {
     this.#folder = folder;
     this.#name = name;
-    this.#snapshot = snapshot;
+    this.#text = text;
   }
 
   /** Everything of this moment is on disk once it resolves. Calls while a write is under way share the next one. */
@@ -47,7 +48,7 @@ export class DurableFile {
   }
 
   async #write(): Promise<void> {
-    const text = JSON.stringify(this.#snapshot());
+    const text = this.#text();
     const partial = join(this.#folder, `${this.#name}.partial`);
     const file = await open(partial, 'w', 0o600);
     try {

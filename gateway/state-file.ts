@@ -99,5 +99,15 @@ export function readState(folder: string): Durable {
 }
 
 export function stateFile(folder: string, snapshot: () => Durable): DurableFile {
-  return new DurableFile(folder, FILE, snapshot);
+  const written = new WeakMap<HeldRoute, string>();
+  /** A route is replaced, never changed, and so written out once: a kill must not wait until those of a thousand models are. */
+  const routeText = (route: HeldRoute): string => {
+    const text = written.get(route) ?? JSON.stringify(route);
+    written.set(route, text);
+    return text;
+  };
+  return new DurableFile(folder, FILE, () => {
+    const { routes, ...others } = snapshot();
+    return `${JSON.stringify(others).slice(0, -1)},"routes":[${routes.map(routeText).join(',')}]}`;
+  });
 }

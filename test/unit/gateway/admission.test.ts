@@ -153,7 +153,7 @@ describe('routing documents', () => {
   test('attack: the last step is not promoted before it was watched', async () => {
     const last = [
       { weight: 10, bakeSeconds: 0.1 },
-      { weight: 100, bakeSeconds: 0.3 },
+      { weight: 100, bakeSeconds: 2 },
     ];
     world = createWorld({ policy: (policy) => ({ ...policy, rollout: { ...policy.rollout, steps: last } }) });
     stable = world.release({ version: '1.0.0' });

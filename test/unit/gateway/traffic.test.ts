@@ -122,7 +122,7 @@ describe('what nobody serves', () => {
   test('a release whose replicas have all vanished is 503', async () => {
     const alone = await startRig(world, cleanup);
     await alone.client.deliverPolicies([world.policyEnvelope]);
-    const brief = world.replica(stable, { port: old.port, expiresAt: new Date(Date.now() + 400).toISOString() });
+    const brief = world.replica(stable, { port: old.port, expiresAt: new Date(Date.now() + 3_000).toISOString() });
     await alone.client.deliverReplica(brief.envelope);
     await alone.inService(stable);
     expect((await ask(alone.port)).status).toBe(200);
