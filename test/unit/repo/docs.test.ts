@@ -26,6 +26,8 @@ const PAGES = [
   'docs/evidence.md',
   'docs/environments.md',
   'docs/observability.md',
+  'docs/recovery.md',
+  'docs/upgrade.md',
 ];
 const textOf = (page: string): string => readFileSync(page, 'utf8');
 
