@@ -38,11 +38,12 @@ await main(async () => {
         ];
   let passed = 0;
   const failures = [];
-  for (const [command, ...args] of checks) {
+  const check = async ([command, ...args]) => {
     say(`  ${command} …`);
     if ((await hand(join(ROOT, 'node_modules', '.bin', command), args)) === 0) passed += 1;
     else failures.push(`FAILED ${command}`);
-  }
+  };
+  await Promise.all(checks.map(check));
   const folder = mkdtempSync(join(tmpdir(), 'custody-test-'));
   const report = join(folder, 'report.json');
   try {
