@@ -67,4 +67,4 @@ it('a day of a quiet, watched endpoint is fewer than 100 events, those of contin
   expect(lengths.reduce((sum, length) => sum + length, 0)).toBeLessThan(100);
   await on.env.client.workflow.getHandle(started.workflowId).terminate('the day is over');
   expect(await ended).toBe('ended');
-});
+}, 600_000);
