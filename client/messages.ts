@@ -54,12 +54,12 @@ export async function send(
 }
 
 /** The worker that was given it has died, and no workflow has seen it: this is no verdict. */
-function isUnread(error: unknown): boolean {
-  return (
-    error instanceof WorkflowUpdateFailedError &&
-    error.cause instanceof ApplicationFailure &&
-    error.cause.type === UNREAD
-  );
+const isUnread = (error: unknown): boolean => verdictIn(error)?.type === UNREAD;
+
+/** What an update was refused with, by its workflow or by Temporal. */
+function verdictIn(error: unknown): ApplicationFailure | null {
+  const isVerdict = error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure;
+  return isVerdict ? error.cause : null;
 }
 
 /**
@@ -111,8 +111,9 @@ function explain(error: unknown, workflowId: string, waitedMs: number): unknown 
       `${workflowId} has not answered in ${waitedMs / 1000} s: ${WHO}. The message is on its way, send the same again to learn its verdict`,
       { cause: error },
     );
-  if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure) {
-    const { type, message } = error.cause;
+  const verdict = verdictIn(error);
+  if (verdict !== null) {
+    const { type, message } = verdict;
     return new CustodyError(isErrorCode(type) ? type : 'INTERNAL', message, { cause: error });
   }
   return unanswered(error, workflowId, waitedMs);

@@ -1,4 +1,4 @@
-import { isDeeper } from './depth.js';
+import { isTooDeep } from './depth.js';
 import { readings, tellsOf } from './leak.js';
 import { REFUSAL } from './refusal.js';
 import { withModel, type Verdict } from './suite.js';
@@ -42,8 +42,6 @@ export interface Judgement {
   readonly verdict: Verdict;
   readonly failure: string | null;
 }
-
-const MAX_DEPTH = 64;
 
 const PASSED: Judgement = { verdict: 'passed', failure: null };
 const failed = (failure: string): Judgement => ({ verdict: 'failed', failure });
@@ -203,7 +201,7 @@ function textOf(assertion: Assertion): string | null {
 function parse(text: string): unknown {
   try {
     const value = JSON.parse(text) as unknown;
-    return isDeeper(value, MAX_DEPTH) ? undefined : value;
+    return isTooDeep(value) ? undefined : value;
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 import canonicalize from 'canonicalize';
+import { MAX_JSON_DEPTH } from '../domain/depth.js';
 import { CustodyError } from '../domain/errors.js';
-import { MAX_JSON_DEPTH, parseJson, quote } from './json.js';
+import { parseJson, quote } from './json.js';
 
 /**
  * The canonical form (RFC 8785, JCS) of a JSON value, in UTF-8. Only what JSON has is accepted: `undefined`, NaN, Infinity,

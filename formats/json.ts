@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { MAX_JSON_DEPTH } from '../domain/depth.js';
 import { CustodyError } from '../domain/errors.js';
 import type { JsonVisitor } from './json-visitor.js';
 import { quote } from './printable.js';
@@ -18,7 +19,6 @@ export interface JsonLimits {
 }
 
 export const MAX_JSON_BYTES = 1024 * 1024;
-export const MAX_JSON_DEPTH = 64;
 
 /** Keys that other people's code may turn into a prototype. */
 export const DANGEROUS_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);

@@ -1,8 +1,5 @@
 import { defaultPayloadConverter, type PayloadConverter } from '@temporalio/common';
-import { isDeeper } from '../domain/depth.js';
-
-/** Far more than anything that we send has; what goes as deep as a stack is, could be read and never written again. */
-const MAX_DEPTH = 64;
+import { isTooDeep } from '../domain/depth.js';
 
 /** What stands for a message that cannot be read: of no message's shape, so that it is refused and audited as any other. */
 const UNREADABLE = Object.freeze({ unreadable: true });
@@ -17,7 +14,7 @@ export const payloadConverter: PayloadConverter = {
     if (context?.type === 'activity') return defaultPayloadConverter.fromPayload<T>(payload, context);
     try {
       const value = defaultPayloadConverter.fromPayload<T>(payload, context);
-      return isDeeper(value, MAX_DEPTH) ? (UNREADABLE as T) : value;
+      return isTooDeep(value) ? (UNREADABLE as T) : value;
     } catch {
       return UNREADABLE as T; // Whatever is wrong with it, whoever looks for a message in it finds none.
     }

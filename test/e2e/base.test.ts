@@ -26,12 +26,6 @@ afterAll(() => bench.stop());
 const json = ({ stdout }: Ended): Record<string, unknown> => JSON.parse(stdout) as Record<string, unknown>;
 const bundle = (): string => join(bench.folder, 'next.sig.json');
 const changes = (): string => join(bench.folder, 'changes');
-async function approve(version: string, ...who: readonly string[]): Promise<void> {
-  const waiting = await bench.openGate(version);
-  for (const id of who)
-    expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision(id, waiting))).toBe('accepted');
-}
-
 /** SIGKILLs both as the vault makes somebody a holder of the first key: the other files are still to be taken over. */
 function killedInTakingOver(): Promise<void> {
   const entries = join(bench.state, 'zones', 'vault', 'state', 'entries');
@@ -86,7 +80,7 @@ describe('a release on a base', () => {
   });
 
   test('goes into service and verifies; its scan and its record say what it took over', async () => {
-    await approve(NEXT.version, 'alice');
+    await bench.approve(NEXT.version, ['alice']);
     await bench.reached(NEXT.version, 'in service');
     await bench.answers({ status: 200, version: NEXT.version });
     const verified = await bench.cli('--json', 'verify', MODEL, NEXT.version);
@@ -105,7 +99,7 @@ describe('a release on a base', () => {
   test('keeps what it shares with its base when that is erased', async () => {
     const asked = await bench.cli('retire', MODEL, FIRST.version, '--reason', 'replaced', '--key', 'otto');
     expect(asked, asked.stderr).toMatchObject({ code: 0 });
-    await approve(FIRST.version, 'alice', 'bob');
+    await bench.approve(FIRST.version, ['alice', 'bob']);
     const outcome = await until('the end of 1.0.0', PATIENCE_SECONDS, () => outcomeOf(bench.custody, FIRST));
     if (outcome.kind !== 'retired') throw new Error(`1.0.0 was not retired: ${outcome.kind}`);
     const { verified } = await bench.custody.records.get('destruction', outcome.certificate);
@@ -137,7 +131,7 @@ describe('the only release that serves', () => {
       ...['--notice', '20', '--key', 'otto'],
     );
     expect(asked, asked.stderr).toMatchObject({ code: 0 });
-    await approve(NEXT.version, 'alice', 'bob');
+    await bench.approve(NEXT.version, ['alice', 'bob']);
     const announced = await until('the announcement', PATIENCE_SECONDS, async () => {
       const { headers } = await ask();
       return headers.get('sunset') === null ? null : headers;

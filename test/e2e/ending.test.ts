@@ -26,12 +26,6 @@ afterAll(() => bench.stop());
 
 const json = ({ stdout }: Ended): Record<string, unknown> => JSON.parse(stdout) as Record<string, unknown>;
 
-async function approve(version: string, ...who: readonly string[]): Promise<void> {
-  const waiting = await bench.openGate(version);
-  for (const id of who)
-    expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision(id, waiting))).toBe('accepted');
-}
-
 /** As the administrator of the host finds it: what the vault knows of the bytes, and their ciphertext in the store. */
 async function wanted(release: Digest, path: string): Promise<Wanted> {
   const { records } = bench.custody;
@@ -56,7 +50,7 @@ describe('a release that is erased, of which another one has a file', () => {
       },
     });
     await bench.start(next);
-    await approve(NEXT.version, 'alice');
+    await bench.approve(NEXT.version, ['alice']);
     await bench.reached(NEXT.version, 'in service');
     const own = await wanted(release, 'config.json');
     const shared = await wanted(release, 'weights.safetensors');
@@ -66,7 +60,7 @@ describe('a release that is erased, of which another one has a file', () => {
     const asked = await bench.cli('retire', MODEL, FIRST.version, '--reason', 'replaced', '--key', 'otto');
     expect(asked, asked.stderr).toMatchObject({ code: 0 });
     expect(asked.stdout).toContain(`depends on it   ${MODEL} 1.0.1 shares files with it, and serves`);
-    await approve(FIRST.version, 'alice', 'bob');
+    await bench.approve(FIRST.version, ['alice', 'bob']);
     const outcome = await until('the end of 1.0.0', PATIENCE_SECONDS, () => outcomeOf(bench.custody, FIRST));
     expect(outcome).toMatchObject({ kind: 'retired' });
 
@@ -132,7 +126,7 @@ describe('a release that serves, and turns out to be dangerous', () => {
   test('is erased when people say so, without a notice period', async () => {
     const asked = await bench.cli('retire', MODEL, NEXT.version, '--reason', 'looked into', '--key', 'otto');
     expect(asked, asked.stderr).toMatchObject({ code: 0 });
-    await approve(NEXT.version, 'alice', 'bob');
+    await bench.approve(NEXT.version, ['alice', 'bob']);
     const outcome = await until('the end of 1.0.1', PATIENCE_SECONDS, () => outcomeOf(bench.custody, NEXT));
     expect(outcome).toMatchObject({ kind: 'retired' });
     const file = join(bench.folder, 'condemned.json');

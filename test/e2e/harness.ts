@@ -229,10 +229,10 @@ export class Bench {
     });
   }
 
-  restoreGate(): Promise<WaitingGate> {
+  restoreGate(model = MODEL): Promise<WaitingGate> {
     return until('a request to restore', PATIENCE_SECONDS, async () => {
-      const { gate, missing } = await endpointStatus(this.custody, MODEL);
-      return gate === null ? null : { workflowId: endpointId(MODEL), gate, missing };
+      const { gate, missing } = await endpointStatus(this.custody, model);
+      return gate === null ? null : { workflowId: endpointId(model), gate, missing };
     });
   }
 
@@ -251,6 +251,25 @@ export class Bench {
     }
   }
 
+  /** What these people say, one after the other, counts. */
+  async say(decision: 'approve' | 'reject', waiting: WaitingGate, who: readonly string[]): Promise<void> {
+    for (const each of who) {
+      const verdict = await this.tell(waiting.workflowId, decision, await this.decision(each, waiting, decision));
+      if (verdict !== 'accepted')
+        throw new Error(`${each} could not ${decision} ${waiting.gate.requestId}: ${verdict}`);
+    }
+  }
+
+  async approve(version: string, who: readonly string[], model = MODEL): Promise<void> {
+    await this.say('approve', await this.openGate(version, model), who);
+  }
+
+  /** A command that does what it says. */
+  async done(...args: readonly string[]): Promise<void> {
+    const { code, stderr } = await this.cli(...args);
+    if (code !== 0) throw new Error(`custody ${args.join(' ')} ended with ${code}: ${stderr}`);
+  }
+
   signal(workflowId: string, name: string, ...args: unknown[]): Promise<void> {
     return this.custody.temporal.workflow.getHandle(workflowId).signal(name, ...args);
   }
@@ -264,16 +283,13 @@ export class Bench {
   /** The release `1.0.0` into service, by its people. */
   async putFirstInService(): Promise<void> {
     await this.start(await this.source(FIRST.version));
-    const waiting = await this.openGate(FIRST.version);
-    const verdict = await this.tell(waiting.workflowId, 'approve', await this.decision('alice', waiting));
-    if (verdict !== 'accepted') throw new Error(`1.0.0 was not approved: ${verdict}`);
+    await this.approve(FIRST.version, ['alice']);
     await this.reached(FIRST.version, 'in service');
   }
 
   /** Asks for what stops the endpoint to be lifted; two operators agree. */
   async restore(): Promise<void> {
-    const asked = await this.cli('restore', MODEL, '--key', 'otto');
-    if (asked.code !== 0) throw new Error(asked.stderr);
+    await this.done('restore', MODEL, '--key', 'otto');
     const waiting = await this.restoreGate();
     for (const who of ['oscar', 'olga'])
       await this.tell(waiting.workflowId, 'approve', await this.decision(who, waiting));

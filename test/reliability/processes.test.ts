@@ -9,6 +9,7 @@ import { isAlive, modelServersOf } from '../e2e/support/processes.js';
 import { CLOCK_MS, Clocks } from './support/clocks.js';
 import { Run } from './support/experiment.js';
 import { survived, type Fault } from './support/ordeal.js';
+import { OURS, SERVERS } from './support/processes.js';
 import { Scene } from './support/scene.js';
 import { SmallDisks } from './support/small-disks.js';
 
@@ -18,8 +19,6 @@ import { SmallDisks } from './support/small-disks.js';
  *
  * What is held against each fault is said of `survived`.
  */
-const SERVERS = ['temporal', 'store'] as const;
-const OURS = ['vault', 'gateway', 'api', 'control', 'intake', 'signing', 'serving', 'training', 'watch'] as const;
 type Supervised = (typeof SERVERS)[number] | (typeof OURS)[number];
 const ALL: readonly Supervised[] = [...SERVERS, ...OURS];
 /** When it has something to do. */

@@ -133,9 +133,7 @@ run.fault(
       return said;
     });
     expect(asked.code).toBe(0);
-    const waiting = await bench.openGate(before.version, MOVING);
-    for (const who of ['alice', 'bob'])
-      expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision(who, waiting))).toBe('accepted');
+    await bench.approve(before.version, ['alice', 'bob'], MOVING);
     const name = { model: MOVING, version: before.version };
     const outcome = await until('its end', PATIENCE_SECONDS, () => outcomeOf(bench.custody, name));
     expect(outcome).toMatchObject({ kind: 'retired' });

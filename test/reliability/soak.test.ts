@@ -7,7 +7,7 @@ import { Bench, FIRST, MODEL } from '../e2e/harness.js';
 import { modelServersOf, processesOf } from '../e2e/support/processes.js';
 import { until } from '../e2e/support/until.js';
 import { Run } from './support/experiment.js';
-import { growthOf, sampleOf, type Sample } from './support/processes.js';
+import { growthOf, OURS, sampleOf, SERVERS, type Sample } from './support/processes.js';
 
 /*
  * For an hour a stack of real processes gets releases, which people agree to or reject, rollbacks, kills and retirements, one after
@@ -20,8 +20,6 @@ const LOOK_MS = 15_000;
 const PATIENCE_SECONDS = 300;
 const TIMEOUT_MS = 2 * HOUR_MS;
 const MOST = { rssMib: 32, handles: 8 } as const;
-const OURS = ['vault', 'gateway', 'api', 'control', 'intake', 'signing', 'serving', 'training', 'watch'] as const;
-const SERVERS = ['temporal', 'store'] as const;
 
 const run = new Run('soak');
 const random = seededRandom(11);
@@ -46,19 +44,6 @@ afterAll(async () => {
   await bench?.stop();
 }, TIMEOUT_MS);
 
-async function command(...args: readonly string[]): Promise<void> {
-  const { code, stderr } = await bench.cli(...args);
-  expect(code, stderr).toBe(0);
-}
-
-async function say(version: string, decision: 'approve' | 'reject', ...who: readonly string[]): Promise<void> {
-  const waiting = await bench.openGate(version);
-  for (const each of who) {
-    const said = await bench.decision(each, waiting, decision);
-    expect(await bench.tell(waiting.workflowId, decision, said)).toBe('accepted');
-  }
-}
-
 async function ask(): Promise<{ readonly version: string; readonly release: string }> {
   const version = `1.1.${(asked += 1)}`;
   const source = await bench.source(version);
@@ -82,14 +67,14 @@ const ACTS: Readonly<Record<Act, () => Promise<boolean>>> = {
   release: async () => {
     const { version, release } = await ask();
     agreed.add(release);
-    await say(version, 'approve', 'alice');
+    await bench.approve(version, ['alice']);
     await bench.reached(version, 'in service');
     await bench.answers({ status: 200, version });
     return true;
   },
   rejection: async () => {
     const { version } = await ask();
-    await say(version, 'reject', 'alice');
+    await bench.say('reject', await bench.openGate(version), ['alice']);
     await bench.reached(version, 'ended');
     return true;
   },
@@ -97,12 +82,12 @@ const ACTS: Readonly<Record<Act, () => Promise<boolean>>> = {
     const { serving } = await endpointStatus(bench.custody, MODEL);
     const warm = serving.find(({ weight }) => weight === 0);
     if (warm === undefined) return false;
-    await command('rollback', MODEL, '--to', warm.version, '--reason', 'slower than before', '--key', 'oscar');
+    await bench.done('rollback', MODEL, '--to', warm.version, '--reason', 'slower than before', '--key', 'oscar');
     await bench.answers({ status: 200, version: warm.version });
     return true;
   },
   kill: async () => {
-    await command('kill', MODEL, '--reason', 'something is wrong', '--key', 'oscar');
+    await bench.done('kill', MODEL, '--reason', 'something is wrong', '--key', 'oscar');
     expect(await bench.call()).toMatchObject({ status: 503 });
     await bench.restore();
     return true;
@@ -110,8 +95,8 @@ const ACTS: Readonly<Record<Act, () => Promise<boolean>>> = {
   retirement: async () => {
     const [version] = await leaving();
     if (version === undefined) return false;
-    await command('retire', MODEL, version, '--reason', 'replaced', '--key', 'otto');
-    await say(version, 'approve', 'alice', 'bob');
+    await bench.done('retire', MODEL, version, '--reason', 'replaced', '--key', 'otto');
+    await bench.approve(version, ['alice', 'bob']);
     const outcome = await until('its end', PATIENCE_SECONDS, () => outcomeOf(bench.custody, { model: MODEL, version }));
     expect(outcome).toMatchObject({ kind: 'retired' });
     return true;

@@ -94,20 +94,12 @@ export async function captureRuns(
   { workflowId }: WorkflowHandle,
   [first, last]: readonly [string, string],
 ): Promise<void> {
-  const runs = [client.workflow.getHandle(workflowId)];
-  for (;;) {
-    const [earliest] = runs;
-    const { events = [] } = (await earliest?.fetchHistory()) ?? {};
-    const before = events?.[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId ?? '';
-    if (before === '') break;
-    runs.unshift(client.workflow.getHandle(workflowId, before));
-  }
-  if (runs.length < 2) throw new Error(`${workflowId} was not continued`);
-  for (const [run, name] of [
-    [runs[0], first],
-    [runs.at(-1), last],
-  ] as const)
-    if (run !== undefined) await capture(run, name);
+  const newest = client.workflow.getHandle(workflowId);
+  const { firstExecutionRunId, continuedExecutionRunId } =
+    (await newest.fetchHistory()).events?.[0]?.workflowExecutionStartedEventAttributes ?? {};
+  if (!firstExecutionRunId || !continuedExecutionRunId) throw new Error(`${workflowId} was not continued`);
+  await capture(client.workflow.getHandle(workflowId, firstExecutionRunId), first);
+  await capture(newest, last);
 }
 
 export function readHistory(name: string): { workflowId: string; history: unknown } {

@@ -1,5 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { median } from '../../../bench/measure.js';
+
+/** The processes of a stack. */
+export const SERVERS = ['temporal', 'store'] as const;
+export const OURS = [
+  ...(['vault', 'gateway', 'api', 'control', 'intake', 'signing', 'serving', 'training', 'watch'] as const),
+];
 
 /** How large a process is at a moment. */
 export interface Sample {
@@ -16,11 +23,6 @@ export function sampleOf(pid: number): Sample {
 }
 
 const HOUR_MS = 3_600_000;
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
-}
 
 /** By how much it grows, once it has warmed up: from the second quarter of its samples to the last, in each hour. */
 export function growthOf(samples: readonly Sample[], what: 'rssMib' | 'handles'): number {

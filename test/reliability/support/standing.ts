@@ -1,7 +1,6 @@
 import { expect } from 'vitest';
-import { endpointStatus, lifecycleStatus, outcomeOf, type WaitingGate } from '../../../client/messages.js';
+import { lifecycleStatus, outcomeOf } from '../../../client/messages.js';
 import type { AuditRecord } from '../../../domain/audit.js';
-import { endpointId } from '../../../domain/names.js';
 import { startLoad, type Load } from '../../../examples/digits/load.js';
 import { FIRST, MODEL, type Bench } from '../../e2e/harness.js';
 import { until } from '../../e2e/support/until.js';
@@ -34,20 +33,10 @@ export async function leave({ callers }: Pick<Standing, 'callers'>): Promise<voi
 
 const routesOf = (bench: Bench): Promise<readonly string[]> => bench.keys(`routes/${MODEL}/`);
 
-async function agreed(bench: Bench, waiting: WaitingGate, who: readonly string[]): Promise<void> {
-  for (const each of who)
-    expect(await bench.tell(waiting.workflowId, 'approve', await bench.decision(each, waiting))).toBe('accepted');
-}
-
 async function intoService(bench: Bench, model: string, version: string): Promise<void> {
   await bench.start(await bench.source(version, { model }));
-  await agreed(bench, await bench.openGate(version, model), ['alice']);
+  await bench.approve(version, ['alice'], model);
   await bench.reached(version, 'in service', model);
-}
-
-async function command(bench: Bench, ...args: readonly string[]): Promise<void> {
-  const { code, stderr } = await bench.cli(...args);
-  expect(code, stderr).toBe(0);
 }
 
 /** Something at every stage at which it can be for long, and two releases that are in the midst of theirs. */
@@ -56,19 +45,16 @@ export async function stand(bench: Bench): Promise<Standing> {
   await bench.putFirstInService();
   for (const version of [WAITING, REJECTED]) await bench.start(await bench.source(version));
   const { gate } = await bench.openGate(WAITING);
-  const refused = await bench.openGate(REJECTED);
-  expect(await bench.tell(refused.workflowId, 'reject', await bench.decision('alice', refused, 'reject'))).toBe(
-    'accepted',
-  );
+  await bench.say('reject', await bench.openGate(REJECTED), ['alice']);
   await bench.reached(REJECTED, 'ended');
   await intoService(bench, KILLED, '1.0.0');
-  await command(bench, 'kill', KILLED, '--reason', 'something is wrong', '--key', 'oscar');
+  await bench.done('kill', KILLED, '--reason', 'something is wrong', '--key', 'oscar');
   for (const version of ['1.0.0', '1.1.0']) await intoService(bench, LEAVING, version);
-  await command(bench, 'retire', LEAVING, '1.0.0', '--reason', 'replaced', '--key', 'otto');
+  await bench.done('retire', LEAVING, '1.0.0', '--reason', 'replaced', '--key', 'otto');
   await bench.openGate('1.0.0', LEAVING);
   const standing = { routes: await routesOf(bench), log: await bench.log(), asked: gate.requestId, callers };
   await bench.start(await bench.source(MOVING, { model: UNDER_WAY }));
-  await agreed(bench, await bench.openGate(MOVING, UNDER_WAY), ['alice']);
+  await bench.approve(MOVING, ['alice'], UNDER_WAY);
   await bench.start(await bench.source(VALIDATED, { model: VALIDATING }));
   await bench.reached(VALIDATED, 'validate', VALIDATING);
   return standing;
@@ -93,12 +79,8 @@ export function goesOn(
     const url = new URL(`/v2/models/${KILLED}/infer`, bench.stack.description.gateway.url);
     const { status } = await fetch(url, { method: 'POST', body: '{}' });
     expect(status).toBe(503);
-    await command(bench, 'restore', KILLED, '--key', 'otto');
-    const waiting = await until('the request to restore', PATIENCE_SECONDS, async () => {
-      const { gate, missing } = await endpointStatus(bench.custody, KILLED);
-      return gate === null ? null : { workflowId: endpointId(KILLED), gate, missing };
-    });
-    await agreed(bench, waiting, ['oscar', 'olga']);
+    await bench.done('restore', KILLED, '--key', 'otto');
+    await bench.say('approve', await bench.restoreGate(KILLED), ['oscar', 'olga']);
     await until('it to serve', PATIENCE_SECONDS, async () => {
       const answer = await fetch(url, { method: 'POST', body: '{}' });
       return answer.status === 503 ? null : true;
@@ -110,19 +92,19 @@ export function goesOn(
   });
   goes('waits for approval', async (bench, { asked }) => {
     expect((await bench.openGate(WAITING)).gate.requestId).toBe(asked);
-    await agreed(bench, await bench.openGate(WAITING, MODEL), ['alice']);
+    await bench.approve(WAITING, ['alice'], MODEL);
     await bench.reached(WAITING, 'in service');
     await bench.answers({ status: 200, version: WAITING });
   });
   goes('waits to be retired', async (bench) => {
-    if (lost) await command(bench, 'retire', LEAVING, '1.0.0', '--reason', 'replaced', '--key', 'otto');
-    await agreed(bench, await bench.openGate('1.0.0', LEAVING), ['alice', 'bob']);
+    if (lost) await bench.done('retire', LEAVING, '1.0.0', '--reason', 'replaced', '--key', 'otto');
+    await bench.approve('1.0.0', ['alice', 'bob'], LEAVING);
     const name = { model: LEAVING, version: '1.0.0' };
     const outcome = await until('its end', PATIENCE_SECONDS, () => outcomeOf(bench.custody, name));
     expect(outcome).toMatchObject({ kind: 'retired' });
   });
   goes('being validated', async (bench) => {
-    await agreed(bench, await bench.openGate(VALIDATED, VALIDATING), ['alice']);
+    await bench.approve(VALIDATED, ['alice'], VALIDATING);
     await bench.reached(VALIDATED, 'in service', VALIDATING);
   });
   goes('on its way into service', (bench) => bench.reached(MOVING, 'in service', UNDER_WAY).then(() => undefined));
@@ -137,7 +119,7 @@ export function goesOn(
     ] as const;
     for (const [model, version] of serving) {
       expect((await lifecycleStatus(bench.custody, { model, version })).stage).toBe('in service');
-      await command(bench, 'show', `${model}@${version}`);
+      await bench.done('show', `${model}@${version}`);
     }
   });
 }
