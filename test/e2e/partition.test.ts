@@ -12,7 +12,7 @@ import { startGateway, tellOfGateway } from './support/further-gateway.js';
 import { OtherHost, whyNoOtherHost } from './support/network.js';
 import { until } from './support/until.js';
 
-/** A second gateway on a host of its own, which control can be cut off from; callers always come through. */
+/** A second gateway on a host of its own, which control can be cut off from; callers and the serving host always come through. */
 const why = whyNoOtherHost();
 const [REISSUE_SECONDS, LIFETIME_SECONDS] = [2, 60];
 const [ADMIN, TRAFFIC] = [7443, 7080];
@@ -38,12 +38,13 @@ beforeAll(async () => {
   await startGateway(bench, {
     name: 'far-gateway',
     listen: { host: host.callers.there, port: TRAFFIC },
-    admin: { listen: { host: host.control.there, port: ADMIN }, tls },
+    admin: { listen: { host: '0.0.0.0', port: ADMIN }, tls },
     relays: tls,
     prefix: host.prefix,
   });
   const far = { admin: at, url: farUrl() };
-  await tellOfGateway(bench, 'serving', far, { relay: { host: host.callers.here, port: 0, tls: near } });
+  const fromServing = { ...far, admin: { ...at, url: `https://${host.callers.there}:${ADMIN}` } };
+  await tellOfGateway(bench, 'serving', fromServing, { relay: { host: host.callers.here, port: 0, tls: near } });
   await tellOfGateway(bench, 'watch', far);
   await tellOfGateway(bench, 'control', far);
   await farAnswers({ status: 200 });
