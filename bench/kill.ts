@@ -12,8 +12,8 @@ import { round, say, spread, type Spread } from './measure.js';
 /**
  * Milliseconds from a signed kill order to the moment when the last of many gateways in one process refuses callers, and to
  * the one when all of them have it on disk, which is when they answer. Beside LaunchDarkly's SDK, told by a stub of its streaming
- * service, which keeps nothing. What one file written and synced takes is said with it: that much of the second is the disk's.
- * Ratios above one are in Custody's favour. Usage: kill [gateways] [times]
+ * service, which keeps nothing. Then the same of one gateway by itself, as each has a process of its own in life, and what one
+ * file written and synced takes: that much is the disk's. Ratios above one are in Custody's favour. Usage: kill [gateways] [times]
  */
 const gateways = Number(process.argv[2] ?? 100);
 const times = Number(process.argv[3] ?? 200);
@@ -22,29 +22,17 @@ const ORDERS = 10;
 
 const folder = mkdtempSync(join(tmpdir(), 'custody-bench-'));
 try {
-  const [refused, durable]: [number[], number[]] = [[], []];
-  // The first set only warms up.
-  for (let set = 0; set <= Math.ceil(times / ORDERS); set += 1) {
-    const { all, operator } = start(join(folder, String(set)));
-    for (let order = 0; order < ORDERS; order += 1) {
-      const took = await kill(all, operator, `digits-${order}`);
-      if (set === 0) continue;
-      refused.push(took.refused);
-      durable.push(took.durable);
-    }
-    await Promise.all(all.map((gateway) => gateway.close()));
-    rmSync(join(folder, String(set)), { recursive: true });
-  }
+  const ours = await killed(gateways);
   const peer = JSON.parse(
     execFileSync(process.execPath, [launchDarkly(), String(gateways), String(times)], { encoding: 'utf8' }),
   ) as number[];
-  const told = { refused: spread(refused), durable: spread(durable), launchDarkly: spread(peer) };
+  const told = { ...ours, launchDarkly: spread(peer) };
   const ratios = (of: Spread): object => ({
     p50: round(told.launchDarkly.p50 / of.p50),
     p99: round(told.launchDarkly.p99 / of.p99),
   });
   say({
-    ...{ gateways, times, milliseconds: told, oneFileSynced: spread(await syncs()) },
+    ...{ gateways, times, milliseconds: told, oneGateway: await killed(1), oneFileSynced: spread(await syncs()) },
     ratios: { refused: ratios(told.refused), durable: ratios(told.durable) },
   });
 } finally {
@@ -55,9 +43,27 @@ function launchDarkly(): string {
   return join(import.meta.dirname, '../../bench/peers/launchdarkly.mjs');
 }
 
-function start(base: string): { readonly all: readonly Gateway[]; readonly operator: SigningKey } {
+async function killed(count: number): Promise<{ readonly refused: Spread; readonly durable: Spread }> {
+  const [refused, durable]: [number[], number[]] = [[], []];
+  // The first set only warms up.
+  for (let set = 0; set <= Math.ceil(times / ORDERS); set += 1) {
+    const place = join(folder, String(set));
+    const { all, operator } = start(place, count);
+    for (let order = 0; order < ORDERS; order += 1) {
+      const took = await kill(all, operator, `digits-${order}`);
+      if (set === 0) continue;
+      refused.push(took.refused);
+      durable.push(took.durable);
+    }
+    await Promise.all(all.map((gateway) => gateway.close()));
+    rmSync(place, { recursive: true });
+  }
+  return { refused: spread(refused), durable: spread(durable) };
+}
+
+function start(base: string, count: number): { readonly all: readonly Gateway[]; readonly operator: SigningKey } {
   const state = gatewayState(1);
-  const all = Array.from({ length: gateways }, (_, at) => openGateway(join(base, String(at)), state, []));
+  const all = Array.from({ length: count }, (_, at) => openGateway(join(base, String(at)), state, []));
   return { all, operator: state.operator };
 }
 

@@ -1,7 +1,8 @@
 import { curvesOn } from './curve-report.js';
 import type { Curve } from './curves.js';
-import { digits, escaped, figuresOf, goalOf, isMet, type Figure, type Results } from './results.js';
-import type { Row } from './rows.js';
+import { median } from './measure.js';
+import { digits, escaped, figuresOf, goalOf, isMet, limitOf, paces, type Figure, type Results } from './results.js';
+import type { Row } from './rows/row.js';
 
 /** The page about the figures and the curves, with the charts beside it. */
 export function page(rows: readonly Row[], curves: readonly Curve[], results: Results): string {
@@ -17,6 +18,7 @@ export function page(rows: readonly Row[], curves: readonly Curve[], results: Re
     '',
     `The machine: ${processor}, ${cores} cores, ${gib} GiB, ${kernel}, Node.js ${node}.`,
     '',
+    ...pace(figures),
     `${figures.length} figures, ${figures.length - missed.length} reach their goal.`,
     '',
     '![How much of its goal each figure reaches](performance.svg)',
@@ -27,7 +29,29 @@ export function page(rows: readonly Row[], curves: readonly Curve[], results: Re
     '',
     ...curvesOn(curves, results),
     ...notes(figures),
+    ...limits(missed),
   ].join('\n');
+}
+
+/** How this machine compares with the one on which the goals were set. */
+function pace(figures: readonly Figure[]): readonly string[] {
+  const all = paces(figures).sort((a, b) => a.times - b.times);
+  const [least, most] = [all[0], all.at(-1)];
+  if (least === undefined || most === undefined) return [];
+  const said = ({ name, times }: typeof least): string => `${digits(times)} times for ${name}`;
+  return [
+    `The goals were set on another machine. What the peers did there took this one ${said(least)} to ${said(most)},`,
+    `${digits(median(all.map(({ times }) => times)))} times in the median: a goal in seconds is as much harder to reach here, or easier.`,
+    '',
+  ];
+}
+
+function limits(missed: readonly Figure[]): readonly string[] {
+  const said = missed.map((figure) => {
+    const { bench, what } = figure.row;
+    return `- \`${bench}\`, ${what}: ${digits(figure.ofGoal * 100)} % of its goal; ${limitOf(figure)}.`;
+  });
+  return said.length === 0 ? [] : ['## What is missed, and why', '', ...new Set(said), ''];
 }
 
 function line(figure: Figure): string {

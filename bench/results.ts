@@ -1,4 +1,4 @@
-import type { Row } from './rows.js';
+import type { Row } from './rows/row.js';
 
 /** What the benches have said, and where. */
 export interface Results {
@@ -40,7 +40,9 @@ export function figuresOf(rows: readonly Row[], { benches }: Results): readonly 
 function figureOf(row: Row, said: object): Figure {
   const ours = numberAt(row, said, row.ours);
   const peer = row.peer === undefined ? null : numberAt(row, said, row.peer.at);
-  const timesBetter = (than: number): number => (row.better === 'less' ? than / ours : ours / than);
+  // What is left of a difference may be nothing, or less: no goal is out of its reach.
+  const fewer = (than: number): number => (ours > 0 ? than / ours : Infinity);
+  const timesBetter = (than: number): number => (row.better === 'less' ? fewer(than) : ours / than);
   const times = peer === null ? null : timesBetter(peer);
   if ('value' in row.goal) return { row, ours, peer, times, ofGoal: timesBetter(row.goal.value) };
   if (times === null) throw new Error(`${row.bench}: “${row.what}” is to be better than a peer that it does not name`);
@@ -61,6 +63,18 @@ export function valueAt(said: unknown, path: string): unknown {
 }
 
 export const isMet = ({ ofGoal }: Figure): boolean => ofGoal >= 1;
+
+/** Why the rest of a missed goal is out of reach. */
+export const limitOf = ({ row }: Figure): string => row.limit ?? 'why has not been found out';
+
+/** By peer: how many times as long it took here as on the machine on which the goals were set. */
+export function paces(figures: readonly Figure[]): { readonly name: string; readonly times: number }[] {
+  return figures.flatMap(({ row, peer }) => {
+    if (peer === null || row.peer?.there === undefined) return [];
+    const { name, there } = row.peer;
+    return [{ name, times: row.better === 'less' ? peer / there : there / peer }];
+  });
+}
 
 /** Three digits that count. */
 export function digits(value: number): string {

@@ -8,7 +8,7 @@ import { costOf, curvesChart, unitOf, verdictOf } from './curve-report.js';
 import { curveFiguresOf, CURVES } from './curves.js';
 import { round } from './measure.js';
 import { chart, page } from './report.js';
-import { digits, figuresOf, goalOf, isMet, type Ran, type Results } from './results.js';
+import { digits, figuresOf, goalOf, isMet, limitOf, type Ran, type Results } from './results.js';
 import { ROWS } from './rows.js';
 
 /**
@@ -76,6 +76,7 @@ function print(results: Results, name: string): void {
     const verdict = isMet(figure) ? pc.green('met') : pc.red(`missed: ${digits(figure.ofGoal * 100)} %`);
     const cells = [row.bench.padEnd(14), row.what.padEnd(78), `${digits(ours)} ${row.unit}`.padStart(22)];
     process.stdout.write(`${cells.join(' ')}  ${goalOf(figure).padEnd(24)} ${verdict}  ${pc.dim(beside)}\n`);
+    if (!isMet(figure)) process.stdout.write(`${' '.repeat(15)}${pc.dim(limitOf(figure))}\n`);
   }
 }
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { chart, page } from '../../../bench/report.js';
-import { digits, figuresOf, type Results } from '../../../bench/results.js';
-import { ROWS, type Row } from '../../../bench/rows.js';
+import { digits, figuresOf, isMet, type Results } from '../../../bench/results.js';
+import { ROWS } from '../../../bench/rows.js';
+import type { Row } from '../../../bench/rows/row.js';
 
 const rows: readonly Row[] = [
   { bench: 'kill', what: 'until all refuse', unit: 'ms', ours: 'ms.p50', better: 'less', goal: { value: 2 } },
@@ -14,7 +15,7 @@ const rows: readonly Row[] = [
       better: 'less',
       goal: { times: 3 },
     },
-    ...{ peer: { name: 'them 1.0', at: 'them' }, note: 'they keep nothing' },
+    ...{ peer: { name: 'them 1.0', at: 'them', there: 0.5 }, note: 'they keep nothing' },
   },
   {
     ...{ bench: 'gateway', what: 'requests', unit: '/s', ours: 'perSecond', better: 'more', goal: { times: 2 } },
@@ -52,6 +53,23 @@ describe('the figures of the benches', () => {
     expect(text).toContain('| 1 ms | them 1.0: 2.5 | 2.5× | ≥ 3× | **missed: 83.3 %** |');
     expect(text).toContain('| 3,000 /s | it: 1,000 | 3× | ≥ 2× | met |');
     expect(text).toContain('- `kill`, beside <them> & others: they keep nothing.');
+    expect(text).toContain('took this one 5 times for them 1.0');
+  });
+
+  test('why a goal is missed is said, and that nobody knows where nobody does', () => {
+    const missed = '- `kill`, beside <them> & others: 83.3 % of its goal; ';
+    expect(page(rows, [], results)).toContain(`${missed}why has not been found out.`);
+    const explained = rows.map((row) => ({ ...row, limit: 'the disk is slow' }));
+    const text = page(explained, [], results);
+    expect(text).toContain(`${missed}the disk is slow.`);
+    expect(text.match(/the disk is slow/g)).toHaveLength(1);
+  });
+
+  test('a difference that is nothing, or less, has reached any goal', () => {
+    for (const p50 of [0, -6]) {
+      const [figure] = figuresOf(rows, { machine, benches: { kill: ran({ ms: { p50 }, them: 1 }) } });
+      expect(figure === undefined ? null : isMet(figure)).toBe(true);
+    }
   });
 
   test('the chart is one picture that needs nothing else, with a bar for each', () => {
