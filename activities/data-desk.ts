@@ -1,10 +1,16 @@
+import { z } from 'zod';
 import { keptSource } from '../adapters/data-sources.js';
 import { authoriseData } from '../domain/data-source.js';
 import { CustodyError } from '../domain/errors.js';
 import { storeKeys } from '../domain/store-keys.js';
+import { MAX_HANDOVERS } from '../formats/data-source-schema.js';
 import { demand } from '../formats/evidence.js';
+import { checkShape } from '../formats/json.js';
 import type { Desk } from './control.js';
 import type { DataControl } from './data-contract.js';
+
+/** As many as a statement can name. */
+const handoversSchema = z.array(z.unknown()).max(MAX_HANDOVERS);
 
 /** Control's part in data: who says that they may be used, and through whose hands they came, is verified, kept and in the log. */
 export function createDataDesk({ records, journal, id }: Desk): Pick<DataControl, 'admitData' | 'recordData'> {
@@ -17,7 +23,8 @@ export function createDataDesk({ records, journal, id }: Desk): Pick<DataControl
           const { envelope, verified } = await records.receive('dataSource', statement, policies);
           if (verified.predicate.source !== source)
             throw new CustodyError('REPLAYED', `it is about ${verified.predicate.source}, not ${source}`);
-          const found = await Promise.all(handovers.map((each) => records.meet('handover', each, policies)));
+          const named = checkShape(handoversSchema, handovers, 'the list of the handovers');
+          const found = await Promise.all(named.map((each) => records.meet('handover', each, policies)));
           const links = found.map((each) => each.verified);
           const rules = { environment: records.environment, newest: policies.newest, now: records.now() };
           const permission = authoriseData({ source: verified, links }, rules);

@@ -26,6 +26,9 @@ const TIMES = Number(process.argv[2] ?? 3);
 const CALLERS = 40;
 const PATIENCE_MS = 120_000;
 const CUSTODY = join(import.meta.dirname, '..', 'bundled', 'programs', 'custody.js');
+/** `tried`: scanned, tried with the suite, and waiting for people; `answered`: approved, signed, routed, and asked by a caller. */
+const PARTS = ['committed', 'packed', 'asked', 'tried', 'answered'] as const;
+type Parts = Readonly<Record<(typeof PARTS)[number] | 'all', number>>;
 const SUITE = join(lingoFolder(), 'suite.yaml');
 
 const base = mkdtempSync(join(tmpdir(), 'custody-bench-'));
@@ -47,16 +50,17 @@ const answered = new Set<string>();
 const callers = call();
 try {
   await put('1.0.0', whole);
-  const alone: number[] = [];
-  const anew: number[] = [];
+  const alone: Parts[] = [];
+  const anew: Parts[] = [];
   for (let time = 1; time <= TIMES; time += 1) {
     alone.push(await put(`1.${2 * time - 1}.0`, (at, version) => onBase(at, version, `1.${2 * time - 2}.0`)));
     anew.push(await put(`1.${2 * time}.0`, whole));
   }
-  say({
-    ...{ times: TIMES, secondsToCanary: { promptAlone: median(alone), wholeRelease: median(anew) } },
-    ratio: round(median(anew) / median(alone)),
-  });
+  const middle = (of: readonly Parts[], part: keyof Parts): number => round(median(of.map((each) => each[part])));
+  const parts = PARTS.map((part) => [part, middle(alone, part)] as const);
+  const secondsToCanary = { promptAlone: middle(alone, 'all'), wholeRelease: middle(anew, 'all') };
+  const ratio = round(secondsToCanary.wholeRelease / secondsToCanary.promptAlone);
+  say({ times: TIMES, secondsToCanary, partsOfPromptAlone: Object.fromEntries(parts), ratio });
 } finally {
   calling.abort();
   await callers;
@@ -82,27 +86,35 @@ function prepare(): void {
   mkdirSync(repository);
 }
 
-/** From the commit to the first answer by the release; then it waits until that is in service. */
-async function put(
-  version: string,
-  pack: (at: string, version: string) => Promise<readonly string[]>,
-): Promise<number> {
+/** The seconds of each part from the commit to the first answer by the release; then it waits until that is in service. */
+async function put(version: string, pack: (at: string, version: string) => Promise<readonly string[]>): Promise<Parts> {
   const startedAt = performance.now();
+  let before = startedAt;
+  const part = (): number => {
+    const since = before;
+    before = performance.now();
+    return (before - since) / 1000;
+  };
   await commit(version);
+  const committed = part();
   const at = join(base, `lingo-${version}`);
   const bundle = `${at}.sig.json`;
   const what = await pack(at, version);
   const from = ['--prompts', repository, '--repository', 'lingo', '--key', layout.key('trainer'), '--bundle', bundle];
   await command('pack', at, '--as', version, ...what, ...from);
+  const packed = part();
   await command('release', at, '--bundle', bundle, '--key', 'ci');
+  const asked = part();
   const gate = await reached(version, ({ gate: open, missing }) =>
     open === null ? null : { workflowId: lifecycleId({ model: 'lingo', version }), gate: open, missing },
   );
+  const tried = part();
   await approve(gate);
   await answeredBy(version);
-  const took = (performance.now() - startedAt) / 1000;
+  const answered = part();
+  const all = (before - startedAt) / 1000;
   await reached(version, ({ stage }) => (stage === 'in service' ? true : null));
-  return took;
+  return { committed, packed, asked, tried, answered, all };
 }
 
 async function commit(version: string): Promise<void> {

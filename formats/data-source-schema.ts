@@ -4,6 +4,8 @@ import { environment, id, model, time } from './fields.js';
 import { digestSchema } from './in-toto.js';
 
 const words = z.string().min(1).max(2000);
+/** That one statement about data can name. */
+export const MAX_HANDOVERS = 100;
 /** As models are named. */
 const source = model;
 
@@ -15,7 +17,7 @@ export const dataSourceSchema: z.ZodType<DataSourcePredicate> = z.strictObject({
   origin: words,
   files: z.int().min(1),
   croissant: digestSchema.nullable(),
-  chain: z.array(digestSchema).max(100),
+  chain: z.array(digestSchema).max(MAX_HANDOVERS),
   issuedAt: time,
 });
 

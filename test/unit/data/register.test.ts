@@ -8,6 +8,7 @@ import { Records } from '../../../adapters/records.js';
 import { copyData, demandData, listData } from '../../../adapters/source/data.js';
 import { handOver, vouchFor } from '../../../client/data.js';
 import { storeKeys } from '../../../domain/store-keys.js';
+import { MAX_HANDOVERS } from '../../../formats/data-source-schema.js';
 import { envelopeDigest } from '../../../formats/dsse.js';
 import { canonicalBytes } from '../../../formats/jcs.js';
 import { sha256 } from '../../../formats/sha256.js';
@@ -140,6 +141,16 @@ describe('attack: data are refused', () => {
     await expect(zones.admit('digits', forged, [handover])).rejects.toMatchObject({ code: 'SIGNATURE_INVALID' });
     expect(zones.log.map(({ change }) => change)).toEqual(Array.from({ length: 3 }, () => 'message.refused'));
     expect(await records.bucket.read(storeKeys.statement(envelopeDigest(statement)))).toBeNull();
+  });
+
+  it.each([
+    ...([undefined, null, 'x', {}, { length: 1 }, { map: 1 }] as const),
+    Array.from({ length: MAX_HANDOVERS + 1 }, () => 'x'),
+  ])('with something else than a list of handovers: %j; once, since it gets no better', async (handovers) => {
+    const { statement } = await vouched(world, folder);
+    const admitted = zones.admit('digits', statement, handovers as readonly unknown[]);
+    await expect(admitted).rejects.toMatchObject({ code: 'MALFORMED' });
+    expect(zones.log).toMatchObject([{ change: 'message.refused' }]);
   });
 
   it('that nobody has admitted, or taken', async () => {
