@@ -22,6 +22,8 @@ import { bundlePath } from './bundle.js';
 import type { ConfigOf, ZoneConfig } from './config.js';
 
 const GRACE = '10 seconds';
+/** An endpoint in service is one activity that lasts, and they share what is asked of the gateways; a rollout waits for a place. */
+const WATCHES = 2_000;
 /** Of control's workers of whichever build. */
 const DEPLOYMENT = 'custody';
 const CORE_LOG = { core: 'WARN', other: 'ERROR' } as const;
@@ -122,8 +124,7 @@ export async function createWorker(
     // Heartbeats are held back to save calls; too long, and a worker that is alive looks dead. A kill and a watch must be told
     // within a second.
     maxHeartbeatThrottleInterval: zone === 'watch' || runsWorkflows ? '1s' : '5s',
-    // A watch is one long activity each.
-    ...(zone === 'watch' ? { maxConcurrentActivityTaskExecutions: 200 } : {}),
+    ...(zone === 'watch' ? { maxConcurrentActivityTaskExecutions: WATCHES } : {}),
     ...(runsWorkflows
       ? {
           workflowBundle: { code: readFileSync(bundlePath(tracesWanted() ? 'traced' : 'plain'), 'utf8') },
