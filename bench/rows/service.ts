@@ -4,6 +4,9 @@ const LAUNCHDARKLY = '@launchdarkly/node-server-sdk 9.13.7';
 const ONE_PROCESS =
   'a hundred gateways check its signature one after the other in this one process, as the peer’s subscribers share one; in life each has a process and a disk';
 
+const APART =
+  'each model is a search in a list of times of its own, which lie apart in memory: what is left is the waiting for that memory, which is slow here';
+
 /** What happens to requests, and what is asked about models. */
 export const SERVICE_ROWS: readonly Row[] = [
   ...['@fastify/http-proxy', 'http-proxy-3'].map((name): Row => ({
@@ -55,6 +58,8 @@ export const SERVICE_ROWS: readonly Row[] = [
     ...{ bench: 'graph', what: 'all that need a model, 100,000 nodes and 300,000 edges', unit: 'µs', better: 'less' },
     ...{ ours: 'most.microseconds.custody', goal: { value: 5000 } },
     note: 'of a graph that is there, as the table and its index are',
+    limit:
+      'the nodes are met in an order in which they do not lie in memory, and the memory of this machine is slow: the database takes as many times longer here',
   },
   {
     ...{ bench: 'graph', what: 'the same beside a database', unit: 'µs', ours: 'most.microseconds.custody' },
@@ -63,11 +68,11 @@ export const SERVICE_ROWS: readonly Row[] = [
   },
   {
     ...{ bench: 'state', what: 'what one model was at a time', unit: 'µs', ours: 'hot.oneMicroseconds' },
-    ...{ better: 'less', goal: { value: 2 } },
+    ...{ better: 'less', goal: { value: 2 }, limit: APART },
   },
   {
     ...{ bench: 'state', what: 'what 2,000 models of 20 versions each were at a time', unit: 'ms' },
-    ...{ ours: 'hot.fleetMilliseconds', better: 'less', goal: { value: 1 } },
+    ...{ ours: 'hot.fleetMilliseconds', better: 'less', goal: { value: 1 }, limit: APART },
   },
   {
     ...{ bench: 'state', what: 'the same from a cold start, half a million records', unit: 'ms' },
