@@ -15,7 +15,7 @@ import { CustodyError } from '../domain/errors.js';
 import { lifecycleId } from '../domain/names.js';
 import { lingoFolder, shipLingo } from '../examples/lingo/train.js';
 import { parsePolicyYaml, signPolicy } from '../formats/policy.js';
-import { median, round, say, timed } from './measure.js';
+import { median, round, say, seconds, timed } from './measure.js';
 
 /**
  * Seconds from a commit that changes a prompt until callers are answered by it, on the embedded stack: committed, reviewed,
@@ -28,7 +28,7 @@ const PATIENCE_MS = 120_000;
 const CUSTODY = join(import.meta.dirname, '..', 'bundled', 'programs', 'custody.js');
 /** `tried`: scanned, tried with the suite, and waiting for people; `answered`: approved, signed, routed, and asked by a caller. */
 const PARTS = ['committed', 'packed', 'asked', 'tried', 'answered'] as const;
-type Parts = Readonly<Record<(typeof PARTS)[number] | 'all', number>>;
+type Parts = Readonly<Record<(typeof PARTS)[number], number>>;
 const SUITE = join(lingoFolder(), 'suite.yaml');
 
 const base = mkdtempSync(join(tmpdir(), 'custody-bench-'));
@@ -56,9 +56,12 @@ try {
     alone.push(await put(`1.${2 * time - 1}.0`, (at, version) => onBase(at, version, `1.${2 * time - 2}.0`)));
     anew.push(await put(`1.${2 * time}.0`, whole));
   }
-  const middle = (of: readonly Parts[], part: keyof Parts): number => round(median(of.map((each) => each[part])));
-  const parts = PARTS.map((part) => [part, middle(alone, part)] as const);
-  const secondsToCanary = { promptAlone: middle(alone, 'all'), wholeRelease: middle(anew, 'all') };
+  const sumOf = (parts: Parts): number => PARTS.reduce((sum, part) => sum + parts[part], 0);
+  const parts = PARTS.map((part) => [part, round(median(alone.map((each) => each[part])))] as const);
+  const secondsToCanary = {
+    promptAlone: round(median(alone.map(sumOf))),
+    wholeRelease: round(median(anew.map(sumOf))),
+  };
   const ratio = round(secondsToCanary.wholeRelease / secondsToCanary.promptAlone);
   say({ times: TIMES, secondsToCanary, partsOfPromptAlone: Object.fromEntries(parts), ratio });
 } finally {
@@ -88,33 +91,25 @@ function prepare(): void {
 
 /** The seconds of each part from the commit to the first answer by the release; then it waits until that is in service. */
 async function put(version: string, pack: (at: string, version: string) => Promise<readonly string[]>): Promise<Parts> {
-  const startedAt = performance.now();
-  let before = startedAt;
-  const part = (): number => {
-    const since = before;
-    before = performance.now();
-    return (before - since) / 1000;
-  };
-  await commit(version);
-  const committed = part();
+  const committed = await seconds(() => commit(version));
   const at = join(base, `lingo-${version}`);
   const bundle = `${at}.sig.json`;
-  const what = await pack(at, version);
-  const from = ['--prompts', repository, '--repository', 'lingo', '--key', layout.key('trainer'), '--bundle', bundle];
-  await command('pack', at, '--as', version, ...what, ...from);
-  const packed = part();
-  await command('release', at, '--bundle', bundle, '--key', 'ci');
-  const asked = part();
-  const gate = await reached(version, ({ gate: open, missing }) =>
+  const packed = await seconds(async () => {
+    const what = await pack(at, version);
+    const from = ['--prompts', repository, '--repository', 'lingo', '--key', layout.key('trainer'), '--bundle', bundle];
+    await command('pack', at, '--as', version, ...what, ...from);
+  });
+  const asked = await seconds(() => command('release', at, '--bundle', bundle, '--key', 'ci'));
+  const gate = reached(version, ({ gate: open, missing }) =>
     open === null ? null : { workflowId: lifecycleId({ model: 'lingo', version }), gate: open, missing },
   );
-  const tried = part();
-  await approve(gate);
-  await answeredBy(version);
-  const answered = part();
-  const all = (before - startedAt) / 1000;
+  const tried = await seconds(() => gate);
+  const answered = await seconds(async () => {
+    await approve(await gate);
+    await answeredBy(version);
+  });
   await reached(version, ({ stage }) => (stage === 'in service' ? true : null));
-  return { committed, packed, asked, tried, answered, all };
+  return { committed, packed, asked, tried, answered };
 }
 
 async function commit(version: string): Promise<void> {

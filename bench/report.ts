@@ -52,7 +52,12 @@ function limits(missed: readonly Figure[]): readonly string[] {
     const { bench, what } = figure.row;
     return `- \`${bench}\`, ${what}: ${digits(figure.ofGoal * 100)} % of its goal; ${limitOf(figure)}.`;
   });
-  return said.length === 0 ? [] : ['## What is missed, and why', '', ...new Set(said), ''];
+  return section('What is missed, and why', said);
+}
+
+/** Each thing once; nothing where there is nothing to say. */
+function section(title: string, said: readonly string[]): readonly string[] {
+  return said.length === 0 ? [] : [`## ${title}`, '', ...new Set(said), ''];
 }
 
 function line(figure: Figure): string {
@@ -69,7 +74,7 @@ function notes(figures: readonly Figure[]): readonly string[] {
   const said = figures.flatMap(({ row: { bench, what, note } }) =>
     note === undefined ? [] : [`- \`${bench}\`, ${what}: ${note}.`],
   );
-  return said.length === 0 ? [] : ['## What is not equal', '', ...new Set(said), ''];
+  return section('What is not equal', said);
 }
 
 const [LABELS, BARS, LINE, TOP] = [470, 380, 22, 46];

@@ -3,7 +3,6 @@ import type { Row } from './row.js';
 const LAUNCHDARKLY = '@launchdarkly/node-server-sdk 9.13.7';
 const ONE_PROCESS =
   'a hundred gateways check its signature one after the other in this one process, as the peer’s subscribers share one; in life each has a process and a disk';
-
 const APART =
   'each model is a search in a list of times of its own, which lie apart in memory: what is left is the waiting for that memory, which is slow here';
 
