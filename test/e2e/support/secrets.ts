@@ -1,5 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 
 /** Where secrets are kept: each is there, and nowhere else. */
@@ -57,7 +57,7 @@ export class Secrets {
     );
     const others = this.#files().filter((file) => !PLACES.some((place) => place.test(relative(this.#state, file))));
     return others.flatMap((file) => {
-      const bytes = readFileSync(file);
+      const bytes = whileThere(() => readFileSync(file), Buffer.alloc(0));
       const found = [...needles, ['a signed URL', SIGNED_URL] as const].filter(([, needle]) => bytes.includes(needle));
       return [...new Set(found.map(([name]) => `${name} in ${relative(this.#state, file)}`))];
     });
@@ -65,10 +65,20 @@ export class Secrets {
 
   #files(...path: readonly string[]): string[] {
     const folder = join(this.#state, ...path);
-    if (!existsSync(folder)) return [];
-    return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-      .map((name) => join(folder, name))
-      .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() === true);
+    return whileThere(() => readdirSync(folder, { withFileTypes: true }), []).flatMap((entry) => {
+      if (entry.isDirectory()) return this.#files(...path, entry.name);
+      return entry.isFile() ? [join(folder, entry.name)] : [];
+    });
+  }
+}
+
+/** The stack runs meanwhile: what it takes away, like the journal of a database, holds nothing any more. */
+function whileThere<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return otherwise;
+    throw error;
   }
 }
 
