@@ -9,7 +9,7 @@ import type { WatchDeps } from './watch.js';
 
 const POLL_MS = 1_000;
 /** So often it says that it is alive, and hears that it is to end: each time is a write in Temporal, of every endpoint. */
-const BEAT_MS = 3_000;
+export const BEAT_MS = 3_000;
 /** A watch ends by itself after this long, and the workflow begins another: about four a day. */
 export const ROUND_MS = 6 * 3600 * 1000;
 

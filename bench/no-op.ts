@@ -9,15 +9,20 @@ import type {
   WatchActivities,
 } from '../activities/contract.js';
 import { tellEndpoint } from '../activities/tell-endpoint.js';
+import { BEAT_MS } from '../activities/watch-service.js';
 import { rolloutOf, type RoutedPosition } from '../domain/endpoint.js';
+import type { RolloutResult } from '../domain/lifecycle.js';
 import { endpointId, type ReleaseName } from '../domain/names.js';
 import type { SignedEnvelope } from '../domain/statements.js';
 import { isoTime } from '../domain/time.js';
 import { sha256 } from '../formats/sha256.js';
 import { endpointStatusQuery, rolloutEndedSignal, rolloutSignal } from '../workflows/messages.js';
 
-/** What every zone answers on the way of a release into service, at once: nothing is read, checked or written. */
-export function noOps(temporal: Client, inService: (name: ReleaseName) => void) {
+/**
+ * What every zone answers on the way of a release into service, at once: nothing is read, checked or written. `lost` ends the
+ * worker: a release that does not get there would be waited for in vain.
+ */
+export function noOps(temporal: Client, inService: (name: ReleaseName) => void, lost: (why: string) => never) {
   const control: Partial<LifecycleControl & EndpointControl> = {
     resumeLifecycle: async () => ({}),
     admitRelease: async ({ model, version }) => {
@@ -44,7 +49,11 @@ export function noOps(temporal: Client, inService: (name: ReleaseName) => void) 
       return { verdicts, outcome: missing > 0 ? { kind: 'pending', missing } : { kind: 'approved', approved } };
     },
     record: async (name, part, value) => {
-      if (part === 'rollout') inService(name);
+      if (part === 'rollout') {
+        const { kind } = value as RolloutResult;
+        if (kind !== 'promoted') lost(`${name.model} was ${kind}`);
+        inService(name);
+      }
       return value;
     },
     proviso: async () => null,
@@ -64,6 +73,7 @@ export function noOps(temporal: Client, inService: (name: ReleaseName) => void) 
       return { position, bakeSeconds: 0, timeoutSeconds: 60, last: true, pauses: false };
     },
     promoteRelease: async (_model, { release, version }) => at(2, { release, version }),
+    rollBack: async (model, _target, reason) => lost(`${model} was rolled back: ${reason}`),
     noteRoute: async () => undefined,
     confirmRoute: async () => undefined,
     noteVerdict: async () => undefined,
@@ -102,7 +112,7 @@ function at(revision: number, of: { readonly release: string; readonly version: 
 /** A watch lasts as long as what it watches serves. */
 async function untilCancelled(): Promise<never> {
   const context = Context.current();
-  const beat = setInterval(() => context.heartbeat(), 1_000);
+  const beat = setInterval(() => context.heartbeat(), BEAT_MS);
   try {
     return await context.cancelled;
   } finally {

@@ -15,7 +15,7 @@ type Database = 'memory' | 'file';
 /** A server of its own, with the workers of one way to do things. */
 export interface Side {
   readonly client: Client;
-  /** Resolves once some worker has said it. */
+  /** Resolves once some worker has said it; rejects if one ends before that. */
   readonly told: (what: string) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
@@ -82,7 +82,9 @@ async function startSide(spec: ProcessSpec, port: number, workers: readonly (rea
   const server = new Supervisor();
   const children: ChildProcess[] = [];
   const awaited = new Map<string, () => void>();
-  const told = (what: string): Promise<void> => new Promise((done) => awaited.set(what, done));
+  const deaths: Promise<never>[] = [];
+  const told = (what: string): Promise<void> =>
+    Promise.race([new Promise<void>((done) => awaited.set(what, done)), ...deaths]);
   const stop = async (): Promise<void> => {
     await Promise.all(children.map(ended));
     await server.stop();
@@ -93,12 +95,15 @@ async function startSide(spec: ProcessSpec, port: number, workers: readonly (rea
     for (const [path = '', ...args] of workers) {
       const child = fork(path, [...args, address, NAMESPACE]);
       children.push(child);
+      const death = died(child);
+      death.catch(() => undefined);
+      deaths.push(death);
       child.on('message', (what) => {
         if (typeof what !== 'string') return;
         awaited.get(what)?.();
         awaited.delete(what);
       });
-      await Promise.race([told('ready'), died(child)]);
+      await told('ready');
     }
     const client = await connectClient({ temporal: { address, namespace: NAMESPACE } });
     return {

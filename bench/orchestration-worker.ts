@@ -14,7 +14,11 @@ const log = zoneLogger(zone);
 log.level = 'warn';
 installRuntime(log);
 const temporal = { address, namespace };
-const activities = noOps(await connectClient({ temporal }), (name) => tell(lifecycleId(name)));
+const lost = (why: string): never => {
+  process.stderr.write(`${why}\n`);
+  process.exit(1);
+};
+const activities = noOps(await connectClient({ temporal }), (name) => tell(lifecycleId(name)), lost);
 if (!isAsked(zone)) throw new Error(`no zone of a rollout is called ${zone}`);
 const worker = await createWorker({ zone, temporal }, activities[zone]);
 const stop = (): void => {

@@ -64,7 +64,11 @@ async function many({ custody, naive: peer }: { readonly custody: Side; readonly
   const took: Record<'custody' | 'naive', number[]> = { custody: [], naive: [] };
   const all = (act: () => Promise<unknown>) => seconds(() => Promise.all(Array.from({ length: atOnce }, act)));
   for (let turn = 0; turn <= turns; turn += 1) {
-    const [ours, theirs] = [await all(() => intoService(custody)), await all(() => execute(peer.client, NAIVE.atOnce))];
+    const names: ReleaseName[] = [];
+    const ours = await all(async () => names.push(await intoService(custody)));
+    // What is in service is watched, which is a write every few seconds: each turn begins with none.
+    for (const name of names) await outOfService(custody, name);
+    const theirs = await all(() => execute(peer.client, NAIVE.atOnce));
     // The first turn only warms up.
     if (turn === 0) continue;
     took.custody.push(atOnce / ours);
@@ -96,10 +100,15 @@ async function intoService({ client, told }: Side): Promise<ReleaseName> {
   return name;
 }
 
+async function outOfService({ client }: Side, name: ReleaseName): Promise<void> {
+  for (const id of [lifecycleId(name), endpointId(name.model)]) await client.workflow.getHandle(id).terminate();
+}
+
 async function release(side: Side): Promise<Took> {
   const name = await intoService(side);
   const main = await took(side.client.workflow.getHandle(lifecycleId(name)));
   const beside = await took(side.client.workflow.getHandle(endpointId(name.model)));
+  await outOfService(side, name);
   return { ms: main.ms, events: main.events + beside.events, activities: main.activities + beside.activities };
 }
 
