@@ -39,7 +39,7 @@ async function hashFile(path: string, stats: Stats): Promise<Digest> {
   if (path.includes('\n')) throw unsafe(path, 'its name holds a line break');
   const handle = await open(path, 'r');
   try {
-    return await hashOf(handle);
+    return (await hashOf(handle)).sha256;
   } finally {
     await handle.close();
   }

@@ -173,11 +173,15 @@ function mismatch({ path, sha256 }: ExpectedFile, problem: string): CustodyError
   });
 }
 
-/** The SHA-256 of whatever an open file holds. */
-export async function hashOf(handle: FileHandle): Promise<Digest> {
+/** How much an open file holds, and the SHA-256 of it. What comes next is read while this is hashed. */
+export async function hashOf(handle: FileHandle): Promise<{ readonly size: number; readonly sha256: Digest }> {
   const hash = createHash('sha256');
-  for await (const chunk of readChunks(handle, Number.MAX_SAFE_INTEGER - 1)) hash.update(chunk);
-  return hash.digest('hex');
+  let size = 0;
+  for await (const chunk of readChunks(handle, Number.MAX_SAFE_INTEGER - 1)) {
+    hash.update(chunk);
+    size += chunk.length;
+  }
+  return { size, sha256: hash.digest('hex') };
 }
 
 export function unsafe(path: string, problem: string, cause?: unknown): CustodyError {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,24 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'custody-hashing-'));
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** Around what one read gets: a chunk of 1 MiB. */
+it.each([0, 1, 2 ** 20 - 1, 2 ** 20, 2 ** 20 + 1, 3 * 2 ** 20])(
+  'answers a file of %i bytes by all of them',
+  async (size) => {
+    const bytes = randomBytes(size);
+    await writeFile(join(folder, 'weights'), bytes);
+    const hashed = await hashFiles(folder, walkFolder(folder, NO_LIMITS));
+    expect(hashed).toEqual([{ path: 'weights', size, sha256: sha256(bytes) }]);
+  },
+);
+
+it('answers large files by all of their bytes, in threads', async () => {
+  const files = ['one', 'two'].map((name) => ({ path: name, bytes: Buffer.alloc(65 * 2 ** 20, name) }));
+  for (const { path, bytes } of files) await writeFile(join(folder, path), bytes);
+  const hashed = await hashFiles(folder, walkFolder(folder, NO_LIMITS));
+  expect(hashed).toEqual(files.map(({ path, bytes }) => ({ path, size: bytes.length, sha256: sha256(bytes) })));
+});
 
 /** So many that they are shared out between threads. */
 const MANY = 4096;
