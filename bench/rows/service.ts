@@ -3,6 +3,8 @@ import type { Row } from './row.js';
 const LAUNCHDARKLY = '@launchdarkly/node-server-sdk 9.13.7';
 const ONE_PROCESS =
   'a hundred gateways check its signature one after the other in this one process, as the peer’s subscribers share one; in life each has a process and a disk';
+const SCATTERED =
+  'the nodes are met in an order in which they do not lie in memory, and the memory of this machine is slow: the database takes as many times longer here';
 const APART =
   'each model is a search in a list of times of its own, which lie apart in memory: what is left is the waiting for that memory, which is slow here';
 
@@ -57,12 +59,12 @@ export const SERVICE_ROWS: readonly Row[] = [
     ...{ bench: 'graph', what: 'all that need a model, 100,000 nodes and 300,000 edges', unit: 'µs', better: 'less' },
     ...{ ours: 'most.microseconds.custody', goal: { value: 5000 } },
     note: 'of a graph that is there, as the table and its index are',
-    limit:
-      'the nodes are met in an order in which they do not lie in memory, and the memory of this machine is slow: the database takes as many times longer here',
+    limit: SCATTERED,
   },
   {
     ...{ bench: 'graph', what: 'the same beside a database', unit: 'µs', ours: 'most.microseconds.custody' },
     ...{ better: 'less', goal: { times: 33 }, note: 'SQLite answers every other question, too' },
+    limit: SCATTERED,
     peer: { name: 'SQLite in memory, a recursive query', at: 'most.microseconds.sqlite', there: 167_000 },
   },
   {
